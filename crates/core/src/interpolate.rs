@@ -1,0 +1,192 @@
+//! Tracks of a recorded video: a frame is let go when nothing later can change it.
+//!
+//! Waiting buys two things. A gap in a track is filled along the straight line between its two ends, which is
+//! better than any prediction (and the only thing to do on frames the detector did not look at); and the first
+//! sight of an animal, not believed when it was seen, is restored when the second confirms it.
+//!
+//! The promise: every frame given comes out once, in order, at most [`TrackerSettings::lost_secs`] (and one
+//! frame) later, so memory depends on the scene and the frame rate, never on the video's length.
+
+use crate::detection::Detection;
+use crate::time::Pts;
+use crate::track::engine::{Engine, TrackKey, between, is_a_place};
+use crate::track::{Origin, TrackId, TrackedBox, TrackerSettings, measured};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+
+/// A frame nothing can change any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SettledFrame {
+    /// As given.
+    pub pts: Pts,
+    /// As given.
+    pub secs: f64,
+    /// Whether the detector looked at this frame.
+    pub looked: bool,
+    /// The animals on it, by track.
+    pub boxes: Vec<TrackedBox>,
+    /// Detections that belong to no confirmed track, as given; without those that are no boxes at all.
+    pub unmatched: Vec<Detection>,
+}
+
+/// The tracker for recorded videos.
+///
+/// Serialised (floats kept exactly, as postcard does), it goes on exactly where it was, frames that wait included.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SettledTracker {
+    engine: Engine,
+    waiting: VecDeque<Waiting>,
+    /// Number of the first waiting frame; frames count from 0.
+    first_waiting: u64,
+    /// By the order of birth. Those that ended stay while a frame of theirs waits.
+    trails: BTreeMap<TrackKey, Trail>,
+}
+
+/// A frame that waits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Waiting {
+    pts: Pts,
+    secs: f64,
+    elapsed_secs: f64,
+    looked: bool,
+    detections: Vec<(Detection, Option<TrackKey>)>,
+    filled: Vec<TrackedBox>,
+}
+
+/// What must be known of a track to fill its next gap.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Trail {
+    track: Option<TrackId>,
+    first_frame: u64,
+    last_frame: u64,
+    last: Detection,
+}
+
+impl SettledTracker {
+    /// With no animals yet.
+    pub fn new(settings: TrackerSettings) -> Self {
+        Self {
+            engine: Engine::new(settings),
+            waiting: VecDeque::new(),
+            first_waiting: 0,
+            trails: BTreeMap::new(),
+        }
+    }
+
+    /// Takes the next frame; gives those that have settled by it. `detections: None` = the detector did not look
+    /// at this frame: its boxes come from both neighbours.
+    pub fn push(&mut self, pts: Pts, secs: f64, detections: Option<&[Detection]>) -> Vec<SettledFrame> {
+        let elapsed_secs = self.engine.pass_time(secs);
+        let frame = self.first_waiting + self.waiting.len() as u64;
+        let looked = detections.is_some();
+        self.waiting.push_back(Waiting {
+            pts,
+            secs,
+            elapsed_secs,
+            looked,
+            detections: Vec::new(),
+            filled: Vec::new(),
+        });
+        if let Some(detections) = detections {
+            let mut owners = self.engine.look(detections);
+            for (detection, owner) in detections.iter().zip(&mut owners) {
+                // A duplicate may have ended in the very look that saw it; its detection is then nobody's.
+                *owner = owner.filter(|&key| self.engine.is_alive(key));
+                if let Some(key) = *owner {
+                    self.observe(key, frame, *detection);
+                }
+            }
+            if let Some(newest) = self.waiting.back_mut() {
+                let both = detections.iter().copied().zip(owners);
+                newest.detections = both.filter(|(detection, _)| is_a_place(detection)).collect();
+            }
+        }
+        let settled = self.settled_end();
+        self.release(settled)
+    }
+
+    /// No frame follows: gives all that wait.
+    pub fn finish(&mut self) -> Vec<SettledFrame> {
+        self.release(self.first_waiting + self.waiting.len() as u64)
+    }
+
+    fn observe(&mut self, key: TrackKey, frame: u64, detection: Detection) {
+        let track = self.engine.track_of(key);
+        let Some(trail) = self.trails.get_mut(&key) else {
+            self.trails.insert(key, Trail { track, first_frame: frame, last_frame: frame, last: detection });
+            return;
+        };
+        let (from_frame, from) = (trail.last_frame, trail.last);
+        trail.last_frame = frame;
+        trail.last = detection;
+        trail.track = track;
+        if let Some(track) = trail.track {
+            self.fill(track, (from_frame, from), (frame, detection));
+        }
+    }
+
+    /// Fills the frames between two observations.
+    fn fill(
+        &mut self,
+        track: TrackId,
+        (from_frame, from): (u64, Detection),
+        (to_frame, to): (u64, Detection),
+    ) {
+        let elapsed_secs = |frame: u64| Some(self.waiting.get(self.place_of(frame)?)?.elapsed_secs);
+        let (Some(from_secs), Some(to_secs)) = (elapsed_secs(from_frame), elapsed_secs(to_frame)) else {
+            return;
+        };
+        for frame in from_frame + 1..to_frame {
+            let Some(waiting) = self.place_of(frame).and_then(|place| self.waiting.get_mut(place)) else {
+                continue;
+            };
+            // Elapsed time grows with every frame, so this never divides by zero.
+            let part = ((waiting.elapsed_secs - from_secs) / (to_secs - from_secs)) as f32;
+            waiting.filled.push(TrackedBox {
+                track,
+                rect: between(from.rect, to.rect, part),
+                score: from.score + (to.score - from.score) * part,
+                class: from.class,
+                origin: Origin::Interpolated,
+            });
+        }
+    }
+
+    fn place_of(&self, frame: u64) -> Option<usize> {
+        usize::try_from(frame.checked_sub(self.first_waiting)?).ok()
+    }
+
+    /// The first frame that may still change: the last observation of a living track stays, the gap after it
+    /// may be filled; a track not confirmed may be from its first sight on.
+    fn settled_end(&self) -> u64 {
+        let end = self.first_waiting + self.waiting.len() as u64;
+        let living = self.trails.iter().filter(|&(&key, _)| self.engine.is_alive(key));
+        let holds =
+            living.map(|(_, trail)| if trail.track.is_some() { trail.last_frame } else { trail.first_frame });
+        holds.min().unwrap_or(end)
+    }
+
+    /// Gives the waiting frames before `end`.
+    fn release(&mut self, end: u64) -> Vec<SettledFrame> {
+        let count = self.place_of(end).unwrap_or(0).min(self.waiting.len());
+        let frames: Vec<_> =
+            self.waiting.drain(..count).map(|waiting| settle(waiting, &self.trails)).collect();
+        self.first_waiting += count as u64;
+        let (engine, first_waiting) = (&self.engine, self.first_waiting);
+        self.trails.retain(|&key, trail| trail.last_frame >= first_waiting || engine.is_alive(key));
+        frames
+    }
+}
+
+fn settle(waiting: Waiting, trails: &BTreeMap<TrackKey, Trail>) -> SettledFrame {
+    let Waiting { pts, secs, looked, detections, filled: mut boxes, .. } = waiting;
+    let mut unmatched = Vec::new();
+    for (detection, owner) in detections {
+        match owner.and_then(|key| trails.get(&key)?.track) {
+            Some(track) => boxes.push(measured(track, &detection)),
+            None => unmatched.push(detection),
+        }
+    }
+    boxes.sort_unstable_by_key(|tracked| tracked.track);
+    SettledFrame { pts, secs, looked, boxes, unmatched }
+}

@@ -1,0 +1,257 @@
+//! The tracker's one step, shared by those who answer at once and those who answer when nothing can change.
+//!
+//! A look goes through stages from the surest to the least sure evidence; what a stage pairs is out of the next
+//! ones. The promise: after every look each detection has at most one owner, and no track is kept that was not
+//! seen for `lost_secs`, so memory depends on the scene and never on the video's length.
+
+use super::assign::{Costs, assign};
+use super::identity::Identity;
+pub(crate) use super::identity::{TrackKey, between};
+use super::{TrackId, TrackerSettings};
+use crate::detection::Detection;
+use crate::geometry::Rect;
+use crate::time::Elapsed;
+use serde::{Deserialize, Serialize};
+
+/// What lies further out is no place in a picture, px.
+const FARTHEST_PX: f32 = 1e6;
+
+/// What a track pays for getting no detection in stage 1.
+const ALONE_COST: f32 = 1.0;
+
+/// The tracks and what is needed to go on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Engine {
+    settings: TrackerSettings,
+    elapsed: Elapsed,
+    now_secs: f64,
+    has_looked: bool,
+    keys_given: u64,
+    numbers_given: u32,
+    /// In the order of birth: ties go to the older.
+    identities: Vec<Identity>,
+}
+
+/// A look while it is worked on: who of both sides is still free.
+struct Look<'a> {
+    detections: &'a [Detection],
+    sureness: Vec<f32>,
+    /// Index into the identities.
+    owner: Vec<Option<usize>>,
+    seen: Vec<bool>,
+}
+
+impl Look<'_> {
+    fn free_detections(&self, scores: std::ops::Range<f32>) -> Vec<usize> {
+        let wanted = |&index: &usize| {
+            self.owner[index].is_none()
+                && self.sureness[index] >= 0.0
+                && scores.contains(&self.detections[index].score)
+        };
+        (0..self.detections.len()).filter(wanted).collect()
+    }
+
+    /// Pairs free tracks with free detections; `cost` is `None` for pairs that cannot be.
+    fn pair(
+        &mut self,
+        tracks: &[usize],
+        detections: &[usize],
+        gate: f32,
+        cost: impl Fn(usize, usize) -> Option<f32>,
+    ) {
+        let costs = Costs::from_pairs(tracks.len(), detections.len(), |row, column| {
+            cost(tracks[row], detections[column])
+        });
+        for (row, column) in assign(&costs, gate) {
+            self.owner[detections[column]] = Some(tracks[row]);
+            self.seen[tracks[row]] = true;
+        }
+    }
+}
+
+impl Engine {
+    pub(crate) fn new(settings: TrackerSettings) -> Self {
+        Self {
+            settings,
+            elapsed: Elapsed::default(),
+            now_secs: 0.0,
+            has_looked: false,
+            keys_given: 0,
+            numbers_given: 0,
+            identities: Vec::new(),
+        }
+    }
+
+    /// Goes on to the next frame; ends the tracks that were lost for too long. Gives the time since the first
+    /// frame.
+    pub(crate) fn pass_time(&mut self, secs: f64) -> f64 {
+        self.now_secs = self.elapsed.advance(secs);
+        // 1 ms is forgiven, as pts may be in ms.
+        let earliest_secs = self.now_secs - self.settings.lost_secs - 1e-3;
+        self.identities.retain(|identity| identity.last_seen_secs() >= earliest_secs);
+        self.now_secs
+    }
+
+    /// Takes what the detector saw now; gives the owner of each detection.
+    pub(crate) fn look(&mut self, detections: &[Detection]) -> Vec<Option<TrackKey>> {
+        let owner = self.pair_all(detections);
+        let direction_secs = self.settings.direction_secs;
+        for identity in &mut self.identities {
+            identity.missed_looks += 1;
+        }
+        let mut keys: Vec<Option<TrackKey>> = vec![None; detections.len()];
+        for (index, owner) in owner.iter().enumerate() {
+            if let Some(owner) = *owner {
+                let identity = &mut self.identities[owner];
+                // Seen now after all.
+                identity.missed_looks -= 1;
+                identity.observe(self.now_secs, &detections[index], direction_secs);
+                keys[index] = Some(identity.key);
+            }
+        }
+        // A first sight that does not repeat at the next look was none.
+        self.identities.retain(|identity| identity.track.is_some() || identity.missed_looks == 0);
+        for (index, detection) in detections.iter().enumerate() {
+            if keys[index].is_none() && detection.score >= self.settings.new_score && is_a_place(detection) {
+                let key = TrackKey(self.keys_given);
+                self.keys_given += 1;
+                self.identities.push(Identity::new(key, self.now_secs, detection));
+                keys[index] = Some(key);
+            }
+        }
+        self.confirm();
+        self.end_duplicates();
+        keys
+    }
+
+    /// The number of a living, confirmed track.
+    pub(crate) fn track_of(&self, key: TrackKey) -> Option<TrackId> {
+        self.identity_of(key)?.track
+    }
+
+    /// Whether something may still become of it.
+    pub(crate) fn is_alive(&self, key: TrackKey) -> bool {
+        self.identity_of(key).is_some()
+    }
+
+    fn identity_of(&self, key: TrackKey) -> Option<&Identity> {
+        let index = self.identities.binary_search_by_key(&key, |identity| identity.key).ok()?;
+        self.identities.get(index)
+    }
+
+    fn pair_all(&self, detections: &[Detection]) -> Vec<Option<usize>> {
+        let settings = &self.settings;
+        let predicted: Vec<Rect> =
+            self.identities.iter().map(|identity| identity.predicted(self.now_secs)).collect();
+        let sureness =
+            |detection| if is_a_place(detection) { settings.sureness(detection.score) } else { f32::NAN };
+        let mut look = Look {
+            detections,
+            sureness: detections.iter().map(sureness).collect(),
+            owner: vec![None; detections.len()],
+            seen: vec![false; self.identities.len()],
+        };
+        let tracks = |wanted: &dyn Fn(usize, &Identity) -> bool| -> Vec<usize> {
+            let both = self.identities.iter().enumerate();
+            both.filter(|&(index, identity)| wanted(index, identity)).map(|(index, _)| index).collect()
+        };
+        let sure = look.sureness.clone();
+        let high_scores = settings.high_score..f32::INFINITY;
+
+        // 1. Where it should be by now, and where it was heading: tracked and lost against high scores. Overlap
+        // alone decides which pairs can be; being alone costs 1, more than any of them, so that a bad direction
+        // makes a pair the last choice and not an impossible one.
+        let confirmed = tracks(&|_, identity| identity.track.is_some());
+        let high = look.free_detections(high_scores.clone());
+        look.pair(&confirmed, &high, ALONE_COST, |track, detection| {
+            let (identity, rect) = (&self.identities[track], detections[detection].rect);
+            let overlap = predicted[track].iou(rect) * sure[detection];
+            if overlap < settings.match_overlap {
+                return None;
+            }
+            let ahead = 0.5 - identity.turn_to(rect.center(), settings.direction_bodies);
+            Some(1.0 - overlap - settings.direction_weight * ahead * sure[detection])
+        });
+
+        // 2. A faint box where a track is expected is the track half hidden (ByteTrack). Not for lost tracks:
+        // faint boxes are too many to bring anybody back.
+        let seen = look.seen.clone();
+        let tracked =
+            tracks(&|index, identity| identity.track.is_some() && !seen[index] && identity.missed_looks == 0);
+        let low = look.free_detections(settings.low_score..settings.high_score);
+        look.pair(&tracked, &low, 1.0 - settings.low_iou, |track, detection| {
+            let iou = predicted[track].iou(detections[detection].rect);
+            (iou >= settings.low_iou).then_some(1.0 - iou)
+        });
+
+        // 3. Where it was last seen: animals stop, predictions walk on (observation-centric recovery, OC-SORT).
+        let seen = look.seen.clone();
+        let missing = tracks(&|index, identity| identity.track.is_some() && !seen[index]);
+        let high = look.free_detections(high_scores.clone());
+        look.pair(&missing, &high, 1.0 - settings.recover_iou, |track, detection| {
+            let iou = self.identities[track].last_seen_rect().iou(detections[detection].rect);
+            (iou >= settings.recover_iou).then_some(1.0 - iou)
+        });
+
+        // 4. The not yet confirmed get what is left.
+        let unconfirmed = tracks(&|_, identity| identity.track.is_none());
+        let high = look.free_detections(high_scores);
+        look.pair(&unconfirmed, &high, 1.0 - settings.unconfirmed_overlap, |track, detection| {
+            let overlap = predicted[track].iou(detections[detection].rect) * sure[detection];
+            (overlap >= settings.unconfirmed_overlap).then_some(1.0 - overlap)
+        });
+        look.owner
+    }
+
+    fn confirm(&mut self) {
+        // Nobody walked in before the first look: who is there was there.
+        let enough = if self.has_looked { self.settings.confirm_hits } else { 1 };
+        self.has_looked = true;
+        for identity in &mut self.identities {
+            if identity.track.is_none() && identity.hits >= enough {
+                self.numbers_given += 1;
+                identity.track = Some(TrackId(self.numbers_given));
+            }
+        }
+    }
+
+    fn end_duplicates(&mut self) {
+        let (now, limit) = (self.now_secs, self.settings.duplicate_iou);
+        let predicted: Vec<Rect> = self.identities.iter().map(|identity| identity.predicted(now)).collect();
+        let mut ended = vec![false; self.identities.len()];
+        for (tracked, identity) in self.identities.iter().enumerate() {
+            for (lost, other) in self.identities.iter().enumerate() {
+                let both_confirmed = identity.track.is_some() && other.track.is_some();
+                if both_confirmed
+                    && identity.missed_looks == 0
+                    && other.missed_looks > 0
+                    && predicted[tracked].iou(predicted[lost]) > limit
+                {
+                    // The one with the longer life of observations stays.
+                    let life = now - identity.born_secs;
+                    let other_life = other.last_seen_secs() - other.born_secs;
+                    ended[if life > other_life { lost } else { tracked }] = true;
+                }
+            }
+        }
+        let mut index = 0;
+        self.identities.retain(|_| {
+            index += 1;
+            !ended[index - 1]
+        });
+    }
+}
+
+/// Whether the box can be one: finite, of some size, somewhere near a picture.
+pub(crate) fn is_a_place(detection: &Detection) -> bool {
+    let Rect { x, y, width, height } = detection.rect;
+    // Comparisons with NaN are false.
+    let near = |px: f32| px.abs() <= FARTHEST_PX;
+    near(x)
+        && near(y)
+        && near(width)
+        && near(height)
+        && width > 0.0
+        && height > 0.0
+        && detection.score.is_finite()
+}

@@ -1,0 +1,273 @@
+//! What the tracker promises: one animal, one number; the same input, the same output; no input breaks it.
+
+use pigweight_core::detection::Detection;
+use pigweight_core::geometry::{Point, Rect};
+use pigweight_core::interpolate::{SettledFrame, SettledTracker};
+use pigweight_core::time::Pts;
+use pigweight_core::track::{Origin, TrackId, TrackedBox, Tracker, TrackerSettings};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+fn pig(x: f32, y: f32, score: f32) -> Detection {
+    Detection { rect: Rect::from_center(Point::new(x, y), 80.0, 40.0), score, class: 0 }
+}
+
+/// Two animals that walk towards one another, a body apart.
+fn two_walkers(secs: f64) -> [Detection; 2] {
+    let way_px = 50.0 * secs as f32;
+    [pig(100.0 + way_px, 100.0, 0.9), pig(500.0 - way_px, 180.0, 0.9)]
+}
+
+fn online(settings: TrackerSettings, looks: &[(f64, Vec<Detection>)]) -> Vec<Vec<TrackedBox>> {
+    let mut tracker = Tracker::new(settings);
+    looks.iter().map(|(secs, detections)| tracker.update(*secs, detections)).collect()
+}
+
+fn settled(frames: &[(f64, Option<Vec<Detection>>)]) -> Vec<SettledFrame> {
+    let mut tracker = SettledTracker::new(TrackerSettings::mot());
+    let mut settled = Vec::new();
+    for (number, (secs, detections)) in frames.iter().enumerate() {
+        settled.extend(tracker.push(Pts(number as i64), *secs, detections.as_deref()));
+    }
+    settled.extend(tracker.finish());
+    settled
+}
+
+fn numbers<'a>(frames: impl IntoIterator<Item = &'a [TrackedBox]>) -> BTreeSet<TrackId> {
+    frames.into_iter().flatten().map(|tracked| tracked.track).collect()
+}
+
+#[test]
+fn animals_keep_their_number_at_any_frame_rate() {
+    for hz in [5.0, 10.0, 14.0, 25.0, 30.0, 60.0] {
+        let looks: Vec<_> = (0..(8.0 * hz) as u32)
+            .map(|n| f64::from(n) / hz)
+            .map(|secs| (secs, two_walkers(secs).to_vec()))
+            .collect();
+        let frames = online(TrackerSettings::mot(), &looks);
+        assert_eq!(numbers(frames.iter().map(Vec::as_slice)).len(), 2, "{hz} Hz");
+        let kept = frames.iter().zip(&looks).all(|(boxes, (_, detections))| {
+            boxes
+                .iter()
+                .find(|tracked| tracked.track == TrackId(1))
+                .is_some_and(|one| one.rect == detections[0].rect)
+        });
+        assert!(kept, "{hz} Hz");
+    }
+}
+
+#[test]
+fn an_animal_hidden_for_less_than_a_second_keeps_its_number_and_the_gap_is_filled() {
+    for hz in [5.0, 10.0, 25.0, 30.0] {
+        let frames: Vec<_> = (0..(6.0 * hz) as u32)
+            .map(|n| f64::from(n) / hz)
+            .map(|secs| (secs, Some(two_walkers(secs)[usize::from((2.0..2.7).contains(&secs))..].to_vec())))
+            .collect();
+        let settled = settled(&frames);
+        assert_eq!(numbers(settled.iter().map(|frame| frame.boxes.as_slice())).len(), 2, "{hz} Hz");
+        for frame in &settled {
+            let one = frame.boxes.iter().find(|tracked| tracked.track == TrackId(1)).unwrap();
+            let place = two_walkers(frame.secs)[0].rect.center();
+            assert!(one.rect.center().distance(place) < 1.0, "{hz} Hz at {} s", frame.secs);
+            let hidden = (2.0..2.7).contains(&frame.secs);
+            assert_eq!(one.origin == Origin::Interpolated, hidden);
+        }
+    }
+}
+
+#[test]
+fn an_animal_away_for_longer_comes_back_as_another_and_the_gap_stays_empty() {
+    let frames: Vec<_> = (0..100)
+        .map(|n| f64::from(n) / 10.0)
+        .map(|secs| {
+            (secs, Some(if (3.0..4.5).contains(&secs) { vec![] } else { vec![pig(300.0, 300.0, 0.9)] }))
+        })
+        .collect();
+    let settled = settled(&frames);
+    assert_eq!(numbers(settled.iter().map(|frame| frame.boxes.as_slice())).len(), 2);
+    assert!(settled[30..45].iter().all(|frame| frame.boxes.is_empty()));
+}
+
+#[test]
+fn frames_not_looked_at_come_from_both_neighbours() {
+    let frames: Vec<_> = (0..91)
+        .map(|n| (f64::from(n) / 30.0, (n % 3 == 0).then(|| two_walkers(f64::from(n) / 30.0).to_vec())))
+        .collect();
+    let settled = settled(&frames);
+    for frame in &settled {
+        assert_eq!(frame.boxes.len(), 2);
+        for (tracked, truth) in frame.boxes.iter().zip(two_walkers(frame.secs)) {
+            assert!(tracked.rect.center().distance(truth.rect.center()) < 0.1);
+            assert_eq!(tracked.origin == Origin::Measured, frame.looked);
+        }
+    }
+}
+
+#[test]
+fn a_sight_that_does_not_repeat_is_no_track_and_a_first_sight_that_does_is_restored() {
+    let mut frames: Vec<_> =
+        (0..60).map(|n| (f64::from(n) / 30.0, Some(vec![pig(100.0, 100.0, 0.9)]))).collect();
+    frames[20].1.as_mut().unwrap().push(pig(400.0, 300.0, 0.95));
+    for (_, detections) in &mut frames[30..] {
+        detections.as_mut().unwrap().push(pig(500.0, 100.0, 0.8));
+    }
+    let settled = settled(&frames);
+    assert_eq!(settled[20].unmatched, [pig(400.0, 300.0, 0.95)]);
+    assert_eq!(settled[20].boxes.len(), 1);
+    assert_eq!(settled[30].boxes.len(), 2, "online it is known only from the second sight on");
+    assert_eq!(settled.iter().map(|frame| frame.unmatched.len()).sum::<usize>(), 1);
+}
+
+#[test]
+fn a_duplicate_of_a_lost_animal_does_not_stay() {
+    // The second, unlike in shape, appears where the first was and both are seen again.
+    let mut tracker = Tracker::new(TrackerSettings::mot());
+    let wide = Detection { rect: Rect::new(100.0, 100.0, 80.0, 40.0), score: 0.9, class: 0 };
+    for n in 0..90 {
+        let detections = if n % 15 < 12 { vec![wide] } else { vec![] };
+        let boxes = tracker.update(f64::from(n) / 30.0, &detections);
+        assert!(boxes.iter().all(|tracked| tracked.track == TrackId(1)));
+    }
+}
+
+#[test]
+fn a_detector_that_is_sure_at_a_quarter_is_tracked_like_one_that_is_sure_at_0_6() {
+    let looks = |score: f32| -> Vec<(f64, Vec<Detection>)> {
+        let at = |secs: f64| two_walkers(secs).map(|one| Detection { score, ..one }).to_vec();
+        (0..60).map(|n| f64::from(n) / 30.0).map(|secs| (secs, at(secs))).collect()
+    };
+    let sure = online(TrackerSettings::mot(), &looks(0.75));
+    let faint = online(TrackerSettings::for_min_score(0.25), &looks(0.53));
+    let places = |frames: &[Vec<TrackedBox>]| -> Vec<Vec<(TrackId, Rect)>> {
+        frames.iter().map(|boxes| boxes.iter().map(|one| (one.track, one.rect)).collect()).collect()
+    };
+    assert_eq!(places(&sure), places(&faint));
+}
+
+#[test]
+fn a_frozen_clock_does_not_hold_frames_forever() {
+    let mut tracker = SettledTracker::new(TrackerSettings::mot());
+    let mut settled = 0;
+    for n in 0..5000 {
+        let detections = [pig(100.0, 100.0, 0.9)];
+        let seen = if n < 10 { &detections[..] } else { &[] };
+        settled += tracker.push(Pts(0), 7.0, Some(seen)).len();
+    }
+    assert!(settled > 3900, "{settled}");
+}
+
+/// Anything a detector could say, broken boxes included, near enough to one another to be taken for tracks.
+fn detections() -> impl Strategy<Value = Vec<Detection>> {
+    let px = prop_oneof![20 => 0.0_f32..300.0, 1 => prop::num::f32::ANY];
+    let size = prop_oneof![20 => 30.0_f32..120.0, 1 => prop::num::f32::ANY];
+    let score = prop_oneof![20 => 0.0_f32..1.0, 1 => prop::num::f32::ANY];
+    let one = (px.clone(), px, size.clone(), size, score, 0_u16..3).prop_map(
+        |(x, y, width, height, score, class)| Detection {
+            rect: Rect::new(x, y, width, height),
+            score,
+            class,
+        },
+    );
+    prop::collection::vec(one, 0..8)
+}
+
+fn videos() -> impl Strategy<Value = Vec<(f64, Option<Vec<Detection>>)>> {
+    let step = prop_oneof![10 => 0.02_f64..0.3, 1 => -5.0_f64..5.0, 1 => prop::num::f64::ANY];
+    prop::collection::vec((step, prop::option::weighted(0.7, detections())), 0..60).prop_map(|frames| {
+        let mut secs = 0.0;
+        let at = |(step, detections): (f64, _)| {
+            let now = secs + step;
+            secs = if now.is_finite() && now.abs() < 1e6 { now } else { secs };
+            (now, detections)
+        };
+        frames.into_iter().map(at).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn every_frame_settles_once_in_order_with_all_its_detections(frames in videos()) {
+        let settled = settled(&frames);
+        let order: Vec<_> = settled.iter().map(|frame| frame.pts.0).collect();
+        prop_assert_eq!(order, (0..frames.len() as i64).collect::<Vec<_>>());
+        for (frame, (_, detections)) in settled.iter().zip(&frames) {
+            prop_assert_eq!(frame.looked, detections.is_some());
+            let measured = frame.boxes.iter().filter(|tracked| tracked.origin == Origin::Measured).count();
+            prop_assert!(measured + frame.unmatched.len() <= detections.as_ref().map_or(0, Vec::len));
+            prop_assert!(frame.boxes.is_sorted_by(|one, other| one.track < other.track), "one box a track");
+            for tracked in &frame.boxes {
+                let Rect { x, y, width, height } = tracked.rect;
+                prop_assert!([x, y, width, height].iter().all(|px| px.is_finite()) && width > 0.0 && height > 0.0);
+            }
+        }
+    }
+
+    #[test]
+    fn frames_settle_within_the_time_a_lost_track_is_waited_for(
+        steps in prop::collection::vec((0.02_f64..0.3, prop::option::weighted(0.7, detections())), 0..80),
+    ) {
+        let mut tracker = SettledTracker::new(TrackerSettings::mot());
+        let (mut secs, mut waiting) = (0.0, std::collections::VecDeque::new());
+        for (number, (step, detections)) in steps.iter().enumerate() {
+            secs += step;
+            waiting.push_back(secs);
+            for _ in tracker.push(Pts(number as i64), secs, detections.as_deref()) {
+                waiting.pop_front();
+            }
+            prop_assert!(secs - waiting.front().copied().unwrap_or(secs) <= 1.0 + 2e-3);
+        }
+    }
+
+    #[test]
+    fn a_tracker_stored_at_any_frame_goes_on_as_if_nothing_had_happened(frames in videos(), cut in 0_usize..60) {
+        let (mut live, mut stored) = (Tracker::new(TrackerSettings::mot()), Tracker::new(TrackerSettings::mot()));
+        let mut waiting = SettledTracker::new(TrackerSettings::mot());
+        let mut resumed = Vec::new();
+        // JSON, unlike what checkpoints are kept in, knows no NaN and no infinity.
+        let in_json = |secs: f64| if secs.is_finite() { secs } else { -1.0 };
+        let frames: Vec<_> = frames.into_iter().map(|(secs, detections)| (in_json(secs), detections)).collect();
+        for (number, (secs, detections)) in frames.iter().enumerate() {
+            if number == cut {
+                stored = serde_json::from_value(serde_json::to_value(&stored).unwrap()).unwrap();
+                waiting = serde_json::from_value(serde_json::to_value(&waiting).unwrap()).unwrap();
+            }
+            if let Some(detections) = detections {
+                prop_assert_eq!(live.update(*secs, detections), stored.update(*secs, detections));
+            }
+            resumed.extend(waiting.push(Pts(number as i64), *secs, detections.as_deref()));
+        }
+        resumed.extend(waiting.finish());
+        prop_assert_eq!(resumed, settled(&frames));
+    }
+
+    #[test]
+    fn looking_ahead_takes_nothing_back(frames in videos()) {
+        // What the online tracker says of a frame, the settled one says too; it only adds.
+        let mut live = Tracker::new(TrackerSettings::mot());
+        for (settled, (secs, detections)) in settled(&frames).iter().zip(&frames) {
+            // Frames not looked at do not reach the online tracker, so both see the same looks only if all are.
+            let Some(detections) = detections else { return Ok(()) };
+            for tracked in live.update(*secs, detections) {
+                prop_assert!(settled.boxes.contains(&tracked));
+            }
+        }
+    }
+
+    #[test]
+    fn memory_depends_on_the_scene_and_not_on_the_length(looks in prop::collection::vec(detections(), 20..40)) {
+        let mut tracker = SettledTracker::new(TrackerSettings::mot());
+        let mut size = |rounds: std::ops::Range<u32>| {
+            let mut largest = 0;
+            for round in rounds {
+                for (index, detections) in looks.iter().enumerate() {
+                    let secs = (f64::from(round) * looks.len() as f64 + index as f64) / 10.0;
+                    let _ = tracker.push(Pts(0), secs, Some(detections));
+                }
+                largest = largest.max(serde_json::to_string(&tracker).unwrap().len());
+            }
+            largest
+        };
+        let (early, late) = (size(0..4), size(4..40));
+        prop_assert!(late <= 2 * early + 10_000, "{early} bytes early, {late} late");
+    }
+}

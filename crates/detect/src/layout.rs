@@ -1,0 +1,249 @@
+//! Which of the common layouts a model has, told from the shapes of what it takes and gives.
+//!
+//! | layout | outputs | box | score |
+//! |---|---|---|---|
+//! | `yolox` | 1 × cells × (5 + C) | cx, cy offsets in cells, log w, log h | object × class |
+//! | `yolov5` | 1 × 3·cells × (5 + C) | cx, cy, w, h in input px | object × class |
+//! | `yolov8` (also 9, 11, 12) | 1 × (4 + C) × cells | cx, cy, w, h in input px | class |
+//! | `end_to_end` (YOLOv10, 26) | 1 × rows × 6 | left, top, right, bottom in input px | score, class |
+//! | `detr` (RT-DETR, D-FINE) | 1 × rows × 4 and 1 × rows × C | cx, cy, w, h as parts of the picture | sigmoid of logits |
+//!
+//! `cells` is the number of grid cells at strides 8, 16 and 32 (and 64 for models of four scales). A fourth-order
+//! output 1 × M × h × w beside them holds mask prototypes; M coefficients then follow the classes of each row.
+
+use serde::{Deserialize, Serialize};
+
+/// What would be understood, for an error's reader.
+pub const UNDERSTOOD: &str = "a float32 input 1×3×H×W with YOLOX (1×cells×(5+C)), YOLOv5 (1×3·cells×(5+C)), \
+     YOLOv8/11 (1×(4+C)×cells), end-to-end YOLOv10/26 (1×rows×6), each also with mask prototypes \
+     (1×M×h×w), or RT-DETR/D-FINE (boxes 1×rows×4 and logits 1×rows×C)";
+
+/// Rows of an end-to-end head: 300 in all models known; more than this is a grid.
+const MAX_END_TO_END_ROWS: usize = 1000;
+
+/// The kind of head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Head {
+    /// YOLOX, raw grid.
+    Yolox,
+    /// YOLOv5.
+    Yolov5,
+    /// YOLOv8, 9, 11, 12.
+    Yolov8,
+    /// YOLOv10, YOLO26: doubles are already suppressed.
+    EndToEnd,
+    /// RT-DETR, D-FINE: boxes and logits.
+    Detr,
+}
+
+impl Head {
+    /// The name as in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Yolox => "yolox",
+            Self::Yolov5 => "yolov5",
+            Self::Yolov8 => "yolov8",
+            Self::EndToEnd => "end_to_end",
+            Self::Detr => "detr",
+        }
+    }
+}
+
+/// An output's name and shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// As in the file.
+    pub name: String,
+    /// As it came out of a run: no dynamic sizes.
+    pub shape: Vec<usize>,
+}
+
+/// How to read a model's outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The kind of head.
+    pub head: Head,
+    /// Index of the output with boxes.
+    pub boxes_output: usize,
+    /// Index of the output with scores: the same one but for DETR.
+    pub scores_output: usize,
+    /// Rows (candidates) in it.
+    pub rows: usize,
+    /// Classes.
+    pub classes: usize,
+    /// Output index, count, height and width of the mask prototypes.
+    pub prototypes: Option<Prototypes>,
+}
+
+/// Mask prototypes, 1 × count × height × width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prototypes {
+    /// Index of the output.
+    pub output: usize,
+    /// Coefficients per row.
+    pub count: usize,
+    /// Cells.
+    pub height: usize,
+    /// Cells.
+    pub width: usize,
+}
+
+/// Grid cells at each stride, finest first.
+pub fn grid(input_width: usize, input_height: usize, strides: &[usize]) -> usize {
+    strides.iter().map(|stride| input_width.div_ceil(*stride) * input_height.div_ceil(*stride)).sum()
+}
+
+/// Strides of three-scale and four-scale heads.
+pub const STRIDES: [&[usize]; 2] = [&[8, 16, 32], &[8, 16, 32, 64]];
+
+/// Reads the layout off the shapes. `stated` is the head that the configuration names: only shapes that fit it are
+/// taken. `class_count` is what the metadata says, which settles how many of a row's numbers are classes.
+pub fn recognise(
+    input_width: usize,
+    input_height: usize,
+    outputs: &[Output],
+    stated: Option<Head>,
+    class_count: Option<usize>,
+) -> Option<Layout> {
+    let prototypes = outputs.iter().enumerate().find_map(|(output, found)| match found.shape[..] {
+        [1, count, height, width] => Some(Prototypes { output, count, height, width }),
+        _ => None,
+    });
+    let flat: Vec<(usize, &str, usize, usize)> = outputs
+        .iter()
+        .enumerate()
+        .filter_map(|(output, found)| match found.shape[..] {
+            [1, rows, columns] => Some((output, found.name.as_str(), rows, columns)),
+            _ => None,
+        })
+        .collect();
+    let is_allowed = |head: Head| stated.is_none_or(|stated| stated == head);
+
+    if is_allowed(Head::Detr)
+        && let [first, second] = flat[..]
+        && first.2 == second.2
+        && let Some((boxes, logits)) = detr_pair(first, second)
+    {
+        return Some(Layout {
+            head: Head::Detr,
+            boxes_output: boxes.0,
+            scores_output: logits.0,
+            rows: boxes.2,
+            classes: logits.3,
+            prototypes: None,
+        });
+    }
+
+    let &(output, _, rows, columns) = flat.first()?;
+    let masks = prototypes.map_or(0, |prototypes| prototypes.count);
+    let layout = |head: Head, rows: usize, before_classes: usize, numbers: usize| {
+        let classes = numbers.checked_sub(before_classes + masks).filter(|&classes| classes > 0)?;
+        let fits = class_count.is_none_or(|count| count == classes);
+        fits.then_some(Layout {
+            head,
+            boxes_output: output,
+            scores_output: output,
+            rows,
+            classes,
+            prototypes,
+        })
+    };
+    for strides in STRIDES {
+        let cells = grid(input_width, input_height, strides);
+        if rows == cells && is_allowed(Head::Yolox) {
+            return layout(Head::Yolox, rows, 5, columns);
+        }
+        if rows == 3 * cells && is_allowed(Head::Yolov5) {
+            return layout(Head::Yolov5, rows, 5, columns);
+        }
+        if columns == cells && is_allowed(Head::Yolov8) {
+            return layout(Head::Yolov8, columns, 4, rows);
+        }
+    }
+    if columns == 6 + masks && rows <= MAX_END_TO_END_ROWS && is_allowed(Head::EndToEnd) {
+        return Some(Layout {
+            head: Head::EndToEnd,
+            boxes_output: output,
+            scores_output: output,
+            rows,
+            classes: class_count.unwrap_or(0),
+            prototypes,
+        });
+    }
+    None
+}
+
+type Flat<'a> = (usize, &'a str, usize, usize);
+
+/// Which of two outputs holds boxes and which logits: by name where names tell, else by the four columns of a box.
+fn detr_pair<'a>(first: Flat<'a>, second: Flat<'a>) -> Option<(Flat<'a>, Flat<'a>)> {
+    let says_boxes = |output: Flat<'_>| output.1.contains("box");
+    let says_logits = |output: Flat<'_>| output.1.contains("logit") || output.1.contains("score");
+    let pair = if says_boxes(first) || says_logits(second) {
+        (first, second)
+    } else if says_boxes(second) || says_logits(first) || second.3 == 4 {
+        (second, first)
+    } else {
+        (first, second)
+    };
+    (pair.0.3 == 4).then_some(pair)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outputs(shapes: &[(&str, &[usize])]) -> Vec<Output> {
+        shapes.iter().map(|(name, shape)| Output { name: (*name).into(), shape: shape.to_vec() }).collect()
+    }
+
+    fn head(size: usize, shapes: &[(&str, &[usize])]) -> Option<(Head, usize, usize)> {
+        recognise(size, size, &outputs(shapes), None, None)
+            .map(|layout| (layout.head, layout.rows, layout.classes))
+    }
+
+    #[test]
+    fn every_published_layout_is_told_by_its_shapes() {
+        let cases: &[(usize, &[(&str, &[usize])], (Head, usize, usize))] = &[
+            (416, &[("output", &[1, 3549, 6])], (Head::Yolox, 3549, 1)),
+            (640, &[("output", &[1, 8400, 85])], (Head::Yolox, 8400, 80)),
+            (640, &[("output0", &[1, 25200, 85])], (Head::Yolov5, 25200, 80)),
+            (640, &[("output0", &[1, 25200, 117]), ("output1", &[1, 32, 160, 160])], (Head::Yolov5, 25200, 80)),
+            (640, &[("output0", &[1, 84, 8400])], (Head::Yolov8, 8400, 80)),
+            (320, &[("output0", &[1, 5, 2100])], (Head::Yolov8, 2100, 1)),
+            (640, &[("output0", &[1, 116, 8400]), ("output1", &[1, 32, 160, 160])], (Head::Yolov8, 8400, 80)),
+            (320, &[("output0", &[1, 300, 6])], (Head::EndToEnd, 300, 0)),
+            (640, &[("output0", &[1, 300, 38]), ("output1", &[1, 32, 160, 160])], (Head::EndToEnd, 300, 0)),
+            (640, &[("logits", &[1, 300, 80]), ("pred_boxes", &[1, 300, 4])], (Head::Detr, 300, 80)),
+            (640, &[("logits", &[1, 300, 4]), ("pred_boxes", &[1, 300, 4])], (Head::Detr, 300, 4)),
+            (640, &[("a", &[1, 300, 1]), ("b", &[1, 300, 4])], (Head::Detr, 300, 1)),
+            // four scales
+            (1280, &[("output0", &[1, 84, 34000])], (Head::Yolov8, 34000, 80)),
+        ];
+        for (size, shapes, expected) in cases {
+            assert_eq!(head(*size, shapes), Some(*expected), "{shapes:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_detector_is_not_taken_for_one() {
+        for shapes in [
+            &[("probabilities", &[1, 1000] as &[usize])] as &[_],
+            &[("output", &[1, 17, 64, 48])],
+            &[("output", &[1, 8399, 85])],
+            &[("output", &[2, 8400, 85])],
+            &[],
+        ] {
+            assert_eq!(head(640, shapes), None, "{shapes:?}");
+        }
+    }
+
+    #[test]
+    fn the_metadata_and_the_configuration_settle_what_shapes_leave_open() {
+        let shapes = outputs(&[("output", &[1, 8400, 85])]);
+        assert_eq!(recognise(640, 640, &shapes, Some(Head::Yolov5), None), None);
+        assert_eq!(recognise(640, 640, &shapes, None, Some(3)), None);
+        assert!(recognise(640, 640, &shapes, Some(Head::Yolox), Some(80)).is_some());
+    }
+}

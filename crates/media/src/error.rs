@@ -1,0 +1,123 @@
+//! What can be wrong with a video, each said in one line that tells its reader what to do next.
+
+use std::path::PathBuf;
+
+/// The result of anything that reads a video.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a video or picture could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system would not open or read the file.
+    #[error("cannot read {path}: {reason}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// In the operating system's words.
+        reason: String,
+    },
+    /// A folder, a socket or the like.
+    #[error("{path} is not a file; name a video file")]
+    NotAFile {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// Zero bytes.
+    #[error("{path} is empty (0 bytes); copy it again from the camera or recorder")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An mp4 without its index: the recorder was cut off before it could write it.
+    #[error(
+        "{path} is an unfinished mp4: its index (the \"moov\" box) is missing, so nothing in it can be \
+         found; copy it again, or repair it with a tool that rebuilds the index"
+    )]
+    Unfinished {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No demuxer knows these bytes.
+    #[error(
+        "{path} is not a video that can be read ({reason}); mp4, mov, mkv, webm, avi and ts are understood"
+    )]
+    NotAVideo {
+        /// The file.
+        path: PathBuf,
+        /// In libav's words.
+        reason: String,
+    },
+    /// Sound only, or only attached pictures.
+    #[error("{path} has no video stream (only {streams}); name the file that holds the picture")]
+    NoVideoStream {
+        /// The file.
+        path: PathBuf,
+        /// What it has instead.
+        streams: String,
+    },
+    /// No decoder is built in.
+    #[error("{path} is coded as {codec}, which this build of FFmpeg cannot decode")]
+    NoDecoder {
+        /// The file.
+        path: PathBuf,
+        /// The codec's name.
+        codec: String,
+    },
+    /// A stream without one picture that can be decoded.
+    #[error("{path} holds no frame that can be decoded; the file is damaged or was cut before its first keyframe")]
+    NoFrames {
+        /// The file.
+        path: PathBuf,
+    },
+    /// More than [`crate::video::MAX_PIXELS`].
+    #[error("{path} is {width}×{height} px, larger than the {limit} px per frame that are allowed")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// px.
+        width: u32,
+        /// px.
+        height: u32,
+        /// px.
+        limit: u64,
+    },
+    /// A moment before the first or after the last frame.
+    #[error("{secs:.3} s lies outside the video, which runs from 0 to {last_secs:.3} s")]
+    OutsideVideo {
+        /// What was asked for.
+        secs: f64,
+        /// The last moment that has a frame.
+        last_secs: f64,
+    },
+    /// The packets no longer match the index.
+    #[error("{path} was changed while it was being read; open it again")]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Stored index bytes of another version, or damaged.
+    #[error("the stored index is of another version or damaged; it is made anew")]
+    StaleIndex,
+    /// Something in libav failed that has no better name here.
+    #[error("{operation} failed: {reason}")]
+    Libav {
+        /// What was being done.
+        operation: &'static str,
+        /// In libav's words.
+        reason: String,
+    },
+    /// The JPEG encoder refused.
+    #[error("cannot make a JPEG: {reason}")]
+    Jpeg {
+        /// In turbojpeg's words.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// From libav's return code.
+    pub(crate) fn libav(operation: &'static str, code: i32) -> Self {
+        Self::Libav { operation, reason: crate::libav::describe(code) }
+    }
+}

@@ -1,0 +1,324 @@
+//! The index: every packet of the video stream, and the order in which their frames are shown.
+//!
+//! ```text
+//! packets  (decode order)   0:I  1:P  2:b  3:b  4:P …      the ordinal names a packet and its frame
+//! display  (shown order)    0    2    3    1    4   …      ordinals sorted by pts
+//! ```
+//! One scan of the packets makes it; nothing is decoded where the container gives every packet its pts. Where it
+//! does not (raw H.264, AVI with B-frames), or gives one twice, only decoding tells the order: then one decoding
+//! pass makes the index and [`Timing::Counted`] says so.
+
+use crate::error::{Error, Result};
+use crate::libav::{Decoder, Input, Packet, Received, StreamInfo};
+use crate::video::MAX_PIXELS;
+use pigweight_core::time::{Pts, TimeBase};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Raised whenever the stored form changes; an older one is made anew.
+const FORMAT_VERSION: u8 = 1;
+
+/// One packet of the video stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PacketEntry {
+    /// When its frame is shown, ticks. Given by the container, or counted.
+    pub pts: Pts,
+    /// The container's decode timestamp.
+    pub dts: Option<i64>,
+    /// Where the demuxer found it in the file, or −1.
+    pub position: i64,
+    /// Bytes.
+    pub size: u32,
+    /// Decoding can start here.
+    pub is_key: bool,
+    /// Its frame is on the screen at some time. Packets before the first keyframe, outside the edit list or
+    /// without a picture of their own are not.
+    pub is_shown: bool,
+}
+
+/// Where the pts come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Timing {
+    /// From the container.
+    Stated,
+    /// Frames counted in the order the decoder gave them; times from sorted dts or the frame rate.
+    Counted,
+}
+
+/// See the module's head.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VideoIndex {
+    packets: Vec<PacketEntry>,
+    display: Vec<u32>,
+    timing: Timing,
+    last_duration_ticks: i64,
+    damage: Option<String>,
+}
+
+impl VideoIndex {
+    pub(crate) fn scan(
+        path: &Path,
+        input: &mut Input,
+        stream: &StreamInfo,
+        time_base: TimeBase,
+    ) -> Result<Self> {
+        input.keep_only(stream.index);
+        let mut packets = Vec::new();
+        let mut durations = Vec::new();
+        let mut damage = None;
+        loop {
+            match input.read() {
+                Ok(Some(packet)) if packet.stream_index() == stream.index => {
+                    durations.push(packet.duration());
+                    packets.push(entry(&packet, &stream.codec));
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(code) => {
+                    damage = Some(format!("reading stops early: {}", crate::libav::describe(code)));
+                    break;
+                }
+            }
+        }
+        let read = packets.len() as i64;
+        if damage.is_none() && stream.frames_promised > read {
+            damage = Some(format!("only {read} of {} frames are in the file", stream.frames_promised));
+        }
+        let mut shown_from_key = false;
+        for (packet, _) in &mut packets {
+            shown_from_key |= packet.is_key;
+            packet.is_shown &= shown_from_key;
+        }
+        let frame_ticks = frame_ticks(stream, time_base, &durations);
+        let mut index = match stated_order(&packets) {
+            Some(display) => Self {
+                packets: packets.into_iter().map(|(packet, _)| packet).collect(),
+                display,
+                timing: Timing::Stated,
+                last_duration_ticks: frame_ticks,
+                damage,
+            },
+            None => {
+                let mut index = Self {
+                    packets: packets.into_iter().map(|(packet, _)| packet).collect(),
+                    display: Vec::new(),
+                    timing: Timing::Counted,
+                    last_duration_ticks: frame_ticks,
+                    damage,
+                };
+                index.count_frames(path, stream.index, frame_ticks)?;
+                index
+            }
+        };
+        index.note_last_duration(&durations);
+        Ok(index)
+    }
+
+    /// Decodes the whole stream for the order of its frames, and gives them times.
+    fn count_frames(&mut self, path: &Path, stream_index: i32, frame_ticks: i64) -> Result<()> {
+        let (mut input, _) = crate::video::open_input(path)?;
+        input.keep_only(stream_index);
+        let mut decoder = Decoder::open(&input, stream_index, MAX_PIXELS)
+            .ok_or_else(|| Error::NoDecoder { path: path.to_owned(), codec: "unknown".into() })?;
+        let mut ordinal = 0_i64;
+        let mut ended = false;
+        while !ended {
+            let packet = match input.read() {
+                Ok(Some(packet)) if packet.stream_index() != stream_index => continue,
+                Ok(packet) => packet,
+                Err(_) => None,
+            };
+            ended = packet.is_none();
+            let packet = packet.map(|mut packet| {
+                packet.set_ordinal(ordinal);
+                ordinal += 1;
+                packet
+            });
+            if decoder.send(packet.as_ref()).is_err() && !ended {
+                continue;
+            }
+            while let Ok(Received::Frame(_, from)) = decoder.receive() {
+                if let Some(number) = u32::try_from(from).ok().filter(|&n| (n as usize) < self.packets.len()) {
+                    self.display.push(number);
+                }
+            }
+        }
+        let mut seen = vec![false; self.packets.len()];
+        self.display.retain(|&number| !std::mem::replace(&mut seen[number as usize], true));
+        for (packet, seen) in self.packets.iter_mut().zip(seen) {
+            packet.is_shown = seen;
+        }
+        let mut times: Vec<i64> = self.packets.iter().filter_map(|packet| packet.dts).collect();
+        times.sort_unstable();
+        times.dedup();
+        let stated = times.len() >= self.display.len();
+        for (place, &number) in self.display.iter().enumerate() {
+            let counted = place as i64 * frame_ticks;
+            self.packets[number as usize].pts = Pts(if stated { times[place] } else { counted });
+        }
+        Ok(())
+    }
+
+    fn note_last_duration(&mut self, durations: &[i64]) {
+        let stated = self
+            .display
+            .last()
+            .and_then(|&number| durations.get(number as usize))
+            .copied()
+            .filter(|&ticks| ticks > 0 && self.timing == Timing::Stated);
+        let spacing = match self.display.as_slice() {
+            [.., before, last] => self.packet(*last).pts.0 - self.packet(*before).pts.0,
+            _ => 0,
+        };
+        if let Some(ticks) = stated {
+            self.last_duration_ticks = ticks;
+        } else if spacing > 0 {
+            self.last_duration_ticks = spacing;
+        }
+    }
+
+    /// How many frames are shown.
+    pub fn frame_count(&self) -> usize {
+        self.display.len()
+    }
+
+    /// Where the pts come from.
+    pub fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// What is wrong with the file although it can be read, in one sentence.
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
+    }
+
+    /// All packets in decode order.
+    pub fn packets(&self) -> &[PacketEntry] {
+        &self.packets
+    }
+
+    /// The pts of every shown frame, rising.
+    pub fn frame_pts(&self) -> impl ExactSizeIterator<Item = Pts> + '_ {
+        self.display.iter().map(|&number| self.packet(number).pts)
+    }
+
+    /// The first frame's pts; zero for an empty index.
+    pub fn first_pts(&self) -> Pts {
+        self.display.first().map_or(Pts(0), |&number| self.packet(number).pts)
+    }
+
+    /// The last frame's pts; zero for an empty index.
+    pub fn last_pts(&self) -> Pts {
+        self.display.last().map_or(Pts(0), |&number| self.packet(number).pts)
+    }
+
+    /// How long the last frame stays, ticks.
+    pub fn last_duration_ticks(&self) -> i64 {
+        self.last_duration_ticks
+    }
+
+    /// The last frame that is not after `pts`.
+    pub fn frame_at(&self, pts: Pts) -> Option<Pts> {
+        let after = self.display.partition_point(|&number| self.packet(number).pts <= pts);
+        after.checked_sub(1).map(|place| self.packet(self.display[place]).pts)
+    }
+
+    /// The ordinal of the packet whose frame has exactly this pts.
+    pub(crate) fn ordinal_of(&self, pts: Pts) -> Option<usize> {
+        let place = self.display.binary_search_by_key(&pts, |&number| self.packet(number).pts).ok()?;
+        Some(self.display[place] as usize)
+    }
+
+    /// The keyframe from which the frame of packet `ordinal` decodes right. A picture that is shown before the
+    /// keyframe it follows in the stream (open GOP) leans on the keyframe before that.
+    pub(crate) fn key_for(&self, ordinal: usize) -> usize {
+        let keys = |until: usize| (0..=until).rev().find(|&number| self.packets[number].is_key);
+        let Some(key) = keys(ordinal) else { return 0 };
+        if self.packets[ordinal].pts < self.packets[key].pts {
+            return key.checked_sub(1).and_then(keys).unwrap_or(key);
+        }
+        key
+    }
+
+    /// Which packet this is, by its time or place and its size.
+    pub(crate) fn find(&self, packet: &Packet) -> Option<usize> {
+        let same = |&number: &usize| {
+            let entry = &self.packets[number];
+            entry.size == packet.size()
+                && (self.timing == Timing::Counted || packet.pts() == Some(entry.pts.0))
+                && (packet.position() < 0 || entry.position < 0 || packet.position() == entry.position)
+        };
+        if let (Timing::Stated, Some(pts)) = (self.timing, packet.pts())
+            && let Some(number) = self.ordinal_of(Pts(pts)).filter(same)
+        {
+            return Some(number);
+        }
+        let place = self.packets.partition_point(|entry| entry.position < packet.position());
+        (place..self.packets.len())
+            .take_while(|&number| self.packets[number].position == packet.position())
+            .find(same)
+    }
+
+    fn packet(&self, number: u32) -> &PacketEntry {
+        &self.packets[number as usize]
+    }
+
+    /// The stored form: a version byte and compressed columns.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let plain = postcard::to_stdvec(self).unwrap_or_default();
+        let mut bytes = vec![FORMAT_VERSION];
+        bytes.extend(zstd::encode_all(plain.as_slice(), 3).unwrap_or_default());
+        bytes
+    }
+
+    /// Back from [`Self::to_bytes`].
+    ///
+    /// # Errors
+    /// [`Error::StaleIndex`] for another version or bytes that are no index.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let Some((&FORMAT_VERSION, compressed)) = bytes.split_first() else { return Err(Error::StaleIndex) };
+        let plain = zstd::decode_all(compressed).map_err(|_| Error::StaleIndex)?;
+        let index: Self = postcard::from_bytes(&plain).map_err(|_| Error::StaleIndex)?;
+        let in_range = index.display.iter().all(|&number| (number as usize) < index.packets.len());
+        if in_range { Ok(index) } else { Err(Error::StaleIndex) }
+    }
+}
+
+/// The packet's entry, and whether the container stated its pts.
+fn entry(packet: &Packet, codec: &str) -> (PacketEntry, bool) {
+    // VP8 hides its alternate reference frames in packets of their own; bit 4 of the first byte is show_frame
+    // (RFC 6386, 9.1).
+    let is_invisible = codec == "vp8" && packet.first_byte().is_some_and(|byte| byte & 0x10 == 0);
+    let entry = PacketEntry {
+        pts: Pts(packet.pts().unwrap_or(0)),
+        dts: packet.dts(),
+        position: packet.position(),
+        size: packet.size(),
+        is_key: packet.is_key(),
+        is_shown: !packet.is_hidden() && !is_invisible && packet.size() > 0,
+    };
+    (entry, packet.pts().is_some())
+}
+
+/// Ordinals of shown packets by pts, where every one has a pts of its own.
+fn stated_order(packets: &[(PacketEntry, bool)]) -> Option<Vec<u32>> {
+    if packets.iter().any(|(packet, stated)| packet.is_shown && !stated) {
+        return None;
+    }
+    let mut display: Vec<u32> =
+        (0_u32..).zip(packets).filter(|(_, (packet, _))| packet.is_shown).map(|(number, _)| number).collect();
+    display.sort_by_key(|&number| packets[number as usize].0.pts);
+    let unique =
+        display.windows(2).all(|pair| packets[pair[0] as usize].0.pts < packets[pair[1] as usize].0.pts);
+    unique.then_some(display)
+}
+
+/// Ticks of one frame at the stream's average rate; at least one.
+fn frame_ticks(stream: &StreamInfo, time_base: TimeBase, durations: &[i64]) -> i64 {
+    if let (numerator @ 1.., denominator @ 1..) = stream.average_frame_rate {
+        let secs = f64::from(denominator) / f64::from(numerator);
+        let ticks = secs * f64::from(time_base.denominator()) / f64::from(time_base.numerator());
+        return (ticks.round() as i64).max(1);
+    }
+    durations.iter().copied().find(|&ticks| ticks > 0).unwrap_or(1)
+}

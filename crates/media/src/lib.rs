@@ -1,0 +1,27 @@
+//! Bytes → frames, and back to browsers.
+//!
+//! A [`Video`] is an opened file with its [`VideoIndex`]: every packet with its time, size, place and whether it
+//! is a keyframe. [`FrameReader`] decodes all frames in order; [`FrameSeeker`] serves the one exact frame asked
+//! for. Both name each frame by its integer pts, never by a count of frames per second.
+//!
+//! Left out on purpose: what is on a picture (the detect crate), and what is kept (the store crate).
+
+pub mod encode;
+mod error;
+mod index;
+pub mod jpeg;
+mod libav;
+pub mod overlay;
+mod picture;
+mod reader;
+mod seek;
+mod sniff;
+pub mod still;
+mod video;
+
+pub use error::{Error, Result};
+pub use index::{PacketEntry, Timing, VideoIndex};
+pub use picture::Picture;
+pub use reader::{DecodedFrame, FrameReader};
+pub use seek::FrameSeeker;
+pub use video::{Rotation, Video, VideoInfo};

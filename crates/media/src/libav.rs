@@ -1,0 +1,46 @@
+//! The one place that talks to FFmpeg's libraries, and so the only one with `unsafe`.
+//!
+//! Each type owns one libav object, frees it on drop and gives safe methods; no raw pointer leaves this module.
+//! The rules that make it sound: an object is used by one thread at a time (types are `Send`, not `Sync`);
+//! every pointer libav returns is checked before use; sizes that come from a file are checked by libav against
+//! its own buffers and by us against the picture's size before a slice is made of them.
+#![allow(unsafe_code, reason = "FFI to libav; every block says why it holds")]
+
+mod decoder;
+mod encoder;
+mod frame;
+mod input;
+mod scaler;
+
+pub(crate) use decoder::{Decoder, Received, Skip};
+pub(crate) use encoder::{Encoder, EncoderSettings};
+pub(crate) use frame::{Frame, PixelFormat};
+pub(crate) use input::{Input, OpenFailure, Packet, SeekTarget, StreamInfo};
+pub(crate) use scaler::Scaler;
+
+use ffmpeg_sys_next as ffi;
+use std::ffi::CStr;
+use std::sync::Once;
+
+/// libav's "no timestamp".
+pub(crate) const NO_TIMESTAMP: i64 = ffi::AV_NOPTS_VALUE;
+
+/// libav's words for a return code.
+pub(crate) fn describe(code: i32) -> String {
+    let mut text = [0 as std::ffi::c_char; 128];
+    // SAFETY: the buffer is writable for its whole length, and av_strerror always terminates it within that.
+    let message = unsafe {
+        ffi::av_strerror(code, text.as_mut_ptr(), text.len());
+        CStr::from_ptr(text.as_ptr())
+    };
+    message.to_string_lossy().into_owned()
+}
+
+/// libav prints to stderr by itself; what matters reaches us as return codes, so it is told to be quiet.
+fn silence_log() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: sets a global integer; called before any other libav function of this process by `Once`.
+        unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) }
+    });
+}

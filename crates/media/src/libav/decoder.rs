@@ -1,0 +1,110 @@
+//! A decoder of one video stream.
+
+use super::{Frame, Input, NO_TIMESTAMP, Packet};
+use ffmpeg_sys_next as ffi;
+use std::ptr;
+
+/// An open decoder.
+pub(crate) struct Decoder {
+    context: *mut ffi::AVCodecContext,
+}
+
+// SAFETY: codec contexts have no thread affinity; `Decoder` is not `Sync`.
+unsafe impl Send for Decoder {}
+
+/// Which pictures may be left undecoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Skip {
+    /// Decode all.
+    Nothing,
+    /// Leave out pictures that no other picture is predicted from.
+    NonReference,
+}
+
+/// What the decoder has to give.
+pub(crate) enum Received {
+    /// A frame and the ordinal of the packet it came from.
+    Frame(Frame, i64),
+    /// It wants another packet first.
+    NeedsPacket,
+    /// Nothing more will come.
+    End,
+}
+
+impl Decoder {
+    /// `None` where no decoder for the stream is built in or it will not open.
+    pub(crate) fn open(input: &Input, stream_index: i32, max_pixels: u64) -> Option<Self> {
+        let stream = input.stream(stream_index)?;
+        // SAFETY: `stream` lives as long as `input`; each pointer is checked before it is used, and the context is
+        // owned by the returned value as soon as it exists.
+        unsafe {
+            let parameters = (*stream).codecpar;
+            let codec = ffi::avcodec_find_decoder((*parameters).codec_id);
+            if codec.is_null() {
+                return None;
+            }
+            let context = ffi::avcodec_alloc_context3(codec);
+            if context.is_null() {
+                return None;
+            }
+            let decoder = Self { context };
+            if ffi::avcodec_parameters_to_context(context, parameters) < 0 {
+                return None;
+            }
+            // One thread: the two cores of a farm PC are kept busy by inference, and frame threads add latency.
+            (*context).thread_count = 1;
+            (*context).max_pixels = i64::try_from(max_pixels).unwrap_or(i64::MAX);
+            (*context).pkt_timebase = (*stream).time_base;
+            (ffi::avcodec_open2(context, codec, ptr::null_mut()) >= 0).then_some(decoder)
+        }
+    }
+
+    /// Takes effect with the next packet.
+    pub(crate) fn skip(&mut self, skip: Skip) {
+        let discard = match skip {
+            Skip::Nothing => ffi::AVDiscard::AVDISCARD_DEFAULT,
+            Skip::NonReference => ffi::AVDiscard::AVDISCARD_NONREF,
+        };
+        // SAFETY: the context is exclusively ours; libav reads the field per packet.
+        unsafe { (*self.context).skip_frame = discard }
+    }
+
+    /// Hands a packet in, or `None` for the end of the stream. Every frame must have been received before.
+    pub(crate) fn send(&mut self, packet: Option<&Packet>) -> Result<(), i32> {
+        let packet = packet.map_or(ptr::null(), |packet| packet.0.cast_const());
+        // SAFETY: the packet is valid or null, which means the end.
+        let code = unsafe { ffi::avcodec_send_packet(self.context, packet) };
+        if code < 0 { Err(code) } else { Ok(()) }
+    }
+
+    /// The next frame in display order.
+    pub(crate) fn receive(&mut self) -> Result<Received, i32> {
+        let mut frame = Frame::new().ok_or(ffi::AVERROR(ffi::ENOMEM))?;
+        // SAFETY: both objects are valid and exclusively ours.
+        match unsafe { ffi::avcodec_receive_frame(self.context, frame.as_mut_ptr()) } {
+            0.. => {
+                let ordinal = match frame.pts() {
+                    NO_TIMESTAMP => frame.best_effort_timestamp(),
+                    pts => pts,
+                };
+                Ok(Received::Frame(frame, ordinal))
+            }
+            ffi::AVERROR_EOF => Ok(Received::End),
+            code if code == ffi::AVERROR(ffi::EAGAIN) => Ok(Received::NeedsPacket),
+            code => Err(code),
+        }
+    }
+
+    /// Forgets everything, as before the first packet.
+    pub(crate) fn flush(&mut self) {
+        // SAFETY: the context is open.
+        unsafe { ffi::avcodec_flush_buffers(self.context) }
+    }
+}
+
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `open`, freed only here.
+        unsafe { ffi::avcodec_free_context(&raw mut self.context) }
+    }
+}

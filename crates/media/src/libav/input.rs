@@ -1,0 +1,288 @@
+//! A container being read: streams, packets, seeks.
+
+use super::{NO_TIMESTAMP, silence_log};
+use ffmpeg_sys_next as ffi;
+use std::ffi::{CStr, CString};
+use std::path::Path;
+use std::ptr;
+
+/// Demuxers that are let at a file. Playlist formats (hls, concat, dash) are left out: they open other files.
+const FORMATS: &CStr = c"mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,matroska\\,webm,mov\\,mp4\\,m4a\\,3gp\\,3g2\\,mj2,avi,mpegts,mpeg,mpegvideo,h264,hevc,m4v,mjpeg,flv,ivf,obu,asf,ogg,nut,dav,png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,image2,mp3,wav,aac,flac";
+
+/// An opened container.
+pub(crate) struct Input {
+    context: *mut ffi::AVFormatContext,
+}
+
+// SAFETY: libav contexts have no thread affinity; `Input` is not `Sync`, so one thread uses it at a time.
+unsafe impl Send for Input {}
+
+/// Why a container did not open.
+pub(crate) enum OpenFailure {
+    /// The path holds a NUL byte.
+    Path,
+    /// libav's return code.
+    Code(i32),
+}
+
+/// What a stream says about itself.
+#[derive(Clone, Debug)]
+pub(crate) struct StreamInfo {
+    pub index: i32,
+    pub codec: String,
+    pub width: u32,
+    pub height: u32,
+    pub time_base: (i32, i32),
+    pub average_frame_rate: (i32, i32),
+    pub frames_promised: i64,
+    pub rotation_degrees: f64,
+}
+
+/// Where to go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SeekTarget {
+    /// In ticks of the stream's time base, as this container's demuxer counts them.
+    Timestamp(i64),
+    /// A position in the file.
+    Byte(i64),
+}
+
+impl Input {
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenFailure> {
+        silence_log();
+        // "file:" keeps a name like "concat:a|b" from being taken for another protocol.
+        let mut url = b"file:".to_vec();
+        url.extend_from_slice(path.as_os_str().as_encoded_bytes());
+        let url = CString::new(url).map_err(|_| OpenFailure::Path)?;
+        let mut context = ptr::null_mut();
+        let mut options = ptr::null_mut();
+        // SAFETY: all strings are NUL-terminated and outlive the calls; `context` and `options` are null or owned
+        // by libav's own functions; on failure avformat_open_input frees the context itself.
+        let code = unsafe {
+            ffi::av_dict_set(&raw mut options, c"protocol_whitelist".as_ptr(), c"file".as_ptr(), 0);
+            ffi::av_dict_set(&raw mut options, c"format_whitelist".as_ptr(), FORMATS.as_ptr(), 0);
+            let code =
+                ffi::avformat_open_input(&raw mut context, url.as_ptr(), ptr::null(), &raw mut options);
+            ffi::av_dict_free(&raw mut options);
+            code
+        };
+        if code < 0 {
+            return Err(OpenFailure::Code(code));
+        }
+        let input = Self { context };
+        // SAFETY: the context was opened above; a null options array is allowed.
+        let code = unsafe { ffi::avformat_find_stream_info(input.context, ptr::null_mut()) };
+        if code < 0 { Err(OpenFailure::Code(code)) } else { Ok(input) }
+    }
+
+    /// The video stream libav takes for the main one; attached cover pictures do not count.
+    pub(crate) fn video_stream(&self) -> Option<StreamInfo> {
+        // SAFETY: the context is open; the decoder pointer may be null.
+        let index = unsafe {
+            ffi::av_find_best_stream(
+                self.context,
+                ffi::AVMediaType::AVMEDIA_TYPE_VIDEO,
+                -1,
+                -1,
+                ptr::null_mut(),
+                0,
+            )
+        };
+        let stream = self.stream(index)?;
+        // SAFETY: `stream` and its codec parameters live as long as the context.
+        unsafe {
+            if (*stream).disposition & ffi::AV_DISPOSITION_ATTACHED_PIC != 0 {
+                return None;
+            }
+            let parameters = &*(*stream).codecpar;
+            Some(StreamInfo {
+                index,
+                codec: CStr::from_ptr(ffi::avcodec_get_name(parameters.codec_id)).to_string_lossy().into_owned(),
+                width: u32::try_from(parameters.width).unwrap_or(0),
+                height: u32::try_from(parameters.height).unwrap_or(0),
+                time_base: ((*stream).time_base.num, (*stream).time_base.den),
+                average_frame_rate: ((*stream).avg_frame_rate.num, (*stream).avg_frame_rate.den),
+                frames_promised: (*stream).nb_frames,
+                rotation_degrees: rotation_degrees(stream),
+            })
+        }
+    }
+
+    /// The kinds of streams, for telling what a file without video holds.
+    pub(crate) fn stream_kinds(&self) -> Vec<&'static str> {
+        (0..self.stream_count())
+            .filter_map(|index| self.stream(index))
+            // SAFETY: `stream` hands out only pointers to streams of this context.
+            .map(|stream| match unsafe { (*(*stream).codecpar).codec_type } {
+                ffi::AVMediaType::AVMEDIA_TYPE_VIDEO => "an attached picture",
+                ffi::AVMediaType::AVMEDIA_TYPE_AUDIO => "sound",
+                ffi::AVMediaType::AVMEDIA_TYPE_SUBTITLE => "subtitles",
+                _ => "data",
+            })
+            .collect()
+    }
+
+    /// The container's short name, "mov,mp4,m4a,3gp,3g2,mj2" for instance.
+    pub(crate) fn format_name(&self) -> String {
+        // SAFETY: an opened input has its format, whose name is a static NUL-terminated string.
+        unsafe { CStr::from_ptr((*(*self.context).iformat).name).to_string_lossy().into_owned() }
+    }
+
+    /// Keeps the demuxer from handing out other streams' packets.
+    pub(crate) fn keep_only(&mut self, stream_index: i32) {
+        for index in 0..self.stream_count() {
+            if let Some(stream) = self.stream(index).filter(|_| index != stream_index) {
+                // SAFETY: a pointer to a stream of this context, which `&mut self` alone uses now.
+                unsafe { (*stream).discard = ffi::AVDiscard::AVDISCARD_ALL }
+            }
+        }
+    }
+
+    /// The next packet of any kept stream; `Ok(None)` at the end.
+    pub(crate) fn read(&mut self) -> Result<Option<Packet>, i32> {
+        let packet = Packet::new().ok_or(ffi::AVERROR(ffi::ENOMEM))?;
+        // SAFETY: both objects are valid and exclusively ours.
+        match unsafe { ffi::av_read_frame(self.context, packet.0) } {
+            0.. => Ok(Some(packet)),
+            ffi::AVERROR_EOF => Ok(None),
+            code => Err(code),
+        }
+    }
+
+    /// Moves to `target` or before; where it lands must be checked by reading on.
+    pub(crate) fn seek(&mut self, stream_index: i32, target: SeekTarget) -> Result<(), i32> {
+        let (timestamp, flags) = match target {
+            SeekTarget::Timestamp(timestamp) => (timestamp, ffi::AVSEEK_FLAG_BACKWARD),
+            SeekTarget::Byte(position) => (position, ffi::AVSEEK_FLAG_BYTE),
+        };
+        // SAFETY: the context is open; a stream index out of range is refused by libav.
+        let code = unsafe { ffi::av_seek_frame(self.context, stream_index, timestamp, flags) };
+        if code < 0 { Err(code) } else { Ok(()) }
+    }
+
+    fn stream_count(&self) -> i32 {
+        // SAFETY: the context is open.
+        i32::try_from(unsafe { (*self.context).nb_streams }).unwrap_or(0)
+    }
+
+    /// The stream's pointer, valid as long as `self`; `None` where there is no such stream.
+    pub(super) fn stream(&self, index: i32) -> Option<*mut ffi::AVStream> {
+        let offset = usize::try_from(index).ok().filter(|_| index < self.stream_count())?;
+        // SAFETY: `offset` is below nb_streams, the length of the array.
+        Some(unsafe { *(*self.context).streams.add(offset) })
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        // SAFETY: opened by avformat_open_input and closed only here.
+        unsafe { ffi::avformat_close_input(&raw mut self.context) }
+    }
+}
+
+/// Clockwise degrees by which the stored picture must be turned to stand upright; 0 without a display matrix.
+///
+/// # Safety
+/// `stream` belongs to an open context.
+unsafe fn rotation_degrees(stream: *mut ffi::AVStream) -> f64 {
+    let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX;
+    // SAFETY: per this function's contract; libav answers null where there is no such side data, and nine
+    // 32-bit numbers where there is.
+    unsafe {
+        #[cfg(side_data_in_codec_parameters)]
+        let (data, size) = {
+            let parameters = &*(*stream).codecpar;
+            let side_data = ffi::av_packet_side_data_get(
+                parameters.coded_side_data,
+                parameters.nb_coded_side_data,
+                kind,
+            );
+            if side_data.is_null() { (ptr::null_mut(), 0) } else { ((*side_data).data, (*side_data).size) }
+        };
+        #[cfg(not(side_data_in_codec_parameters))]
+        let (data, size) = {
+            let mut size = 0_usize;
+            let data = ffi::av_stream_get_side_data(stream, kind, &raw mut size);
+            (data, size)
+        };
+        if data.is_null() || size < 36 {
+            return 0.0;
+        }
+        // av_display_rotation_get answers counter-clockwise degrees, or NaN for a matrix that cannot be inverted.
+        let degrees = -ffi::av_display_rotation_get(data.cast::<i32>());
+        if degrees.is_finite() { degrees } else { 0.0 }
+    }
+}
+
+/// One compressed packet.
+pub(crate) struct Packet(pub(super) *mut ffi::AVPacket);
+
+// SAFETY: a packet's buffers are reference-counted with atomics; `Packet` is not `Sync`.
+unsafe impl Send for Packet {}
+
+impl Packet {
+    pub(super) fn new() -> Option<Self> {
+        // SAFETY: returns a new packet or null.
+        let packet = unsafe { ffi::av_packet_alloc() };
+        (!packet.is_null()).then_some(Self(packet))
+    }
+
+    fn get(&self) -> &ffi::AVPacket {
+        // SAFETY: allocated in `new`, freed only on drop.
+        unsafe { &*self.0 }
+    }
+
+    pub(crate) fn stream_index(&self) -> i32 {
+        self.get().stream_index
+    }
+
+    pub(crate) fn pts(&self) -> Option<i64> {
+        Some(self.get().pts).filter(|&pts| pts != NO_TIMESTAMP)
+    }
+
+    pub(crate) fn dts(&self) -> Option<i64> {
+        Some(self.get().dts).filter(|&dts| dts != NO_TIMESTAMP)
+    }
+
+    pub(crate) fn position(&self) -> i64 {
+        self.get().pos
+    }
+
+    pub(crate) fn duration(&self) -> i64 {
+        self.get().duration
+    }
+
+    pub(crate) fn size(&self) -> u32 {
+        u32::try_from(self.get().size).unwrap_or(0)
+    }
+
+    pub(crate) fn is_key(&self) -> bool {
+        self.get().flags & ffi::AV_PKT_FLAG_KEY != 0
+    }
+
+    /// Needed for decoding, but outside what the edit list shows.
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.get().flags & ffi::AV_PKT_FLAG_DISCARD != 0
+    }
+
+    pub(crate) fn first_byte(&self) -> Option<u8> {
+        let packet = self.get();
+        // SAFETY: `data` holds `size` bytes, of which there is at least one.
+        (packet.size > 0 && !packet.data.is_null()).then(|| unsafe { *packet.data })
+    }
+
+    /// Gives the packet a number that its frame will carry through the decoder's reordering.
+    pub(crate) fn set_ordinal(&mut self, ordinal: i64) {
+        // SAFETY: the packet is exclusively ours.
+        unsafe {
+            (*self.0).pts = ordinal;
+        }
+    }
+}
+
+impl Drop for Packet {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new`, freed only here.
+        unsafe { ffi::av_packet_free(&raw mut self.0) }
+    }
+}

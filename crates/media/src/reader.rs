@@ -1,0 +1,200 @@
+//! All frames of a video in the order they are shown.
+
+use crate::error::{Error, Result};
+use crate::libav::{Decoder, Input, Packet, Received, Scaler};
+use crate::picture::Picture;
+use crate::video::{MAX_PIXELS, Video};
+use pigweight_core::time::Pts;
+
+/// A frame and what it is.
+pub struct DecodedFrame {
+    /// Its name.
+    pub pts: Pts,
+    /// Seconds since the first frame of the video.
+    pub secs: f64,
+    /// The upright picture.
+    pub picture: Picture,
+    /// Parts of it were guessed, since its bytes are damaged.
+    pub is_damaged: bool,
+}
+
+/// Reads a video from one end to the other. Damaged packets are counted and passed over: what can be decoded is.
+pub struct FrameReader {
+    video: Video,
+    source: PacketSource,
+    decoder: Decoder,
+    scaler: Scaler,
+    after: Option<Pts>,
+    damaged_packets: usize,
+    ended: bool,
+}
+
+impl FrameReader {
+    /// From the first frame on.
+    pub fn open(video: &Video) -> Result<Self> {
+        let (source, decoder) = open_stream(video)?;
+        Ok(Self {
+            video: video.clone(),
+            source,
+            decoder,
+            scaler: Scaler::new(),
+            after: None,
+            damaged_packets: 0,
+            ended: false,
+        })
+    }
+
+    /// From the frame that follows `pts` on.
+    pub fn open_after(video: &Video, pts: Pts) -> Result<Self> {
+        let mut reader = Self::open(video)?;
+        reader.after = Some(pts);
+        if let Some(ordinal) = video.index().ordinal_of(pts) {
+            let key = video.index().key_for(ordinal);
+            if !reader.source.land_on(key) {
+                reader = Self { after: Some(pts), ..Self::open(video)? };
+            }
+        }
+        Ok(reader)
+    }
+
+    /// Packets so far that the decoder refused.
+    pub fn damaged_packets(&self) -> usize {
+        self.damaged_packets
+    }
+
+    /// The next frame, or `None` after the last.
+    pub fn next_frame(&mut self) -> Result<Option<DecodedFrame>> {
+        loop {
+            match self.decoder.receive() {
+                Ok(Received::Frame(frame, ordinal)) => {
+                    let Some(pts) = shown_pts(&self.video, ordinal) else { continue };
+                    if self.after.is_some_and(|after| pts <= after) {
+                        continue;
+                    }
+                    let is_damaged = frame.is_corrupt();
+                    let rotation = self.video.info().rotation;
+                    let Some(picture) = Picture::from_frame(frame, rotation, &mut self.scaler) else {
+                        self.damaged_packets += 1;
+                        continue;
+                    };
+                    let secs = self.video.secs(pts);
+                    return Ok(Some(DecodedFrame { pts, secs, picture, is_damaged }));
+                }
+                Ok(Received::NeedsPacket) if self.ended => return Ok(None),
+                Ok(Received::NeedsPacket) => self.feed()?,
+                Ok(Received::End) => return Ok(None),
+                Err(_) => {
+                    self.damaged_packets += 1;
+                    if self.ended {
+                        return Ok(None);
+                    }
+                    self.feed()?;
+                }
+            }
+        }
+    }
+
+    fn feed(&mut self) -> Result<()> {
+        let packet = self.source.next()?;
+        self.ended = packet.is_none();
+        if self.decoder.send(packet.as_ref().map(|(packet, _)| packet)).is_err() && !self.ended {
+            self.damaged_packets += 1;
+        }
+        Ok(())
+    }
+}
+
+/// The pts of the frame that came out of packet `ordinal`, where it is one that is shown.
+pub(crate) fn shown_pts(video: &Video, ordinal: i64) -> Option<Pts> {
+    let entry = video.index().packets().get(usize::try_from(ordinal).ok()?)?;
+    entry.is_shown.then_some(entry.pts)
+}
+
+pub(crate) fn open_stream(video: &Video) -> Result<(PacketSource, Decoder)> {
+    let input = video.open_input()?;
+    let decoder = Decoder::open(&input, video.stream_index(), MAX_PIXELS).ok_or_else(|| Error::NoDecoder {
+        path: video.path().to_owned(),
+        codec: video.info().codec.clone(),
+    })?;
+    Ok((PacketSource { video: video.clone(), input, next_ordinal: 0, waiting: None }, decoder))
+}
+
+/// Packets with their ordinals, checked against the index.
+pub(crate) struct PacketSource {
+    video: Video,
+    input: Input,
+    next_ordinal: usize,
+    waiting: Option<Packet>,
+}
+
+impl PacketSource {
+    /// The ordinal of the packet that comes next.
+    pub(crate) fn next_ordinal(&self) -> usize {
+        self.next_ordinal
+    }
+
+    /// The next packet, numbered; `None` at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<(Packet, usize)>> {
+        // A file that grew since it was indexed ends where its index ends.
+        let Some(&entry) = self.video.index().packets().get(self.next_ordinal) else { return Ok(None) };
+        let packet = match self.waiting.take() {
+            Some(packet) => Some(packet),
+            None => self.read()?,
+        };
+        let Some(mut packet) = packet else { return Ok(None) };
+        if packet.size() != entry.size {
+            return Err(Error::Changed { path: self.video.path().to_owned() });
+        }
+        let ordinal = self.next_ordinal;
+        packet.set_ordinal(ordinal as i64);
+        self.next_ordinal += 1;
+        Ok(Some((packet, ordinal)))
+    }
+
+    fn read(&mut self) -> Result<Option<Packet>> {
+        loop {
+            match self.input.read() {
+                Ok(Some(packet)) if packet.stream_index() != self.video.stream_index() => {}
+                Ok(packet) => return Ok(packet),
+                // The index ends at the same damage; what comes before it has been read.
+                Err(_) if self.video.index().damage().is_some() => return Ok(None),
+                Err(code) => return Err(Error::libav("reading the video", code)),
+            }
+        }
+    }
+
+    /// Moves to packet `ordinal`, a keyframe, or to a keyframe before it. Containers count seeks in different
+    /// units and land where they like, so each landing is checked against the index before it is believed.
+    /// `false` leaves the source unusable: it must be opened anew and read from the start.
+    pub(crate) fn land_on(&mut self, ordinal: usize) -> bool {
+        use crate::libav::SeekTarget::{Byte, Timestamp};
+        let Some(entry) = self.video.index().packets().get(ordinal).copied() else { return false };
+        let is_counted = self.video.index().timing() == crate::index::Timing::Counted;
+        let by_pts = (!is_counted).then_some(Timestamp(entry.pts.0));
+        let by_dts = entry.dts.map(Timestamp);
+        let by_byte = (entry.position >= 0).then_some(Byte(entry.position));
+        let mut best = None;
+        for target in [by_pts, by_dts, by_byte].into_iter().flatten() {
+            match self.try_seek(target) {
+                Some(landed) if landed == ordinal => return true,
+                Some(landed) if landed < ordinal && self.video.index().packets()[landed].is_key => {
+                    if best.is_none_or(|(_, before)| before < landed) {
+                        best = Some((target, landed));
+                    }
+                }
+                _ => {}
+            }
+        }
+        best.is_some_and(|(target, landed)| self.try_seek(target) == Some(landed))
+    }
+
+    fn try_seek(&mut self, target: crate::libav::SeekTarget) -> Option<usize> {
+        self.waiting = None;
+        self.input.seek(self.video.stream_index(), target).ok()?;
+        let packet = self.read().ok()??;
+        let landed = self.video.index().find(&packet)?;
+        self.waiting = Some(packet);
+        self.next_ordinal = landed;
+        Some(landed)
+    }
+}

@@ -1,0 +1,134 @@
+//! The one exact frame.
+//!
+//! target pts → its packet → the keyframe it decodes from → seek there, checked against the index → decode on,
+//! leaving out pictures nobody refers to, until the target comes out. A target further on in the GOP where the
+//! decoder already stands is reached by going on. If no seek of the container lands right, the file is read
+//! from its start: slower, and still the right frame.
+
+use crate::error::{Error, Result};
+use crate::libav::{Decoder, Received, Scaler, Skip};
+use crate::picture::Picture;
+use crate::reader::{DecodedFrame, PacketSource, open_stream, shown_pts};
+use crate::video::Video;
+use pigweight_core::time::Pts;
+
+/// Serves single frames of one video, one at a time.
+pub struct FrameSeeker {
+    video: Video,
+    source: PacketSource,
+    decoder: Decoder,
+    scaler: Scaler,
+    /// The last frame that came out since the last seek.
+    last_shown: Option<Pts>,
+    /// The decoder has seen the end of the stream and must be reset before it takes more.
+    is_drained: bool,
+}
+
+impl FrameSeeker {
+    /// Opens the file; nothing is decoded yet.
+    pub fn open(video: &Video) -> Result<Self> {
+        let (source, decoder) = open_stream(video)?;
+        Ok(Self {
+            video: video.clone(),
+            source,
+            decoder,
+            scaler: Scaler::new(),
+            last_shown: None,
+            is_drained: false,
+        })
+    }
+
+    /// The video it serves.
+    pub fn video(&self) -> &Video {
+        &self.video
+    }
+
+    /// The frame named `pts`. Where its bytes are damaged and it does not come out, the one before it is served:
+    /// the answer's own `pts` says which.
+    ///
+    /// # Errors
+    /// [`Error::OutsideVideo`] if no frame has this pts; [`Error::NoFrames`] if nothing could be decoded.
+    pub fn frame(&mut self, pts: Pts) -> Result<DecodedFrame> {
+        let index = self.video.index();
+        let ordinal = index.ordinal_of(pts).ok_or_else(|| Error::OutsideVideo {
+            secs: self.video.secs(pts),
+            last_secs: self.video.secs(index.last_pts()),
+        })?;
+        let key = index.key_for(ordinal);
+        let can_go_on = !self.is_drained
+            && self.last_shown.is_some_and(|last| last < pts)
+            && (key..=ordinal).contains(&self.source.next_ordinal());
+        if !can_go_on {
+            self.start_at(key)?;
+        }
+        match self.decode_until(pts, ordinal)? {
+            Some(frame) => Ok(frame),
+            // A container may hide the right start (a keyframe that is none): the whole way cannot miss.
+            None if key > 0 => {
+                self.restart()?;
+                self.decode_until(pts, ordinal)?
+                    .ok_or_else(|| Error::NoFrames { path: self.video.path().to_owned() })
+            }
+            None => Err(Error::NoFrames { path: self.video.path().to_owned() }),
+        }
+    }
+
+    fn start_at(&mut self, key: usize) -> Result<()> {
+        if key == 0 || !self.source.land_on(key) {
+            return self.restart();
+        }
+        self.decoder.flush();
+        self.last_shown = None;
+        self.is_drained = false;
+        Ok(())
+    }
+
+    fn restart(&mut self) -> Result<()> {
+        (self.source, self.decoder) = open_stream(&self.video)?;
+        self.last_shown = None;
+        self.is_drained = false;
+        Ok(())
+    }
+
+    /// `None` when the target did not come out and no frame before it did either.
+    fn decode_until(&mut self, target: Pts, target_ordinal: usize) -> Result<Option<DecodedFrame>> {
+        let mut before = None;
+        loop {
+            match self.decoder.receive() {
+                Ok(Received::Frame(frame, ordinal)) => {
+                    let Some(pts) = shown_pts(&self.video, ordinal) else { continue };
+                    self.last_shown = Some(pts);
+                    match pts.cmp(&target) {
+                        std::cmp::Ordering::Less => before = Some((frame, pts)),
+                        std::cmp::Ordering::Equal => return Ok(self.finish(frame, pts)),
+                        // The target should have come out before this one: it is damaged.
+                        std::cmp::Ordering::Greater => break,
+                    }
+                }
+                Ok(Received::End) => break,
+                Ok(Received::NeedsPacket) | Err(_) if self.is_drained => break,
+                Ok(Received::NeedsPacket) | Err(_) => self.feed(target, target_ordinal)?,
+            }
+        }
+        Ok(before.and_then(|(frame, pts)| self.finish(frame, pts)))
+    }
+
+    fn feed(&mut self, target: Pts, target_ordinal: usize) -> Result<()> {
+        let packet = self.source.next()?;
+        self.is_drained = packet.is_none();
+        if let Some((_, ordinal)) = &packet {
+            let entry = &self.video.index().packets()[*ordinal];
+            let can_skip = entry.pts < target && *ordinal != target_ordinal;
+            self.decoder.skip(if can_skip { Skip::NonReference } else { Skip::Nothing });
+        }
+        // A refused packet is damage; the frames around it still come out.
+        let _damaged = self.decoder.send(packet.as_ref().map(|(packet, _)| packet)).is_err();
+        Ok(())
+    }
+
+    fn finish(&mut self, frame: crate::libav::Frame, pts: Pts) -> Option<DecodedFrame> {
+        let is_damaged = frame.is_corrupt();
+        let picture = Picture::from_frame(frame, self.video.info().rotation, &mut self.scaler)?;
+        Some(DecodedFrame { pts, secs: self.video.secs(pts), picture, is_damaged })
+    }
+}

@@ -1,0 +1,205 @@
+//! A video file: what it is, and its index.
+
+use crate::error::{Error, Result};
+use crate::index::VideoIndex;
+use crate::libav::{Input, OpenFailure, StreamInfo};
+use pigweight_core::time::{Pts, TimeBase};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Frames of more pixels are refused: 16384 × 8192, four times 8K. A file can claim any size in a few bytes.
+pub const MAX_PIXELS: u64 = 16_384 * 8_192;
+
+/// By how much the stored picture must be turned clockwise to stand upright.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Rotation {
+    /// It stands upright.
+    #[default]
+    None,
+    /// 90° clockwise.
+    Quarter,
+    /// 180°.
+    Half,
+    /// 270° clockwise.
+    ThreeQuarters,
+}
+
+impl Rotation {
+    /// The quarter turn nearest to `degrees` clockwise.
+    pub(crate) fn from_degrees(degrees: f64) -> Self {
+        match (degrees / 90.0).round().rem_euclid(4.0) as u8 {
+            1 => Self::Quarter,
+            2 => Self::Half,
+            3 => Self::ThreeQuarters,
+            _ => Self::None,
+        }
+    }
+
+    /// Whether width and height change places.
+    pub fn swaps_sides(self) -> bool {
+        matches!(self, Self::Quarter | Self::ThreeQuarters)
+    }
+}
+
+/// What a video says about itself.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct VideoInfo {
+    /// libav's short name of the container.
+    pub container: String,
+    /// libav's short name of the codec, "h264" for instance.
+    pub codec: String,
+    /// px of the upright picture.
+    pub width: u32,
+    /// px of the upright picture.
+    pub height: u32,
+    /// Ticks of every pts.
+    pub time_base: TimeBase,
+    /// Already applied to `width` and `height`.
+    pub rotation: Rotation,
+    /// Whether sound lies beside the picture.
+    pub has_audio: bool,
+}
+
+/// A video file with its index. Cheap to clone; readers open the file anew, each for itself.
+#[derive(Clone, Debug)]
+pub struct Video {
+    path: Arc<Path>,
+    info: Arc<VideoInfo>,
+    index: Arc<VideoIndex>,
+    stream_index: i32,
+}
+
+impl Video {
+    /// Opens a file and reads its packets once to index them.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::open_with(path, None)
+    }
+
+    /// Whether a file is a video that can be opened, without indexing it.
+    pub fn probe(path: &Path) -> Result<()> {
+        open_input(path).map(|_| ())
+    }
+
+    /// Opens a file with an index made before for these very bytes, where there is one.
+    pub fn open_with(path: &Path, index: Option<VideoIndex>) -> Result<Self> {
+        let (mut input, stream) = open_input(path)?;
+        let time_base = match stream.time_base {
+            (numerator, denominator) if numerator > 0 && denominator > 0 => {
+                TimeBase::new(numerator.unsigned_abs(), denominator.unsigned_abs())
+            }
+            _ => None,
+        }
+        .ok_or(Error::Libav { operation: "reading the time base", reason: "it is zero".into() })?;
+        let rotation = Rotation::from_degrees(stream.rotation_degrees);
+        let (width, height) = if rotation.swaps_sides() {
+            (stream.height, stream.width)
+        } else {
+            (stream.width, stream.height)
+        };
+        let info = VideoInfo {
+            container: input.format_name(),
+            codec: stream.codec.clone(),
+            width,
+            height,
+            time_base,
+            rotation,
+            has_audio: input.stream_kinds().contains(&"sound"),
+        };
+        let index = match index {
+            Some(index) => index,
+            None => VideoIndex::scan(path, &mut input, &stream, time_base)?,
+        };
+        if index.frame_count() == 0 {
+            return Err(Error::NoFrames { path: path.to_owned() });
+        }
+        Ok(Self { path: path.into(), info: info.into(), index: index.into(), stream_index: stream.index })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says about itself.
+    pub fn info(&self) -> &VideoInfo {
+        &self.info
+    }
+
+    /// Its packets.
+    pub fn index(&self) -> &VideoIndex {
+        &self.index
+    }
+
+    /// Seconds from the first frame to `pts`.
+    pub fn secs(&self, pts: Pts) -> f64 {
+        self.info.time_base.secs(Pts(pts.0 - self.index.first_pts().0))
+    }
+
+    /// Seconds from the first frame to the end of the last one.
+    pub fn duration_secs(&self) -> f64 {
+        self.secs(Pts(self.index.last_pts().0 + self.index.last_duration_ticks()))
+    }
+
+    /// The frame that is on the screen at `secs` after the first one.
+    ///
+    /// # Errors
+    /// [`Error::OutsideVideo`] before the first frame or after the end of the last.
+    pub fn frame_at(&self, secs: f64) -> Result<Pts> {
+        let outside =
+            Error::OutsideVideo { secs, last_secs: self.secs(self.index.last_pts()) };
+        if !secs.is_finite() || secs < 0.0 || secs > self.duration_secs() + 1e-3 {
+            return Err(outside);
+        }
+        let ticks = self.info.time_base.floor_pts(secs);
+        self.index.frame_at(Pts(ticks.0 + self.index.first_pts().0)).ok_or(outside)
+    }
+
+    pub(crate) fn stream_index(&self) -> i32 {
+        self.stream_index
+    }
+
+    pub(crate) fn open_input(&self) -> Result<Input> {
+        let (mut input, stream) = open_input(&self.path)?;
+        if stream.index != self.stream_index {
+            return Err(Error::Changed { path: self.path.to_path_buf() });
+        }
+        input.keep_only(self.stream_index);
+        Ok(input)
+    }
+}
+
+/// Opens a container and finds its video stream, telling apart all that can be wrong with it.
+pub(crate) fn open_input(path: &Path) -> Result<(Input, StreamInfo)> {
+    let owned = || -> PathBuf { path.to_owned() };
+    let unreadable = |error: std::io::Error| Error::Unreadable { path: owned(), reason: error.to_string() };
+    // Opened here first, so that a missing file or right is told in the system's own words.
+    let metadata = std::fs::File::open(path).and_then(|file| file.metadata()).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(Error::NotAFile { path: owned() });
+    }
+    if metadata.len() == 0 {
+        return Err(Error::Empty { path: owned() });
+    }
+    let input = Input::open(path).map_err(|failure| match failure {
+        _ if crate::sniff::is_mp4_without_index(path) => Error::Unfinished { path: owned() },
+        OpenFailure::Path => Error::NotAVideo { path: owned(), reason: "its name holds a NUL byte".into() },
+        OpenFailure::Code(code) => Error::NotAVideo { path: owned(), reason: crate::libav::describe(code) },
+    })?;
+    let Some(stream) = input.video_stream() else {
+        let kinds = input.stream_kinds();
+        return Err(if kinds.is_empty() {
+            Error::NotAVideo { path: owned(), reason: "it holds no streams".into() }
+        } else {
+            Error::NoVideoStream { path: owned(), streams: kinds.join(", ") }
+        });
+    };
+    if u64::from(stream.width) * u64::from(stream.height) > MAX_PIXELS {
+        return Err(Error::TooLarge {
+            path: owned(),
+            width: stream.width,
+            height: stream.height,
+            limit: MAX_PIXELS,
+        });
+    }
+    Ok((input, stream))
+}

@@ -1,0 +1,182 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+use pigweight_core::geometry::Point;
+use pigweight_core::line::Line;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Counts pigs in videos, with the pictures that prove it
+#[derive(Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+pub struct Args {
+    /// Say more on stderr; PIGWEIGHT_LOG sets it finer (tracing's syntax)
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Serve the page and the API, and analyse the videos in the folders
+    Serve(Serve),
+    /// Count the pigs in one video
+    Count(Count),
+    /// Find the pigs on pictures
+    Detect(Detect),
+    /// Track detections in MOTChallenge text
+    Track(Track),
+    /// Measure the accuracy on videos with known counts
+    Check(Check),
+    /// Draw a demo video with known counts
+    Demo(Demo),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+    /// Print the API's OpenAPI document
+    #[command(hide = true)]
+    Openapi,
+}
+
+/// Which detector and how it is read.
+#[derive(clap::Args)]
+pub struct ModelArgs {
+    /// The detector, an ONNX file
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// A box is a pig from this score on, 0 to 1 [default: 0.3]
+    #[arg(long, value_name = "SCORE")]
+    pub min_score: Option<f32>,
+    /// The configuration file
+    #[arg(long, value_name = "FILE", env = "PIGWEIGHT_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub struct Serve {
+    /// A folder of videos; may be given again
+    #[arg(long, value_name = "DIR")]
+    pub videos: Vec<PathBuf>,
+    /// Where results are kept [default: pigweight-data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where to listen [default: 127.0.0.1:8080]; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+#[derive(clap::Args)]
+pub struct Count {
+    /// The video
+    pub video: PathBuf,
+    /// Count what crosses this arrow, px; may be given again
+    #[arg(long = "line", value_name = "x1,y1,x2,y2", value_parser = parse_line, allow_hyphen_values = true)]
+    pub lines: Vec<Line>,
+    /// Look at every frame instead of ten a second
+    #[arg(long)]
+    pub every_frame: bool,
+    /// Keep the results here, and go on with what is kept
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+    /// Print seconds and count per frame as CSV
+    #[arg(long)]
+    pub csv: bool,
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+#[derive(clap::Args)]
+pub struct Detect {
+    /// Pictures: JPEG, PNG, WebP, BMP, TIFF
+    #[arg(required = true)]
+    pub images: Vec<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+#[derive(clap::Args)]
+pub struct Track {
+    /// Detections in MOTChallenge text
+    #[arg(long = "mot", value_name = "DETECTIONS")]
+    pub detections: PathBuf,
+    /// Frames per second of the sequence
+    #[arg(long, value_name = "F")]
+    pub fps: f64,
+    /// Where to write the tracks, MOTChallenge text
+    #[arg(long = "out", value_name = "TRACKS")]
+    pub tracks: PathBuf,
+    /// Fill gaps with what comes after them
+    #[arg(long)]
+    pub offline: bool,
+}
+
+#[derive(clap::Args)]
+pub struct Check {
+    /// A folder of videos, each with its truth beside it: NAME.boxes.csv (frame,x,y,w,h) or NAME.counts.csv (frame,count)
+    pub folder: PathBuf,
+    /// Look at every frame instead of ten a second
+    #[arg(long)]
+    pub every_frame: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+#[derive(clap::Args)]
+pub struct Demo {
+    /// Where to put the video and its truth
+    #[arg(default_value = "demo-videos")]
+    pub folder: PathBuf,
+    /// Length of each video in seconds
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub secs: u32,
+    /// What moves where follows from this number
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+fn parse_line(text: &str) -> Result<Line, String> {
+    let numbers: Vec<f32> = text
+        .split(',')
+        .map(|number| number.trim().parse().map_err(|_| format!("{number:?} is not a number; write x1,y1,x2,y2 in px")))
+        .collect::<Result<_, _>>()?;
+    let [x1, y1, x2, y2] = numbers[..] else {
+        return Err(format!("{} numbers; write x1,y1,x2,y2 in px", numbers.len()));
+    };
+    Line::new(Point::new(x1, y1), Point::new(x2, y2)).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn lines_are_four_numbers_of_some_length() {
+        assert!(parse_line("0,10, 640,10").is_ok());
+        assert!(parse_line("-5,10,640,10").is_ok());
+        for bad in ["", "1,2,3", "1,2,3,4,5", "a,b,c,d", "5,5,5,5", "NaN,0,1,1"] {
+            assert!(parse_line(bad).is_err(), "{bad}");
+        }
+    }
+}

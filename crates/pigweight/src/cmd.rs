@@ -1,0 +1,69 @@
+//! One file per command. Results go to stdout, progress to stderr.
+
+pub mod check;
+pub mod count;
+pub mod demo;
+pub mod detect;
+pub mod generate;
+pub mod serve;
+pub mod track;
+
+mod analyse;
+
+use crate::args::ModelArgs;
+use crate::config::Config;
+use crate::describe::Chain;
+use pigweight_detect::{Model, ModelSettings};
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Counted, but parts of the input are damaged or missing.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Partial(pub String);
+
+/// The one place that turns errors into exit codes: 1 for a failure, 3 for a result that is not whole; clap ends with 2
+/// where the command line is wrong.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    let is_closed_pipe = error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+    });
+    if is_closed_pipe {
+        return ExitCode::SUCCESS; // Whoever read has read enough.
+    }
+    // Where stderr is gone there is nobody to tell.
+    let _gone = writeln!(std::io::stderr(), "pigweight: {}", Chain(error.as_ref()));
+    if error.is::<Partial>() { ExitCode::from(3) } else { ExitCode::FAILURE }
+}
+
+/// The configuration with the command line on top.
+fn configure(args: &ModelArgs) -> anyhow::Result<Config> {
+    let mut config = Config::load(args.config.as_deref())?;
+    if let Some(model) = &args.model {
+        config.model = Some(model.clone());
+    }
+    if let Some(min_score) = args.min_score {
+        anyhow::ensure!((0.0..=1.0).contains(&min_score), "--min-score lies between 0 and 1");
+        config.detect.min_score = min_score;
+    }
+    Ok(config)
+}
+
+/// What is said where no model is named.
+const NO_MODEL: &str = "no detector is named: give an ONNX file with --model FILE (or `model = \"FILE\"` in the configuration, \
+     or PIGWEIGHT_MODEL); any YOLO-like model that knows pigs will do, docs/guide/models.md lists the layouts";
+
+/// Loads the model that the configuration names, with settings made from its path.
+fn load_model(config: &Config, settings: impl FnOnce(&Path) -> ModelSettings) -> anyhow::Result<Model> {
+    let path = config.model.as_deref().ok_or_else(|| anyhow::anyhow!(NO_MODEL))?;
+    Ok(Model::load(settings(path))?)
+}
+
+/// Writes a result to stdout.
+fn print(text: impl std::fmt::Display) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    write!(stdout, "{text}")?;
+    stdout.flush()?;
+    Ok(())
+}

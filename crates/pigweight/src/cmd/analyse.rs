@@ -1,0 +1,155 @@
+//! One video from file to result, for the commands that wait for it.
+
+use crate::config::Config;
+use crate::describe::clock;
+use crate::library;
+use crate::pipeline::{Analysis, Progress, RunSettings};
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use pigweight_core::line::Line;
+use pigweight_detect::Model;
+use pigweight_media::Video;
+use pigweight_store::{LineCrossing, LineRecord, NewLine, RunRecord, Store};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use tokio::runtime::Runtime;
+
+/// A store, kept or gone with the process, and the runtime it works on.
+pub struct Workshop {
+    pub runtime: Runtime,
+    pub store: Store,
+    /// Removed on drop.
+    _scratch: Option<tempfile::TempDir>,
+}
+
+/// A video that has been analysed.
+pub struct Analysed {
+    pub video: Video,
+    pub run: RunRecord,
+    pub lines: Vec<LineRecord>,
+    pub crossings: Vec<LineCrossing>,
+    /// Why the result is not whole.
+    pub damage: Option<String>,
+}
+
+impl Workshop {
+    /// In `data`, or in a folder that is removed afterwards.
+    pub fn open(data: Option<&Path>) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let (folder, scratch) = match data {
+            Some(data) => (data.to_owned(), None),
+            None => {
+                let scratch = tempfile::tempdir().context("cannot make a temporary folder; name one with --data DIR")?;
+                (scratch.path().to_owned(), Some(scratch))
+            }
+        };
+        let store = runtime.block_on(Store::open(&folder))?;
+        Ok(Self { runtime, store, _scratch: scratch })
+    }
+
+    /// Analyses a file, or reads what is kept of the same analysis.
+    pub fn analyse(
+        &self,
+        path: &Path,
+        lines: &[Line],
+        model: &Model,
+        config: &Config,
+        settings: &RunSettings,
+    ) -> anyhow::Result<Analysed> {
+        let path = path
+            .canonicalize()
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let record = self.runtime.block_on(library::register(&self.store, &path, &name))?;
+        let video = library::open(&self.store, self.runtime.handle(), &record)?;
+        let lines = self.runtime.block_on(self.keep_lines(&record.id, lines))?;
+        let analysis = Analysis {
+            video: &video,
+            video_id: &record.id,
+            model,
+            device: "cpu",
+            settings,
+            workers: config.detect.workers,
+        };
+        let bar = progress_bar(&name, video.index().frame_count() as u64);
+        let ended = analysis.run(&self.store, self.runtime.handle(), &AtomicBool::new(false), |progress| {
+            show(&bar, progress);
+        });
+        bar.finish_and_clear();
+        let run = ended?;
+        // Lines that were added to a finished run are counted from what is kept.
+        self.runtime.block_on(self.store.count_lines(&run.id))?;
+        let crossings = self.runtime.block_on(self.store.crossings(&run.id))?;
+        let damage = damage(&video, &run);
+        Ok(Analysed { video, run, lines, crossings, damage })
+    }
+
+    /// Seconds and count of every settled frame.
+    pub fn series(&self, run: &RunRecord) -> anyhow::Result<Vec<(f64, u32)>> {
+        let mut series = Vec::new();
+        for sequence in 0..run.next_chunk {
+            let frames = self.runtime.block_on(self.store.chunk(&run.id, sequence))?.unwrap_or_default();
+            series.extend(frames.iter().map(|frame| (frame.secs, frame.boxes.len() as u32)));
+        }
+        Ok(series)
+    }
+
+    async fn keep_lines(&self, video_id: &str, lines: &[Line]) -> anyhow::Result<Vec<LineRecord>> {
+        let mut kept = Vec::new();
+        for (number, line) in lines.iter().enumerate() {
+            let new = NewLine {
+                name: (number + 1).to_string(),
+                x1_px: f64::from(line.start.x),
+                y1_px: f64::from(line.start.y),
+                x2_px: f64::from(line.end.x),
+                y2_px: f64::from(line.end.y),
+            };
+            let known = self.store.lines(video_id).await?.into_iter().find(|known| {
+                (known.x1_px, known.y1_px, known.x2_px, known.y2_px) == (new.x1_px, new.y1_px, new.x2_px, new.y2_px)
+            });
+            kept.push(match known {
+                Some(known) => known,
+                None => self.store.add_line(video_id, &new).await?,
+            });
+        }
+        Ok(kept)
+    }
+}
+
+/// One sentence where frames are missing or guessed.
+fn damage(video: &Video, run: &RunRecord) -> Option<String> {
+    let missing = video.index().frame_count() as i64 - run.frames_done;
+    let path = video.path().display();
+    if let Some(damage) = video.index().damage() {
+        Some(format!("{path} is damaged: {damage}; what can be decoded was counted"))
+    } else if missing > 0 || run.damaged_frames > 0 {
+        Some(format!(
+            "{path} is damaged: {missing} frames cannot be decoded and {} are partly guessed; what can be decoded was counted",
+            run.damaged_frames
+        ))
+    } else {
+        None
+    }
+}
+
+fn progress_bar(name: &str, frames: u64) -> ProgressBar {
+    let bar = ProgressBar::new(frames);
+    if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} frames  {msg}") {
+        bar.set_style(style);
+    }
+    bar.set_prefix(name.to_owned());
+    bar
+}
+
+fn show(bar: &ProgressBar, progress: &Progress) {
+    bar.set_position(progress.run.frames_done.unsigned_abs());
+    let left = bar.length().unwrap_or(0).saturating_sub(bar.position()) as f64;
+    let count = progress.count.map_or_else(|| "–".to_owned(), |count| count.to_string());
+    if progress.frames_per_sec > 0.0 {
+        bar.set_message(format!(
+            "{count} pigs  {:.0} frames/s  {} left",
+            progress.frames_per_sec,
+            clock(left / progress.frames_per_sec)
+        ));
+    }
+}

@@ -1,0 +1,134 @@
+//! `pigweight count`: one video, its numbers.
+
+use super::analyse::{Analysed, Workshop};
+use super::{Partial, configure, load_model, print};
+use crate::args::Count;
+use crate::describe::clock;
+use crate::pipeline::RunSettings;
+use pigweight_core::curve::StepCurve;
+use pigweight_core::line::Direction;
+use pigweight_core::schedule::Schedule;
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// Other programs rely on these names.
+#[derive(Serialize)]
+struct Document {
+    video: String,
+    /// Decoded.
+    frames: i64,
+    /// Seen by the detector; the others are interpolated.
+    inferred: i64,
+    /// Seconds since the first frame, animals on the picture; one entry a frame.
+    series: Vec<(f64, u32)>,
+    count: Summary,
+    crossings: Vec<Crossing>,
+    /// Why the result is not whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damage: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    mean: f64,
+    max: i64,
+}
+
+#[derive(Serialize)]
+struct Crossing {
+    /// Which `--line`, counted from 1.
+    line: usize,
+    direction: String,
+    secs: f64,
+    track: u32,
+}
+
+pub fn run(args: &Count) -> anyhow::Result<()> {
+    let config = configure(&args.model)?;
+    // Before the model, whose loading takes a while: a mistyped path is told at once.
+    pigweight_media::Video::probe(&args.video)?;
+    let model = load_model(&config, |path| config.detect.model_settings(path.to_owned()))?;
+    let schedule = if args.every_frame { Schedule::EveryFrame } else { config.detect.schedule() };
+    let settings = RunSettings { schedule, tracker: config.detect.tracker() };
+    let workshop = Workshop::open(args.data.as_deref())?;
+    let analysed = workshop.analyse(&args.video, &args.lines, &model, &config, &settings)?;
+    if args.json {
+        let text = serde_json::to_string(&document(args, &analysed, workshop.series(&analysed.run)?))?;
+        print(format_args!("{text}\n"))?;
+    } else if args.csv {
+        let mut text = String::from("secs,count\n");
+        for (secs, count) in workshop.series(&analysed.run)? {
+            writeln!(text, "{secs:.3},{count}")?;
+        }
+        print(text)?;
+    } else {
+        print(summary(args, &analysed)?)?;
+    }
+    match analysed.damage {
+        Some(damage) => Err(Partial(damage).into()),
+        None => Ok(()),
+    }
+}
+
+fn crossings(analysed: &Analysed) -> impl Iterator<Item = Crossing> + '_ {
+    analysed.crossings.iter().filter_map(|crossing| {
+        // A data folder may hold other lines of this video as well.
+        let place = analysed.lines.iter().position(|line| line.id == crossing.line_id)?;
+        Some(Crossing {
+            line: place + 1,
+            direction: crossing.direction.clone(),
+            secs: crossing.secs,
+            track: crossing.track,
+        })
+    })
+}
+
+fn document(args: &Count, analysed: &Analysed, series: Vec<(f64, u32)>) -> Document {
+    let run = &analysed.run;
+    Document {
+        video: args.video.display().to_string(),
+        frames: run.frames_done,
+        inferred: run.frames_looked,
+        series,
+        count: Summary { mean: run.count_mean().unwrap_or(0.0), max: run.count_max },
+        crossings: crossings(analysed).collect(),
+        damage: analysed.damage.clone(),
+    }
+}
+
+fn summary(args: &Count, analysed: &Analysed) -> anyhow::Result<String> {
+    let (run, video) = (&analysed.run, &analysed.video);
+    let mut text = String::new();
+    writeln!(
+        text,
+        "{}: {}, {} frames ({} looked at), {} × {} {}",
+        args.video.display(),
+        clock(video.duration_secs()),
+        run.frames_done,
+        run.frames_looked,
+        video.info().width,
+        video.info().height,
+        video.info().codec
+    )?;
+    writeln!(text, "Pigs on the picture: {:.1} on average, {} at most", run.count_mean().unwrap_or(0.0), run.count_max)?;
+    for (place, line) in analysed.lines.iter().enumerate() {
+        let steps = StepCurve::new(crossings(analysed).filter(|crossing| crossing.line == place + 1).map(|crossing| {
+            let is_forward = crossing.direction == Direction::Forward.to_string();
+            (crossing.secs, if is_forward { Direction::Forward } else { Direction::Backward })
+        }));
+        let total = steps.total();
+        writeln!(
+            text,
+            "Line {} ({},{} → {},{}): {} forward, {} backward, {} net",
+            place + 1,
+            line.x1_px,
+            line.y1_px,
+            line.x2_px,
+            line.y2_px,
+            total.forward,
+            total.backward,
+            total.net()
+        )?;
+    }
+    Ok(text)
+}

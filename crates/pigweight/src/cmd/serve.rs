@@ -1,0 +1,123 @@
+//! `pigweight serve`: the page, the API and the work behind them.
+
+use super::{NO_MODEL, configure, load_model, print};
+use crate::analyser::Analyser;
+use crate::args::Serve;
+use crate::config::Config;
+use crate::library;
+use crate::live::Live;
+use crate::pipeline::RunSettings;
+use crate::web::{App, FramePool, router};
+use anyhow::Context as _;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use pigweight_detect::Model;
+use pigweight_store::Store;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Seconds: from a cached answer to a frame out of a long GOP.
+const LATENCY_BUCKETS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
+
+pub fn run(args: Serve) -> anyhow::Result<()> {
+    let mut config = configure(&args.model)?;
+    if !args.videos.is_empty() {
+        config.videos = args.videos;
+    }
+    config.data = args.data.unwrap_or(config.data);
+    config.listen = args.listen.unwrap_or(config.listen);
+    for folder in &config.videos {
+        anyhow::ensure!(folder.is_dir(), "{} is not a folder; name a folder of videos with --videos DIR", folder.display());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(config))
+}
+
+/// The model, or why there is none. A model that is named and does not load is an error; without one, videos are shown.
+fn model(config: &Config) -> anyhow::Result<Result<Model, String>> {
+    if config.model.is_none() {
+        return Ok(Err(NO_MODEL.to_owned()));
+    }
+    load_model(config, |path| config.detect.model_settings(path.to_owned())).map(Ok)
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let store = Store::open(&config.data).await?;
+    let listener = tokio::net::TcpListener::bind(config.listen).await.with_context(|| {
+        format!("cannot listen on {}; stop what does, or name another with --listen ADDR", config.listen)
+    })?;
+    let address = listener.local_addr()?;
+    let model = model(&config)?;
+    let metrics = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
+        .install_recorder()?;
+    let live = Arc::new(Live::default());
+    let app = Arc::new(App {
+        store: store.clone(),
+        live: live.clone(),
+        model: model.clone(),
+        frames: FramePool::new(std::thread::available_parallelism().map_or(1, usize::from)),
+        started: Instant::now(),
+        metrics,
+    });
+
+    let found = library::find_videos(&config.videos).len();
+    let device = match &model {
+        Ok(model) => format!(
+            "Detector: {}, {:.1} ms a frame on one core, {} cores",
+            model.info().name,
+            model.speed().inference.as_secs_f64() * 1000.0,
+            config.detect.workers
+        ),
+        Err(reason) => format!("Videos are shown and not counted: {reason}"),
+    };
+    let folders = if config.videos.is_empty() {
+        "No folder of videos is named; give one with --videos DIR".to_owned()
+    } else {
+        format!("{found} videos in {}", config.videos.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", "))
+    };
+    print(format_args!("{device}\n{folders}\nResults are kept in {}\nPigWeight is at http://{address}/\n", config.data.display()))?;
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let analyser = Analyser {
+        store: store.clone(),
+        live,
+        folders: config.videos.clone(),
+        model: model.ok(),
+        settings: RunSettings { schedule: config.detect.schedule(), tracker: config.detect.tracker() },
+        workers: config.detect.workers,
+        stop: stop.clone(),
+    };
+    let (wake, woken) = crossbeam_channel::bounded(1);
+    let runtime = tokio::runtime::Handle::current();
+    let work = std::thread::Builder::new()
+        .name("analyser".into())
+        .spawn(move || analyser.work(&runtime, &woken))
+        .context("cannot start the background work")?;
+
+    axum::serve(listener, router(app)).with_graceful_shutdown(asked_to_stop()).await?;
+    stop.store(true, Ordering::Relaxed);
+    // A full queue means that it has been woken already.
+    let _already_woken = wake.try_send(());
+    tokio::task::spawn_blocking(move || work.join())
+        .await?
+        .map_err(|_| anyhow::anyhow!("the background work broke down; the log says where"))?;
+    store.close().await;
+    Ok(())
+}
+
+/// Ctrl-C, or what systemd sends.
+async fn asked_to_stop() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => tokio::select! { _ = interrupt => {}, _ = terminate.recv() => {} },
+            // Without it Ctrl-C still works.
+            Err(_) => drop(interrupt.await),
+        }
+    }
+    #[cfg(not(unix))]
+    drop(interrupt.await);
+}

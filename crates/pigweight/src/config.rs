@@ -1,0 +1,153 @@
+//! Settings: defaults, then one TOML file, then `PIGWEIGHT_…` variables, then the command line.
+
+use figment::Figment;
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use pigweight_core::schedule::Schedule;
+use pigweight_core::track::TrackerSettings;
+use pigweight_detect::ModelSettings;
+use pigweight_detect::layout::Head;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Everything that can be set. `docs/reference/config.md` describes each key; unknown ones are refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Folders whose videos are registered and analysed.
+    pub videos: Vec<PathBuf>,
+    /// Where results are kept. Default `pigweight-data`.
+    pub data: PathBuf,
+    /// Where to listen. Default `127.0.0.1:8080`: this machine alone.
+    pub listen: SocketAddr,
+    /// The detector, an ONNX file.
+    pub model: Option<PathBuf>,
+    /// How the detector is read.
+    pub detect: DetectConfig,
+}
+
+/// How the detector is read and run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DetectConfig {
+    /// A box is an animal from this score on, 0 to 1. Default 0.3.
+    pub min_score: f32,
+    /// Of boxes that overlap by more than this (IoU, 0 to 1) the surest stays. Default 0.5.
+    pub max_iou: f32,
+    /// The head, where the file's shapes do not tell: yolox, yolov5, yolov8, end_to_end, detr.
+    pub head: Option<Head>,
+    /// Classes that count, by name. Default: those named like pigs, or all.
+    pub classes: Vec<String>,
+    /// The classes' names in order, where the file does not tell.
+    pub class_names: Vec<String>,
+    /// Sessions side by side, each on one core. Default: one per core.
+    pub workers: usize,
+    /// The least looks a second at a video, in Hz; 0 looks at every frame. Default 10.
+    pub looks_per_sec: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            videos: Vec::new(),
+            data: "pigweight-data".into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            model: None,
+            detect: DetectConfig::default(),
+        }
+    }
+}
+
+impl Default for DetectConfig {
+    fn default() -> Self {
+        Self {
+            min_score: 0.3,
+            max_iou: 0.5,
+            head: None,
+            classes: Vec::new(),
+            class_names: Vec::new(),
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            looks_per_sec: 10.0,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file (which must be there when it is named) and the environment.
+    pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = file {
+            anyhow::ensure!(file.is_file(), "the configuration {} is not there", file.display());
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        // PIGWEIGHT_DETECT__MIN_SCORE=0.4 sets detect.min_score.
+        let environment = Env::prefixed("PIGWEIGHT_").ignore(&["config", "log"]).split("__");
+        let config: Self = figment.merge(environment).extract().map_err(|error| {
+            anyhow::anyhow!("the configuration cannot be used: {error}; docs/reference/config.md lists the keys")
+        })?;
+        config.detect.check()?;
+        Ok(config)
+    }
+}
+
+impl DetectConfig {
+    fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            (0.0..=1.0).contains(&self.min_score) && (0.0..=1.0).contains(&self.max_iou),
+            "detect.min_score and detect.max_iou lie between 0 and 1"
+        );
+        anyhow::ensure!(self.looks_per_sec >= 0.0, "detect.looks_per_sec is not negative");
+        anyhow::ensure!((1..=64).contains(&self.workers), "detect.workers lies between 1 and 64");
+        Ok(())
+    }
+
+    /// For a run of the pipeline: detections down to the tracker's lower threshold are made and kept.
+    pub fn model_settings(&self, path: PathBuf) -> ModelSettings {
+        ModelSettings {
+            head: self.head,
+            classes: self.classes.clone(),
+            class_names: self.class_names.clone(),
+            min_score: self.tracker().low_score,
+            max_iou: self.max_iou,
+            ..ModelSettings::new(path)
+        }
+    }
+
+    /// Thresholds of tracking follow from the one score that people set.
+    pub fn tracker(&self) -> TrackerSettings {
+        TrackerSettings::for_min_score(self.min_score)
+    }
+
+    /// Which frames are looked at.
+    pub fn schedule(&self) -> Schedule {
+        if self.looks_per_sec > 0.0 {
+            Schedule::Interval { secs: 1.0 / self.looks_per_sec }
+        } else {
+            Schedule::EveryFrame
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> anyhow::Result<Config> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pigweight.toml");
+        std::fs::write(&file, text).unwrap();
+        Config::load(Some(&file))
+    }
+
+    #[test]
+    fn a_file_overrides_defaults_and_unknown_keys_are_refused() {
+        let config = load("model = \"pig.onnx\"\n[detect]\nmin_score = 0.4\n").unwrap();
+        assert_eq!(config.model, Some("pig.onnx".into()));
+        assert_eq!(config.detect.min_score, 0.4);
+        assert_eq!(config.listen, Config::default().listen);
+        for bad in ["modle = \"pig.onnx\"", "[detect]\nmin_score = 2", "[detect]\nmin_scor = 0.1", "listen = 5"] {
+            let error = load(bad).expect_err(bad).to_string();
+            assert!(!error.contains('\n'), "{error}");
+        }
+    }
+}

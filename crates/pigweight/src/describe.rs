@@ -1,0 +1,49 @@
+//! Words for people: errors with their causes, spans of time.
+
+use std::error::Error;
+use std::fmt;
+
+/// An error with its causes in one line, none of them twice.
+pub struct Chain<'a>(pub &'a dyn Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut told = self.0.to_string();
+        write!(formatter, "{told}")?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            let text = error.to_string();
+            if !told.contains(&text) {
+                write!(formatter, ": {text}")?;
+                told = text;
+            }
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// `1:02:03.4`, or `2:03.4` below an hour.
+pub fn clock(secs: f64) -> String {
+    let tenths = (secs.max(0.0) * 10.0).round() as u64;
+    let (hours, minutes, secs, tenth) =
+        (tenths / 36_000, tenths / 600 % 60, tenths / 10 % 60, tenths % 10);
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{secs:02}.{tenth}")
+    } else {
+        format!("{minutes}:{secs:02}.{tenth}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_read_like_a_clock() {
+        assert_eq!(clock(0.04), "0:00.0");
+        assert_eq!(clock(59.96), "1:00.0");
+        assert_eq!(clock(3723.4), "1:02:03.4");
+        assert_eq!(clock(-1.0), "0:00.0");
+    }
+}

@@ -1,0 +1,84 @@
+//! What is going on right now: told to whoever watches, kept nowhere.
+
+use crate::pipeline::Progress;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// Progress per video and trouble of the whole.
+#[derive(Default)]
+pub struct Live {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    progress: BTreeMap<String, watch::Sender<Option<Progress>>>,
+    present: BTreeSet<String>,
+    trouble: Option<String>,
+}
+
+impl Live {
+    /// A step of a video's run, after it has been written.
+    pub fn tell(&self, video_id: &str, progress: Progress) {
+        self.sender(video_id).send_replace(Some(progress));
+    }
+
+    /// Nothing goes on with this video any more.
+    pub fn end(&self, video_id: &str) {
+        self.sender(video_id).send_modify(|progress| {
+            if let Some(progress) = progress {
+                progress.frames_per_sec = 0.0;
+            }
+        });
+    }
+
+    /// Follows a video's progress.
+    pub fn watch(&self, video_id: &str) -> watch::Receiver<Option<Progress>> {
+        self.sender(video_id).subscribe()
+    }
+
+    /// The last step told of a video by this process.
+    pub fn latest(&self, video_id: &str) -> Option<Progress> {
+        let inner = self.lock();
+        inner.progress.get(video_id).and_then(|sender| sender.borrow().clone())
+    }
+
+    /// Which registered videos lie in the folders now.
+    pub fn set_present(&self, video_ids: BTreeSet<String>) {
+        self.lock().present = video_ids;
+    }
+
+    /// Whether a registered video lies in the folders now.
+    pub fn is_present(&self, video_id: &str) -> bool {
+        self.lock().present.contains(video_id)
+    }
+
+    /// Something that keeps results from being written: a full disk, say.
+    pub fn report_trouble(&self, trouble: &str) {
+        let mut inner = self.lock();
+        if inner.trouble.as_deref() != Some(trouble) {
+            tracing::error!("{trouble}");
+            inner.trouble = Some(trouble.to_owned());
+        }
+    }
+
+    /// Writing works again.
+    pub fn clear_trouble(&self) {
+        self.lock().trouble = None;
+    }
+
+    /// What keeps results from being written.
+    pub fn trouble(&self) -> Option<String> {
+        self.lock().trouble.clone()
+    }
+
+    fn sender(&self, video_id: &str) -> watch::Sender<Option<Progress>> {
+        self.lock().progress.entry(video_id.to_owned()).or_insert_with(|| watch::channel(None).0).clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Every change is a single assignment: what a panicking holder left behind is whole.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,45 @@
+//! PigWeight: counts pigs in videos, with the pictures that prove it.
+//!
+//! `pipeline.rs` is the product in one screen. `cmd/` holds a file per command, `web/` the HTTP edge.
+
+mod analyser;
+mod args;
+mod cmd;
+mod config;
+mod describe;
+mod library;
+mod live;
+mod pipeline;
+mod web;
+
+use args::{Args, Command};
+use clap::Parser as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    start_log(args.verbose);
+    let ended = match args.command {
+        Command::Serve(serve) => cmd::serve::run(serve),
+        Command::Count(count) => cmd::count::run(&count),
+        Command::Detect(detect) => cmd::detect::run(&detect),
+        Command::Track(track) => cmd::track::run(&track),
+        Command::Check(check) => cmd::check::run(&check),
+        Command::Demo(demo) => cmd::demo::run(&demo),
+        Command::Completions { shell } => cmd::generate::completions(shell),
+        Command::Man => cmd::generate::man(),
+        Command::Openapi => cmd::generate::openapi(),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => cmd::report(&error),
+    }
+}
+
+/// Progress and results have their own places; the log is for what nobody waits for.
+fn start_log(verbose: bool) {
+    use tracing_subscriber::EnvFilter;
+    let fallback = if verbose { "info,sqlx=warn,ort=warn" } else { "warn,ort=error" };
+    let filter = EnvFilter::try_from_env("PIGWEIGHT_LOG").unwrap_or_else(|_| EnvFilter::new(fallback));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}

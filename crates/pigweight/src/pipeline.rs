@@ -1,0 +1,358 @@
+//! The way of the data: source → decode → detect → track → count → store → tell.
+//!
+//! One thread decodes, a few detect (each with a session of its own), and the caller's thread puts the results back
+//! in order, tracks, and writes a checkpoint every few seconds. Queues between them are bounded, so a slow step
+//! slows the one before it: a video is never sped up by leaving frames out.
+//!
+//! A run that was cut off goes on behind its last checkpoint. Only settled frames are written; what was still open
+//! travels in the checkpoint's state, so that no frame is lost or done twice.
+
+use crate::describe::Chain;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use pigweight_core::detection::Detection;
+use pigweight_core::interpolate::{SettledFrame, SettledTracker};
+use pigweight_core::line::RULE_VERSION;
+use pigweight_core::schedule::Schedule;
+use pigweight_core::time::Pts;
+use pigweight_core::track::TrackerSettings;
+use pigweight_detect::{Detector, Model};
+use pigweight_media::{DecodedFrame, FrameReader, Video};
+use pigweight_store::columns::Timeline;
+use pigweight_store::{Checkpoint, NewRun, RunRecord, Store};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+
+/// A checkpoint is written after this much of the video …
+const CHECKPOINT_VIDEO_SECS: f64 = 10.0;
+/// … or after this long, whichever comes first.
+const CHECKPOINT_AFTER: Duration = Duration::from_secs(2);
+
+/// What a run does besides the model: everything that could change its result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunSettings {
+    /// Which frames are looked at.
+    pub schedule: Schedule,
+    /// How detections become tracks.
+    pub tracker: TrackerSettings,
+}
+
+/// How far a run is, told after it is written.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// As written.
+    pub run: RunRecord,
+    /// Animals on the last settled frame.
+    pub count: Option<u32>,
+    /// Since this process took the run up.
+    pub frames_per_sec: f64,
+}
+
+/// Why a run did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The video could not be read on.
+    #[error("{0}")]
+    Media(#[from] pigweight_media::Error),
+    /// The model could not be run.
+    #[error("{0}")]
+    Detect(#[from] pigweight_detect::Error),
+    /// A step could not be written.
+    #[error("{0}")]
+    Store(#[from] pigweight_store::Error),
+    /// It was told to stop; it goes on from here another time.
+    #[error("stopped")]
+    Stopped,
+}
+
+/// What a checkpoint needs besides what is settled.
+#[derive(Serialize, Deserialize)]
+struct State {
+    tracker: SettledTracker,
+    last_pts: Option<Pts>,
+    last_looked_secs: Option<f64>,
+}
+
+/// A frame on its way from the decoder to the detector.
+struct Job {
+    sequence: u64,
+    frame: DecodedFrame,
+    is_looked_at: bool,
+}
+
+/// The same without its picture.
+struct Looked {
+    sequence: u64,
+    pts: Pts,
+    secs: f64,
+    is_damaged: bool,
+    detections: Option<Vec<Detection>>,
+}
+
+/// One analysis of one video.
+pub struct Analysis<'a> {
+    /// Opened.
+    pub video: &'a Video,
+    /// Its identifier in the store.
+    pub video_id: &'a str,
+    /// Loaded.
+    pub model: &'a Model,
+    /// As measured.
+    pub device: &'a str,
+    /// What to do.
+    pub settings: &'a RunSettings,
+    /// Sessions side by side; each takes one core.
+    pub workers: usize,
+}
+
+impl Analysis<'_> {
+    /// Starts a run or takes it up where it was left, and brings it to its end. `tell` hears of each step once it is
+    /// written. Must not be called from an asynchronous task: it blocks.
+    pub fn run(
+        &self,
+        store: &Store,
+        runtime: &Handle,
+        stop: &AtomicBool,
+        mut tell: impl FnMut(&Progress),
+    ) -> Result<RunRecord, Error> {
+        let run = runtime.block_on(store.find_or_start_run(&NewRun {
+            video_id: self.video_id.to_owned(),
+            model_name: self.model.info().name.clone(),
+            model_hash: self.model.info().hash.clone(),
+            device: self.device.to_owned(),
+            settings: format!("{:?} {:?}", self.settings, self.model.settings()),
+            rule_version: RULE_VERSION,
+        }))?;
+        if run.state != "running" {
+            return Ok(run);
+        }
+        let state = run.checkpoint.as_deref().and_then(|bytes| postcard::from_bytes::<State>(bytes).ok()).unwrap_or(
+            State {
+                tracker: SettledTracker::new(self.settings.tracker.clone()),
+                last_pts: None,
+                last_looked_secs: None,
+            },
+        );
+        let ended = self.work(store, runtime, stop, &run, state, &mut tell);
+        match &ended {
+            // A full disk or a stop says nothing about the video: the run stays open and goes on later.
+            Ok(_) | Err(Error::Store(_) | Error::Stopped) => {}
+            Err(error) => runtime.block_on(store.fail_run(&run.id, &Chain(error).to_string()))?,
+        }
+        ended
+    }
+
+    fn work(
+        &self,
+        store: &Store,
+        runtime: &Handle,
+        stop: &AtomicBool,
+        run: &RunRecord,
+        state: State,
+        tell: &mut impl FnMut(&Progress),
+    ) -> Result<RunRecord, Error> {
+        let reader = match state.last_pts {
+            Some(pts) => FrameReader::open_after(self.video, pts)?,
+            None => FrameReader::open(self.video)?,
+        };
+        let detectors =
+            (0..self.workers.max(1)).map(|_| self.model.detector()).collect::<Result<Vec<_>, _>>()?;
+        let depth = 2 * detectors.len();
+        std::thread::scope(|scope| {
+            let (to_detect, jobs) = bounded::<Job>(depth);
+            let (to_track, results) = bounded::<Result<Looked, Error>>(depth);
+            let schedule = self.settings.schedule;
+            let last_looked_secs = state.last_looked_secs;
+            let decode_results = to_track.clone();
+            scope.spawn(move || {
+                if let Err(error) = decode(reader, schedule, last_looked_secs, &to_detect) {
+                    // Nobody listens any more when tracking has stopped for a reason of its own.
+                    let _stopped = decode_results.send(Err(error));
+                }
+            });
+            for detector in detectors {
+                let (jobs, results) = (jobs.clone(), to_track.clone());
+                scope.spawn(move || detect(detector, &jobs, &results));
+            }
+            drop((jobs, to_track));
+            let ended = Steps::new(self, store, runtime, run, state).follow(&results, stop, tell);
+            // Frees whoever waits to send; the threads end when their channels do.
+            drop(results);
+            ended
+        })
+    }
+}
+
+fn decode(
+    mut reader: FrameReader,
+    schedule: Schedule,
+    mut last_looked_secs: Option<f64>,
+    jobs: &Sender<Job>,
+) -> Result<(), Error> {
+    for sequence in 0.. {
+        let Some(frame) = reader.next_frame()? else { break };
+        let is_looked_at = schedule.wants(frame.secs, last_looked_secs);
+        if is_looked_at {
+            last_looked_secs = Some(frame.secs);
+        }
+        if jobs.send(Job { sequence, frame, is_looked_at }).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn detect(mut detector: Detector, jobs: &Receiver<Job>, results: &Sender<Result<Looked, Error>>) {
+    for Job { sequence, frame, is_looked_at } in jobs {
+        let detections = if is_looked_at { detector.detect(&frame.picture.view()).map(Some) } else { Ok(None) };
+        let (pts, secs, is_damaged) = (frame.pts, frame.secs, frame.is_damaged);
+        drop(frame);
+        let looked = detections
+            .map(|detections| Looked { sequence, pts, secs, is_damaged, detections })
+            .map_err(Error::Detect);
+        if results.send(looked).is_err() {
+            break;
+        }
+    }
+}
+
+/// Tracking and writing, in order of the frames.
+struct Steps<'a> {
+    analysis: &'a Analysis<'a>,
+    store: &'a Store,
+    runtime: &'a Handle,
+    run: RunRecord,
+    state: State,
+    /// Results that came before their turn; no more than the queues hold.
+    early: BTreeMap<u64, Looked>,
+    next_sequence: u64,
+    settled: Vec<SettledFrame>,
+    damaged_frames: u64,
+    started: Instant,
+    last_written: Instant,
+    frames_before: i64,
+}
+
+impl<'a> Steps<'a> {
+    fn new(
+        analysis: &'a Analysis<'a>,
+        store: &'a Store,
+        runtime: &'a Handle,
+        run: &RunRecord,
+        state: State,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            analysis,
+            store,
+            runtime,
+            run: run.clone(),
+            state,
+            early: BTreeMap::new(),
+            next_sequence: 0,
+            settled: Vec::new(),
+            damaged_frames: 0,
+            started: now,
+            last_written: now,
+            frames_before: run.frames_done,
+        }
+    }
+
+    fn follow(
+        mut self,
+        results: &Receiver<Result<Looked, Error>>,
+        stop: &AtomicBool,
+        tell: &mut impl FnMut(&Progress),
+    ) -> Result<RunRecord, Error> {
+        let mut failure = None;
+        for looked in results {
+            if stop.load(Ordering::Relaxed) {
+                self.write(false, tell)?;
+                return Err(Error::Stopped);
+            }
+            let looked = match looked {
+                Ok(looked) => looked,
+                // The decoder has ended; the frames before its failure are still on their way.
+                Err(error @ Error::Media(_)) => {
+                    failure = Some(error);
+                    continue;
+                }
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            };
+            self.early.insert(looked.sequence, looked);
+            while let Some(looked) = self.early.remove(&self.next_sequence) {
+                self.next_sequence += 1;
+                self.track(looked);
+                if self.is_due() {
+                    self.write(false, tell)?;
+                }
+            }
+        }
+        self.settled.extend(self.state.tracker.finish());
+        self.write(failure.is_none(), tell)?;
+        failure.map_or(Ok(self.run), Err)
+    }
+
+    fn track(&mut self, looked: Looked) {
+        let Looked { pts, secs, detections, is_damaged, .. } = looked;
+        self.damaged_frames += u64::from(is_damaged);
+        self.state.last_pts = Some(pts);
+        if detections.is_some() {
+            self.state.last_looked_secs = Some(secs);
+        }
+        self.settled.extend(self.state.tracker.push(pts, secs, detections.as_deref()));
+    }
+
+    fn is_due(&self) -> bool {
+        let length_secs = match (self.settled.first(), self.settled.last()) {
+            (Some(first), Some(last)) => last.secs - first.secs,
+            _ => return false,
+        };
+        length_secs >= CHECKPOINT_VIDEO_SECS || self.last_written.elapsed() >= CHECKPOINT_AFTER
+    }
+
+    fn write(&mut self, is_last: bool, tell: &mut impl FnMut(&Progress)) -> Result<(), Error> {
+        let video = self.analysis.video;
+        let state = postcard::to_stdvec(&self.state)
+            .map_err(|_| pigweight_store::Error::Damaged { what: "pipeline state" })?;
+        let counted_to_secs = match self.settled.last() {
+            _ if is_last => video.duration_secs(),
+            Some(frame) => frame.secs,
+            None => self.run.counted_to_secs,
+        };
+        let timeline = Timeline {
+            time_base: video.info().time_base,
+            first_pts: video.index().first_pts(),
+        };
+        let step = Checkpoint {
+            frames: &self.settled,
+            timeline,
+            damaged_frames: self.damaged_frames,
+            state,
+            counted_to_secs,
+            is_last,
+        };
+        self.runtime.block_on(async {
+            self.store.write_checkpoint(&self.run.id, self.run.next_chunk, &step).await?;
+            self.store.count_lines(&self.run.id).await?;
+            self.run = self.store.run(&self.run.id).await?;
+            Ok::<_, pigweight_store::Error>(())
+        })?;
+        let elapsed = self.started.elapsed().as_secs_f64();
+        let done_now = (self.run.frames_done - self.frames_before) as f64;
+        tell(&Progress {
+            run: self.run.clone(),
+            count: self.settled.last().map(|frame| frame.boxes.len() as u32),
+            frames_per_sec: if elapsed > 0.0 { done_now / elapsed } else { 0.0 },
+        });
+        self.settled.clear();
+        self.damaged_frames = 0;
+        self.last_written = Instant::now();
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! The HTTP edge: routes, JSON, status codes. Nothing behind it knows of them.
+
+mod assets;
+mod counts;
+mod error;
+mod file;
+mod frames;
+mod health;
+mod lines;
+mod live;
+mod types;
+mod videos;
+
+pub use error::Problem;
+pub use frames::FramePool;
+
+use crate::live::Live;
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use metrics_exporter_prometheus::PrometheusHandle;
+use pigweight_detect::Model;
+use pigweight_store::Store;
+use std::sync::Arc;
+use std::time::Instant;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// What the handlers share.
+pub struct App {
+    /// What is kept.
+    pub store: Store,
+    /// What is going on.
+    pub live: Arc<Live>,
+    /// The detector, or why there is none.
+    pub model: Result<Model, String>,
+    /// Open decoders.
+    pub frames: FramePool,
+    /// For the uptime.
+    pub started: Instant,
+    /// Renders `/metrics`.
+    pub metrics: PrometheusHandle,
+}
+
+type Shared = axum::extract::State<Arc<App>>;
+
+#[derive(utoipa::OpenApi)]
+#[openapi(info(
+    title = "PigWeight",
+    description = "Pigs in videos: how many, when, which way, with the pictures that prove it. All `secs` and `t` are \
+                   seconds since the first frame of a video; places are px of the upright picture. Errors are problem \
+                   documents (RFC 9457) whose `detail` tells what to do."
+))]
+struct Document;
+
+fn api() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(videos::list))
+        .routes(routes!(videos::one))
+        .routes(routes!(videos::index))
+        .routes(routes!(file::original))
+        .routes(routes!(counts::detections))
+        .routes(routes!(counts::counts))
+        .routes(routes!(counts::crossings))
+        .routes(routes!(counts::count_at_time))
+        .routes(routes!(frames::frame_optimized))
+        .routes(routes!(lines::list, lines::add))
+        .routes(routes!(lines::change, lines::remove))
+        .routes(routes!(health::health))
+        .routes(routes!(health::metrics))
+        .routes(routes!(live::count_updates))
+}
+
+/// The OpenAPI document as it is served and committed (`docs/reference/openapi.json`).
+pub fn openapi_json() -> String {
+    let mut document = api().into_openapi();
+    document.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    document.info.license = None;
+    let mut text = document.to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The whole service.
+pub fn router(app: Arc<App>) -> Router {
+    let (api, _) = api().split_for_parts();
+    let document = openapi_json();
+    // Video and pictures are compressed already, and compressing would break byte ranges.
+    let compressible = SizeAbove::new(1024)
+        .and(NotForContentType::IMAGES)
+        .and(NotForContentType::const_new("video/"))
+        .and(NotForContentType::const_new("application/octet-stream"));
+    api.route(
+        "/api/openapi.json",
+        axum::routing::get(|| async move { ([(header::CONTENT_TYPE, "application/json")], document) }),
+    )
+    .route("/api/{*path}", axum::routing::any(error::unknown_path))
+    .fallback(assets::page)
+    .layer(CompressionLayer::new().compress_when(compressible))
+    .layer(middleware::from_fn(measure))
+    .layer(middleware::from_fn(guard))
+    .with_state(app)
+}
+
+/// Requests by route and status, and how long they took.
+async fn measure(
+    route: Option<axum::extract::MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let route = route.map_or_else(|| "page".to_owned(), |route| route.as_str().to_owned());
+    let started = Instant::now();
+    let response = next.run(request).await;
+    let labels = [("route", route), ("status", response.status().as_u16().to_string())];
+    metrics::counter!("pigweight_http_requests_total", &labels).increment(1);
+    metrics::histogram!("pigweight_http_request_seconds", &labels).record(started.elapsed().as_secs_f64());
+    response
+}
+
+/// A page elsewhere on the web must not be able to change lines on a farm's PC through its user's browser: requests
+/// that change something must come from the page itself or from a program, not from another origin.
+async fn guard(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let is_foreign = match (text(header::ORIGIN), text(header::HOST)) {
+        (Some(origin), Some(host)) => origin.split_once("://").is_none_or(|(_, authority)| authority != host),
+        _ => false,
+    };
+    let is_change = !matches!(request.method().as_str(), "GET" | "HEAD" | "OPTIONS");
+    let is_socket = headers.contains_key(header::UPGRADE);
+    let mut response = if is_foreign && (is_change || is_socket) {
+        Problem::forbidden("this request came from a page of another site; use the page that PigWeight serves").into()
+    } else {
+        next.run(request).await
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

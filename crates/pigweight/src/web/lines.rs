@@ -1,0 +1,150 @@
+//! Lines that people draw.
+
+use super::error::Problem;
+use super::types::{Query, present_video};
+use super::Shared;
+use axum::Json;
+use axum::extract::Path;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+use pigweight_store::{LineRecord, NewLine, Store};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+const MAX_NAME_CHARACTERS: usize = 100;
+
+/// A directed segment on the picture, with what crossed it.
+#[derive(Serialize, ToSchema)]
+pub struct Line {
+    pub id: String,
+    pub video: String,
+    pub name: String,
+    /// Start, px of the upright picture.
+    pub x1: f64,
+    pub y1: f64,
+    /// End.
+    pub x2: f64,
+    pub y2: f64,
+    /// Crossings from the left of the arrow to its right.
+    pub forward: usize,
+    /// Crossings the other way.
+    pub backward: usize,
+}
+
+#[derive(Deserialize, IntoParams)]
+pub struct OfVideo {
+    /// The video's identifier.
+    video: String,
+}
+
+/// What a line is drawn with.
+#[derive(Deserialize, ToSchema)]
+pub struct Drawn {
+    #[serde(default)]
+    name: String,
+    x1: f64,
+    y1: f64,
+    x2: f64,
+    y2: f64,
+}
+
+/// A line for a video.
+#[derive(Deserialize, ToSchema)]
+pub struct DrawnOnVideo {
+    video: String,
+    #[serde(flatten)]
+    drawn: Drawn,
+}
+
+impl Drawn {
+    fn checked(self, fallback: impl FnOnce() -> String) -> Result<NewLine, Problem> {
+        let name = self.name.trim();
+        if name.chars().count() > MAX_NAME_CHARACTERS {
+            return Err(Problem::bad_request(format!("a line's name has at most {MAX_NAME_CHARACTERS} characters")));
+        }
+        let name = if name.is_empty() { fallback() } else { name.to_owned() };
+        Ok(NewLine { name, x1_px: self.x1, y1_px: self.y1, x2_px: self.x2, y2_px: self.y2 })
+    }
+}
+
+async fn with_counts(store: &Store, line: LineRecord) -> Result<Line, Problem> {
+    let (mut forward, mut backward) = (0, 0);
+    if let Some(run) = store.latest_run(&line.video_id).await? {
+        store.count_lines(&run.id).await?;
+        for crossing in store.crossings(&run.id).await?.iter().filter(|crossing| crossing.line_id == line.id) {
+            if crossing.direction == "forward" {
+                forward += 1;
+            } else {
+                backward += 1;
+            }
+        }
+    }
+    Ok(Line {
+        id: line.id,
+        video: line.video_id,
+        name: line.name,
+        x1: line.x1_px,
+        y1: line.y1_px,
+        x2: line.x2_px,
+        y2: line.y2_px,
+        forward,
+        backward,
+    })
+}
+
+/// The lines of a video.
+#[utoipa::path(
+    get, path = "/api/lines", params(OfVideo),
+    responses((status = 200, body = Vec<Line>), (status = 404, body = Problem))
+)]
+pub async fn list(app: Shared, Query(query): Query<OfVideo>) -> Result<Json<Vec<Line>>, Problem> {
+    present_video(&app, &query.video).await?;
+    let mut lines = Vec::new();
+    for line in app.store.lines(&query.video).await? {
+        lines.push(with_counts(&app.store, line).await?);
+    }
+    Ok(Json(lines))
+}
+
+/// Draws a line; it is counted at once over everything that has been analysed.
+#[utoipa::path(
+    post, path = "/api/lines", request_body = DrawnOnVideo,
+    responses((status = 201, body = Line), (status = 400, body = Problem), (status = 404, body = Problem))
+)]
+pub async fn add(
+    app: Shared,
+    body: Result<Json<DrawnOnVideo>, JsonRejection>,
+) -> Result<(StatusCode, Json<Line>), Problem> {
+    let Json(DrawnOnVideo { video, drawn }) = body?;
+    present_video(&app, &video).await?;
+    let number = app.store.lines(&video).await?.len() + 1;
+    let line = app.store.add_line(&video, &drawn.checked(|| number.to_string())?).await?;
+    Ok((StatusCode::CREATED, Json(with_counts(&app.store, line).await?)))
+}
+
+/// Moves or renames a line; its crossings are counted anew from what is kept.
+#[utoipa::path(
+    put, path = "/api/lines/{id}", request_body = Drawn,
+    responses((status = 200, body = Line), (status = 400, body = Problem), (status = 404, body = Problem))
+)]
+pub async fn change(
+    app: Shared,
+    Path(id): Path<String>,
+    body: Result<Json<Drawn>, JsonRejection>,
+) -> Result<Json<Line>, Problem> {
+    let Json(drawn) = body?;
+    let known = app.store.line(&id).await?;
+    present_video(&app, &known.video_id).await?;
+    let line = app.store.change_line(&id, &drawn.checked(|| known.name)?).await?;
+    Ok(Json(with_counts(&app.store, line).await?))
+}
+
+/// Removes a line and its crossings.
+#[utoipa::path(
+    delete, path = "/api/lines/{id}",
+    responses((status = 204, description = "It is gone"), (status = 404, body = Problem))
+)]
+pub async fn remove(app: Shared, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    app.store.remove_line(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

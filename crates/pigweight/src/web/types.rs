@@ -1,0 +1,206 @@
+//! Shapes of the API that more than one handler uses.
+
+use crate::live::Live;
+use crate::web::App;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use pigweight_store::{RunRecord, VideoRecord};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::error::Problem;
+
+/// `axum::extract::Query` whose refusals are problem documents.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let axum::extract::Query(value) = axum::extract::Query::from_request_parts(parts, state).await?;
+        Ok(Self(value))
+    }
+}
+
+/// How far the packet index is.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IndexState {
+    /// The file has not been looked into yet.
+    Pending,
+    /// Every frame can be asked for.
+    Ready,
+    /// The file cannot be read; `error` says why.
+    Failed,
+}
+
+/// A registered video.
+#[derive(Serialize, ToSchema)]
+pub struct Video {
+    pub id: String,
+    /// The path below the folder it was found in.
+    pub name: String,
+    /// From the first frame to the end of the last.
+    pub duration_secs: Option<f64>,
+    pub frames: Option<i64>,
+    /// px of the upright picture.
+    pub width: Option<i64>,
+    /// px of the upright picture.
+    pub height: Option<i64>,
+    /// `h264`, `hevc`, …
+    pub codec: Option<String>,
+    /// Of the original file.
+    pub media_type: String,
+    pub has_audio: bool,
+    pub index: IndexState,
+    /// Why it cannot be read, or what is missing although it can.
+    pub error: Option<String>,
+    /// The newest analysis; null where there is none yet.
+    pub run: Option<Run>,
+}
+
+/// Where an analysis stands.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// It waits for its turn; what is settled stays.
+    Queued,
+    Running,
+    Done,
+    Failed,
+}
+
+/// An analysis of a video.
+#[derive(Serialize, ToSchema)]
+pub struct Run {
+    pub id: String,
+    pub state: RunState,
+    /// 0 to 1.
+    pub progress: f64,
+    pub frames_done: i64,
+    pub frames_total: i64,
+    /// Of those done, the frames that the detector looked at; the others are interpolated.
+    pub frames_looked: i64,
+    /// Null while nothing goes on.
+    pub frames_per_sec: Option<f64>,
+    pub eta_secs: Option<f64>,
+    pub model: String,
+    pub device: String,
+    /// Animals on the picture over all frames done; null before the first.
+    pub count: Option<Count>,
+    pub counted_to_secs: f64,
+    pub error: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Count {
+    pub mean: f64,
+    pub max: i64,
+}
+
+impl Run {
+    /// `frames_total` from the video's index.
+    pub fn new(run: &RunRecord, frames_total: i64, live: &Live) -> Self {
+        let frames_per_sec = live
+            .latest(&run.video_id)
+            .filter(|progress| progress.run.id == run.id)
+            .map(|progress| progress.frames_per_sec)
+            .filter(|&rate| rate > 0.0);
+        let state = match run.state.as_str() {
+            "done" => RunState::Done,
+            "failed" => RunState::Failed,
+            _ if frames_per_sec.is_some() => RunState::Running,
+            _ => RunState::Queued,
+        };
+        let left = (frames_total - run.frames_done).max(0) as f64;
+        let is_running = matches!(state, RunState::Running);
+        Self {
+            id: run.id.clone(),
+            state,
+            progress: match state {
+                RunState::Done => 1.0,
+                _ => (run.frames_done as f64 / frames_total.max(1) as f64).clamp(0.0, 1.0),
+            },
+            frames_done: run.frames_done,
+            frames_total,
+            frames_looked: run.frames_looked,
+            frames_per_sec: frames_per_sec.filter(|_| is_running),
+            eta_secs: frames_per_sec.filter(|_| is_running).map(|rate| left / rate),
+            model: run.model_name.clone(),
+            device: run.device.clone(),
+            count: run.count_mean().map(|mean| Count { mean, max: run.count_max }),
+            counted_to_secs: run.counted_to_secs,
+            error: run.error.clone(),
+        }
+    }
+}
+
+impl Video {
+    pub fn new(video: &VideoRecord, run: Option<&RunRecord>, live: &Live) -> Self {
+        let index = match (&video.error, video.frames) {
+            (Some(_), _) => IndexState::Failed,
+            (None, Some(_)) => IndexState::Ready,
+            (None, None) => IndexState::Pending,
+        };
+        Self {
+            id: video.id.clone(),
+            name: video.name.clone(),
+            duration_secs: video.duration_secs,
+            frames: video.frames,
+            width: video.width_px,
+            height: video.height_px,
+            codec: video.codec.clone(),
+            media_type: media_type(&video.name).to_owned(),
+            has_audio: video.has_audio == Some(1),
+            index,
+            error: video.error.clone().or_else(|| video.damage.clone()),
+            run: run.map(|run| Run::new(run, video.frames.unwrap_or(0), live)),
+        }
+    }
+}
+
+/// By the file's extension, as browsers want it.
+pub fn media_type(name: &str) -> &'static str {
+    let extension = name.rsplit('.').next().unwrap_or_default().to_lowercase();
+    match extension.as_str() {
+        "mp4" | "m4v" => "video/mp4",
+        "mov" => "video/quicktime",
+        "mkv" => "video/x-matroska",
+        "webm" => "video/webm",
+        "avi" => "video/x-msvideo",
+        "ts" | "m2ts" | "mts" => "video/mp2t",
+        "mpg" | "mpeg" => "video/mpeg",
+        _ => "application/octet-stream",
+    }
+}
+
+/// `from` and `to` in seconds since the first frame.
+#[derive(Deserialize, IntoParams)]
+pub struct Window {
+    /// Seconds; default 0.
+    pub from: Option<f64>,
+    /// Seconds; default the end.
+    pub to: Option<f64>,
+}
+
+impl Window {
+    /// The window as a sound pair.
+    pub fn range(&self, end_secs: f64) -> Result<(f64, f64), Problem> {
+        let (from, to) = (self.from.unwrap_or(0.0), self.to.unwrap_or(end_secs));
+        if !from.is_finite() || !to.is_finite() || to < from {
+            return Err(Problem::bad_request("from and to must be seconds, from not after to"));
+        }
+        Ok((from, to))
+    }
+}
+
+/// A video that may be served: registered and lying in one of the folders now.
+pub async fn present_video(app: &App, id: &str) -> Result<VideoRecord, Problem> {
+    let video = app.store.video(id).await?;
+    if app.live.is_present(id) {
+        Ok(video)
+    } else {
+        Err(Problem::not_found(format!("the video {:?} no longer lies in the folders that are served", video.name)))
+    }
+}

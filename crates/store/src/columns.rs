@@ -1,0 +1,237 @@
+//! Settled frames as compressed columns.
+//!
+//! A box is predicted from the box that the same track had before it in the chunk; what is left over are small
+//! numbers, of which each kind has a column of its own, so that zstd sees like beside like:
+//!
+//! ```text
+//! version · zstd( timeline · frames · per frame: pts delta, looked, boxes, unmatched
+//!                 · tracks · x · y · width · height · score · class · origin )
+//! ```
+//! Places are in quarter px and scores in 255ths ([`pigweight_core::detection::GRID_PX`]): detections are on that
+//! grid from the start, so measured boxes come back exactly; interpolated ones move by an eighth of a px at most.
+//! Numbers are zigzag varints (LEB128).
+
+use pigweight_core::detection::{Detection, GRID_PX, SCORE_STEPS};
+use pigweight_core::geometry::Rect;
+use pigweight_core::interpolate::SettledFrame;
+use pigweight_core::time::{Pts, TimeBase};
+use pigweight_core::track::{Origin, TrackId, TrackedBox};
+use std::collections::BTreeMap;
+
+const FORMAT_VERSION: u8 = 1;
+/// A chunk that claims more than this is damaged; checkpoints are far smaller.
+const MAX_UNPACKED_BYTES: usize = 256 << 20;
+const COLUMN_COUNT: usize = 8;
+
+/// How pts become seconds since the first frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timeline {
+    /// Of the video.
+    pub time_base: TimeBase,
+    /// Second 0.
+    pub first_pts: Pts,
+}
+
+impl Timeline {
+    /// Seconds since the first frame.
+    pub fn secs(&self, pts: Pts) -> f64 {
+        self.time_base.secs(Pts(pts.0 - self.first_pts.0))
+    }
+}
+
+/// A box on the grid.
+#[derive(Clone, Copy, Default)]
+struct Cells([i64; 6]);
+
+impl Cells {
+    fn new(rect: Rect, score: f32, class: u16) -> Self {
+        let px = |px: f32| (px / GRID_PX).round() as i64;
+        Self([
+            px(rect.x),
+            px(rect.y),
+            px(rect.width),
+            px(rect.height),
+            (score * SCORE_STEPS).round() as i64,
+            i64::from(class),
+        ])
+    }
+
+    fn rect(self) -> Rect {
+        let px = |cells: i64| cells as f32 * GRID_PX;
+        Rect::new(px(self.0[0]), px(self.0[1]), px(self.0[2]), px(self.0[3]))
+    }
+
+    fn score(self) -> f32 {
+        self.0[4] as f32 / SCORE_STEPS
+    }
+
+    fn class(self) -> u16 {
+        u16::try_from(self.0[5]).unwrap_or(0)
+    }
+}
+
+/// What boxes before tell about the next: by track, and for boxes without one the one before in the row.
+#[derive(Default)]
+struct Predictor {
+    by_track: BTreeMap<u32, Cells>,
+    last: Cells,
+}
+
+impl Predictor {
+    fn predict(&self, track: u32) -> Cells {
+        self.by_track.get(&track).copied().unwrap_or(self.last)
+    }
+
+    fn learn(&mut self, track: u32, cells: Cells) {
+        if track != 0 {
+            self.by_track.insert(track, cells);
+        }
+        self.last = cells;
+    }
+}
+
+/// The stored form of some frames.
+pub fn encode(frames: &[SettledFrame], timeline: Timeline) -> Vec<u8> {
+    let mut head = Vec::new();
+    put(&mut head, i64::from(timeline.time_base.numerator()));
+    put(&mut head, i64::from(timeline.time_base.denominator()));
+    put(&mut head, timeline.first_pts.0);
+    put(&mut head, frames.len() as i64);
+    let mut columns: [Vec<u8>; COLUMN_COUNT] = Default::default();
+    let mut predictor = Predictor::default();
+    let mut last_pts = 0;
+    for frame in frames {
+        put(&mut head, frame.pts.0 - last_pts);
+        last_pts = frame.pts.0;
+        head.push(u8::from(frame.looked));
+        put(&mut head, frame.boxes.len() as i64);
+        put(&mut head, frame.unmatched.len() as i64);
+        let mut last_track = 0;
+        for found in &frame.boxes {
+            let track = found.track.0;
+            put(&mut columns[0], i64::from(track) - last_track);
+            last_track = i64::from(track);
+            put_cells(&mut columns, &mut predictor, track, Cells::new(found.rect, found.score, found.class));
+            columns[7].push(u8::from(found.origin == Origin::Interpolated));
+        }
+        for found in &frame.unmatched {
+            put_cells(&mut columns, &mut predictor, 0, Cells::new(found.rect, found.score, found.class));
+        }
+    }
+    for column in &columns {
+        put(&mut head, column.len() as i64);
+    }
+    for column in &columns {
+        head.extend_from_slice(column);
+    }
+    let mut bytes = vec![FORMAT_VERSION];
+    // Level 9: a chunk of seconds packs in a few ms, and is written once.
+    bytes.extend(zstd::encode_all(head.as_slice(), 9).unwrap_or_default());
+    bytes
+}
+
+fn put_cells(columns: &mut [Vec<u8>; COLUMN_COUNT], predictor: &mut Predictor, track: u32, cells: Cells) {
+    let predicted = predictor.predict(track);
+    for (column, (cell, predicted)) in columns[1..7].iter_mut().zip(cells.0.iter().zip(predicted.0)) {
+        put(column, cell - predicted);
+    }
+    predictor.learn(track, cells);
+}
+
+/// Back from [`encode`]; `None` for bytes that it did not write.
+pub fn decode(bytes: &[u8]) -> Option<Vec<SettledFrame>> {
+    let (&FORMAT_VERSION, packed) = bytes.split_first()? else { return None };
+    let mut unpacked = Vec::new();
+    let mut reader = std::io::Read::take(zstd::Decoder::new(packed).ok()?, MAX_UNPACKED_BYTES as u64 + 1);
+    std::io::Read::read_to_end(&mut reader, &mut unpacked).ok()?;
+    if unpacked.len() > MAX_UNPACKED_BYTES {
+        return None;
+    }
+    let mut head = unpacked.as_slice();
+    let positive = |number: i64| u32::try_from(number).ok();
+    let time_base = TimeBase::new(positive(get(&mut head)?)?, positive(get(&mut head)?)?)?;
+    let timeline = Timeline { time_base, first_pts: Pts(get(&mut head)?) };
+    let frame_count = usize::try_from(get(&mut head)?).ok().filter(|&count| count <= unpacked.len())?;
+    let mut shape = Vec::with_capacity(frame_count);
+    for _ in 0..frame_count {
+        let pts_delta = get(&mut head)?;
+        let (&looked, rest) = head.split_first()?;
+        head = rest;
+        let boxes = usize::try_from(get(&mut head)?).ok().filter(|&count| count <= unpacked.len())?;
+        let unmatched = usize::try_from(get(&mut head)?).ok().filter(|&count| count <= unpacked.len())?;
+        shape.push((pts_delta, looked != 0, boxes, unmatched));
+    }
+    let mut lengths = [0_usize; COLUMN_COUNT];
+    for length in &mut lengths {
+        *length = usize::try_from(get(&mut head)?).ok()?;
+    }
+    let mut columns: [&[u8]; COLUMN_COUNT] = [&[]; COLUMN_COUNT];
+    for (column, length) in columns.iter_mut().zip(lengths) {
+        (*column, head) = head.split_at_checked(length)?;
+    }
+    let mut predictor = Predictor::default();
+    let mut pts = 0_i64;
+    let mut frames = Vec::with_capacity(frame_count);
+    for (pts_delta, looked, box_count, unmatched_count) in shape {
+        pts = pts.checked_add(pts_delta)?;
+        let mut boxes = Vec::with_capacity(box_count);
+        let mut last_track = 0_i64;
+        for _ in 0..box_count {
+            last_track = last_track.checked_add(get(&mut columns[0])?)?;
+            let track = u32::try_from(last_track).ok()?;
+            let cells = get_cells(&mut columns, &mut predictor, track)?;
+            let (&origin, rest) = columns[7].split_first()?;
+            columns[7] = rest;
+            let origin = if origin == 0 { Origin::Measured } else { Origin::Interpolated };
+            boxes.push(TrackedBox {
+                track: TrackId(track),
+                rect: cells.rect(),
+                score: cells.score(),
+                class: cells.class(),
+                origin,
+            });
+        }
+        let mut unmatched = Vec::with_capacity(unmatched_count);
+        for _ in 0..unmatched_count {
+            let cells = get_cells(&mut columns, &mut predictor, 0)?;
+            unmatched.push(Detection { rect: cells.rect(), score: cells.score(), class: cells.class() });
+        }
+        frames.push(SettledFrame { pts: Pts(pts), secs: timeline.secs(Pts(pts)), looked, boxes, unmatched });
+    }
+    Some(frames)
+}
+
+fn get_cells(columns: &mut [&[u8]; COLUMN_COUNT], predictor: &mut Predictor, track: u32) -> Option<Cells> {
+    let predicted = predictor.predict(track);
+    let mut cells = Cells::default();
+    for (number, cell) in cells.0.iter_mut().enumerate() {
+        *cell = predicted.0[number].checked_add(get(&mut columns[1 + number])?)?;
+    }
+    predictor.learn(track, cells);
+    Some(cells)
+}
+
+fn put(bytes: &mut Vec<u8>, number: i64) {
+    let mut rest = ((number << 1) ^ (number >> 63)).cast_unsigned();
+    while rest >= 0x80 {
+        bytes.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    bytes.push(rest as u8);
+}
+
+fn get(bytes: &mut &[u8]) -> Option<i64> {
+    let (mut number, mut shift) = (0_u64, 0);
+    loop {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        if shift > 63 {
+            return None;
+        }
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some((number >> 1).cast_signed() ^ -(number & 1).cast_signed());
+        }
+        shift += 7;
+    }
+}

@@ -1,0 +1,94 @@
+//! Why something could not be kept or found.
+
+use std::path::PathBuf;
+
+/// The result of anything that touches the store.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// See each variant's message.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The folder cannot be made or written.
+    #[error("the data folder {folder} cannot be used: {reason}; name another with --data DIR")]
+    FolderUnusable {
+        /// The folder.
+        folder: PathBuf,
+        /// In the operating system's words.
+        reason: String,
+    },
+    /// Another process has it.
+    #[error("the data folder {folder} is in use by another pigweight; stop that one or name another folder with --data DIR")]
+    FolderInUse {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The disk is full.
+    #[error("the disk is full: {operation} was not done and nothing written before is lost; free some space and go on")]
+    DiskFull {
+        /// What was being done.
+        operation: &'static str,
+    },
+    /// The file or folder is read-only.
+    #[error("the data folder is read-only: {operation} was not done; make it writable or name another with --data DIR")]
+    ReadOnly {
+        /// What was being done.
+        operation: &'static str,
+    },
+    /// The store was made by a newer version, or an upgrade failed.
+    #[error("the store cannot be brought up to date: {reason}; use the version of pigweight that wrote it, or another data folder")]
+    Upgrade {
+        /// In SQLite's words.
+        reason: String,
+    },
+    /// Nothing has this identifier.
+    #[error("there is no {kind} {id:?}")]
+    NotFound {
+        /// "video", "run", "line".
+        kind: &'static str,
+        /// As asked for.
+        id: String,
+    },
+    /// Stored bytes that cannot be read back.
+    #[error("stored {what} cannot be read back; the file pigweight.sqlite is damaged")]
+    Damaged {
+        /// Which.
+        what: &'static str,
+    },
+    /// A run was continued by someone else.
+    #[error("the run was continued elsewhere; this one stops")]
+    Overtaken,
+    /// A line without length or with places that are no numbers.
+    #[error(transparent)]
+    Line(#[from] pigweight_core::line::LineError),
+    /// Anything else SQLite says.
+    #[error("{operation} failed: {reason}")]
+    Sql {
+        /// What was being done.
+        operation: &'static str,
+        /// In SQLite's words.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// The one place that reads SQLite's result codes (sqlite.org/rescode.html).
+    pub(crate) fn from_sql(operation: &'static str, error: sqlx::Error) -> Self {
+        let code = match &error {
+            sqlx::Error::Database(error) => error.code().and_then(|code| code.parse::<i32>().ok()),
+            _ => None,
+        };
+        // The low byte is the primary code: 8 READONLY, 13 FULL; 10 IOERR comes with ENOSPC while writing the log.
+        match code.map(|code| code & 0xff) {
+            Some(13) => Self::DiskFull { operation },
+            Some(8) => Self::ReadOnly { operation },
+            Some(10) => Self::DiskFull { operation },
+            _ => Self::Sql { operation, reason: error.to_string() },
+        }
+    }
+
+    /// Whether trying again later can succeed without anybody changing the request.
+    pub fn is_storage_trouble(&self) -> bool {
+        matches!(self, Self::DiskFull { .. } | Self::ReadOnly { .. } | Self::FolderUnusable { .. })
+    }
+}

@@ -1,0 +1,91 @@
+//! What is kept, in one SQLite file: videos, runs, detections, counts, lines and crossings.
+//!
+//! One rule: **a result is written before it is told**. Everything that belongs together is written in one
+//! transaction, so that after `kill -9` at any moment the store holds a whole checkpoint and the work goes on from
+//! there. One process owns a data folder at a time; a lock file says so.
+//!
+//! Crossings are a fold over stored detections ([`Store::count_lines`]): a line that is drawn or moved later is
+//! counted from what is kept, without looking at the video again, and gives what it would have given then.
+//!
+//! Left out on purpose: what the numbers mean (the core crate), and who asks (the binary).
+
+pub mod columns;
+mod counts;
+mod detections;
+mod error;
+mod lines;
+mod runs;
+mod videos;
+
+pub use counts::{CountPoint, CountWindow};
+pub use error::{Error, Result};
+pub use lines::{LineCrossing, LineRecord, NewLine};
+pub use runs::{Checkpoint, NewRun, RunRecord, RunState};
+pub use videos::{FileIdentity, NewVideo, VideoRecord};
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The store. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pool: SqlitePool,
+    /// Held as long as any clone lives.
+    _lock: Arc<File>,
+}
+
+impl Store {
+    /// Opens the store in a data folder, making both where they are not there, and brings it up to date.
+    pub async fn open(folder: &Path) -> Result<Self> {
+        let unusable =
+            |error: std::io::Error| Error::FolderUnusable { folder: folder.to_owned(), reason: error.to_string() };
+        std::fs::create_dir_all(folder).map_err(unusable)?;
+        let lock = File::create(folder.join("lock")).map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(Error::FolderInUse { folder: folder.to_owned() });
+            }
+            Err(std::fs::TryLockError::Error(error)) => return Err(unusable(error)),
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(folder.join("pigweight.sqlite"))
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // Checkpoints come every few seconds: the price of surviving a power cut as well is nothing.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_with(options)
+            .await
+            .map_err(|error| Error::from_sql("opening the store", error))?;
+        Self::upgraded(pool, Arc::new(lock)).await
+    }
+
+    async fn upgraded(pool: SqlitePool, lock: Arc<File>) -> Result<Self> {
+        sqlx::migrate!("./upgrades")
+            .run(&pool)
+            .await
+            .map_err(|error| Error::Upgrade { reason: error.to_string() })?;
+        Ok(Self { pool, _lock: lock })
+    }
+
+    /// Closes all connections; what is written is on the disk.
+    pub async fn close(self) {
+        self.pool.close().await;
+    }
+}
+
+/// A new identifier: a ULID, so that identifiers sort by when they were made.
+fn new_id() -> String {
+    ulid::Ulid::generate().to_string().to_lowercase()
+}
+
+fn now_secs() -> i64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |elapsed| i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX))
+}

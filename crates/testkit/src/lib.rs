@@ -1,0 +1,3 @@
+//! What the tests stand on: videos whose every frame bears its number, and drawn pens with their truth.
+
+pub mod videos;

@@ -1,0 +1,55 @@
+// Accessibility and fit: every page in both languages, themes and sizes, without serious findings of axe, without anything
+// wider than the screen, with controls that a finger can hit.
+import AxeBuilder from '@axe-core/playwright';
+import { expect, test } from './mock/page.ts';
+
+const SIZES = { desktop: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
+
+for (const [size, viewport] of Object.entries(SIZES)) {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    for (const locale of ['en-GB', 'ru-RU']) {
+      test.describe(`${size}, ${colorScheme}, ${locale}`, () => {
+        test.use({ viewport, colorScheme, locale, hasTouch: size === 'phone' });
+
+        test('all pages', async ({ farm, page }) => {
+          await page.routeWebSocket(/\/ws\/count/, () => undefined);
+          farm.world.addLine({ video: 'pen-5', name: 'Ramp', x1: 320, y1: 320, x2: 320, y2: 60 });
+          for (const hash of ['#/', '#/video/pen-5?t=2', '#/settings']) {
+            await farm.open(hash);
+            if (hash === '#/') await expect(page.getByRole('article')).toHaveCount(7);
+            else if (hash === '#/settings') await expect(page.getByText('640 × 384')).toBeVisible();
+            else await expect(page.getByTestId('count-now')).toHaveAttribute('data-state', 'counted');
+            const { violations } = await new AxeBuilder({ page }).analyze();
+            const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+            expect(
+              serious.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' ')}`),
+            ).toEqual([]);
+            const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+            expect(overflow).toBeLessThanOrEqual(0);
+          }
+        });
+
+        if (size === 'phone' && colorScheme === 'light') {
+          test('numbers come first, and fingers hit', async ({ farm, page }) => {
+            await farm.open('#/video/pen-4');
+            await expect(page.getByTestId('count-now')).toHaveAttribute('data-state', 'counted');
+            const count = await page.getByTestId('count-now').boundingBox();
+            const video = await page.locator('video').boundingBox();
+            expect(count?.y ?? 0).toBeLessThan(video?.y ?? 0);
+            const small = await page.evaluate(() =>
+              [...document.querySelectorAll('main button, main select, nav a, .back')]
+                .filter((element) => element.getClientRects().length > 0 && !element.closest('dialog'))
+                .map((element) => ({
+                  box: element.getBoundingClientRect(),
+                  html: element.outerHTML.slice(0, 80),
+                }))
+                .filter(({ box }) => box.height < 43.9 || box.width < 43.9)
+                .map(({ html }) => html),
+            );
+            expect(small).toEqual([]);
+          });
+        }
+      });
+    }
+  }
+}

@@ -1,0 +1,157 @@
+// The promise of the video page: boxes lie over the very frame that is shown. Read from pixels, with frames missing and a
+// stream that does not begin at zero.
+import type { Page } from '@playwright/test';
+import { expect, test } from './mock/page.ts';
+import { prepareReading, type Reading, readFrames } from './mock/reading.ts';
+
+const shownFrame = (page: Page) =>
+  page
+    .getByTestId('count-now')
+    .locator('..')
+    .getByText(/^frame \d+ of/);
+
+/** Waits until picture, overlay and the page's own words agree on one frame. */
+async function expectFrame(page: Page, index: number): Promise<void> {
+  await expect.poll(() => readFrames(page)).toEqual({ picture: index, overlay: index });
+  await expect(shownFrame(page)).toHaveText(`frame ${index + 1} of 196`);
+}
+
+for (const film of ['plain', 'shifted'] as const) {
+  test.describe(`${film} film`, () => {
+    test.beforeEach(async ({ farm, page }) => {
+      farm.world.film = film;
+      await prepareReading(page);
+      await farm.open('#/video/pen-4');
+      await expectFrame(page, 0);
+    });
+
+    test('boxes lie over the frame shown while it plays', async ({ page }) => {
+      const readings = await page.evaluate(async () => {
+        const video = document.querySelector('video') as HTMLVideoElement;
+        const found: Reading[] = [];
+        const done = new Promise<void>((resolve) => {
+          const look = () => {
+            found.push(window.readFrames());
+            if (found.length >= 40) resolve();
+            else video.requestVideoFrameCallback(look);
+          };
+          video.requestVideoFrameCallback(look);
+        });
+        document.querySelector<HTMLButtonElement>('.play')?.click();
+        await done;
+        document.querySelector<HTMLButtonElement>('.play')?.click();
+        return found;
+      });
+      expect(readings.filter((reading) => reading.picture !== reading.overlay)).toEqual([]);
+      expect(new Set(readings.map((reading) => reading.picture)).size).toBeGreaterThan(20);
+    });
+
+    test('steps go frame by frame, over missing pictures too', async ({ page, farm }) => {
+      for (let index = 1; index <= 8; index += 1) {
+        await page.keyboard.press('.');
+        await expectFrame(page, index);
+      }
+      await page.keyboard.press(',');
+      await expectFrame(page, 7);
+      await page.getByRole('button', { name: 'One frame forward' }).click();
+      await expectFrame(page, 8);
+      // To the frame before the twelve missing ones, and over them.
+      const table = farm.world.table;
+      const deltas = table.pts.map((pts, index) => (table.pts[index + 1] ?? pts) - pts);
+      const before = deltas.indexOf(Math.max(...deltas));
+      await page.evaluate(
+        (hash) => {
+          location.hash = hash;
+        },
+        `#/video/pen-4?t=${farm.world.secs(before)}`,
+      );
+      await page.reload();
+      await expectFrame(page, before);
+      await page.keyboard.press('.');
+      await expectFrame(page, before + 1);
+    });
+
+    test('seeks find the frame', async ({ page, farm }) => {
+      const box = await page.getByTestId('time-line').boundingBox();
+      if (!box) throw new Error('no time line');
+      const duration = farm.world.find('pen-4')?.duration_secs as number;
+      for (const share of [0.9, 0.13, 0.5, 0.77, 0.02]) {
+        await page.mouse.click(box.x + box.width * share, box.y + 60);
+        await expectFrame(page, farm.world.floorIndex(share * duration));
+      }
+      await page.keyboard.press('Home');
+      await expectFrame(page, 0);
+      await page.keyboard.press('ArrowRight');
+      await expectFrame(page, farm.world.floorIndex(5 + 0.02));
+      await page.keyboard.press('End');
+      await expectFrame(page, 195);
+    });
+  });
+}
+
+test('a drag scrubs, and the last place wins', async ({ farm, page }) => {
+  await prepareReading(page);
+  await farm.open('#/video/pen-4');
+  await expectFrame(page, 0);
+  const box = await page.getByTestId('time-line').boundingBox();
+  if (!box) throw new Error('no time line');
+  await page.mouse.move(box.x + 10, box.y + 60);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.6, box.y + 60, { steps: 25 });
+  await expect(page.getByTestId('hover')).toContainText('pigs');
+  await page.mouse.up();
+  const duration = farm.world.find('pen-4')?.duration_secs as number;
+  await expectFrame(page, farm.world.floorIndex(0.6 * duration));
+});
+
+test('detections that arrive late are drawn over the frame that waits for them', async ({ farm, page }) => {
+  await prepareReading(page);
+  let release = () => {};
+  await page.route('**/detections?*', async (route) => {
+    await new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await route.fallback();
+  });
+  await farm.open('#/video/pen-4?t=2');
+  await expect(page.getByTestId('count-now')).toHaveAttribute('data-state', 'fetching');
+  await expect.poll(async () => (await readFrames(page)).picture).toBe(farm.world.floorIndex(2));
+  expect((await readFrames(page)).overlay).toBe(-1);
+  release();
+  await expectFrame(page, farm.world.floorIndex(2));
+  await expect(page.getByTestId('count-now')).toHaveAttribute('data-state', 'counted');
+});
+
+test('what the browser cannot play is shown picture by picture', async ({ farm, page }) => {
+  await prepareReading(page);
+  Object.assign(farm.world.find('pen-4') ?? {}, { codec: 'mpeg4', media_type: 'video/x-msvideo' });
+  await farm.open('#/video/pen-4');
+  await expect(page.getByText('This browser cannot play MPEG-4 videos')).toBeVisible();
+  await expectFrame(page, 0);
+  expect(farm.world.requests.some((request) => request.includes('/file'))).toBe(false);
+  await page.keyboard.press('.');
+  await expectFrame(page, 1);
+  const box = await page.getByTestId('time-line').boundingBox();
+  if (!box) throw new Error('no time line');
+  await page.mouse.move(box.x + 10, box.y + 60);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.5, box.y + 60, { steps: 25 });
+  await page.mouse.up();
+  const half = farm.world.floorIndex(0.5 * (farm.world.find('pen-4')?.duration_secs as number));
+  await expectFrame(page, half);
+  await page.keyboard.press(' ');
+  await expect(page.getByRole('button', { name: 'Pause' })).toBeVisible();
+  await expect.poll(async () => (await readFrames(page)).picture).toBeGreaterThan(half + 10);
+  await page.keyboard.press(' ');
+  await expect(page.getByRole('button', { name: 'Play', exact: true })).toBeVisible();
+});
+
+test('a file that turns out not to be playable falls back to pictures', async ({ farm, page }) => {
+  await prepareReading(page);
+  await page.route('**/api/videos/pen-4/file', (route) =>
+    route.fulfill({ contentType: 'video/mp4', body: 'this is no film' }),
+  );
+  await farm.open('#/video/pen-4?t=1');
+  await expect(page.getByText('This browser cannot play H.264 videos')).toBeVisible();
+  await expectFrame(page, farm.world.floorIndex(1));
+});

@@ -1,0 +1,122 @@
+// The made-up server: the built page from disk under any sub-path, and the API from a `World`. Nothing is listened on; the
+// browser's requests are answered before they leave it.
+import { existsSync, readFileSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Page, Route } from '@playwright/test';
+import { filmPath } from './film.ts';
+import { framePicture } from './picture.ts';
+import type { World } from './world.ts';
+
+const DIST = fileURLToPath(new URL('../../dist/', import.meta.url));
+const TYPES: Record<string, string> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+};
+
+/** A plain http name, as on a farm's network: what needs a secure page would show here. */
+export const HOST = 'http://pigweight.test';
+
+export async function serve(page: Page, world: World, base: string): Promise<void> {
+  await page.route(`${HOST}${base}**`, (route) => answer(route, world, base));
+}
+
+async function answer(route: Route, world: World, base: string): Promise<void> {
+  const url = new URL(route.request().url());
+  const path = url.pathname.slice(base.length);
+  world.requests.push(`${route.request().method()} ${path}${url.search}`);
+  if (!path.startsWith('api/')) return answerFile(route, path || 'index.html');
+  await world.gate;
+  try {
+    await answerApi(route, world, path.slice(4).split('/').map(decodeURIComponent), url.searchParams);
+  } catch (error) {
+    // A request that the page has given up in the meantime cannot be answered; anything else is a fault of the test.
+    if (!/already handled|closed|Invalid InterceptionId/.test(String(error))) throw error;
+  }
+}
+
+function answerFile(route: Route, path: string): Promise<void> {
+  const file = join(DIST, path);
+  if (!file.startsWith(DIST) || !existsSync(file)) return route.fulfill({ status: 404 });
+  return route.fulfill({ body: readFileSync(file), contentType: TYPES[extname(file)] ?? 'text/plain' });
+}
+
+const json = (route: Route, value: unknown, status = 200) => route.fulfill({ status, json: value });
+
+function problem(route: Route, status: number, detail: string): Promise<void> {
+  const body = JSON.stringify({ type: 'about:blank', title: 'Refused', status, detail });
+  return route.fulfill({ status, contentType: 'application/problem+json', body });
+}
+
+async function answerApi(route: Route, world: World, path: string[], query: URLSearchParams): Promise<void> {
+  const [noun, id = '', part] = path;
+  if (noun === 'health') return json(route, world.health);
+  if (noun === 'lines') return answerLines(route, world, id, query);
+  if (noun === 'video_file') return answerPicture(route, world, query);
+  if (noun !== 'videos') return problem(route, 404, `No ${noun} here.`);
+  if (id === '') return json(route, world.videos);
+  const video = world.find(id);
+  if (!video) return problem(route, 404, 'There is no such video. It may have been moved.');
+  const from = Number(query.get('from'));
+  const to = Number(query.get('to'));
+  switch (part) {
+    case undefined:
+      return json(route, video);
+    case 'file':
+      return answerRange(route, readFileSync(filmPath(world.film)));
+    case 'index':
+      return json(route, world.index());
+    case 'detections':
+      return json(route, world.detections(video, from, to));
+    case 'counts':
+      return json(route, world.counts(video, from, to));
+    case 'crossings':
+      return json(route, world.crossings(id));
+    default:
+      return problem(route, 404, `No ${part} here.`);
+  }
+}
+
+function answerLines(route: Route, world: World, id: string, query: URLSearchParams): Promise<void> {
+  const method = route.request().method();
+  if (method === 'GET')
+    return json(
+      route,
+      world.lines.filter((line) => line.video === query.get('video')),
+    );
+  if (world.refuseLines !== null) {
+    const detail = world.refuseLines;
+    world.refuseLines = null;
+    return problem(route, 422, detail);
+  }
+  if (method === 'POST') return json(route, world.addLine(route.request().postDataJSON()), 201);
+  const line = world.lines.find((candidate) => candidate.id === id);
+  if (!line) return problem(route, 404, 'There is no such line.');
+  if (method === 'DELETE') {
+    world.lines = world.lines.filter((candidate) => candidate !== line);
+    return route.fulfill({ status: 204 });
+  }
+  Object.assign(line, route.request().postDataJSON());
+  return json(route, line);
+}
+
+async function answerPicture(route: Route, world: World, query: URLSearchParams): Promise<void> {
+  const index = world.floorIndex(Number(query.get('t')));
+  const headers = {
+    'x-frame-pts': String(world.table.pts[index]),
+    'x-frame-time': String(world.secs(index)),
+    'x-has-inference': 'false',
+  };
+  await route.fulfill({ contentType: 'image/jpeg', headers, body: framePicture(world.film, index) });
+}
+
+function answerRange(route: Route, bytes: Buffer): Promise<void> {
+  const range = /bytes=(\d+)-(\d*)/.exec(route.request().headers().range ?? '');
+  const headers: Record<string, string> = { 'accept-ranges': 'bytes', 'content-type': 'video/mp4' };
+  if (!range) return route.fulfill({ headers, body: bytes });
+  const from = Number(range[1]);
+  const to = range[2] ? Math.min(Number(range[2]), bytes.length - 1) : bytes.length - 1;
+  headers['content-range'] = `bytes ${from}-${to}/${bytes.length}`;
+  return route.fulfill({ status: 206, headers, body: bytes.subarray(from, to + 1) });
+}

@@ -1,0 +1,195 @@
+// The made-up server's state: videos, lines, and answers worked out from the film's own frame table.
+import type {
+  Box,
+  CountWindow,
+  Crossing,
+  DetectionWindow,
+  FrameIndex,
+  Health,
+  Line,
+  Run,
+  Video,
+} from '../../src/api/types.ts';
+import { FILM, type FilmTable, filmTable, pigBoxes } from './film.ts';
+
+export const HEALTH: Health = {
+  status: 'ok',
+  version: '0.1.0',
+  message: null,
+  uptime_secs: 7500,
+  model: {
+    name: 'Pigs from above, small',
+    path: 'models/pigs-small.onnx',
+    layout: 'yolo, 4 + classes',
+    input: [640, 384],
+    classes: ['pig'],
+    min_score: 0.35,
+    hash: '3f9c1d2ab47e90aa55d0',
+  },
+  device: { name: 'CPU, 4 cores', inference_ms: 41.6, threads: 4 },
+};
+
+export const DONE: Run = {
+  id: 'run-1',
+  state: 'done',
+  progress: 1,
+  frames_done: 195,
+  frames_total: 195,
+  frames_per_sec: 31.5,
+  eta_secs: null,
+  model: 'Pigs from above, small',
+  device: 'CPU',
+  count: { mean: 3.6, max: 4 },
+  counted_to_secs: 8.76,
+  error: null,
+};
+
+export const RUNNING: Run = {
+  ...DONE,
+  id: 'run-2',
+  state: 'running',
+  progress: 0.5,
+  frames_done: 98,
+  eta_secs: 190,
+  counted_to_secs: 4,
+};
+
+export class World {
+  health: Health = structuredClone(HEALTH);
+  videos: Video[] = [];
+  lines: Line[] = [];
+  film: 'plain' | 'shifted' = 'plain';
+  /** The next change of a line is refused with these words. */
+  refuseLines: string | null = null;
+  /** Opened only when a test says so: an answer may be held back. */
+  gate: Promise<void> = Promise.resolve();
+  requests: string[] = [];
+  #nextLine = 1;
+
+  constructor() {
+    this.videos = [
+      this.video('pen-4', 'Pen 4, morning.mp4', DONE),
+      this.video('pen-5', 'Pen 5, evening.mp4', RUNNING),
+      this.video('pen-6', 'Pen 6.mp4', null),
+      this.video('ramp', 'Ramp, lorry 1.mp4', {
+        ...DONE,
+        state: 'queued',
+        progress: 0,
+        frames_done: 0,
+        count: null,
+      }),
+      { ...this.video('new', 'Corridor.mkv', null), index: 'pending', duration_secs: null, frames: null },
+      {
+        ...this.video('torn', 'Torn file.mp4', null),
+        index: 'failed',
+        error: 'The file ends in the middle: copy it again.',
+        duration_secs: null,
+      },
+      this.video('night', 'Night, empty pen.mp4', { ...DONE, count: { mean: 0, max: 0 } }),
+    ];
+  }
+
+  get table(): FilmTable {
+    return filmTable(this.film);
+  }
+
+  video(id: string, name: string, run: Run | null): Video {
+    const secs = this.secs(this.table.pts.length - 1) + 0.04;
+    return {
+      id,
+      name,
+      duration_secs: secs,
+      frames: this.table.pts.length,
+      width: FILM.width,
+      height: FILM.height,
+      codec: 'h264',
+      media_type: 'video/mp4',
+      index: 'ready',
+      error: null,
+      has_audio: true,
+      run,
+    };
+  }
+
+  find(id: string): Video | undefined {
+    return this.videos.find((video) => video.id === id);
+  }
+
+  secs(index: number): number {
+    const { pts, timeBase } = this.table;
+    return (((pts[index] as number) - (pts[0] as number)) * timeBase[0]) / timeBase[1];
+  }
+
+  floorIndex(secs: number): number {
+    const { pts } = this.table;
+    let index = 0;
+    while (index + 1 < pts.length && this.secs(index + 1) <= secs + 1e-4) index += 1;
+    return index;
+  }
+
+  index(): FrameIndex {
+    const { pts, timeBase } = this.table;
+    const runs: [number, number][] = [];
+    for (let place = 1; place < pts.length; place += 1) {
+      const delta = (pts[place] as number) - (pts[place - 1] as number);
+      const last = runs.at(-1);
+      if (last?.[0] === delta) last[1] += 1;
+      else runs.push([delta, 1]);
+    }
+    return { time_base: timeBase, first_pts: pts[0] as number, runs, frames: pts.length };
+  }
+
+  boxes(index: number): Box[] {
+    return pigBoxes(index)
+      .slice(0, index % 50 < 30 ? 4 : 3)
+      .map(([x, y, width, height], pig) => [x, y, width, height, 0.9, pig + 1, index % 2 === 0 ? 1 : 0]);
+  }
+
+  detections(video: Video, from: number, to: number): DetectionWindow {
+    const countedTo = video.run?.counted_to_secs ?? 0;
+    const frames = this.table.pts.flatMap((pts, index) => {
+      const secs = this.secs(index);
+      if (secs < from || secs > to || secs > countedTo) return [];
+      const boxes = video.run?.count?.max === 0 ? [] : this.boxes(index);
+      return [{ pts, looked: index % 2 === 0, boxes }];
+    });
+    return { from_secs: from, to_secs: to, counted_to_secs: countedTo, frames };
+  }
+
+  counts(video: Video, from: number, to: number): CountWindow {
+    const { frames } = this.detections(video, from, to);
+    const first = this.table.pts[0] as number;
+    const [numerator, denominator] = this.table.timeBase;
+    const points = frames.map(({ pts, boxes }) => {
+      const count = boxes.length;
+      return [
+        ((pts - first) * numerator) / denominator,
+        count,
+        count,
+        count,
+      ] as CountWindow['points'][number];
+    });
+    return { level_secs: 0, counted_to_secs: video.run?.counted_to_secs ?? 0, points };
+  }
+
+  crossings(video: string): Crossing[] {
+    return this.lines
+      .filter((line) => line.video === video)
+      .flatMap((line) =>
+        [30, 75, 120, 160].map((index, place) => ({
+          line: line.id,
+          direction: place === 2 ? ('backward' as const) : ('forward' as const),
+          secs: this.secs(index),
+          pts: this.table.pts[index] as number,
+          track: place + 1,
+        })),
+      );
+  }
+
+  addLine(wish: Omit<Line, 'id' | 'forward' | 'backward'>): Line {
+    const line = { ...wish, id: `line-${this.#nextLine}`, forward: 3, backward: 1 };
+    this.#nextLine += 1;
+    this.lines.push(line);
+    return line;
+  }
+}

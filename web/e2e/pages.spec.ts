@@ -1,0 +1,207 @@
+// What is on the pages: every state of a video in its own words, the next step where there is one, choices that last.
+
+import { expect, test } from './mock/page.ts';
+import { DONE, RUNNING } from './mock/world.ts';
+
+test.describe('list of videos', () => {
+  test('every video has its number, its state in words, its progress', async ({ farm, page }) => {
+    await farm.open();
+    const card = (name: string) => page.getByRole('article').filter({ hasText: name });
+    await expect(card('Pen 4, morning')).toContainText('3.6');
+    await expect(card('Pen 4, morning')).toContainText('up to 4 at once');
+    await expect(card('Pen 4, morning')).toContainText('Counted');
+    await expect(card('Pen 5, evening')).toContainText('Counting');
+    await expect(card('Pen 5, evening')).toContainText('3 min left');
+    await expect(card('Pen 5, evening')).toContainText('31.5 frames per second');
+    await expect(card('Pen 5, evening').getByRole('progressbar')).toHaveAttribute('value', '0.5');
+    await expect(card('Pen 6')).toContainText('Not looked at yet');
+    await expect(card('Ramp')).toContainText('Waiting for its turn');
+    await expect(card('Corridor')).toContainText('Reading the video');
+    await expect(card('Torn file')).toContainText('No video');
+    await expect(card('Torn file')).toContainText('The file ends in the middle: copy it again.');
+    await expect(card('Night, empty pen')).toContainText('No pigs');
+    const picture = card('Pen 4, morning').getByRole('img');
+    await expect.poll(() => picture.evaluate((image: HTMLImageElement) => image.naturalWidth)).toBe(640);
+    await card('Pen 4, morning').getByRole('link').click();
+    await expect(page.getByRole('heading', { name: 'Pen 4, morning.mp4' })).toBeVisible();
+  });
+
+  test('is asked for again while something is counted, and not when nothing is', async ({ farm, page }) => {
+    await page.clock.install();
+    farm.world.videos = [farm.world.video('pen-5', 'Pen 5.mp4', { ...RUNNING })];
+    const asked = () => farm.world.requests.filter((request) => request === 'GET api/videos').length;
+    await farm.open();
+    await expect(page.getByText('50%')).toBeVisible();
+    farm.world.videos = [farm.world.video('pen-5', 'Pen 5.mp4', DONE)];
+    await page.clock.runFor(2000);
+    await expect(page.getByText('Counted')).toBeVisible();
+    const before = asked();
+    await page.clock.runFor(60_000);
+    expect(asked()).toBe(before);
+  });
+
+  test('empty: tells how to begin', async ({ farm, page }) => {
+    farm.world.videos = [];
+    await farm.open();
+    await expect(page.getByText('pigweight serve --videos DIR')).toBeVisible();
+  });
+
+  test('no model: tells it in the words of the server, and how to name one', async ({ farm, page }) => {
+    const message = 'No model was named, and none lies in models/.';
+    Object.assign(farm.world.health, { status: 'no_model', message, model: null, device: null });
+    await farm.open();
+    await expect(page.getByText(message)).toBeVisible();
+    await expect(page.getByText('pigweight serve --model FILE.onnx')).toBeVisible();
+    await expect(page.getByText('Counting begins once a model is named.').first()).toBeVisible();
+  });
+});
+
+test.describe('a video being analysed', () => {
+  test('follows the news, and draws what was counted meanwhile', async ({ farm, page }) => {
+    let tell = (_news: object) => {};
+    await page.routeWebSocket(/\/ws\/count\?id=pen-5$/, (socket) => {
+      tell = (news) => socket.send(JSON.stringify({ type: 'count_update', id: 'pen-5', ...news }));
+    });
+    await farm.open('#/video/pen-5?t=6');
+    const reading = page.getByTestId('count-now');
+    await expect(reading).toHaveText('Not looked at yet');
+    await expect(page.locator('rect.part[data-state="pending"]')).toHaveCount(1);
+    tell({ count: 4, t: 5, state: 'running', progress: 0.72, frames_per_sec: 12, eta_secs: 30 });
+    await expect(page.getByText('72%')).toBeVisible();
+    await expect(page.getByText('30 sec left')).toBeVisible();
+    Object.assign(farm.world.find('pen-5') ?? {}, { run: DONE });
+    tell({ count: 4, t: 8.8, state: 'done', progress: 1, frames_per_sec: 12, eta_secs: 0 });
+    await expect(reading).toHaveAttribute('data-state', 'counted');
+    await expect(reading).toHaveText(/[34]\s*pigs/);
+    await expect(page.locator('rect.part[data-state="pending"]')).toHaveCount(0);
+  });
+
+  test('comes back after the connection was lost', async ({ farm, page }) => {
+    let connections = 0;
+    await page.routeWebSocket(/\/ws\/count/, (socket) => {
+      connections += 1;
+      if (connections === 1) socket.close();
+      else {
+        const news = { type: 'count_update', id: 'pen-5', count: 4, t: 5, state: 'running', progress: 0.81 };
+        socket.send(JSON.stringify({ ...news, frames_per_sec: null, eta_secs: null }));
+      }
+    });
+    await farm.open('#/video/pen-5');
+    await expect(page.getByText('81%')).toBeVisible();
+    await expect(page.getByText('working out the time left')).toBeVisible();
+    expect(connections).toBe(2);
+  });
+
+  test('is opened while its frames are still being read', async ({ farm, page }) => {
+    await farm.open('#/video/new');
+    await expect(page.getByText('Reading the video').first()).toBeVisible();
+    Object.assign(farm.world.find('new') ?? {}, { ...farm.world.video('new', 'Corridor.mkv', DONE) });
+    await expect(page.getByTestId('count-now')).toHaveAttribute('data-state', 'counted');
+  });
+});
+
+test('no pigs, not looked at yet and no video are three different answers', async ({ farm, page }) => {
+  const reading = page.getByTestId('count-now');
+  await farm.open('#/video/night');
+  await expect(reading).toHaveText(/0\s*No pigs/);
+  await farm.open('#/video/pen-6');
+  await expect(reading).toHaveText('Not looked at yet');
+  await farm.open('#/video/torn');
+  await expect(reading).toHaveText('No video');
+  await expect(page.getByText('The file ends in the middle: copy it again.')).toBeVisible();
+});
+
+test('a gap of the recorder is shown as no video', async ({ farm, page }) => {
+  await page.route('**/api/videos/pen-4/index', async (route) => {
+    await route.fulfill({
+      json: {
+        time_base: [1, 100],
+        first_pts: 0,
+        runs: [
+          [4, 100],
+          [900, 1],
+          [4, 100],
+        ],
+        frames: 202,
+      },
+    });
+  });
+  await farm.open('#/video/pen-4');
+  await expect(page.locator('rect.part[data-state="no_video"]')).toHaveCount(1);
+  const box = await page.getByTestId('time-line').boundingBox();
+  if (!box) throw new Error('no time line');
+  await page.mouse.move(box.x + box.width / 2, box.y + 60);
+  await expect(page.getByTestId('hover')).toContainText('No video');
+});
+
+test('keys are shown, and speed and overlay follow their controls', async ({ farm, page }) => {
+  await farm.open('#/video/pen-4');
+  await expect(page.getByTestId('count-now')).toHaveAttribute('data-state', 'counted');
+  await page.keyboard.press('?');
+  await expect(page.getByRole('dialog')).toContainText('One frame back or forward');
+  await page.keyboard.press('Escape');
+  await expect(page.getByRole('dialog')).toBeHidden();
+  await page.keyboard.press('>');
+  await expect(page.getByRole('combobox', { name: 'Speed' })).toHaveValue('1.5');
+  const rate = () => page.evaluate(() => document.querySelector('video')?.playbackRate);
+  expect(await rate()).toBe(1.5);
+  const paint = () =>
+    page.getByTestId('overlay').evaluate((canvas: HTMLCanvasElement) => {
+      const copy = new OffscreenCanvas(canvas.width, canvas.height);
+      const context = copy.getContext('2d');
+      context?.drawImage(canvas, 0, 0);
+      return context?.getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value > 0);
+    });
+  expect(await paint()).toBe(true);
+  await page.getByRole('button', { name: 'Boxes' }).click();
+  await page.getByRole('button', { name: 'Numbers' }).click();
+  expect(await paint()).toBe(false);
+  await page.getByRole('button', { name: 'Trails' }).click();
+  await page.keyboard.press('ArrowRight');
+  await expect.poll(paint).toBe(true);
+  await page.reload();
+  await expect(page.getByRole('button', { name: 'Boxes' })).toHaveAttribute('aria-pressed', 'false');
+  await expect(page.getByRole('button', { name: 'Trails' })).toHaveAttribute('aria-pressed', 'true');
+});
+
+test('settings tell what was measured, and choices last', async ({ farm, page }) => {
+  await farm.open('#/settings');
+  await expect(page.getByText('41.6 ms')).toBeVisible();
+  await expect(page.getByText('Pigs from above, small')).toBeVisible();
+  const ground = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  const light = await ground();
+  await page.getByRole('button', { name: 'Dark' }).click();
+  expect(await ground()).not.toBe(light);
+  await page.getByRole('button', { name: 'Русский' }).first().click();
+  await page.reload();
+  await expect(page.getByRole('heading', { name: 'Настройки' })).toBeVisible();
+  expect(await ground()).not.toBe(light);
+  await expect(page.locator('html')).toHaveAttribute('lang', 'ru');
+});
+
+test('an address without a page and a video that is gone lead back', async ({ farm, page }) => {
+  await farm.open('#/nowhere');
+  await expect(page.getByRole('link', { name: 'To the list of videos' })).toBeVisible();
+  farm.forgive(/status of 404/);
+  await farm.open('#/video/gone');
+  await expect(page.getByText('There is no such video. It may have been moved.')).toBeVisible();
+});
+
+test.describe('under a sub-path', () => {
+  test.use({ base: '/farm/house-2/' });
+  test('everything works, and nothing is asked for outside of it', async ({ farm, page }) => {
+    const outside: string[] = [];
+    page.on('request', (request) => {
+      if (!new URL(request.url()).pathname.startsWith('/farm/house-2/')) outside.push(request.url());
+    });
+    const sockets: string[] = [];
+    await page.routeWebSocket(/./, (socket) => {
+      sockets.push(socket.url());
+    });
+    await farm.open();
+    await page.getByRole('link', { name: /Pen 5, evening/ }).click();
+    await expect(page.getByTestId('count-now')).toHaveAttribute('data-state', 'counted');
+    await expect.poll(() => sockets).toEqual(['ws://pigweight.test/farm/house-2/ws/count?id=pen-5']);
+    expect(outside).toEqual([]);
+  });
+});

@@ -1,0 +1,72 @@
+// Against a running server, named by PIGWEIGHT_URL: the first video of its list is opened, counted, sought, and crossed by a
+// line. SCREENSHOTS names a folder for pictures of it.
+import { join } from 'node:path';
+import { expect, type Page, test } from '@playwright/test';
+import { watch } from './mock/page.ts';
+
+const folder = process.env.SCREENSHOTS;
+
+async function screenshot(page: Page, name: string): Promise<void> {
+  if (!folder) return;
+  for (const width of [1280, 390]) {
+    await page.setViewportSize({ width, height: width === 1280 ? 800 : 844 });
+    await page.screenshot({ path: join(folder, `${name}-${width}.png`), fullPage: width === 390 });
+  }
+  await page.setViewportSize({ width: 1280, height: 800 });
+}
+
+const isPainted = (page: Page) =>
+  page.getByTestId('overlay').evaluate((canvas: HTMLCanvasElement) => {
+    const copy = new OffscreenCanvas(canvas.width, canvas.height);
+    const context = copy.getContext('2d') as OffscreenCanvasRenderingContext2D;
+    context.drawImage(canvas, 0, 0);
+    return context.getImageData(0, 0, copy.width, copy.height).data.some((value) => value > 0);
+  });
+
+test('a video is counted, sought and crossed by a line', async ({ page, baseURL }) => {
+  const complaints = watch(page, new URL(baseURL ?? '').origin);
+  await page.goto('./');
+  const first = page.getByRole('article').first();
+  await expect(first).toBeVisible();
+  await screenshot(page, 'list');
+  await first.getByRole('link').click();
+
+  const reading = page.getByTestId('count-now');
+  await expect(page.getByText('Counted', { exact: true })).toBeVisible({ timeout: 500_000 });
+  await expect(reading).toHaveAttribute('data-state', 'counted');
+
+  // Somewhere in the video there are pigs: where the curve is highest.
+  await expect(page.getByTestId('curve')).toBeVisible();
+  const highest = await page.getByTestId('curve').evaluate((path: SVGPathElement) => {
+    const points = [...(path.getAttribute('d') ?? '').matchAll(/[ML](-?[\d.]+) (-?[\d.]+)/g)];
+    const top = points.reduce((best, point) => (Number(point[2]) < Number(best[2]) ? point : best));
+    return Number(top[1]);
+  });
+  const strip = page.getByTestId('time-line');
+  await strip.click({ position: { x: Math.max(1, highest), y: 60 } });
+  await expect(reading).toHaveAttribute('data-state', 'counted');
+  await expect(reading).toHaveText(/^\s*[1-9]/);
+  await expect.poll(() => isPainted(page)).toBe(true);
+  await screenshot(page, 'video');
+
+  const before = await page.getByTestId('line-row').count();
+  await page.getByRole('button', { name: 'Draw a line' }).click();
+  const picture = await page.getByTestId('overlay').boundingBox();
+  if (!picture) throw new Error('no picture');
+  const middle = picture.x + picture.width / 2;
+  await page.mouse.move(middle, picture.y + picture.height * 0.9);
+  await page.mouse.down();
+  await page.mouse.move(middle, picture.y + picture.height * 0.1, { steps: 8 });
+  await page.mouse.up();
+  await expect(page.getByTestId('line-row')).toHaveCount(before + 1);
+  await page.reload();
+  await expect(page.getByTestId('line-row')).toHaveCount(before + 1);
+  await expect(page.getByTestId('line')).toHaveCount(before + 1);
+  await expect(reading).toHaveAttribute('data-state', 'counted');
+  await screenshot(page, 'line');
+
+  await page.goto('./#/settings');
+  await expect(page.getByRole('heading', { name: 'Settings' })).toBeVisible();
+  await screenshot(page, 'settings');
+  expect(complaints).toEqual([]);
+});

@@ -1,0 +1,53 @@
+// Every address the page knows, and nothing else about them.
+import { address, ask, askJson, sendJson } from './request.ts';
+import type {
+  CountWindow,
+  Crossing,
+  DetectionWindow,
+  FrameIndex,
+  Health,
+  Line,
+  LineEnds,
+  Video,
+} from './types.ts';
+
+const videoPath = (id: string) => `api/videos/${encodeURIComponent(id)}`;
+
+export const fetchHealth = () => askJson<Health>(address('api/health'));
+
+export const fetchVideos = () => askJson<Video[]>(address('api/videos'));
+
+export const fetchVideo = (id: string) => askJson<Video>(address(videoPath(id)));
+
+export const fetchIndex = (id: string) => askJson<FrameIndex>(address(`${videoPath(id)}/index`));
+
+export const fileAddress = (id: string) => address(`${videoPath(id)}/file`);
+
+export function fetchDetections(id: string, from: number, to: number, signal: AbortSignal) {
+  return askJson<DetectionWindow>(address(`${videoPath(id)}/detections`, { from, to }), signal);
+}
+
+export function fetchCounts(id: string, from: number, to: number, points: number) {
+  return askJson<CountWindow>(address(`${videoPath(id)}/counts`, { from, to, points }));
+}
+
+export const fetchCrossings = (id: string) => askJson<Crossing[]>(address(`${videoPath(id)}/crossings`));
+
+export const fetchLines = (video: string) => askJson<Line[]>(address('api/lines', { video }));
+
+export function createLine(video: string, name: string, ends: LineEnds) {
+  return sendJson<Line>('POST', address('api/lines'), { video, name, ...ends });
+}
+
+export function changeLine(id: string, name: string, ends: LineEnds) {
+  return sendJson<Line>('PUT', address(`api/lines/${encodeURIComponent(id)}`), { name, ...ends });
+}
+
+export async function deleteLine(id: string): Promise<void> {
+  await ask(address(`api/lines/${encodeURIComponent(id)}`), { method: 'DELETE' });
+}
+
+/** The picture of the frame shown at `t`, without boxes: the page draws its own over it. */
+export function pictureAddress(id: string, t: number, quality = 80): string {
+  return address('api/video_file/frame_optimized', { id, t: t.toFixed(6), quality, inference: false });
+}

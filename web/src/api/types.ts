@@ -1,0 +1,139 @@
+// The server's words, exactly as they travel. All `secs` and `t` count from the first frame of the video.
+
+export interface RunCount {
+  mean: number;
+  max: number;
+}
+
+export type RunState = 'queued' | 'running' | 'done' | 'failed';
+
+export interface Run {
+  id: string;
+  state: RunState;
+  progress: number;
+  frames_done: number;
+  frames_total: number;
+  frames_per_sec: number | null;
+  eta_secs: number | null;
+  model: string;
+  device: string;
+  count: RunCount | null;
+  counted_to_secs: number;
+  error: string | null;
+}
+
+export interface Video {
+  id: string;
+  name: string;
+  duration_secs: number | null;
+  frames: number | null;
+  width: number | null;
+  height: number | null;
+  codec: string | null;
+  media_type: string;
+  index: 'pending' | 'ready' | 'failed';
+  error: string | null;
+  has_audio: boolean;
+  run: Run | null;
+}
+
+/** The pts of all frames in display order, run-length coded: see `time/pts_table.ts`. */
+export interface FrameIndex {
+  time_base: [number, number];
+  first_pts: number;
+  runs: [deltaPts: number, count: number][];
+  frames: number;
+}
+
+/** Pixels of the upright frame; the last number says whether a detector saw it (1) or it was put between two looks (0). */
+export type Box = [
+  x: number,
+  y: number,
+  width: number,
+  height: number,
+  score: number,
+  track: number,
+  measured: 0 | 1,
+];
+
+export interface DetectionFrame {
+  pts: number;
+  looked: boolean;
+  boxes: Box[];
+}
+
+export interface DetectionWindow {
+  from_secs: number;
+  to_secs: number;
+  counted_to_secs: number;
+  frames: DetectionFrame[];
+}
+
+export type CountPoint = [secs: number, mean: number, min: number, max: number];
+
+export interface CountWindow {
+  level_secs: number;
+  counted_to_secs: number;
+  points: CountPoint[];
+}
+
+export type Direction = 'forward' | 'backward';
+
+export interface Crossing {
+  line: string;
+  direction: Direction;
+  secs: number;
+  pts: number;
+  track: number;
+}
+
+export interface LineEnds {
+  x1: number;
+  y1: number;
+  x2: number;
+  y2: number;
+}
+
+export interface Line extends LineEnds {
+  id: string;
+  video: string;
+  name: string;
+  forward: number;
+  backward: number;
+}
+
+export interface CountUpdate {
+  type: 'count_update';
+  id: string;
+  count: number | null;
+  t: number;
+  state: string;
+  progress: number;
+  frames_per_sec: number | null;
+  eta_secs: number | null;
+}
+
+export interface Model {
+  name: string;
+  path: string;
+  layout: string;
+  input: [number, number];
+  classes: string[];
+  min_score: number;
+  hash: string;
+}
+
+export interface Device {
+  name: string;
+  inference_ms: number;
+  threads: number;
+}
+
+export interface Health {
+  status: 'ok' | 'no_model' | 'degraded';
+  version: string;
+  message: string | null;
+  uptime_secs: number;
+  model: Model | null;
+  device: Device | null;
+}

@@ -1,0 +1,74 @@
+// The lines of one video and the crossings over them. A line changes here only when the server has confirmed the change;
+// until then the page shows the wish as a wish (`pending`), and takes it back when it is refused.
+import { changeLine, createLine, deleteLine, fetchCrossings, fetchLines } from '../api/endpoints.ts';
+import { Problem } from '../api/request.ts';
+import type { Crossing, Line, LineEnds } from '../api/types.ts';
+import { rounded } from './line_geometry.ts';
+
+export class LineBook {
+  lines = $state.raw<Line[]>([]);
+  crossings = $state.raw<Crossing[]>([]);
+  /** Wishes under way, by line id; 'new' for one being created. */
+  pending = $state.raw<ReadonlyMap<string, LineEnds>>(new Map());
+  /** The server's refusal of the last wish. */
+  refusal = $state<string | null>(null);
+  selected = $state<string | null>(null);
+  /** The reader is drawing a new line on the picture. */
+  isDrawing = $state(false);
+  hasFirstEnd = $state(false);
+  readonly #video: string;
+
+  constructor(video: string) {
+    this.#video = video;
+  }
+
+  async refresh(): Promise<void> {
+    const [lines, crossings] = await Promise.all([fetchLines(this.#video), fetchCrossings(this.#video)]);
+    this.lines = lines;
+    this.crossings = crossings;
+  }
+
+  create(name: string, ends: LineEnds): Promise<boolean> {
+    return this.#wish('new', ends, async () => {
+      const line = await createLine(this.#video, name, rounded(ends));
+      this.lines = [...this.lines.filter((other) => other.id !== line.id), line];
+      this.selected = line.id;
+    });
+  }
+
+  change(line: Line, name: string, ends: LineEnds): Promise<boolean> {
+    return this.#wish(line.id, ends, async () => {
+      const changed = await changeLine(line.id, name, rounded(ends));
+      this.lines = this.lines.map((other) => (other.id === line.id ? changed : other));
+    });
+  }
+
+  delete(line: Line): Promise<boolean> {
+    return this.#wish(line.id, line, async () => {
+      await deleteLine(line.id);
+      this.lines = this.lines.filter((other) => other.id !== line.id);
+    });
+  }
+
+  async #wish(id: string, ends: LineEnds, ask: () => Promise<void>): Promise<boolean> {
+    this.refusal = null;
+    this.#mark(id, { x1: ends.x1, y1: ends.y1, x2: ends.x2, y2: ends.y2 });
+    try {
+      await ask();
+      this.crossings = await fetchCrossings(this.#video);
+      return true;
+    } catch (error) {
+      this.refusal = error instanceof Problem ? error.detail : String(error);
+      return false;
+    } finally {
+      this.#mark(id, null);
+    }
+  }
+
+  #mark(id: string, ends: LineEnds | null): void {
+    const pending = new Map(this.pending);
+    if (ends) pending.set(id, ends);
+    else pending.delete(id);
+    this.pending = pending;
+  }
+}

@@ -1,0 +1,27 @@
+// What is known about one moment. Three answers that must never be mixed up: no video, not looked at yet, and a number —
+// which may be zero. `fetching` is not an answer: the page does not know yet what the server knows.
+import type { DetectionFrame } from '../api/types.ts';
+
+export type MomentCount =
+  | { state: 'counted'; count: number }
+  | { state: 'pending' }
+  | { state: 'no_video' }
+  | { state: 'fetching' };
+
+export interface MomentFacts {
+  hasVideo: boolean;
+  hasRun: boolean;
+  /** `null` while no frame is on the screen. */
+  secs: number | null;
+  frame: DetectionFrame | null | undefined;
+  countedToSecs: number;
+}
+
+export function momentCount(facts: MomentFacts): MomentCount {
+  if (!facts.hasVideo) return { state: 'no_video' };
+  if (!facts.hasRun) return { state: 'pending' };
+  if (facts.secs === null || facts.frame === undefined) return { state: 'fetching' };
+  // A thousandth of a second forgives the rounding of the two numbers' ways here.
+  if (facts.frame === null || facts.secs > facts.countedToSecs + 1e-3) return { state: 'pending' };
+  return { state: 'counted', count: facts.frame.boxes.length };
+}

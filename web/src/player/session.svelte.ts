@@ -1,0 +1,204 @@
+// One open video: what the server told about it, and the parts that live as long as it is open. While it is read or
+// analysed it is asked for again every two seconds, and the socket brings news in between; when nothing goes on, nothing is
+// asked.
+import { fetchDetections, fetchIndex, fetchVideo } from '../api/endpoints.ts';
+import { Problem, socketAddress } from '../api/request.ts';
+import type { CountUpdate, Video } from '../api/types.ts';
+import { LineBook } from '../lines/line_book.svelte.ts';
+import { backOffMs } from '../live/back_off.ts';
+import { CountSocket } from '../live/count_socket.ts';
+import { DetectionCache } from '../overlay/detections.ts';
+import { momentCount } from '../overlay/moment.ts';
+import { health } from '../settings/health.svelte.ts';
+import { Cursor } from '../time/cursor.svelte.ts';
+import { PtsTable } from '../time/pts_table.ts';
+import { CountCurve } from '../timeline/counts.svelte.ts';
+import { coverage } from '../timeline/coverage.ts';
+import { type TimeView, wholeView } from '../timeline/view.ts';
+
+const TRAIL_SECS = 3;
+const ASK_AGAIN = { firstMs: 2000, longestMs: 15_000 };
+
+export class VideoSession {
+  readonly id: string;
+  readonly cursor = new Cursor();
+  readonly curve: CountCurve;
+  readonly lines: LineBook;
+  readonly detections: DetectionCache;
+  video = $state.raw<Video | null>(null);
+  news = $state.raw<CountUpdate | null>(null);
+  view = $state.raw<TimeView>(wholeView(0));
+  /** Why there is nothing to show: the server's words, or '' when it does not answer. */
+  problem = $state<string | null>(null);
+  isSilent = $state(false);
+  #arrivals = $state(0);
+  #socket: CountSocket | null = null;
+  #timer = 0;
+  #failures = 0;
+  #isClosed = false;
+  #knownTo = '';
+
+  constructor(id: string, atSecs: number | null) {
+    this.id = id;
+    this.curve = new CountCurve(id);
+    this.lines = new LineBook(id);
+    this.detections = new DetectionCache({
+      fetchWindow: (from, to, signal) => fetchDetections(id, from, to, signal),
+      arrived: () => {
+        this.#arrivals += 1;
+      },
+      nowMs: () => performance.now(),
+    });
+    if (atSecs !== null) this.cursor.seek(atSecs);
+    void this.refresh();
+  }
+
+  readonly isWorking = $derived.by(() => {
+    const video = this.video;
+    if (!video) return true;
+    if (video.index === 'pending') return true;
+    if (video.index === 'failed') return false;
+    if (video.run === null) return health.report?.model != null;
+    return video.run.state === 'queued' || video.run.state === 'running';
+  });
+
+  readonly hasVideo = $derived(this.video?.index !== 'failed');
+
+  readonly countedToSecs = $derived.by(() => {
+    const run = this.video?.run;
+    if (!run) return 0;
+    if (run.state === 'done') return this.cursor.durationSecs;
+    return Math.max(run.counted_to_secs, this.curve.counts?.counted_to_secs ?? 0);
+  });
+
+  readonly coverage = $derived(
+    coverage({
+      durationSecs: this.cursor.durationSecs,
+      countedToSecs: this.countedToSecs,
+      hasVideo: this.hasVideo,
+      gaps: this.cursor.table?.gaps() ?? [],
+    }),
+  );
+
+  /** Detections of the frame shown: `undefined` while on their way, `null` when there are none for it. */
+  readonly frame = $derived.by(() => {
+    this.#arrivals;
+    const shown = this.cursor.shown;
+    if (!shown || shown.pts === null) return undefined;
+    return this.detections.frame(shown.pts, shown.secs);
+  });
+
+  readonly trail = $derived.by(() => {
+    this.#arrivals;
+    const { shown, table } = this.cursor;
+    if (!shown || shown.pts === null || !table) return [];
+    const fromSecs = Math.max(0, shown.secs - TRAIL_SECS);
+    const fromPts = table.ptsOfIndex(table.indexAt(fromSecs));
+    return this.detections.between(fromPts, shown.pts, fromSecs, shown.secs);
+  });
+
+  readonly moment = $derived.by(() => {
+    const { shown } = this.cursor;
+    const frame = this.frame;
+    const done = this.video?.run?.state === 'done';
+    return momentCount({
+      hasVideo: this.hasVideo,
+      hasRun: this.video?.run != null,
+      secs: shown?.secs ?? null,
+      frame,
+      countedToSecs: done ? Number.POSITIVE_INFINITY : this.detections.windowCountedTo(shown?.secs ?? 0),
+    });
+  });
+
+  /** The cursor has moved, or more has been counted: have the detections around it. */
+  fetchNearby(): void {
+    const { shown, durationSecs } = this.cursor;
+    if (!shown || !this.video?.run) return;
+    this.detections.countedTo(this.countedToSecs);
+    this.detections.near(shown.secs, durationSecs);
+  }
+
+  showView(view: TimeView): void {
+    if (view === this.view) return;
+    this.view = view;
+    void this.#orSilent(this.curve.load(view));
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#socket?.close();
+    this.detections.close();
+  }
+
+  async refresh(): Promise<void> {
+    clearTimeout(this.#timer);
+    try {
+      const video = await fetchVideo(this.id);
+      if (this.#isClosed) return;
+      await this.#take(video);
+      this.isSilent = false;
+      this.problem = null;
+      this.#failures = 0;
+    } catch (error) {
+      if (this.#isClosed) return;
+      this.#fail(error);
+    }
+    if (this.problem) return;
+    this.#keepListening();
+    if (!this.isWorking && !this.isSilent) return;
+    const wait = this.#failures > 0 ? backOffMs(ASK_AGAIN, this.#failures, Math.random()) : ASK_AGAIN.firstMs;
+    this.#timer = window.setTimeout(() => void this.refresh(), wait);
+  }
+
+  #fail(error: unknown): void {
+    this.#failures += 1;
+    if (error instanceof Problem && error.status >= 400 && error.status < 500 && !this.video) {
+      this.problem = error.detail;
+    } else {
+      this.isSilent = true;
+    }
+  }
+
+  async #take(video: Video): Promise<void> {
+    if (video.duration_secs !== null) this.cursor.useDuration(video.duration_secs);
+    if (video.index === 'ready' && !this.cursor.table) {
+      const table = new PtsTable(await fetchIndex(this.id));
+      if (this.#isClosed) return;
+      this.cursor.useTable(table);
+    }
+    if (this.view.toSecs < this.cursor.durationSecs && this.#knownTo === '') {
+      this.view = wholeView(this.cursor.durationSecs);
+    }
+    const isChanged = this.video?.run?.state !== video.run?.state;
+    this.video = video;
+    if (isChanged && video.run?.state !== 'running') this.news = null;
+    if (video.index !== 'ready') return;
+    const knownTo = `${video.run?.id} ${video.run?.state} ${video.run?.counted_to_secs}`;
+    if (knownTo === this.#knownTo) return;
+    await Promise.all([this.lines.refresh(), video.run ? this.curve.load(this.view) : null]);
+    this.#knownTo = knownTo;
+  }
+
+  #keepListening(): void {
+    const state = this.video?.run?.state;
+    if (state !== 'queued' && state !== 'running') {
+      this.#socket?.close();
+      this.#socket = null;
+      return;
+    }
+    this.#socket ??= new CountSocket(socketAddress('ws/count', { id: this.id }), (news) => {
+      const isOver = news.state === 'done' || news.state === 'failed';
+      this.news = news;
+      if (isOver) void this.refresh();
+    });
+  }
+
+  async #orSilent(work: Promise<unknown>): Promise<void> {
+    try {
+      await work;
+    } catch {
+      this.isSilent = true;
+    }
+  }
+}

@@ -1,0 +1,133 @@
+// The <video> element as a screen. It reports the frame that is really on the screen (requestVideoFrameCallback), never the
+// one asked for.
+//
+// A browser's clock need not begin at the first frame: a stream copied with B-frames starts at 0.08 s. So the first frame of
+// a fresh load, shown at time 0, tells the offset, and nothing is sought or played before it is known.
+// Seeks do not pile up: while one is under way only the newest wish is kept.
+import type { Screen, ScreenReports } from '../time/cursor.svelte.ts';
+
+export class VideoScreen implements Screen {
+  readonly #video: HTMLVideoElement;
+  readonly #reports: ScreenReports;
+  readonly #firstPtsSecs: () => number | null;
+  readonly #events = new AbortController();
+  readonly #hasFrameReports: boolean;
+  #offsetSecs: number | null = null;
+  #nextSeekSecs: number | null = null;
+  #isPlayWanted = false;
+  #frameReport = 0;
+  #reportsMade = 0;
+  #reportsBeforeSeek = 0;
+
+  constructor(video: HTMLVideoElement, reports: ScreenReports, firstPtsSecs: () => number | null) {
+    this.#video = video;
+    this.#reports = reports;
+    this.#firstPtsSecs = firstPtsSecs;
+    this.#hasFrameReports = 'requestVideoFrameCallback' in video;
+    const listen = (name: string, action: () => void) =>
+      video.addEventListener(name, action, { signal: this.#events.signal });
+    listen('loadedmetadata', () => {
+      reports.duration(video.duration);
+      // Sound without picture: the browser knows the container but not the codec.
+      if (video.videoWidth === 0) reports.failed('format');
+    });
+    listen('loadeddata', () => {
+      reports.waiting(false);
+      if (!this.#hasFrameReports) this.#learnOffset(0);
+    });
+    listen('play', () => reports.playing(true));
+    listen('pause', () => reports.playing(false));
+    listen('ended', () => reports.playing(false));
+    listen('waiting', () => reports.waiting(true));
+    listen('playing', () => reports.waiting(false));
+    listen('canplay', () => reports.waiting(false));
+    listen('seeked', () => this.#seeked());
+    listen('error', () => {
+      reports.failed(video.error?.code === MediaError.MEDIA_ERR_NETWORK ? 'network' : 'format');
+    });
+    reports.waiting(true);
+    if (this.#hasFrameReports) this.#listenForFrames();
+    else listen('timeupdate', () => this.#reportTime(video.currentTime));
+  }
+
+  seek(secs: number): void {
+    this.#nextSeekSecs = secs;
+    if (!this.#video.seeking) this.#seekNext();
+  }
+
+  play(): void {
+    this.#isPlayWanted = true;
+    if (this.#offsetSecs === null) return;
+    // Refused or interrupted plays are told by the 'pause' event; there is nothing to add.
+    this.#video.play().catch(() => undefined);
+  }
+
+  pause(): void {
+    this.#isPlayWanted = false;
+    this.#video.pause();
+  }
+
+  setRate(rate: number): void {
+    this.#video.playbackRate = rate;
+  }
+
+  setMuted(muted: boolean): void {
+    this.#video.muted = muted;
+  }
+
+  close(): void {
+    this.#events.abort();
+    if (this.#hasFrameReports) this.#video.cancelVideoFrameCallback(this.#frameReport);
+    this.#video.pause();
+    // Lets go of the connection at once instead of at the next garbage collection.
+    this.#video.removeAttribute('src');
+    this.#video.load();
+  }
+
+  #listenForFrames(): void {
+    this.#frameReport = this.#video.requestVideoFrameCallback((_now, frame) => {
+      if (this.#offsetSecs === null) this.#learnOffset(frame.mediaTime);
+      this.#reportTime(frame.mediaTime);
+      this.#listenForFrames();
+    });
+  }
+
+  #learnOffset(firstFrameSecs: number): void {
+    const own = this.#firstPtsSecs();
+    // Browsers round; the stream's own start is exact where the two agree.
+    const isOwn = own !== null && Math.abs(firstFrameSecs - own) < 0.002;
+    this.#offsetSecs = isOwn ? own : firstFrameSecs;
+    this.#seekNext();
+    if (this.#isPlayWanted) this.play();
+  }
+
+  #seekNext(): void {
+    if (this.#nextSeekSecs === null || this.#offsetSecs === null) return;
+    const target = this.#nextSeekSecs + this.#offsetSecs;
+    this.#nextSeekSecs = null;
+    this.#reportsBeforeSeek = this.#reportsMade;
+    this.#video.currentTime = target;
+  }
+
+  #seeked(): void {
+    if (this.#nextSeekSecs !== null) {
+      this.#seekNext();
+      return;
+    }
+    // Some browsers do not report the frame of a paused seek. Wishes point to the middle of a frame, so the time sought
+    // finds the same frame. A report may come before this event or up to two pictures after it.
+    requestAnimationFrame(() =>
+      requestAnimationFrame(() => {
+        if (this.#video.seeking || this.#nextSeekSecs !== null) return;
+        if (this.#reportsMade === this.#reportsBeforeSeek) this.#reportTime(this.#video.currentTime);
+        this.#reports.settled();
+      }),
+    );
+  }
+
+  #reportTime(mediaSecs: number): void {
+    if (this.#offsetSecs === null || this.#events.signal.aborted) return;
+    this.#reportsMade += 1;
+    this.#reports.shown(mediaSecs - this.#offsetSecs);
+  }
+}

@@ -1,0 +1,35 @@
+// Where in the page the reader is. Hash routes: the server needs to know one address only, whatever path it is served under.
+
+export type Route =
+  | { page: 'sources' }
+  | { page: 'video'; id: string; atSecs: number | null }
+  | { page: 'settings' }
+  | { page: 'missing' };
+
+export function parseRoute(hash: string): Route {
+  const [path = '', query = ''] = hash.replace(/^#?\/?/, '').split('?');
+  if (path === '') return { page: 'sources' };
+  if (path === 'settings') return { page: 'settings' };
+  const video = /^video\/([^/]+)$/.exec(path);
+  if (!video?.[1]) return { page: 'missing' };
+  const at = Number.parseFloat(new URLSearchParams(query).get('t') ?? '');
+  try {
+    return { page: 'video', id: decodeURIComponent(video[1]), atSecs: Number.isFinite(at) ? at : null };
+  } catch {
+    return { page: 'missing' };
+  }
+}
+
+export const videoLink = (id: string) => `#/video/${encodeURIComponent(id)}`;
+
+class CurrentRoute {
+  now = $state.raw<Route>(parseRoute(globalThis.location?.hash ?? ''));
+
+  follow(): void {
+    addEventListener('hashchange', () => {
+      this.now = parseRoute(location.hash);
+    });
+  }
+}
+
+export const route = new CurrentRoute();

@@ -1,0 +1,18 @@
+import { expect, it } from 'vitest';
+import { parseRoute, videoLink } from './route.svelte.ts';
+
+it.each([
+  ['', { page: 'sources' }],
+  ['#/', { page: 'sources' }],
+  ['#/settings', { page: 'settings' }],
+  ['#/video/a%2Fb', { page: 'video', id: 'a/b', atSecs: null }],
+  ['#/video/a?t=3.25', { page: 'video', id: 'a', atSecs: 3.25 }],
+  ['#/video/%E0%A4%A', { page: 'missing' }],
+  ['#/elsewhere', { page: 'missing' }],
+])('%s', (hash, expected) => {
+  expect(parseRoute(hash)).toEqual(expected);
+});
+
+it('leads to any id and back', () => {
+  for (const id of ['pen 4', 'а/б?в#г', '100%']) expect(parseRoute(videoLink(id))).toMatchObject({ id });
+});

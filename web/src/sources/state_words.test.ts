@@ -1,0 +1,24 @@
+import { expect, it } from 'vitest';
+import type { Run, Video } from '../api/types.ts';
+import { videoState } from './state_words.ts';
+
+const video = (change: Partial<Video>) => ({ index: 'ready', error: null, run: null, ...change }) as Video;
+const run = (state: Run['state'], error: string | null = null) => ({ state, error }) as Run;
+
+it.each([
+  [video({ index: 'pending' }), 'state_reading', 'working'],
+  [video({ index: 'failed', error: 'torn' }), 'state_unreadable', 'bad'],
+  [video({}), 'state_untouched', 'calm'],
+  [video({ run: run('queued') }), 'state_queued', 'working'],
+  [video({ run: run('running') }), 'state_running', 'working'],
+  [video({ run: run('done') }), 'state_done', 'calm'],
+  [video({ run: run('failed', 'out of memory') }), 'state_failed', 'bad'],
+])('every state has its own words', (which, words, tone) => {
+  expect(videoState(which, true)).toMatchObject({ words, tone });
+});
+
+it('tells the next step when there is no model', () => {
+  expect(videoState(video({}), false).next).toBe('untouched_no_model');
+  expect(videoState(video({}), true).next).toBe('untouched_next');
+  expect(videoState(video({ run: run('failed', 'out of memory') }), true).error).toBe('out of memory');
+});

@@ -53,3 +53,23 @@ for (const [size, viewport] of Object.entries(SIZES)) {
     }
   }
 }
+
+test('a window that is made narrow shows everything still', async ({ farm, page }) => {
+  await farm.open('#/video/pen-4');
+  await expect(page.getByTestId('count-now')).toHaveAttribute('data-state', 'counted');
+  for (const width of [360, 900, 320, 2560, 700]) {
+    await page.setViewportSize({ width, height: 800 });
+    const strip = page.getByTestId('time-line');
+    const drawing = strip.locator('svg');
+    await expect
+      .poll(async () => {
+        const outer = await strip.boundingBox();
+        const inner = await drawing.boundingBox();
+        return Math.round((outer?.width ?? 0) - (inner?.width ?? 0)) === 0 && (outer?.width ?? width) < width;
+      })
+      .toBe(true);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(
+      0,
+    );
+  }
+});

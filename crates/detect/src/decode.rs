@@ -46,7 +46,8 @@ pub fn candidates(
                     continue;
                 }
                 let (class, class_score) = best(&values[5..5 + layout.classes], wanted);
-                let center = Point::new((values[0] + cell.x) * cell.stride, (values[1] + cell.y) * cell.stride);
+                let center =
+                    Point::new((values[0] + cell.x) * cell.stride, (values[1] + cell.y) * cell.stride);
                 let rect =
                     Rect::from_center(center, values[2].exp() * cell.stride, values[3].exp() * cell.stride);
                 keep(rect, values[4] * class_score, class, row);
@@ -118,8 +119,10 @@ struct Cell {
 
 /// The cells of a head of `rows` cells in the order YOLOX writes them: finest stride first, row by row.
 fn cells(rows: usize, input_width: usize, input_height: usize) -> impl Iterator<Item = Cell> {
-    let strides =
-        STRIDES.into_iter().find(|strides| grid(input_width, input_height, strides) == rows).unwrap_or(STRIDES[0]);
+    let strides = STRIDES
+        .into_iter()
+        .find(|strides| grid(input_width, input_height, strides) == rows)
+        .unwrap_or(STRIDES[0]);
     strides.iter().flat_map(move |&stride| {
         let (columns, lines) = (input_width.div_ceil(stride), input_height.div_ceil(stride));
         (0..lines).flat_map(move |y| {

@@ -18,7 +18,9 @@ pub enum Error {
         reason: String,
     },
     /// ONNX Runtime refused the bytes.
-    #[error("{path} is not a model that ONNX Runtime can load ({reason}); name an ONNX file with --model FILE")]
+    #[error(
+        "{path} is not a model that ONNX Runtime can load ({reason}); name an ONNX file with --model FILE"
+    )]
     NotAModel {
         /// The file.
         path: PathBuf,
@@ -49,7 +51,9 @@ pub enum Error {
         found: String,
     },
     /// The shared library of ONNX Runtime.
-    #[error("cannot load ONNX Runtime from {path}: {reason}; run scripts/setup.sh, or name the library in ORT_DYLIB_PATH")]
+    #[error(
+        "cannot load ONNX Runtime from {path}: {reason}; run scripts/setup.sh, or name the library in ORT_DYLIB_PATH"
+    )]
     RuntimeUnusable {
         /// The library that was tried.
         path: PathBuf,

@@ -209,7 +209,11 @@ mod tests {
             (416, &[("output", &[1, 3549, 6])], (Head::Yolox, 3549, 1)),
             (640, &[("output", &[1, 8400, 85])], (Head::Yolox, 8400, 80)),
             (640, &[("output0", &[1, 25200, 85])], (Head::Yolov5, 25200, 80)),
-            (640, &[("output0", &[1, 25200, 117]), ("output1", &[1, 32, 160, 160])], (Head::Yolov5, 25200, 80)),
+            (
+                640,
+                &[("output0", &[1, 25200, 117]), ("output1", &[1, 32, 160, 160])],
+                (Head::Yolov5, 25200, 80),
+            ),
             (640, &[("output0", &[1, 84, 8400])], (Head::Yolov8, 8400, 80)),
             (320, &[("output0", &[1, 5, 2100])], (Head::Yolov8, 2100, 1)),
             (640, &[("output0", &[1, 116, 8400]), ("output1", &[1, 32, 160, 160])], (Head::Yolov8, 8400, 80)),
@@ -228,13 +232,14 @@ mod tests {
 
     #[test]
     fn what_is_no_detector_is_not_taken_for_one() {
-        for shapes in [
-            &[("probabilities", &[1, 1000] as &[usize])] as &[_],
+        let cases: &[&[(&str, &[usize])]] = &[
+            &[("probabilities", &[1, 1000])],
             &[("output", &[1, 17, 64, 48])],
             &[("output", &[1, 8399, 85])],
             &[("output", &[2, 8400, 85])],
             &[],
-        ] {
+        ];
+        for shapes in cases {
             assert_eq!(head(640, shapes), None, "{shapes:?}");
         }
     }

@@ -51,7 +51,13 @@ pub struct Fit {
 
 impl Fit {
     /// Of a picture of `width` × `height` px.
-    pub fn new(width: u32, height: u32, input_width: usize, input_height: usize, placement: Placement) -> Self {
+    pub fn new(
+        width: u32,
+        height: u32,
+        input_width: usize,
+        input_height: usize,
+        placement: Placement,
+    ) -> Self {
         let (width, height) = (width.max(1) as f32, height.max(1) as f32);
         let (wide, high) = (input_width as f32, input_height as f32);
         if placement == Placement::Stretched {
@@ -67,7 +73,11 @@ impl Fit {
         let scale = (wide / width).min(high / height);
         let size = |px: f32, limit: usize| {
             // YOLOX cuts the fraction off, Ultralytics rounds.
-            let px = if placement == Placement::TopLeft { (px * scale + 1e-3).floor() } else { (px * scale).round() };
+            let px = if placement == Placement::TopLeft {
+                (px * scale + 1e-3).floor()
+            } else {
+                (px * scale).round()
+            };
             (px as usize).clamp(1, limit)
         };
         let (fit_width, fit_height) = (size(width, input_width), size(height, input_height));

@@ -109,8 +109,7 @@ impl Model {
         let unknown =
             |found: String| Error::UnknownLayout { path: path.clone(), found, understood: UNDERSTOOD };
 
-        let (input_width, input_height) =
-            input_size(&session).ok_or_else(|| unknown(session.describe()))?;
+        let (input_width, input_height) = input_size(&session).ok_or_else(|| unknown(session.describe()))?;
         let probe = session.probe(input_width, input_height)?;
         let outputs: Vec<Output> = probe.outputs.into_iter().map(|(output, _)| output).collect();
         let stated_names = if settings.class_names.is_empty() {
@@ -139,14 +138,7 @@ impl Model {
             classes,
             has_masks: layout.prototypes.is_some(),
         };
-        Ok(Self {
-            settings: settings.into(),
-            bytes,
-            info: info.into(),
-            layout,
-            wanted: wanted.into(),
-            speed,
-        })
+        Ok(Self { settings: settings.into(), bytes, info: info.into(), layout, wanted: wanted.into(), speed })
     }
 
     /// What it is.
@@ -196,7 +188,8 @@ impl Detector {
         session.run(letterbox.tensor(), input.0, input.1, |views| {
             let numbers = |output: usize| views.get(output).map_or(&[] as &[f32], |view| view.2);
             let (boxes, scores) = (numbers(layout.boxes_output), numbers(layout.scores_output));
-            let found = candidates(layout, input.0, input.1, boxes, scores, &model.wanted, settings.min_score);
+            let found =
+                candidates(layout, input.0, input.1, boxes, scores, &model.wanted, settings.min_score);
             // End-to-end and DETR heads suppress doubles themselves; a limit of 1 leaves them as they are.
             let max_iou = match layout.head {
                 Head::EndToEnd | Head::Detr => 1.0,
@@ -213,7 +206,8 @@ impl Detector {
                         _ => None,
                     };
                     let rect = fit.to_picture(candidate.rect).clipped(width, height);
-                    let detection = Detection { rect, score: candidate.score, class: candidate.class }.on_grid();
+                    let detection =
+                        Detection { rect, score: candidate.score, class: candidate.class }.on_grid();
                     (detection.rect.area() > 0.0).then_some((detection, outline))
                 })
                 .collect()
@@ -290,7 +284,10 @@ mod tests {
 
     #[test]
     fn names_are_read_from_a_python_dictionary() {
-        assert_eq!(class_names("{0: 'sow', 1: \"farmer's dog\", 2: 'piglet'}"), ["sow", "farmer's dog", "piglet"]);
+        assert_eq!(
+            class_names("{0: 'sow', 1: \"farmer's dog\", 2: 'piglet'}"),
+            ["sow", "farmer's dog", "piglet"]
+        );
         assert!(class_names("").is_empty());
     }
 

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::layout::Output;
 use ort::session::Session as OrtSession;
+use ort::session::builder::SessionBuilder;
 use ort::value::{TensorElementType, TensorRef, ValueType};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -31,7 +32,9 @@ fn library_in(folder: &Path) -> Option<PathBuf> {
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(|path| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            name.starts_with("libonnxruntime.so") || name == "onnxruntime.dll" || name.starts_with("libonnxruntime.dylib")
+            name.starts_with("libonnxruntime.so")
+                || name == "onnxruntime.dll"
+                || name.starts_with("libonnxruntime.dylib")
         })
         .collect();
     found.sort();
@@ -48,7 +51,11 @@ fn environment() -> Result<&'static ort::environment::Environment> {
             ort::init_from(&path)
                 .map_err(|error| error.to_string())
                 .and_then(|builder| {
-                    builder.with_name("pigweight").with_telemetry(false).build().map_err(|error| error.to_string())
+                    builder
+                        .with_name("pigweight")
+                        .with_telemetry(false)
+                        .build()
+                        .map_err(|error| error.to_string())
                 })
                 .map_err(|reason| (path, one_line(&reason)))
         })
@@ -82,13 +89,7 @@ impl Session {
     pub(crate) fn load(path: &Path, model: &[u8], threads: usize) -> Result<Self> {
         let environment = environment()?;
         let refused = |reason: String| Error::NotAModel { path: path.to_owned(), reason: one_line(&reason) };
-        let builder = OrtSession::builder(environment).map_err(|error| refused(error.to_string()))?;
-        let mut builder = builder
-            .with_intra_threads(threads)
-            .and_then(|builder| builder.with_inter_threads(1))
-            .and_then(|builder| builder.with_intra_op_spinning(false))
-            .and_then(|builder| builder.with_inter_op_spinning(false))
-            .map_err(|error| refused(error.to_string()))?;
+        let mut builder = configured(environment, threads).map_err(|error| refused(error.to_string()))?;
         let session = builder.commit_from_memory(model).map_err(|error| refused(error.to_string()))?;
         let names = session.outputs().iter().map(|output| output.name().to_owned()).collect();
         let input = match session.inputs() {
@@ -98,7 +99,11 @@ impl Session {
                     shape: shape.to_vec(),
                     is_float32: *ty == TensorElementType::Float32,
                 },
-                other => Input { name: format!("{} ({other})", first.name()), shape: Vec::new(), is_float32: false },
+                other => Input {
+                    name: format!("{} ({other})", first.name()),
+                    shape: Vec::new(),
+                    is_float32: false,
+                },
             },
             [] => Input { name: "none".into(), shape: Vec::new(), is_float32: false },
         };
@@ -121,7 +126,11 @@ impl Session {
     /// All inputs and outputs in words, for an error's reader.
     pub(crate) fn describe(&self) -> String {
         let list = |outlets: &[ort::value::Outlet]| {
-            outlets.iter().map(|outlet| format!("{} {}", outlet.name(), outlet.dtype())).collect::<Vec<_>>().join(", ")
+            outlets
+                .iter()
+                .map(|outlet| format!("{} {}", outlet.name(), outlet.dtype()))
+                .collect::<Vec<_>>()
+                .join(", ")
         };
         format!("inputs [{}], outputs [{}]", list(self.session.inputs()), list(self.session.outputs()))
     }
@@ -140,7 +149,9 @@ impl Session {
         let mut views: Vec<(&str, &[i64], &[f32])> = Vec::with_capacity(self.names.len());
         for name in &self.names {
             // Outputs of other types (the integer labels of some exports) are none that we read.
-            if let Some(Ok((shape, numbers))) = outputs.get(name).map(|value| value.try_extract_tensor::<f32>()) {
+            if let Some(Ok((shape, numbers))) =
+                outputs.get(name).map(|value| value.try_extract_tensor::<f32>())
+            {
                 views.push((name, shape, numbers));
             }
         }
@@ -160,6 +171,12 @@ impl Session {
                 .collect(),
         })
     }
+}
+
+fn configured(environment: &ort::environment::Environment, threads: usize) -> ort::Result<SessionBuilder> {
+    let builder = OrtSession::builder(environment)?;
+    let builder = builder.with_intra_threads(threads)?.with_inter_threads(1)?;
+    Ok(builder.with_intra_op_spinning(false)?.with_inter_op_spinning(false)?)
 }
 
 fn one_line(text: &str) -> String {

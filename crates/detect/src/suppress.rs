@@ -29,7 +29,8 @@ mod tests {
     fn the_surest_of_a_heap_stays_and_neighbours_are_left_alone() {
         let candidate =
             |x: f32, score: f32, row| Candidate { rect: Rect::new(x, 0.0, 10.0, 10.0), score, class: 0, row };
-        let kept = suppress(vec![candidate(0.0, 0.5, 0), candidate(1.0, 0.9, 1), candidate(9.0, 0.3, 2)], 0.5, 10);
+        let kept =
+            suppress(vec![candidate(0.0, 0.5, 0), candidate(1.0, 0.9, 1), candidate(9.0, 0.3, 2)], 0.5, 10);
         assert_eq!(kept.iter().map(|c| c.row).collect::<Vec<_>>(), [1, 2]);
         let kept = suppress(vec![candidate(0.0, 0.5, 0), candidate(50.0, 0.9, 1)], 0.5, 1);
         assert_eq!(kept.len(), 1);

@@ -42,12 +42,7 @@ impl VideoWriter {
             },
         )
         .map_err(|code| Error::libav("creating the video", code))?;
-        Ok(Self {
-            encoder,
-            next_pts: 0,
-            width: settings.width as usize,
-            height: settings.height as usize,
-        })
+        Ok(Self { encoder, next_pts: 0, width: settings.width as usize, height: settings.height as usize })
     }
 
     /// Adds a picture of tightly packed RGB samples, `width * height * 3` bytes.
@@ -56,7 +51,10 @@ impl VideoWriter {
         let mut frame = self.encoder.frame().ok_or_else(no_memory)?;
         let (width, height) = (self.width, self.height);
         if rgb.len() < width * height * 3 {
-            return Err(Error::Libav { operation: "writing the video", reason: "the picture is too small".into() });
+            return Err(Error::Libav {
+                operation: "writing the video",
+                reason: "the picture is too small".into(),
+            });
         }
         let pixel = |x: usize, y: usize| {
             let at = (y * width + x) * 3;

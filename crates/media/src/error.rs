@@ -65,7 +65,9 @@ pub enum Error {
         codec: String,
     },
     /// A stream without one picture that can be decoded.
-    #[error("{path} holds no frame that can be decoded; the file is damaged or was cut before its first keyframe")]
+    #[error(
+        "{path} holds no frame that can be decoded; the file is damaged or was cut before its first keyframe"
+    )]
     NoFrames {
         /// The file.
         path: PathBuf,

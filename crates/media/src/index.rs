@@ -138,7 +138,8 @@ impl VideoIndex {
                 continue;
             }
             while let Ok(Received::Frame(_, from)) = decoder.receive() {
-                if let Some(number) = u32::try_from(from).ok().filter(|&n| (n as usize) < self.packets.len()) {
+                if let Some(number) = u32::try_from(from).ok().filter(|&n| (n as usize) < self.packets.len())
+                {
                     self.display.push(number);
                 }
             }

@@ -61,8 +61,7 @@ fn full_range_planes(
         let rect = scaled(found.rect, scale, scale);
         Canvas { samples: &mut y, width, height }.outline(rect, thickness, dash, ink.y);
         let rect = scaled(rect, 1.0 / f32::from(1_u8 << shift_x), 1.0 / f32::from(1_u8 << shift_y));
-        let (thickness, dash) =
-            ((thickness >> shift_x).max(1), dash.map(|dash| (dash >> shift_x).max(1)));
+        let (thickness, dash) = ((thickness >> shift_x).max(1), dash.map(|dash| (dash >> shift_x).max(1)));
         Canvas { samples: &mut u, width: columns, height: rows }.outline(rect, thickness, dash, ink.u);
         Canvas { samples: &mut v, width: columns, height: rows }.outline(rect, thickness, dash, ink.v);
     }
@@ -88,7 +87,9 @@ fn luma_table() -> [u8; 256] {
 
 /// 16–240 around 128 to 0–255.
 fn chroma_table() -> [u8; 256] {
-    std::array::from_fn(|value| ((value as f32 - 128.0) * 255.0 / 224.0 + 128.0).round().clamp(0.0, 255.0) as u8)
+    std::array::from_fn(|value| {
+        ((value as f32 - 128.0) * 255.0 / 224.0 + 128.0).round().clamp(0.0, 255.0) as u8
+    })
 }
 
 fn stretched(plane: Plane<'_>, columns: usize, rows: usize, table: Option<[u8; 256]>) -> Vec<u8> {

@@ -31,7 +31,10 @@ impl Picture {
             PixelFormat::Other { .. } => scaler.convert(&frame, frame.width(), frame.height())?,
             _ => frame,
         };
-        Some(Self { width: frame.width(), height: frame.height(), storage: Storage::Frame(frame) }.turned(rotation))
+        Some(
+            Self { width: frame.width(), height: frame.height(), storage: Storage::Frame(frame) }
+                .turned(rotation),
+        )
     }
 
     /// px.

@@ -112,9 +112,8 @@ pub(crate) fn shown_pts(video: &Video, ordinal: i64) -> Option<Pts> {
 
 pub(crate) fn open_stream(video: &Video) -> Result<(PacketSource, Decoder)> {
     let input = video.open_input()?;
-    let decoder = Decoder::open(&input, video.stream_index(), MAX_PIXELS).ok_or_else(|| Error::NoDecoder {
-        path: video.path().to_owned(),
-        codec: video.info().codec.clone(),
+    let decoder = Decoder::open(&input, video.stream_index(), MAX_PIXELS).ok_or_else(|| {
+        Error::NoDecoder { path: video.path().to_owned(), codec: video.info().codec.clone() }
     })?;
     Ok((PacketSource { video: video.clone(), input, next_ordinal: 0, waiting: None }, decoder))
 }
@@ -177,10 +176,12 @@ impl PacketSource {
         for target in [by_pts, by_dts, by_byte].into_iter().flatten() {
             match self.try_seek(target) {
                 Some(landed) if landed == ordinal => return true,
-                Some(landed) if landed < ordinal && self.video.index().packets()[landed].is_key => {
-                    if best.is_none_or(|(_, before)| before < landed) {
-                        best = Some((target, landed));
-                    }
+                Some(landed)
+                    if landed < ordinal
+                        && self.video.index().packets()[landed].is_key
+                        && best.is_none_or(|(_, before)| before < landed) =>
+                {
+                    best = Some((target, landed));
                 }
                 _ => {}
             }

@@ -145,8 +145,7 @@ impl Video {
     /// # Errors
     /// [`Error::OutsideVideo`] before the first frame or after the end of the last.
     pub fn frame_at(&self, secs: f64) -> Result<Pts> {
-        let outside =
-            Error::OutsideVideo { secs, last_secs: self.secs(self.index.last_pts()) };
+        let outside = Error::OutsideVideo { secs, last_secs: self.secs(self.index.last_pts()) };
         if !secs.is_finite() || secs < 0.0 || secs > self.duration_secs() + 1e-3 {
             return Err(outside);
         }

@@ -39,7 +39,7 @@ fn every_frame_is_exact(name: &str, expected: &[u32]) {
     // 37 is prime to every count here, so each frame is asked for once; every third time its successor follows.
     for step in 0..count {
         let place = step * 37 % count;
-        for place in [place, place + 1].into_iter().take(1 + usize::from(step % 3 == 0)) {
+        for place in [place, place + 1].into_iter().take(1 + usize::from(step.is_multiple_of(3))) {
             let Some(&(pts, expected)) = frames.get(place) else { continue };
             let frame = seeker.frame(pts).unwrap_or_else(|error| panic!("{name} frame {expected}: {error}"));
             assert_eq!(frame.pts, pts, "{name} frame {expected}");
@@ -74,7 +74,7 @@ fn fragmented_mp4() {
 
 #[test]
 fn variable_frame_rate() {
-    let kept = |n: &u32| n % 7 == 0 || n % 11 == 3 || n % 100 < 20;
+    let kept = |n: &u32| n.is_multiple_of(7) || n % 11 == 3 || n % 100 < 20;
     every_frame_is_exact("vfr.mp4", &(0..300).filter(kept).collect::<Vec<_>>());
     let video = open(&video("vfr.mp4"));
     for (pts, number) in read_all(&video) {

@@ -153,7 +153,9 @@ pub struct Demo {
 fn parse_line(text: &str) -> Result<Line, String> {
     let numbers: Vec<f32> = text
         .split(',')
-        .map(|number| number.trim().parse().map_err(|_| format!("{number:?} is not a number; write x1,y1,x2,y2 in px")))
+        .map(|number| {
+            number.trim().parse().map_err(|_| format!("{number:?} is not a number; write x1,y1,x2,y2 in px"))
+        })
         .collect::<Result<_, _>>()?;
     let [x1, y1, x2, y2] = numbers[..] else {
         return Err(format!("{} numbers; write x1,y1,x2,y2 in px", numbers.len()));

@@ -27,7 +27,9 @@ pub struct Partial(pub String);
 /// where the command line is wrong.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     let is_closed_pipe = error.chain().any(|cause| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
     });
     if is_closed_pipe {
         return ExitCode::SUCCESS; // Whoever read has read enough.

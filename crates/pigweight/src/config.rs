@@ -83,7 +83,9 @@ impl Config {
         // PIGWEIGHT_DETECT__MIN_SCORE=0.4 sets detect.min_score.
         let environment = Env::prefixed("PIGWEIGHT_").ignore(&["config", "log"]).split("__");
         let config: Self = figment.merge(environment).extract().map_err(|error| {
-            anyhow::anyhow!("the configuration cannot be used: {error}; docs/reference/config.md lists the keys")
+            anyhow::anyhow!(
+                "the configuration cannot be used: {error}; docs/reference/config.md lists the keys"
+            )
         })?;
         config.detect.check()?;
         Ok(config)
@@ -145,7 +147,9 @@ mod tests {
         assert_eq!(config.model, Some("pig.onnx".into()));
         assert_eq!(config.detect.min_score, 0.4);
         assert_eq!(config.listen, Config::default().listen);
-        for bad in ["modle = \"pig.onnx\"", "[detect]\nmin_score = 2", "[detect]\nmin_scor = 0.1", "listen = 5"] {
+        for bad in
+            ["modle = \"pig.onnx\"", "[detect]\nmin_score = 2", "[detect]\nmin_scor = 0.1", "listen = 5"]
+        {
             let error = load(bad).expect_err(bad).to_string();
             assert!(!error.contains('\n'), "{error}");
         }

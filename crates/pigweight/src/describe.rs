@@ -26,8 +26,7 @@ impl fmt::Display for Chain<'_> {
 /// `1:02:03.4`, or `2:03.4` below an hour.
 pub fn clock(secs: f64) -> String {
     let tenths = (secs.max(0.0) * 10.0).round() as u64;
-    let (hours, minutes, secs, tenth) =
-        (tenths / 36_000, tenths / 600 % 60, tenths / 10 % 60, tenths % 10);
+    let (hours, minutes, secs, tenth) = (tenths / 36_000, tenths / 600 % 60, tenths / 10 % 60, tenths % 10);
     if hours > 0 {
         format!("{hours}:{minutes:02}:{secs:02}.{tenth}")
     } else {

@@ -9,8 +9,8 @@ use std::time::UNIX_EPOCH;
 
 /// Files that are taken for videos.
 const EXTENSIONS: [&str; 18] = [
-    "mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "m2ts", "mts", "mpg", "mpeg", "h264", "264", "hevc", "265", "flv",
-    "wmv", "3gp",
+    "mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "m2ts", "mts", "mpg", "mpeg", "h264", "264", "hevc",
+    "265", "flv", "wmv", "3gp",
 ];
 /// Folders below a folder are entered to this depth: recorders file by year, month and day.
 const MAX_DEPTH: usize = 8;
@@ -122,7 +122,9 @@ pub fn open(
     let was_stored = stored.is_some();
     let opened = Video::open_with(Path::new(&record.path), stored);
     if !was_stored || !is_described(record) {
-        runtime.block_on(store.describe_video(&record.id, &description(&opened))).map_err(OpenError::Store)?;
+        runtime
+            .block_on(store.describe_video(&record.id, &description(&opened)))
+            .map_err(OpenError::Store)?;
     }
     opened.map_err(OpenError::Media)
 }
@@ -174,6 +176,9 @@ mod tests {
         std::os::unix::fs::symlink(outside.path(), root.path().join("folder")).unwrap();
         std::os::unix::fs::symlink(root.path(), root.path().join("loop")).unwrap();
         let found = find_videos(&[root.path().to_owned(), "/nowhere".into()]);
-        assert_eq!(found.iter().map(|found| found.name.as_str()).collect::<Vec<_>>(), ["2026/день 1/Загон №1.MP4"]);
+        assert_eq!(
+            found.iter().map(|found| found.name.as_str()).collect::<Vec<_>>(),
+            ["2026/день 1/Загон №1.MP4"]
+        );
     }
 }

@@ -128,13 +128,14 @@ impl Analysis<'_> {
         if run.state != "running" {
             return Ok(run);
         }
-        let state = run.checkpoint.as_deref().and_then(|bytes| postcard::from_bytes::<State>(bytes).ok()).unwrap_or(
-            State {
-                tracker: SettledTracker::new(self.settings.tracker.clone()),
-                last_pts: None,
-                last_looked_secs: None,
-            },
-        );
+        let state =
+            run.checkpoint.as_deref().and_then(|bytes| postcard::from_bytes::<State>(bytes).ok()).unwrap_or(
+                State {
+                    tracker: SettledTracker::new(self.settings.tracker.clone()),
+                    last_pts: None,
+                    last_looked_secs: None,
+                },
+            );
         let ended = self.work(store, runtime, stop, &run, state, &mut tell);
         match &ended {
             // A full disk or a stop says nothing about the video: the run stays open and goes on later.
@@ -206,7 +207,8 @@ fn decode(
 
 fn detect(mut detector: Detector, jobs: &Receiver<Job>, results: &Sender<Result<Looked, Error>>) {
     for Job { sequence, frame, is_looked_at } in jobs {
-        let detections = if is_looked_at { detector.detect(&frame.picture.view()).map(Some) } else { Ok(None) };
+        let detections =
+            if is_looked_at { detector.detect(&frame.picture.view()).map(Some) } else { Ok(None) };
         let (pts, secs, is_damaged) = (frame.pts, frame.secs, frame.is_damaged);
         drop(frame);
         let looked = detections
@@ -325,10 +327,7 @@ impl<'a> Steps<'a> {
             Some(frame) => frame.secs,
             None => self.run.counted_to_secs,
         };
-        let timeline = Timeline {
-            time_base: video.info().time_base,
-            first_pts: video.index().first_pts(),
-        };
+        let timeline = Timeline { time_base: video.info().time_base, first_pts: video.index().first_pts() };
         let step = Checkpoint {
             frames: &self.settled,
             timeline,

@@ -108,11 +108,7 @@ pub fn router(app: Arc<App>) -> Router {
 }
 
 /// Requests by route and status, and how long they took.
-async fn measure(
-    route: Option<axum::extract::MatchedPath>,
-    request: Request,
-    next: Next,
-) -> Response {
+async fn measure(route: Option<axum::extract::MatchedPath>, request: Request, next: Next) -> Response {
     let route = route.map_or_else(|| "page".to_owned(), |route| route.as_str().to_owned());
     let started = Instant::now();
     let response = next.run(request).await;
@@ -134,7 +130,10 @@ async fn guard(request: Request, next: Next) -> Response {
     let is_change = !matches!(request.method().as_str(), "GET" | "HEAD" | "OPTIONS");
     let is_socket = headers.contains_key(header::UPGRADE);
     let mut response = if is_foreign && (is_change || is_socket) {
-        Problem::forbidden("this request came from a page of another site; use the page that PigWeight serves").into()
+        Problem::forbidden(
+            "this request came from a page of another site; use the page that PigWeight serves",
+        )
+        .into()
     } else {
         next.run(request).await
     };

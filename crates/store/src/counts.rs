@@ -32,7 +32,13 @@ const PLANNED_FRAMES_PER_SEC: f64 = 60.0;
 
 impl Store {
     /// Counts from `from_secs` to `to_secs` in about `points` points at the most.
-    pub async fn counts(&self, run_id: &str, from_secs: f64, to_secs: f64, points: u32) -> Result<CountWindow> {
+    pub async fn counts(
+        &self,
+        run_id: &str,
+        from_secs: f64,
+        to_secs: f64,
+        points: u32,
+    ) -> Result<CountWindow> {
         let length_secs = (to_secs - from_secs).max(0.0);
         let points = f64::from(points.max(1));
         if length_secs * PLANNED_FRAMES_PER_SEC <= points {

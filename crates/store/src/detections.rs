@@ -49,7 +49,8 @@ impl Store {
         .await
         .map_err(failed)?;
         let Some(row) = row else { return Ok(None) };
-        let chunk = columns::decode(row.try_get(0).map_err(failed)?).ok_or(Error::Damaged { what: "detections" })?;
+        let chunk =
+            columns::decode(row.try_get(0).map_err(failed)?).ok_or(Error::Damaged { what: "detections" })?;
         Ok(chunk.into_iter().rev().find(|frame| frame.secs <= secs))
     }
 

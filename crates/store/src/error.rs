@@ -18,25 +18,33 @@ pub enum Error {
         reason: String,
     },
     /// Another process has it.
-    #[error("the data folder {folder} is in use by another pigweight; stop that one or name another folder with --data DIR")]
+    #[error(
+        "the data folder {folder} is in use by another pigweight; stop that one or name another folder with --data DIR"
+    )]
     FolderInUse {
         /// The folder.
         folder: PathBuf,
     },
     /// The disk is full.
-    #[error("the disk is full: {operation} was not done and nothing written before is lost; free some space and go on")]
+    #[error(
+        "the disk is full: {operation} was not done and nothing written before is lost; free some space and go on"
+    )]
     DiskFull {
         /// What was being done.
         operation: &'static str,
     },
     /// The file or folder is read-only.
-    #[error("the data folder is read-only: {operation} was not done; make it writable or name another with --data DIR")]
+    #[error(
+        "the data folder is read-only: {operation} was not done; make it writable or name another with --data DIR"
+    )]
     ReadOnly {
         /// What was being done.
         operation: &'static str,
     },
     /// The store was made by a newer version, or an upgrade failed.
-    #[error("the store cannot be brought up to date: {reason}; use the version of pigweight that wrote it, or another data folder")]
+    #[error(
+        "the store cannot be brought up to date: {reason}; use the version of pigweight that wrote it, or another data folder"
+    )]
     Upgrade {
         /// In SQLite's words.
         reason: String,
@@ -72,6 +80,7 @@ pub enum Error {
 }
 
 impl Error {
+    #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err, which gives values")]
     /// The one place that reads SQLite's result codes (sqlite.org/rescode.html).
     pub(crate) fn from_sql(operation: &'static str, error: sqlx::Error) -> Self {
         let code = match &error {

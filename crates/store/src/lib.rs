@@ -23,7 +23,9 @@ pub use lines::{LineCrossing, LineRecord, NewLine};
 pub use runs::{Checkpoint, NewRun, RunRecord, RunState};
 pub use videos::{FileIdentity, NewVideo, VideoRecord};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -39,8 +41,10 @@ pub struct Store {
 impl Store {
     /// Opens the store in a data folder, making both where they are not there, and brings it up to date.
     pub async fn open(folder: &Path) -> Result<Self> {
-        let unusable =
-            |error: std::io::Error| Error::FolderUnusable { folder: folder.to_owned(), reason: error.to_string() };
+        let unusable = |error: std::io::Error| Error::FolderUnusable {
+            folder: folder.to_owned(),
+            reason: error.to_string(),
+        };
         std::fs::create_dir_all(folder).map_err(unusable)?;
         let lock = File::create(folder.join("lock")).map_err(unusable)?;
         match lock.try_lock() {

@@ -141,11 +141,13 @@ impl Store {
 
     /// The lines of a video in the order they were drawn.
     pub async fn lines(&self, video_id: &str) -> Result<Vec<LineRecord>> {
-        sqlx::query_as(sqlx::AssertSqlSafe(format!("select {COLUMNS} from lines where video_id = $1 order by created_at, id")))
-            .bind(video_id)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|error| Error::from_sql("reading lines", error))
+        sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "select {COLUMNS} from lines where video_id = $1 order by created_at, id"
+        )))
+        .bind(video_id)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|error| Error::from_sql("reading lines", error))
     }
 
     /// Counts every line of the run's video over the chunks it has not been counted over yet.
@@ -160,12 +162,13 @@ impl Store {
     /// `false` when there is no further chunk.
     async fn count_line_over_next_chunk(&self, run_id: &str, record: &LineRecord) -> Result<bool> {
         let failed = |error| Error::from_sql("counting a line", error);
-        let progress = sqlx::query("select next_chunk, counter from line_progress where run_id = $1 and line_id = $2")
-            .bind(run_id)
-            .bind(&record.id)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(failed)?;
+        let progress =
+            sqlx::query("select next_chunk, counter from line_progress where run_id = $1 and line_id = $2")
+                .bind(run_id)
+                .bind(&record.id)
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(failed)?;
         let (next_chunk, mut counter) = match &progress {
             Some(row) => {
                 let counter = postcard::from_bytes(row.try_get(1).map_err(failed)?)
@@ -253,7 +256,10 @@ impl Store {
     }
 }
 
-async fn forget_crossings(transaction: &mut sqlx::Transaction<'_, sqlx::Sqlite>, line_id: &str) -> Result<()> {
+async fn forget_crossings(
+    transaction: &mut sqlx::Transaction<'_, sqlx::Sqlite>,
+    line_id: &str,
+) -> Result<()> {
     let failed = |error| Error::from_sql("forgetting crossings", error);
     for sql in ["delete from crossings where line_id = $1", "delete from line_progress where line_id = $1"] {
         sqlx::query(sql).bind(line_id).execute(&mut **transaction).await.map_err(failed)?;

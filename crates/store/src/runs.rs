@@ -172,7 +172,8 @@ impl Store {
         let mut transaction = self.pool.begin().await.map_err(failed)?;
         let mut next_chunk = chunk;
         if let (Some(first), Some(last)) = (step.frames.first(), step.frames.last()) {
-            let boxes: usize = step.frames.iter().map(|frame| frame.boxes.len() + frame.unmatched.len()).sum();
+            let boxes: usize =
+                step.frames.iter().map(|frame| frame.boxes.len() + frame.unmatched.len()).sum();
             sqlx::query(
                 "insert into detection_chunks (run_id, sequence, first_secs, last_secs, frames, boxes, data) \
                  values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",

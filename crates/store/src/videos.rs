@@ -71,7 +71,8 @@ pub struct VideoRecord {
     pub duration_secs: Option<f64>,
 }
 
-const COLUMNS: &str = "id, path, name, error, damage, container, codec, has_audio, width_px, height_px, frames, duration_secs";
+const COLUMNS: &str =
+    "id, path, name, error, damage, container, codec, has_audio, width_px, height_px, frames, duration_secs";
 
 impl Store {
     /// The video at this path, if it is still the file it was when it was registered.
@@ -144,10 +145,12 @@ impl Store {
 
     /// All videos that are not superseded, by name.
     pub async fn videos(&self) -> Result<Vec<VideoRecord>> {
-        sqlx::query_as(sqlx::AssertSqlSafe(format!("select {COLUMNS} from videos where superseded = 0 order by name, id")))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|error| Error::from_sql("listing videos", error))
+        sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "select {COLUMNS} from videos where superseded = 0 order by name, id"
+        )))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|error| Error::from_sql("listing videos", error))
     }
 
     /// One video.

@@ -1,3 +1,4 @@
 //! What the tests stand on: videos whose every frame bears its number, and drawn pens with their truth.
 
+pub mod scene;
 pub mod videos;

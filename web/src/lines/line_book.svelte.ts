@@ -28,6 +28,14 @@ export class LineBook {
     this.crossings = crossings;
   }
 
+  /** The first name of the pattern that no line bears yet. */
+  freeName(pattern: (number: number) => string): string {
+    const taken = new Set(this.lines.map((line) => line.name));
+    let number = 1;
+    while (taken.has(pattern(number))) number += 1;
+    return pattern(number);
+  }
+
   create(name: string, ends: LineEnds): Promise<boolean> {
     return this.#wish('new', ends, async () => {
       const line = await createLine(this.#video, name, rounded(ends));

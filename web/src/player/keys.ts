@@ -64,6 +64,6 @@ export function keyAction(press: KeyPress): KeyAction | null {
 /** Keys belong to a field while it is written in, and space to a button that is held. */
 export function isTakenBy(target: EventTarget | null, key: string): boolean {
   if (!(target instanceof Element)) return false;
-  if (target.closest('input, textarea, select, dialog, [contenteditable]')) return key !== 'Escape';
+  if (target.closest('input, textarea, select, dialog[open], [contenteditable]')) return key !== 'Escape';
   return (key === ' ' || key === 'Enter') && target.closest('button, a, summary, [role="button"]') !== null;
 }

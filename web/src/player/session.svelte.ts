@@ -71,12 +71,14 @@ export class VideoSession {
     return Math.max(run.counted_to_secs, this.curve.counts?.counted_to_secs ?? 0);
   });
 
+  readonly gaps = $derived(this.cursor.table?.gaps() ?? []);
+
   readonly coverage = $derived(
     coverage({
       durationSecs: this.cursor.durationSecs,
       countedToSecs: this.countedToSecs,
       hasVideo: this.hasVideo,
-      gaps: this.cursor.table?.gaps() ?? [],
+      gaps: this.gaps,
     }),
   );
 
@@ -153,7 +155,7 @@ export class VideoSession {
 
   #fail(error: unknown): void {
     this.#failures += 1;
-    if (error instanceof Problem && error.status >= 400 && error.status < 500 && !this.video) {
+    if (error instanceof Problem && error.status >= 400 && error.status < 500) {
       this.problem = error.detail;
     } else {
       this.isSilent = true;

@@ -126,6 +126,7 @@ export class Cursor {
   }
 
   play(): void {
+    this.missedIndex = null;
     if (this.table && this.shown?.index === this.table.frames - 1) this.seek(0);
     this.#screen?.play();
   }
@@ -163,7 +164,10 @@ export class Cursor {
   }
 
   endScrub(): void {
-    if (this.#scrubbedWhilePlaying) this.#screen?.play();
+    if (this.#scrubbedWhilePlaying) {
+      this.missedIndex = null;
+      this.#screen?.play();
+    }
     this.#scrubbedWhilePlaying = false;
   }
 }

@@ -74,6 +74,23 @@ describe('Cursor', () => {
     expect(table.indexAt(next.sought[0] as number)).toBe(10);
   });
 
+  it('tells a frame that the browser missed, until something else is wanted', () => {
+    cursor.seek(0.5);
+    cursor.showAt(0.4);
+    cursor.settled();
+    expect(cursor.missedIndex).toBe(12);
+    cursor.seek(0.1);
+    expect(cursor.missedIndex).toBeNull();
+    cursor.showAt(0.1);
+    cursor.settled();
+    expect(cursor.missedIndex).toBeNull();
+    cursor.seek(0.5);
+    cursor.showAt(0.4);
+    cursor.settled();
+    cursor.play();
+    expect(cursor.missedIndex).toBeNull();
+  });
+
   it('keeps a moment asked for before the index was read', () => {
     const early = new Cursor();
     early.seek(0.5);

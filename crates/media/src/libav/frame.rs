@@ -130,7 +130,9 @@ impl Frame {
     pub(crate) fn plane(&self, index: usize, columns: usize, rows: usize) -> Plane<'_> {
         let frame = self.get();
         let empty = Plane { samples: &[], stride: 0 };
-        let (Some(&data), Some(&stride)) = (frame.data.get(index), frame.linesize.get(index)) else { return empty };
+        let (Some(&data), Some(&stride)) = (frame.data.get(index), frame.linesize.get(index)) else {
+            return empty;
+        };
         let Ok(stride) = usize::try_from(stride) else { return empty };
         if data.is_null() || stride < columns || rows == 0 || columns == 0 {
             return empty;
@@ -142,7 +144,12 @@ impl Frame {
     }
 
     /// Writes into plane `index` of a frame made by `with_buffers`, row by row.
-    pub(crate) fn plane_mut(&mut self, index: usize, columns: usize, rows: usize) -> Option<(&mut [u8], usize)> {
+    pub(crate) fn plane_mut(
+        &mut self,
+        index: usize,
+        columns: usize,
+        rows: usize,
+    ) -> Option<(&mut [u8], usize)> {
         let Plane { samples, stride } = self.plane(index, columns, rows);
         let length = samples.len();
         if length == 0 {

@@ -97,7 +97,9 @@ impl Input {
             let parameters = &*(*stream).codecpar;
             Some(StreamInfo {
                 index,
-                codec: CStr::from_ptr(ffi::avcodec_get_name(parameters.codec_id)).to_string_lossy().into_owned(),
+                codec: CStr::from_ptr(ffi::avcodec_get_name(parameters.codec_id))
+                    .to_string_lossy()
+                    .into_owned(),
                 width: u32::try_from(parameters.width).unwrap_or(0),
                 height: u32::try_from(parameters.height).unwrap_or(0),
                 time_base: ((*stream).time_base.num, (*stream).time_base.den),
@@ -192,11 +194,8 @@ unsafe fn rotation_degrees(stream: *mut ffi::AVStream) -> f64 {
         #[cfg(side_data_in_codec_parameters)]
         let (data, size) = {
             let parameters = &*(*stream).codecpar;
-            let side_data = ffi::av_packet_side_data_get(
-                parameters.coded_side_data,
-                parameters.nb_coded_side_data,
-                kind,
-            );
+            let side_data =
+                ffi::av_packet_side_data_get(parameters.coded_side_data, parameters.nb_coded_side_data, kind);
             if side_data.is_null() { (ptr::null_mut(), 0) } else { ((*side_data).data, (*side_data).size) }
         };
         #[cfg(not(side_data_in_codec_parameters))]

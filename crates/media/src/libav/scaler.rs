@@ -24,12 +24,13 @@ impl Scaler {
     /// The frame at `width` × `height` px as planar 4:2:0 of its own range, or as RGB where it came as RGB.
     /// `None` where swscale does not know the format or memory is short.
     pub(crate) fn convert(&mut self, source: &Frame, width: u32, height: u32) -> Option<Frame> {
-        let to_rgb = matches!(
-            source.pixel_format(),
-            PixelFormat::Rgb24 | PixelFormat::Other { is_rgb: true }
-        );
-        let target_format =
-            if to_rgb { ffi::AVPixelFormat::AV_PIX_FMT_RGB24 } else { ffi::AVPixelFormat::AV_PIX_FMT_YUV420P };
+        let to_rgb =
+            matches!(source.pixel_format(), PixelFormat::Rgb24 | PixelFormat::Other { is_rgb: true });
+        let target_format = if to_rgb {
+            ffi::AVPixelFormat::AV_PIX_FMT_RGB24
+        } else {
+            ffi::AVPixelFormat::AV_PIX_FMT_YUV420P
+        };
         let mut target = Frame::with_buffers(target_format, width, height)?;
         let full_range = i32::from(source.is_full_range());
         let matrix = match source.color_matrix() {

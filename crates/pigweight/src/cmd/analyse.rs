@@ -39,7 +39,8 @@ impl Workshop {
         let (folder, scratch) = match data {
             Some(data) => (data.to_owned(), None),
             None => {
-                let scratch = tempfile::tempdir().context("cannot make a temporary folder; name one with --data DIR")?;
+                let scratch = tempfile::tempdir()
+                    .context("cannot make a temporary folder; name one with --data DIR")?;
                 (scratch.path().to_owned(), Some(scratch))
             }
         };
@@ -56,9 +57,7 @@ impl Workshop {
         config: &Config,
         settings: &RunSettings,
     ) -> anyhow::Result<Analysed> {
-        let path = path
-            .canonicalize()
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let path = path.canonicalize().with_context(|| format!("cannot read {}", path.display()))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let record = self.runtime.block_on(library::register(&self.store, &path, &name))?;
         let video = library::open(&self.store, self.runtime.handle(), &record)?;
@@ -105,7 +104,8 @@ impl Workshop {
                 y2_px: f64::from(line.end.y),
             };
             let known = self.store.lines(video_id).await?.into_iter().find(|known| {
-                (known.x1_px, known.y1_px, known.x2_px, known.y2_px) == (new.x1_px, new.y1_px, new.x2_px, new.y2_px)
+                (known.x1_px, known.y1_px, known.x2_px, known.y2_px)
+                    == (new.x1_px, new.y1_px, new.x2_px, new.y2_px)
             });
             kept.push(match known {
                 Some(known) => known,

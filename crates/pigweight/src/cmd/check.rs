@@ -63,7 +63,9 @@ pub fn run(args: &Check) -> anyhow::Result<()> {
 fn truth_beside(video: &Path) -> Option<anyhow::Result<BTreeMap<usize, u32>>> {
     let boxes = video.with_extension("boxes.csv");
     let counts = video.with_extension("counts.csv");
-    let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    };
     if counts.is_file() {
         Some(read(&counts).and_then(|text| parse_counts(&text).with_context(|| counts.display().to_string())))
     } else if boxes.is_file() {
@@ -74,14 +76,21 @@ fn truth_beside(video: &Path) -> Option<anyhow::Result<BTreeMap<usize, u32>>> {
 }
 
 fn rows(text: &str) -> impl Iterator<Item = (usize, Vec<&str>)> {
-    (1..).zip(text.lines()).skip(1).filter(|(_, line)| !line.trim().is_empty()).map(|(number, line)| (number, line.split(',').collect()))
+    (1..)
+        .zip(text.lines())
+        .skip(1)
+        .filter(|(_, line)| !line.trim().is_empty())
+        .map(|(number, line)| (number, line.split(',').collect()))
 }
 
 /// A row a box.
 fn parse_boxes(text: &str) -> anyhow::Result<BTreeMap<usize, u32>> {
     let mut counts = BTreeMap::new();
     for (number, row) in rows(text) {
-        let frame: usize = row[0].trim().parse().with_context(|| format!("line {number}: {:?} is no frame number", row[0]))?;
+        let frame: usize = row[0]
+            .trim()
+            .parse()
+            .with_context(|| format!("line {number}: {:?} is no frame number", row[0]))?;
         *counts.entry(frame).or_insert(0) += 1;
     }
     Ok(counts)
@@ -105,7 +114,9 @@ fn accuracy(video: String, series: &[(f64, u32)], truth: &BTreeMap<usize, u32>) 
         .iter()
         .take(last + 1)
         .enumerate()
-        .map(|(frame, &(_, counted))| (f64::from(counted), f64::from(truth.get(&frame).copied().unwrap_or(0))))
+        .map(|(frame, &(_, counted))| {
+            (f64::from(counted), f64::from(truth.get(&frame).copied().unwrap_or(0)))
+        })
         .collect();
     anyhow::ensure!(!pairs.is_empty(), "{video} has no frame with a known count");
     let frames = pairs.len() as f64;

@@ -110,12 +110,19 @@ fn summary(args: &Count, analysed: &Analysed) -> anyhow::Result<String> {
         video.info().height,
         video.info().codec
     )?;
-    writeln!(text, "Pigs on the picture: {:.1} on average, {} at most", run.count_mean().unwrap_or(0.0), run.count_max)?;
+    writeln!(
+        text,
+        "Pigs on the picture: {:.1} on average, {} at most",
+        run.count_mean().unwrap_or(0.0),
+        run.count_max
+    )?;
     for (place, line) in analysed.lines.iter().enumerate() {
-        let steps = StepCurve::new(crossings(analysed).filter(|crossing| crossing.line == place + 1).map(|crossing| {
-            let is_forward = crossing.direction == Direction::Forward.to_string();
-            (crossing.secs, if is_forward { Direction::Forward } else { Direction::Backward })
-        }));
+        let steps = StepCurve::new(crossings(analysed).filter(|crossing| crossing.line == place + 1).map(
+            |crossing| {
+                let is_forward = crossing.direction == Direction::Forward.to_string();
+                (crossing.secs, if is_forward { Direction::Forward } else { Direction::Backward })
+            },
+        ));
         let total = steps.total();
         writeln!(
             text,

@@ -66,10 +66,21 @@ pub fn run(args: &Detect) -> anyhow::Result<()> {
     }
     let mut text = String::new();
     for picture in pictures {
-        writeln!(text, "{}: {} found, {} × {}", picture.image, picture.detections.len(), picture.width, picture.height)?;
+        writeln!(
+            text,
+            "{}: {} found, {} × {}",
+            picture.image,
+            picture.detections.len(),
+            picture.width,
+            picture.height
+        )?;
         for found in &picture.detections {
             let [x, y, width, height] = found.rect;
-            writeln!(text, "  {:.2}  {width:.0} × {height:.0} at {x:.0}, {y:.0}  {}", found.score, found.class)?;
+            writeln!(
+                text,
+                "  {:.2}  {width:.0} × {height:.0} at {x:.0}, {y:.0}  {}",
+                found.score, found.class
+            )?;
         }
     }
     print(text)

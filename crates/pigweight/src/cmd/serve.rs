@@ -27,7 +27,11 @@ pub fn run(args: Serve) -> anyhow::Result<()> {
     config.data = args.data.unwrap_or(config.data);
     config.listen = args.listen.unwrap_or(config.listen);
     for folder in &config.videos {
-        anyhow::ensure!(folder.is_dir(), "{} is not a folder; name a folder of videos with --videos DIR", folder.display());
+        anyhow::ensure!(
+            folder.is_dir(),
+            "{} is not a folder; name a folder of videos with --videos DIR",
+            folder.display()
+        );
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(config))
@@ -74,9 +78,15 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let folders = if config.videos.is_empty() {
         "No folder of videos is named; give one with --videos DIR".to_owned()
     } else {
-        format!("{found} videos in {}", config.videos.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", "))
+        format!(
+            "{found} videos in {}",
+            config.videos.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ")
+        )
     };
-    print(format_args!("{device}\n{folders}\nResults are kept in {}\nPigWeight is at http://{address}/\n", config.data.display()))?;
+    print(format_args!(
+        "{device}\n{folders}\nResults are kept in {}\nPigWeight is at http://{address}/\n",
+        config.data.display()
+    ))?;
 
     let stop = Arc::new(AtomicBool::new(false));
     let analyser = Analyser {

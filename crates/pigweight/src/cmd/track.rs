@@ -8,10 +8,14 @@ use pigweight_core::time::Pts;
 use pigweight_core::track::{TrackedBox, Tracker, TrackerSettings};
 
 pub fn run(args: &Track) -> anyhow::Result<()> {
-    anyhow::ensure!(args.fps.is_finite() && args.fps > 0.0, "--fps is a positive number of frames per second");
+    anyhow::ensure!(
+        args.fps.is_finite() && args.fps > 0.0,
+        "--fps is a positive number of frames per second"
+    );
     let input = args.detections.display();
     let text = std::fs::read_to_string(&args.detections).with_context(|| format!("cannot read {input}"))?;
-    let detections = mot::read_detections(&text).with_context(|| format!("{input} is not MOTChallenge text"))?;
+    let detections =
+        mot::read_detections(&text).with_context(|| format!("{input} is not MOTChallenge text"))?;
     let last = detections.keys().next_back().copied().unwrap_or(0);
     let frames = (1..=last).map(|frame| {
         let found = detections.get(&frame).map_or(&[][..], Vec::as_slice);

@@ -31,7 +31,8 @@ pub async fn page(uri: Uri, request_headers: HeaderMap) -> Response {
         headers.insert(header::ETAG, value);
     }
     // The bundler puts a hash into the names of assets: what has such a name never changes.
-    let caching = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let caching =
+        if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
     headers.insert(
         header::CONTENT_SECURITY_POLICY,

@@ -1,8 +1,8 @@
 //! What was found: boxes, counts, crossings.
 
+use super::Shared;
 use super::error::Problem;
 use super::types::{Query, Window, present_video};
-use super::Shared;
 use axum::Json;
 use axum::extract::Path;
 use pigweight_core::track::Origin;
@@ -63,7 +63,15 @@ pub async fn detections(
                     let score = (f64::from(found.score) * 1000.0).round() / 1000.0;
                     let px = |px: f32| (f64::from(px) * 100.0).round() / 100.0;
                     let rect = found.rect;
-                    [px(rect.x), px(rect.y), px(rect.width), px(rect.height), score, f64::from(found.track.0), is_measured]
+                    [
+                        px(rect.x),
+                        px(rect.y),
+                        px(rect.width),
+                        px(rect.height),
+                        score,
+                        f64::from(found.track.0),
+                        is_measured,
+                    ]
                 })
                 .collect(),
         })

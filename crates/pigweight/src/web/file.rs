@@ -1,8 +1,8 @@
 //! The original file, by byte ranges.
 
+use super::Shared;
 use super::error::Problem;
 use super::types::{media_type, present_video};
-use super::Shared;
 use axum::extract::{Path, Request};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};

@@ -1,8 +1,8 @@
 //! Single frames as JPEG.
 
+use super::Shared;
 use super::error::Problem;
 use super::types::{Query, present_video};
-use super::Shared;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};

@@ -1,7 +1,7 @@
 //! How the server is.
 
-use super::error::Problem;
 use super::Shared;
+use super::error::Problem;
 use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,8 +1,8 @@
 //! Lines that people draw.
 
+use super::Shared;
 use super::error::Problem;
 use super::types::{Query, present_video};
-use super::Shared;
 use axum::Json;
 use axum::extract::Path;
 use axum::extract::rejection::JsonRejection;
@@ -60,7 +60,9 @@ impl Drawn {
     fn checked(self, fallback: impl FnOnce() -> String) -> Result<NewLine, Problem> {
         let name = self.name.trim();
         if name.chars().count() > MAX_NAME_CHARACTERS {
-            return Err(Problem::bad_request(format!("a line's name has at most {MAX_NAME_CHARACTERS} characters")));
+            return Err(Problem::bad_request(format!(
+                "a line's name has at most {MAX_NAME_CHARACTERS} characters"
+            )));
         }
         let name = if name.is_empty() { fallback() } else { name.to_owned() };
         Ok(NewLine { name, x1_px: self.x1, y1_px: self.y1, x2_px: self.x2, y2_px: self.y2 })
@@ -71,7 +73,8 @@ async fn with_counts(store: &Store, line: LineRecord) -> Result<Line, Problem> {
     let (mut forward, mut backward) = (0, 0);
     if let Some(run) = store.latest_run(&line.video_id).await? {
         store.count_lines(&run.id).await?;
-        for crossing in store.crossings(&run.id).await?.iter().filter(|crossing| crossing.line_id == line.id) {
+        for crossing in store.crossings(&run.id).await?.iter().filter(|crossing| crossing.line_id == line.id)
+        {
             if crossing.direction == "forward" {
                 forward += 1;
             } else {

@@ -201,6 +201,9 @@ pub async fn present_video(app: &App, id: &str) -> Result<VideoRecord, Problem> 
     if app.live.is_present(id) {
         Ok(video)
     } else {
-        Err(Problem::not_found(format!("the video {:?} no longer lies in the folders that are served", video.name)))
+        Err(Problem::not_found(format!(
+            "the video {:?} no longer lies in the folders that are served",
+            video.name
+        )))
     }
 }

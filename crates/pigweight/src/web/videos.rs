@@ -1,8 +1,8 @@
 //! Registered videos.
 
+use super::Shared;
 use super::error::Problem;
 use super::types::{Video, present_video};
-use super::Shared;
 use axum::Json;
 use axum::extract::Path;
 use serde::Serialize;

@@ -1,0 +1,60 @@
+# make run · make build · make test · make lint · make bench · make docs — and nothing else to remember.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# What scripts/setup.sh put into .tools comes first, rustup's cargo after it.
+export PATH := $(CURDIR)/.tools/node/bin:$(HOME)/.cargo/bin:$(PATH)
+
+# `make run VIDEOS=/srv/pens MODEL=pigs.onnx LISTEN=0.0.0.0:8080`
+VIDEOS ?=
+DATA ?= pigweight-data
+LISTEN ?= 127.0.0.1:8080
+MODEL ?=
+
+.PHONY: help setup setup-tests page build run test lint bench docs
+
+help: ## Say what there is
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:
+	@scripts/setup.sh
+
+setup-tests:
+	@scripts/setup.sh --tests
+
+# Built anew only when something in it changed: cargo embeds it and would build again otherwise.
+page: setup
+	@if [ ! -f web/dist/index.html ] || [ -n "$$(find web/src web/index.html web/package-lock.json web/vite.config.ts -newer web/dist/index.html -print -quit)" ]; then \
+	  echo "building the page"; cd web && npm run --silent build; fi
+
+build: page ## Build target/release/pigweight, the page inside
+	cargo build --release --locked -p pigweight
+
+run: build ## Install what is missing, build, and serve; VIDEOS=DIR MODEL=FILE LISTEN=ADDR DATA=DIR
+	@if [ -z "$(VIDEOS)" ]; then target/release/pigweight demo demo-videos; fi
+	target/release/pigweight serve --videos "$(or $(VIDEOS),demo-videos)" --data "$(DATA)" --listen "$(LISTEN)" $(if $(MODEL),--model "$(MODEL)")
+
+test: setup-tests page ## Run every test: Rust, the page, and both together in a real browser
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --workspace --no-fail-fast; cargo test --locked --workspace --doc; \
+	  else cargo test --locked --workspace --no-fail-fast; fi
+	cd web && npm run --silent check && npm run --silent test && npm run --silent e2e
+	scripts/test_browser.sh
+
+lint: setup page ## Check style, lints, licences and the scripts
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+	cd web && npm run --silent lint
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check licenses bans sources; \
+	  else echo "lint: cargo-deny is not installed, licences were not checked (cargo install --locked cargo-deny)"; fi
+
+bench: ## Measure beside peers in the same run; DATA_DIR names a folder of videos, models and tracks
+	@scripts/setup.sh --bench
+	cargo build --release --locked -p pigweight
+	bench/run.sh
+
+docs: setup ## Write the generated reference (API, manual page, completions)
+	cargo build --locked -p pigweight
+	target/debug/pigweight openapi > docs/reference/openapi.json
+	cargo doc --locked --workspace --no-deps

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# The page and the server together: the built binary serves drawn videos, and Chromium looks at them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+folder=$(mktemp -d)
+binary=target/debug/pigweight
+[ -x "$binary" ] || { echo "test_browser: $binary is not built; run make test" >&2; exit 1; }
+"$binary" demo "$folder/videos" --secs 8 > /dev/null
+"$binary" serve --videos "$folder/videos" --data "$folder/data" --listen 127.0.0.1:0 --model fixtures/models/drawn-pigs.onnx \
+  > "$folder/serve.out" 2> "$folder/serve.err" &
+server=$!
+trap 'kill $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$folder"' EXIT
+# The server prints its address as soon as it listens.
+address=$(timeout 60 grep -m1 -o 'http://[0-9.:]*' <(tail -f -n +1 --pid=$server "$folder/serve.out")) || {
+  echo "test_browser: the server did not start:" >&2; cat "$folder/serve.err" >&2; exit 1; }
+cd web
+PIGWEIGHT_URL=$address npx playwright test --project=real

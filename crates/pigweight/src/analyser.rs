@@ -103,7 +103,7 @@ impl Analyser {
             settings: &self.settings,
             workers: self.workers,
         };
-        let ended = analysis.run(&self.store, runtime, &self.stop, |progress| {
+        let ended = analysis.run(&self.store, runtime, &self.stop, &mut |progress| {
             self.live.tell(&record.id, progress.clone());
             self.live.clear_trouble();
         });

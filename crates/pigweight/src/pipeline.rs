@@ -15,7 +15,7 @@ use pigweight_core::line::RULE_VERSION;
 use pigweight_core::schedule::Schedule;
 use pigweight_core::time::Pts;
 use pigweight_core::track::TrackerSettings;
-use pigweight_detect::{Detector, Model};
+use pigweight_detect::{Detector, Model, ModelSettings};
 use pigweight_media::{DecodedFrame, FrameReader, Video};
 use pigweight_store::columns::Timeline;
 use pigweight_store::{Checkpoint, NewRun, RunRecord, Store};
@@ -115,34 +115,49 @@ impl Analysis<'_> {
         store: &Store,
         runtime: &Handle,
         stop: &AtomicBool,
-        mut tell: impl FnMut(&Progress),
+        tell: &mut dyn FnMut(&Progress),
     ) -> Result<RunRecord, Error> {
         let run = runtime.block_on(store.find_or_start_run(&NewRun {
             video_id: self.video_id.to_owned(),
             model_name: self.model.info().name.clone(),
             model_hash: self.model.info().hash.clone(),
             device: self.device.to_owned(),
-            settings: format!("{:?} {:?}", self.settings, self.model.settings()),
+            settings: self.describe_settings(),
             rule_version: RULE_VERSION,
         }))?;
         if run.state != "running" {
             return Ok(run);
         }
-        let state =
-            run.checkpoint.as_deref().and_then(|bytes| postcard::from_bytes::<State>(bytes).ok()).unwrap_or(
-                State {
-                    tracker: SettledTracker::new(self.settings.tracker.clone()),
-                    last_pts: None,
-                    last_looked_secs: None,
-                },
-            );
-        let ended = self.work(store, runtime, stop, &run, state, &mut tell);
+        let state = match &run.checkpoint {
+            None => State {
+                tracker: SettledTracker::new(self.settings.tracker.clone()),
+                last_pts: None,
+                last_looked_secs: None,
+            },
+            Some(bytes) => match postcard::from_bytes(bytes) {
+                Ok(state) => state,
+                // Going on without it would double what is written: this run is closed and a new one begun.
+                Err(_) => {
+                    let reason = "its checkpoint is of another version; a new run was started";
+                    runtime.block_on(store.fail_run(&run.id, reason))?;
+                    return self.run(store, runtime, stop, tell);
+                }
+            },
+        };
+        let ended = self.work(store, runtime, stop, &run, state, tell);
         match &ended {
             // A full disk or a stop says nothing about the video: the run stays open and goes on later.
             Ok(_) | Err(Error::Store(_) | Error::Stopped) => {}
             Err(error) => runtime.block_on(store.fail_run(&run.id, &Chain(error).to_string()))?,
         }
         ended
+    }
+
+    /// Everything that could change the result but the model's bytes, in one line that is equal for equal settings.
+    fn describe_settings(&self) -> String {
+        let ModelSettings { head, classes, class_names, min_score, max_iou, path: _, threads: _ } =
+            self.model.settings();
+        format!("{:?} {head:?} {classes:?} {class_names:?} {min_score} {max_iou}", self.settings)
     }
 
     fn work(
@@ -152,7 +167,7 @@ impl Analysis<'_> {
         stop: &AtomicBool,
         run: &RunRecord,
         state: State,
-        tell: &mut impl FnMut(&Progress),
+        tell: &mut dyn FnMut(&Progress),
     ) -> Result<RunRecord, Error> {
         let reader = match state.last_pts {
             Some(pts) => FrameReader::open_after(self.video, pts)?,
@@ -266,7 +281,7 @@ impl<'a> Steps<'a> {
         mut self,
         results: &Receiver<Result<Looked, Error>>,
         stop: &AtomicBool,
-        tell: &mut impl FnMut(&Progress),
+        tell: &mut dyn FnMut(&Progress),
     ) -> Result<RunRecord, Error> {
         let mut failure = None;
         for looked in results {
@@ -318,7 +333,7 @@ impl<'a> Steps<'a> {
         length_secs >= CHECKPOINT_VIDEO_SECS || self.last_written.elapsed() >= CHECKPOINT_AFTER
     }
 
-    fn write(&mut self, is_last: bool, tell: &mut impl FnMut(&Progress)) -> Result<(), Error> {
+    fn write(&mut self, is_last: bool, tell: &mut dyn FnMut(&Progress)) -> Result<(), Error> {
         let video = self.analysis.video;
         let state = postcard::to_stdvec(&self.state)
             .map_err(|_| pigweight_store::Error::Damaged { what: "pipeline state" })?;

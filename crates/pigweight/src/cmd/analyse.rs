@@ -71,9 +71,10 @@ impl Workshop {
             workers: config.detect.workers,
         };
         let bar = progress_bar(&name, video.index().frame_count() as u64);
-        let ended = analysis.run(&self.store, self.runtime.handle(), &AtomicBool::new(false), |progress| {
-            show(&bar, progress);
-        });
+        let ended =
+            analysis.run(&self.store, self.runtime.handle(), &AtomicBool::new(false), &mut |progress| {
+                show(&bar, progress);
+            });
         bar.finish_and_clear();
         let run = ended?;
         // Lines that were added to a finished run are counted from what is kept.

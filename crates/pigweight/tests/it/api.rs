@@ -1,0 +1,307 @@
+//! The HTTP interface as programs rely on it.
+
+use crate::server::{Server, model, pigweight, root};
+use pigweight_media::still;
+use pigweight_testkit::videos::{bar_code, video};
+use std::path::Path;
+use std::process::Command;
+
+/// A folder with copies of the named bar-coded videos.
+fn folder_of(names: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in names {
+        std::fs::copy(video(name), folder.path().join(name)).unwrap();
+    }
+    folder
+}
+
+/// A drawn corridor and pen, as `pigweight demo` makes them.
+fn demo() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let made = pigweight().args(["demo", "--secs", "6"]).arg(folder.path()).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    folder
+}
+
+/// Opens what the server's index scan has reached; the scan is told by the list itself.
+fn indexed(server: &Server, name: &str) -> serde_json::Value {
+    loop {
+        let found = server.video(name);
+        if found["index"] != "pending" {
+            return found;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn the_exact_frame_comes_with_its_name() {
+    let (videos, data) = (folder_of(&["gop25.mp4", "vfr.mp4"]), tempfile::tempdir().unwrap());
+    let server = Server::start(videos.path(), data.path(), None);
+    let found = indexed(&server, "gop25.mp4");
+    let id = found["id"].as_str().unwrap();
+    assert_eq!((found["frames"].as_u64(), found["width"].as_u64()), (Some(150), Some(384)));
+    for (t, number) in [("0", 0), ("1.0", 25), ("1.039", 25), ("1.04", 26), ("5.96", 149), ("5.999", 149)] {
+        let answer =
+            server.get(&format!("/api/video_file/frame_optimized?id={id}&t={t}&quality=95&inference=false"));
+        assert_eq!((answer.status, answer.header("content-type")), (200, "image/jpeg"));
+        assert_eq!(answer.header("x-has-inference"), "false");
+        let secs: f64 = answer.header("x-frame-time").parse().unwrap();
+        assert!((secs - f64::from(number) / 25.0).abs() < 1e-6, "{t} gave {secs}");
+        let file = data.path().join("frame.jpg");
+        std::fs::write(&file, &answer.bytes).unwrap();
+        assert_eq!(bar_code(&still::open(&file).unwrap().view()), Some(number), "t = {t}");
+    }
+    let path = format!("/api/video_file/frame_optimized?id={id}&t=1");
+    let etag = server.get(&path).header("etag").to_owned();
+    let again = server.ask("GET", &path, &[("if-none-match", &etag)], None);
+    assert_eq!((again.status, again.bytes.len()), (304, 0));
+    let small = server.get(&format!("{path}&width=96"));
+    std::fs::write(data.path().join("small.jpg"), &small.bytes).unwrap();
+    assert_eq!(still::open(&data.path().join("small.jpg")).unwrap().width(), 96);
+
+    let outside = server.get(&format!("/api/video_file/frame_optimized?id={id}&t=6.5"));
+    assert!(outside.problem(416).contains("0 to 5.960"));
+    assert_eq!(outside.json()["valid_range_secs"][1], 5.96);
+    for t in ["-1", "NaN", "inf"] {
+        server.get(&format!("/api/video_file/frame_optimized?id={id}&t={t}")).problem(416);
+    }
+    server.get("/api/video_file/frame_optimized?id=nobody&t=1").problem(404);
+    server.get(&format!("/api/video_file/frame_optimized?id={id}")).problem(400);
+    server.get(&format!("/api/video_file/frame_optimized?id={id}&t=1&quality=0")).problem(400);
+}
+
+#[test]
+fn counts_boxes_and_crossings_of_an_analysed_video() {
+    let (videos, data) = (demo(), tempfile::tempdir().unwrap());
+    let server = Server::start(videos.path(), data.path(), Some(&model()));
+    let id = indexed(&server, "corridor.mp4")["id"].as_str().unwrap().to_owned();
+    server.wait_for_run(&id, "done");
+    let found = server.video("corridor.mp4");
+    assert_eq!(found["run"]["state"], "done");
+    assert_eq!(found["run"]["frames_done"], found["frames"]);
+
+    let truth = std::fs::read_to_string(videos.path().join("corridor.boxes.csv")).unwrap();
+    let boxes_on = |frame: usize| truth.lines().filter(|line| line.starts_with(&format!("{frame},"))).count();
+    let frames = found["frames"].as_u64().unwrap() as usize;
+    let frames_per_sec = frames as f64 / found["duration_secs"].as_f64().unwrap();
+    let mut error = 0;
+    for frame in (0..frames).step_by(7) {
+        let t = (frame as f64 + 0.5) / frames_per_sec;
+        let answer = server.get(&format!("/api/video_file/count_at_time?id={id}&t={t}")).json();
+        assert_eq!((&answer["state"], &answer["cached"]), (&"counted".into(), &true.into()), "{answer}");
+        error += (answer["count"].as_i64().unwrap() - boxes_on(frame) as i64).abs();
+    }
+    assert!(error as usize <= frames / 7 / 3, "{error} off over {} frames", frames / 7);
+    let after = server.get(&format!("/api/video_file/count_at_time?id={id}&t=999")).json();
+    assert_eq!((&after["state"], &after["count"]), (&"no_video".into(), &serde_json::Value::Null));
+
+    let boxes = server.get(&format!("/api/videos/{id}/detections?from=1&to=2")).json();
+    assert!(boxes["frames"].as_array().unwrap().len() as f64 >= frames_per_sec, "{boxes}");
+    let answer = server.get(&format!("/api/video_file/frame_optimized?id={id}&t=1.5"));
+    assert_eq!((answer.status, answer.header("x-has-inference")), (200, "true"));
+    let plain = server.get(&format!("/api/video_file/frame_optimized?id={id}&t=1.5&inference=false"));
+    assert_ne!(plain.bytes, answer.bytes, "the boxes are drawn");
+
+    let curve = server.get(&format!("/api/videos/{id}/counts?points=10000")).json();
+    assert_eq!(curve["points"].as_array().unwrap().len(), frames);
+
+    // A line across the corridor is counted at once; moved off the picture it counts nothing.
+    let (width, height) = (found["width"].as_f64().unwrap(), found["height"].as_f64().unwrap());
+    let line = |x: f64| {
+        serde_json::json!({"video": id, "name": "gate", "x1": x, "y1": 0, "x2": x, "y2": height}).to_string()
+    };
+    let drawn = server.ask("POST", "/api/lines", &[], Some(&line(width / 2.0)));
+    assert_eq!(drawn.status, 201);
+    let drawn = drawn.json();
+    let crossed = drawn["forward"].as_u64().unwrap() + drawn["backward"].as_u64().unwrap();
+    assert!(crossed > 0, "{drawn}");
+    let crossings = server.get(&format!("/api/videos/{id}/crossings")).json();
+    assert_eq!(crossings.as_array().unwrap().len() as u64, crossed);
+    let path = format!("/api/lines/{}", drawn["id"].as_str().unwrap());
+    let moved = server.ask("PUT", &path, &[], Some(&line(-500.0))).json();
+    assert_eq!(
+        (&moved["forward"], &moved["backward"], &moved["name"]),
+        (&0.into(), &0.into(), &"gate".into())
+    );
+    assert_eq!(server.ask("DELETE", &path, &[], None).status, 204);
+    server.ask("DELETE", &path, &[], None).problem(404);
+    server.ask("POST", "/api/lines", &[], Some("{\"video\":")).problem(400);
+    let dot = serde_json::json!({"video": id, "x1": 5, "y1": 5, "x2": 5, "y2": 5}).to_string();
+    server.ask("POST", "/api/lines", &[], Some(&dot)).problem(400);
+    // Another site's page may not draw.
+    server
+        .ask("POST", "/api/lines", &[("origin", "http://elsewhere.example")], Some(&line(9.0)))
+        .problem(403);
+}
+
+#[test]
+fn without_a_model_videos_are_shown_and_it_says_how_to_name_one() {
+    let (videos, data) = (folder_of(&["gop25.mp4"]), tempfile::tempdir().unwrap());
+    let server = Server::start(videos.path(), data.path(), None);
+    let health = server.get("/api/health").json();
+    assert_eq!(health["status"], "no_model");
+    assert!(health["message"].as_str().unwrap().contains("--model"), "{health}");
+    let id = indexed(&server, "gop25.mp4")["id"].as_str().unwrap().to_owned();
+    let answer = server.get(&format!("/api/video_file/count_at_time?id={id}&t=1")).json();
+    assert_eq!((&answer["state"], &answer["count"]), (&"pending".into(), &serde_json::Value::Null));
+    assert!(String::from_utf8_lossy(&server.get("/metrics").bytes).contains("pigweight_http_requests_total"));
+    server.get("/api/nothing/here").problem(404);
+    assert_eq!(server.get("/").status, 200);
+}
+
+#[test]
+fn the_original_is_served_by_ranges_and_nothing_outside_the_folders_is() {
+    let (videos, data) = (folder_of(&["gop25.mp4"]), tempfile::tempdir().unwrap());
+    let secret = tempfile::tempdir().unwrap();
+    std::fs::write(secret.path().join("secret.mp4"), "secret").unwrap();
+    std::os::unix::fs::symlink(secret.path().join("secret.mp4"), videos.path().join("link.mp4")).unwrap();
+    let server = Server::start(videos.path(), data.path(), None);
+    let id = indexed(&server, "gop25.mp4")["id"].as_str().unwrap().to_owned();
+    assert_eq!(server.get("/api/videos").json().as_array().unwrap().len(), 1, "the link leads out");
+    let path = format!("/api/videos/{id}/file");
+    let original = std::fs::read(videos.path().join("gop25.mp4")).unwrap();
+    let part = server.ask("GET", &path, &[("range", "bytes=1000-1999")], None);
+    assert_eq!((part.status, part.header("accept-ranges")), (206, "bytes"));
+    assert_eq!(part.bytes, original[1000..2000]);
+    assert_eq!(server.get(&path).bytes, original);
+    assert_eq!(server.ask("GET", &path, &[("range", "bytes=99999999-")], None).status, 416);
+    for path in [
+        "/..%2f..%2fetc/passwd",
+        "/assets/..%2f..%2f..%2fetc/passwd",
+        "/api/videos/..%2f..%2fetc%2fpasswd/file",
+    ] {
+        assert_eq!(server.get(path).status, 404, "{path}");
+    }
+    // Taken out of the folder, it is no longer served after the next look; a video that is gone at once cannot be read.
+    std::fs::remove_file(videos.path().join("gop25.mp4")).unwrap();
+    assert!([404, 422].contains(&server.get(&path).status));
+}
+
+#[test]
+fn broken_videos_are_listed_with_their_reason_and_do_not_stop_the_others() {
+    let names = [
+        "empty.mp4",
+        "text.mp4",
+        "soundonly.mp4",
+        "nomoov.mp4",
+        "truncated.mp4",
+        "gop25.mp4",
+        "oneframe.mp4",
+    ];
+    let (videos, data) = (folder_of(&names), tempfile::tempdir().unwrap());
+    let server = Server::start(videos.path(), data.path(), None);
+    for name in ["empty.mp4", "text.mp4", "soundonly.mp4", "nomoov.mp4"] {
+        let found = indexed(&server, name);
+        assert_eq!(found["index"], "failed", "{found}");
+        assert!(!found["error"].as_str().unwrap().is_empty());
+        let id = found["id"].as_str().unwrap();
+        server.get(&format!("/api/video_file/frame_optimized?id={id}&t=0")).problem(422);
+        let count = server.get(&format!("/api/video_file/count_at_time?id={id}&t=0")).json();
+        assert_eq!(count["state"], "no_video");
+    }
+    for name in ["gop25.mp4", "oneframe.mp4", "truncated.mp4"] {
+        let found = indexed(&server, name);
+        assert_eq!(found["index"], "ready", "{found}");
+        assert_eq!(found["error"].is_string(), name == "truncated.mp4", "damage is marked: {found}");
+        let id = found["id"].as_str().unwrap();
+        assert_eq!(server.get(&format!("/api/video_file/frame_optimized?id={id}&t=0")).status, 200);
+    }
+}
+
+#[test]
+fn after_kill_9_the_server_goes_on_and_ends_with_the_same_numbers() {
+    let (videos, data, undisturbed) = (demo(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let numbers = |server: &Server| {
+        let id = indexed(server, "pen.mp4")["id"].as_str().unwrap().to_owned();
+        server.wait_for_run(&id, "done");
+        let run = server.video("pen.mp4")["run"].clone();
+        let curve = server.get(&format!("/api/videos/{id}/counts?points=10000")).json();
+        (
+            run["frames_done"].clone(),
+            run["frames_looked"].clone(),
+            run["count"].clone(),
+            curve["points"].clone(),
+        )
+    };
+    let expected = numbers(&Server::start(videos.path(), undisturbed.path(), Some(&model())));
+    let server = Server::start(videos.path(), data.path(), Some(&model()));
+    let id = indexed(&server, "corridor.mp4")["id"].as_str().unwrap().to_owned();
+    // The first video is done and the second is somewhere in its work.
+    server.wait_for_run(&id, "done");
+    server.kill();
+    let server = Server::start(videos.path(), data.path(), Some(&model()));
+    assert_eq!(numbers(&server), expected);
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_written_is_said_plainly() {
+    let videos = folder_of(&["gop25.mp4"]);
+    let file = videos.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let ended = pigweight()
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(file.join("data"))
+        .output()
+        .unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(said.contains("data folder") && said.trim_end().lines().count() == 1, "{said}");
+
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(videos.path(), data.path(), None);
+    let second =
+        pigweight().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&server.data).output().unwrap();
+    assert!(String::from_utf8(second.stderr).unwrap().contains("in use by another pigweight"));
+}
+
+/// A file system of 2 MB in memory stands for a full disk; only root may mount one.
+#[test]
+fn a_full_disk_is_said_plainly_and_loses_nothing() {
+    let mount = tempfile::tempdir().unwrap();
+    let mounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(mount.path()).output();
+    if !mounted.is_ok_and(|mounted| mounted.status.success()) {
+        eprintln!("skipped: mounting a small file system needs root");
+        return;
+    }
+    let ended = std::panic::catch_unwind(|| fill_the_disk(mount.path()));
+    Command::new("umount").arg("-l").arg(mount.path()).status().unwrap();
+    if let Err(panic) = ended {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn fill_the_disk(data: &Path) {
+    let videos = demo();
+    let ballast = data.join("ballast");
+    let count = || {
+        let mut command = pigweight();
+        command.args(["count", "--json", "--model"]).arg(model()).arg("--data").arg(data);
+        command.arg(videos.path().join("pen.mp4")).output().unwrap()
+    };
+    // The store is made and the disk filled behind it.
+    drop(Server::start(videos.path(), data, None));
+    std::fs::write(&ballast, vec![0; 3 << 20]).unwrap_err();
+    let ended = count();
+    assert_eq!(ended.status.code(), Some(1), "{}", String::from_utf8_lossy(&ended.stdout));
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(said.contains("disk is full"), "{said}");
+    // With room again the work ends, and whole.
+    std::fs::remove_file(&ballast).unwrap();
+    let ended = count();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    let document: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(document["frames"].as_u64().unwrap() as usize, document["series"].as_array().unwrap().len());
+}
+
+#[test]
+fn the_committed_api_document_is_the_one_that_is_served() {
+    let made = pigweight().arg("openapi").output().unwrap();
+    let committed = std::fs::read_to_string(root().join("docs/reference/openapi.json")).unwrap_or_default();
+    assert_eq!(
+        String::from_utf8(made.stdout).unwrap(),
+        committed,
+        "run make docs and look at the difference"
+    );
+}

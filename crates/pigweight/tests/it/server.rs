@@ -1,0 +1,143 @@
+//! A real server for a test: the built binary on a free port, with folders of its own.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// Stopped when dropped.
+pub struct Server {
+    process: Child,
+    pub address: String,
+    pub data: PathBuf,
+}
+
+/// A model made for the tests: it finds the pigs that the renderer draws with marks.
+pub fn model() -> PathBuf {
+    root().join("fixtures/models/drawn-pigs.onnx")
+}
+
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The built binary, started where ONNX Runtime is found.
+pub fn pigweight() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pigweight"));
+    command.current_dir(root());
+    command
+}
+
+impl Server {
+    /// Serves `videos`; `model` as on the command line.
+    pub fn start(videos: &Path, data: &Path, model: Option<&Path>) -> Self {
+        let mut command = pigweight();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--videos"]).arg(videos).arg("--data").arg(data);
+        if let Some(model) = model {
+            command.arg("--model").arg(model);
+        }
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
+        // The address is printed once it listens.
+        let stdout = process.stdout.take().expect("stdout is piped");
+        let mut lines = BufReader::new(stdout).lines();
+        let address = lines
+            .find_map(|line| {
+                line.ok()?.split_once("http://").map(|(_, rest)| rest.trim_end_matches('/').to_owned())
+            })
+            .expect("the server prints its address");
+        Self { process, address, data: data.to_owned() }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, &[], None)
+    }
+
+    /// Status, headers and body, whatever the status.
+    pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut request = ureq::http::Request::builder().method(method).uri(self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = match body {
+            Some(body) => agent.run(
+                request
+                    .header("content-type", "application/json")
+                    .body(body.to_owned())
+                    .expect("a sound request"),
+            ),
+            None => agent.run(request.body(()).expect("a sound request")),
+        };
+        let mut response = response.expect("the server answers");
+        let mut bytes = Vec::new();
+        response.body_mut().as_reader().read_to_end(&mut bytes).expect("the answer is whole");
+        let headers = response.headers().clone();
+        Answer { status: response.status().as_u16(), headers, bytes }
+    }
+
+    /// The video of this name as the list has it.
+    pub fn video(&self, name: &str) -> serde_json::Value {
+        let list = self.get("/api/videos").json();
+        let found = list.as_array().expect("a list").iter().find(|video| video["name"] == name);
+        found.unwrap_or_else(|| panic!("{name} is not in {list}")).clone()
+    }
+
+    /// Waits until the video is `state`, told by the server's own pushes.
+    pub fn wait_for_run(&self, id: &str, state: &str) -> serde_json::Value {
+        let (mut socket, _) =
+            tungstenite::connect(format!("ws://{}/ws/count?id={id}", self.address)).expect("a WebSocket");
+        loop {
+            let message = socket.read().expect("a push");
+            let Ok(text) = message.to_text() else { continue };
+            let Ok(update) = serde_json::from_str::<serde_json::Value>(text) else { continue };
+            assert_eq!(update["type"], "count_update");
+            if update["state"] == state {
+                return update;
+            }
+            assert_ne!(update["state"], "failed", "{update}");
+        }
+    }
+
+    /// As `kill -9` does it.
+    pub fn kill(mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it ends");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Already gone after `kill`.
+        let _gone = self.process.kill();
+        let _gone = self.process.wait();
+    }
+}
+
+pub struct Answer {
+    pub status: u16,
+    pub headers: ureq::http::HeaderMap,
+    pub bytes: Vec<u8>,
+}
+
+impl Answer {
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.bytes)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.bytes)))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+    }
+
+    /// Asserts a problem document and gives its advice.
+    pub fn problem(&self, status: u16) -> String {
+        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.bytes));
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["status"], status);
+        problem["detail"].as_str().expect("a detail").to_owned()
+    }
+}

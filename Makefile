@@ -33,7 +33,8 @@ build: page ## Build target/release/pigweight, the page inside
 
 run: build ## Install what is missing, build, and serve; VIDEOS=DIR MODEL=FILE LISTEN=ADDR DATA=DIR
 	@if [ -z "$(VIDEOS)" ]; then target/release/pigweight demo demo-videos; fi
-	target/release/pigweight serve --videos "$(or $(VIDEOS),demo-videos)" --data "$(DATA)" --listen "$(LISTEN)" $(if $(MODEL),--model "$(MODEL)")
+	target/release/pigweight serve --videos "$(or $(VIDEOS),demo-videos)" --data "$(DATA)" --listen "$(LISTEN)" \
+	  $(if $(or $(MODEL),$(if $(VIDEOS),,demo)),--model "$(or $(MODEL),demo-videos/drawn-pigs.onnx)")
 
 test: setup-tests page ## Run every test: Rust, the page, and both together in a real browser
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --workspace --no-fail-fast; cargo test --locked --workspace --doc; \

@@ -5,8 +5,8 @@ cd "$(dirname "$0")/.."
 folder=$(mktemp -d)
 binary=target/debug/pigweight
 [ -x "$binary" ] || { echo "test_browser: $binary is not built; run make test" >&2; exit 1; }
-"$binary" demo "$folder/videos" --secs 8 > /dev/null
-"$binary" serve --videos "$folder/videos" --data "$folder/data" --listen 127.0.0.1:0 --model fixtures/models/drawn-pigs.onnx \
+"$binary" demo "$folder/videos" --secs 12 > /dev/null
+"$binary" serve --videos "$folder/videos" --data "$folder/data" --listen 127.0.0.1:0 --model "$folder/videos/drawn-pigs.onnx" \
   > "$folder/serve.out" 2> "$folder/serve.err" &
 server=$!
 trap 'kill $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$folder"' EXIT

@@ -21,6 +21,6 @@ fn main() -> std::io::Result<()> {
         println!("cargo::warning=web/dist is not built: the binary gets no page; use make build");
         stub
     };
-    println!("cargo::rustc-env=PIGWEIGHT_PAGE={}", page.display());
+    println!("cargo::rustc-env=EMBEDDED_PAGE={}", page.display());
     Ok(())
 }

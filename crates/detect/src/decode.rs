@@ -29,7 +29,8 @@ pub fn candidates(
 ) -> Vec<Candidate> {
     let mut found = Vec::new();
     let mut keep = |rect: Rect, score: f32, class: usize, row: usize| {
-        let is_sound = [rect.x, rect.y, rect.width, rect.height].iter().all(|number| number.is_finite());
+        let is_sound =
+            [rect.x, rect.y, rect.width, rect.height, score].iter().all(|number| number.is_finite());
         let is_wanted = wanted.get(class).copied().unwrap_or(wanted.is_empty());
         if is_sound && is_wanted && score >= min_score && rect.width > 0.0 && rect.height > 0.0 {
             found.push(Candidate { rect, score: score.min(1.0), class: class as u16, row });
@@ -91,7 +92,7 @@ pub fn candidates(
         Head::EndToEnd => {
             for (row, values) in boxes.chunks_exact(6 + masks).enumerate() {
                 let rect = Rect::from_corners(values[0], values[1], values[2], values[3]);
-                if values[5] >= 0.0 {
+                if (0.0..=f32::from(u16::MAX)).contains(&values[5]) {
                     keep(rect, values[4], values[5] as usize, row);
                 }
             }

@@ -30,7 +30,7 @@ pub enum Error {
     /// The shapes fit no layout.
     #[error(
         "the model {path} has inputs and outputs that are not understood: found {found}; understood are \
-         {understood}; name the layout with `layout` in the configuration if it is one of these"
+         {understood}; if it is one of these, name its head with `detect.head` in the configuration"
     )]
     UnknownLayout {
         /// The file.

@@ -6,7 +6,7 @@
 //!
 //! Left out on purpose: what is on a picture (the detect crate), and what is kept (the store crate).
 
-pub mod encode;
+mod encode;
 mod error;
 mod index;
 pub mod jpeg;
@@ -19,6 +19,7 @@ mod sniff;
 pub mod still;
 mod video;
 
+pub use encode::{VideoWriter, VideoWriterSettings};
 pub use error::{Error, Result};
 pub use index::{PacketEntry, Timing, VideoIndex};
 pub use picture::Picture;

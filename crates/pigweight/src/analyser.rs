@@ -34,6 +34,11 @@ pub struct Analyser {
 }
 
 impl Analyser {
+    /// Registers what lies in the folders now, so that the first look at the list is not at an empty one. Blocks.
+    pub fn register_present(&self, runtime: &Handle) -> usize {
+        self.register(runtime, library::find_videos(&self.folders).iter()).len()
+    }
+
     /// Works until it is told to stop. Blocks: give it a thread of its own.
     pub fn work(&self, runtime: &Handle, wake: &crossbeam_channel::Receiver<()>) {
         let mut sizes: BTreeMap<PathBuf, u64> = BTreeMap::new();

@@ -148,6 +148,9 @@ pub struct Demo {
     /// What moves where follows from this number
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Draw no marks on the pigs' backs: for detectors that know pigs
+    #[arg(long)]
+    pub unmarked: bool,
 }
 
 fn parse_line(text: &str) -> Result<Line, String> {

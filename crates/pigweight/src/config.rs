@@ -80,8 +80,12 @@ impl Config {
             anyhow::ensure!(file.is_file(), "the configuration {} is not there", file.display());
             figment = figment.merge(Toml::file_exact(file));
         }
-        // PIGWEIGHT_DETECT__MIN_SCORE=0.4 sets detect.min_score.
-        let environment = Env::prefixed("PIGWEIGHT_").ignore(&["config", "log"]).split("__");
+        // PIGWEIGHT_DETECT__MIN_SCORE=0.4 sets detect.min_score. Other programs may have variables of this prefix too.
+        let is_ours = |key: &figment::value::UncasedStr| {
+            let key = key.as_str().to_lowercase();
+            ["videos", "data", "listen", "model"].contains(&key.as_str()) || key.starts_with("detect__")
+        };
+        let environment = Env::prefixed("PIGWEIGHT_").filter(is_ours).split("__");
         let config: Self = figment.merge(environment).extract().map_err(|error| {
             anyhow::anyhow!(
                 "the configuration cannot be used: {error}; docs/reference/config.md lists the keys"

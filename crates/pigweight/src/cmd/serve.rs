@@ -4,7 +4,6 @@ use super::{NO_MODEL, configure, load_model, print};
 use crate::analyser::Analyser;
 use crate::args::Serve;
 use crate::config::Config;
-use crate::library;
 use crate::live::Live;
 use crate::pipeline::RunSettings;
 use crate::web::{App, FramePool, router};
@@ -14,10 +13,13 @@ use pigweight_detect::Model;
 use pigweight_store::Store;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Seconds: from a cached answer to a frame out of a long GOP.
 const LATENCY_BUCKETS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
+
+/// What answers that are under way get when the server is asked to stop.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 pub fn run(args: Serve) -> anyhow::Result<()> {
     let mut config = configure(&args.model)?;
@@ -59,14 +61,30 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let app = Arc::new(App {
         store: store.clone(),
         live: live.clone(),
-        model: model.clone(),
+        model,
         frames: FramePool::new(std::thread::available_parallelism().map_or(1, usize::from)),
         started: Instant::now(),
         metrics,
     });
 
-    let found = library::find_videos(&config.videos).len();
-    let device = match &model {
+    let stop = Arc::new(AtomicBool::new(false));
+    let analyser = Analyser {
+        store: store.clone(),
+        live,
+        folders: config.videos.clone(),
+        model: app.model.clone().ok(),
+        settings: RunSettings { schedule: config.detect.schedule(), tracker: config.detect.tracker() },
+        workers: config.detect.workers,
+        stop: stop.clone(),
+    };
+    let runtime = tokio::runtime::Handle::current();
+    let register_runtime = runtime.clone();
+    let (analyser, found) = tokio::task::spawn_blocking(move || {
+        let found = analyser.register_present(&register_runtime);
+        (analyser, found)
+    })
+    .await?;
+    let device = match &app.model {
         Ok(model) => format!(
             "Detector: {}, {:.1} ms a frame on one core, {} cores",
             model.info().name,
@@ -88,24 +106,23 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         config.data.display()
     ))?;
 
-    let stop = Arc::new(AtomicBool::new(false));
-    let analyser = Analyser {
-        store: store.clone(),
-        live,
-        folders: config.videos.clone(),
-        model: model.ok(),
-        settings: RunSettings { schedule: config.detect.schedule(), tracker: config.detect.tracker() },
-        workers: config.detect.workers,
-        stop: stop.clone(),
-    };
     let (wake, woken) = crossbeam_channel::bounded(1);
-    let runtime = tokio::runtime::Handle::current();
     let work = std::thread::Builder::new()
         .name("analyser".into())
         .spawn(move || analyser.work(&runtime, &woken))
         .context("cannot start the background work")?;
 
-    axum::serve(listener, router(app)).with_graceful_shutdown(asked_to_stop()).await?;
+    let asked = Arc::new(tokio::sync::Notify::new());
+    let told = asked.clone();
+    let serving = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
+        asked_to_stop().await;
+        told.notify_one();
+    });
+    tokio::select! {
+        ended = serving.into_future() => ended?,
+        // A browser that holds a video open must not keep us.
+        () = async { asked.notified().await; tokio::time::sleep(LAST_ANSWERS).await } => {}
+    }
     stop.store(true, Ordering::Relaxed);
     // A full queue means that it has been woken already.
     let _already_woken = wake.try_send(());

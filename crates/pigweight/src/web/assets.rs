@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 /// What `build.rs` chose: the built page, or a sentence that says how to build it.
 #[derive(RustEmbed)]
-#[folder = "$PIGWEIGHT_PAGE"]
+#[folder = "$EMBEDDED_PAGE"]
 struct Page;
 
 /// A file of the page; the page itself at the root.

@@ -1,0 +1,82 @@
+//! A detector that cannot be used: exit code 1 and one line that says what was found and what to do.
+
+use crate::server::{pigweight, root};
+use std::path::{Path, PathBuf};
+
+fn picture() -> PathBuf {
+    root().join("fixtures/pictures/golden.png")
+}
+
+fn fixture(name: &str) -> PathBuf {
+    root().join(format!("fixtures/models/{name}.onnx"))
+}
+
+/// The one line on stderr of `pigweight detect` that fails.
+fn refusal(model: Option<&Path>, config: Option<&Path>) -> String {
+    let mut command = pigweight();
+    command.arg("detect").arg(picture());
+    for (option, path) in [("--model", model), ("--config", config)] {
+        if let Some(path) = path {
+            command.arg(option).arg(path);
+        }
+    }
+    let output = command.output().expect("the binary starts");
+    let told = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(output.stdout.is_empty(), "nothing on stdout");
+    assert_eq!(told.trim_end().lines().count(), 1, "one line: {told}");
+    told
+}
+
+fn assert_tells(told: &str, words: &[&str]) {
+    for word in words {
+        assert!(told.contains(word), "{word:?} is missing in: {told}");
+    }
+}
+
+#[test]
+fn without_a_model_the_option_is_named() {
+    assert_tells(&refusal(None, None), &["--model FILE", "docs/guide/models.md"]);
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let told = refusal(Some(Path::new("nowhere/pigs.onnx")), None);
+    assert_tells(&told, &["nowhere/pigs.onnx", "No such file", "--model FILE"]);
+}
+
+#[test]
+fn text_is_no_model() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("notes.onnx");
+    std::fs::write(&file, "Sow 12 farrowed on Monday.\nEleven piglets.\n").expect("a file");
+    assert_tells(&refusal(Some(&file), None), &["notes.onnx", "is not a model", "--model FILE"]);
+}
+
+#[test]
+fn a_classifier_is_described_beside_what_is_understood() {
+    let told = refusal(Some(&fixture("classifier")), None);
+    assert_tells(
+        &told,
+        &["classifier.onnx", "probabilities", "[1, 10]", "YOLOX (1×cells×(5+C))", "detect.head"],
+    );
+}
+
+#[test]
+fn a_class_that_the_model_does_not_have_is_named_beside_those_it_has() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("pigweight.toml");
+    std::fs::write(&config, "[detect]\nclasses = [\"cow\"]\n").expect("a file");
+    let told = refusal(Some(&fixture("yolov8")), Some(&config));
+    assert_tells(&told, &["yolov8.onnx", "\"cow\"", "sow, piglet"]);
+}
+
+#[test]
+fn numbers_that_are_not_finite_make_no_boxes() {
+    let mut command = pigweight();
+    command.arg("detect").arg(picture()).arg("--json").arg("--model").arg(fixture("not-finite"));
+    let output = command.output().expect("the binary starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let pictures: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(pictures[0]["detections"], serde_json::json!([]));
+}

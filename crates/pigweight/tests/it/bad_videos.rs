@@ -1,0 +1,70 @@
+//! What `count` says of videos that are not what they should be: one line, and an exit code that tells.
+
+use crate::server::{model, pigweight};
+use pigweight_testkit::videos::video;
+use std::path::Path;
+use std::process::Output;
+
+fn count(path: &Path) -> Output {
+    pigweight().args(["count", "--json", "--model"]).arg(model()).arg(path).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).trim_end().to_owned()
+}
+
+#[test]
+fn what_cannot_be_read_gets_one_line_and_no_numbers() {
+    let cases = [
+        ("empty.mp4", "empty"),
+        ("text.mp4", "not a video"),
+        ("soundonly.mp4", "no video stream"),
+        ("nomoov.mp4", "unfinished"),
+        ("missing.mp4", "cannot read"),
+    ];
+    for (name, reason) in cases {
+        let output = count(&video(name));
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        assert!(output.stdout.is_empty(), "{name}");
+        let said = said(&output);
+        assert!(said.starts_with("pigweight: ") && said.contains(reason) && said.lines().count() == 1, "{name}: {said}");
+    }
+}
+
+#[test]
+fn what_is_damaged_is_counted_as_far_as_it_goes_and_marked() {
+    for name in ["truncated.mp4", "corrupt.mp4"] {
+        let output = count(&video(name));
+        assert_eq!(output.status.code(), Some(3), "{name}: {}", said(&output));
+        assert!(said(&output).contains("damaged") && said(&output).lines().count() == 1, "{}", said(&output));
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(document["frames"].as_u64().unwrap() > 50, "{name}");
+        assert_eq!(document["frames"].as_u64().unwrap() as usize, document["series"].as_array().unwrap().len());
+        assert!(document["damage"].as_str().unwrap().contains("damaged"));
+    }
+}
+
+#[test]
+fn what_is_only_unusual_is_counted_like_any_other() {
+    for (name, frames) in [("large8k.mp4", 2), ("oneframe.mp4", 1), ("raw.h264", 150), ("mpeg4.avi", 150), ("vfr.mp4", 127)] {
+        let output = count(&video(name));
+        assert!(output.status.success(), "{name}: {}", said(&output));
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(document["frames"], frames, "{name}");
+        assert_eq!(document["series"].as_array().unwrap().len(), frames, "{name}");
+        assert!(document.get("damage").is_none(), "{name}");
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure_and_a_wrong_line_is() {
+    use std::process::Stdio;
+    let mut command = pigweight();
+    command.args(["count", "--csv", "--model"]).arg(model()).arg(video("gop25.mp4"));
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(process.stdout.take());
+    let output = process.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let output = pigweight().args(["count", "a.mp4", "--line", "1,2,3"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}

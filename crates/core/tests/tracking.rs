@@ -145,6 +145,24 @@ fn a_detector_that_is_sure_at_a_quarter_is_tracked_like_one_that_is_sure_at_0_6(
 }
 
 #[test]
+fn estimates_are_the_same_tracks_with_steadier_boxes() {
+    // Stands, while the detector's box trembles by 4 px.
+    let look = |n: u32| vec![pig(if n % 2 == 0 { 100.0 } else { 104.0 }, 50.0, 0.9)];
+    let settings = TrackerSettings::for_min_score(0.6);
+    let (mut measured, mut estimated) = (Tracker::new(settings.clone()), Tracker::new(settings));
+    for n in 0..60 {
+        let secs = f64::from(n) / 30.0;
+        let (one, other) = (measured.update(secs, &look(n)), estimated.update_estimates(secs, &look(n)));
+        assert_eq!((one.len(), other.len()), (1, 1));
+        assert_eq!((one[0].track, one[0].rect), (other[0].track, look(n)[0].rect));
+        if n >= 20 {
+            assert!((other[0].rect.x - 102.0).abs() < 1.9, "{:?}", other[0].rect);
+        }
+    }
+    assert_eq!(measured, estimated);
+}
+
+#[test]
 fn a_frozen_clock_does_not_hold_frames_forever() {
     let mut tracker = SettledTracker::new(TrackerSettings::mot());
     let mut settled = 0;

@@ -114,13 +114,23 @@ pub struct Letterbox {
     height: usize,
     tensor: Vec<f32>,
     fit: Option<Fit>,
+    /// Scratch: a line between two of the picture, and a row of the input.
+    line: Vec<f32>,
     rows: [Vec<f32>; 3],
 }
 
 impl Letterbox {
     /// For an input of `width` × `height` px.
     pub fn new(style: InputStyle, width: usize, height: usize) -> Self {
-        Self { style, width, height, tensor: Vec::new(), fit: None, rows: Default::default() }
+        Self {
+            style,
+            width,
+            height,
+            tensor: Vec::new(),
+            fit: None,
+            line: Vec::new(),
+            rows: Default::default(),
+        }
     }
 
     /// The tensor as last filled.
@@ -139,39 +149,37 @@ impl Letterbox {
         }
         match picture.planes {
             Planes::Yuv { y, u, v, chroma_shift_x, chroma_shift_y, matrix, full_range } => {
-                let chroma_width = (picture.width as usize).div_ceil(1 << chroma_shift_x);
-                let chroma_height = (picture.height as usize).div_ceil(1 << chroma_shift_y);
-                let luma = Sampler::new(picture.width as usize, picture.height as usize, &fit);
-                let chroma = Sampler::new(chroma_width, chroma_height, &fit);
+                let luma = Sampler::new(picture, 0, 0, &fit);
+                let chroma = Sampler::new(picture, chroma_shift_x, chroma_shift_y, &fit);
                 let color = YuvToRgb::new(matrix, full_range);
-                let mut rows = std::mem::take(&mut self.rows);
                 for row in 0..fit.height {
-                    luma.sample_row::<1>(y, 0, row, &mut rows[0]);
-                    chroma.sample_row::<1>(u, 0, row, &mut rows[1]);
-                    chroma.sample_row::<1>(v, 0, row, &mut rows[2]);
-                    color.convert(&mut rows);
-                    self.store_row(row, &fit, &rows);
+                    for (channel, (sampler, plane)) in
+                        [(&luma, y), (&chroma, u), (&chroma, v)].into_iter().enumerate()
+                    {
+                        sampler.blend_lines::<1>(plane, row, &mut self.line);
+                        sampler.sample_line::<1>(&self.line, 0, &mut self.rows[channel]);
+                    }
+                    color.convert(&mut self.rows);
+                    self.store_row(row, &fit);
                 }
-                self.rows = rows;
             }
             Planes::Rgb(plane) => {
-                let sampler = Sampler::new(picture.width as usize, picture.height as usize, &fit);
-                let mut rows = std::mem::take(&mut self.rows);
+                let sampler = Sampler::new(picture, 0, 0, &fit);
                 for row in 0..fit.height {
-                    for (channel, values) in rows.iter_mut().enumerate() {
-                        sampler.sample_row::<3>(plane, channel, row, values);
+                    sampler.blend_lines::<3>(plane, row, &mut self.line);
+                    for (channel, values) in self.rows.iter_mut().enumerate() {
+                        sampler.sample_line::<3>(&self.line, channel, values);
                     }
-                    self.store_row(row, &fit, &rows);
+                    self.store_row(row, &fit);
                 }
-                self.rows = rows;
             }
         }
         fit
     }
 
-    fn store_row(&mut self, row: usize, fit: &Fit, rgb: &[Vec<f32>; 3]) {
+    fn store_row(&mut self, row: usize, fit: &Fit) {
         let factor = if self.style.is_unit_range { 1.0 / 255.0 } else { 1.0 };
-        for (channel, values) in rgb.iter().enumerate() {
+        for (channel, values) in self.rows.iter().enumerate() {
             let plane = if self.style.is_bgr { 2 - channel } else { channel };
             let start = (plane * self.height + fit.top + row) * self.width + fit.left;
             for (target, &value) in self.tensor[start..start + fit.width].iter_mut().zip(values) {
@@ -181,54 +189,69 @@ impl Letterbox {
     }
 }
 
-/// Two neighbours and the weight of the second.
+/// Between two neighbours: the first one's place and the second one's weight.
 #[derive(Clone, Copy)]
 struct Tap {
     first: usize,
-    second: usize,
     weight: f32,
 }
 
+/// Samples planes in two steps: lines are blended as a whole, which the compiler does many samples at a time, and only
+/// the blended line is sampled here and there.
 struct Sampler {
     columns: Vec<Tap>,
     rows: Vec<Tap>,
     width: usize,
+    height: usize,
 }
 
 impl Sampler {
-    fn new(width: usize, height: usize, fit: &Fit) -> Self {
-        Self { columns: taps(width, fit.width), rows: taps(height, fit.height), width }
+    /// For a plane of `picture` with a sample for each 2 to the power of `shift` px.
+    fn new(picture: &PictureView<'_>, shift_x: u8, shift_y: u8, fit: &Fit) -> Self {
+        Self {
+            columns: taps(picture.width, shift_x, fit.width),
+            rows: taps(picture.height, shift_y, fit.height),
+            width: picture.width.div_ceil(1 << shift_x) as usize,
+            height: picture.height.div_ceil(1 << shift_y) as usize,
+        }
     }
 
-    /// One output row of one channel of a plane whose samples lie `N` apart.
-    fn sample_row<const N: usize>(&self, plane: Plane<'_>, channel: usize, row: usize, out: &mut Vec<f32>) {
-        out.clear();
+    /// The line of an input row, `N` numbers a sample, one sample longer than the plane: the last has a neighbour too.
+    fn blend_lines<const N: usize>(&self, plane: Plane<'_>, row: usize, out: &mut Vec<f32>) {
         let tap = self.rows[row];
         let line = |line: usize| plane.samples.get(line * plane.stride..line * plane.stride + self.width * N);
-        let (Some(upper), Some(lower)) = (line(tap.first), line(tap.second)) else {
-            // A plane that the decoder left out: grey.
-            out.resize(self.columns.len(), 128.0);
-            return;
-        };
+        out.clear();
+        if let (Some(upper), Some(lower)) = (line(tap.first), line((tap.first + 1).min(self.height - 1))) {
+            out.extend(upper.iter().zip(lower).map(|(&above, &below)| {
+                let (above, below) = (f32::from(above), f32::from(below));
+                above + (below - above) * tap.weight
+            }));
+        }
+        // The neighbour of the last, whose weight is 0; and grey for a plane that the decoder left out.
+        out.resize((self.width + 1) * N, 128.0);
+    }
+
+    /// One channel of an input row from its blended line.
+    fn sample_line<const N: usize>(&self, line: &[f32], channel: usize, out: &mut Vec<f32>) {
+        out.clear();
         out.extend(self.columns.iter().map(|column| {
-            let (left, right) = (column.first * N + channel, column.second * N + channel);
-            let mix = |line: &[u8]| {
-                let (a, b) = (f32::from(line[left]), f32::from(line[right]));
-                a + (b - a) * column.weight
-            };
-            let (above, below) = (mix(upper), mix(lower));
-            above + (below - above) * tap.weight
+            let at = column.first * N + channel;
+            let pair = &line[at..at + N + 1];
+            pair[0] + (pair[N] - pair[0]) * column.weight
         }));
     }
 }
 
-fn taps(size: usize, fit_size: usize) -> Vec<Tap> {
-    let scale = size as f32 / fit_size as f32;
-    (0..fit_size)
+/// Where the samples of a plane lie for each px of the input. The last sample of a subsampled plane reaches beyond a
+/// picture of odd size: the picture's px count, not the plane's.
+fn taps(picture_px: u32, shift: u8, fit_px: usize) -> Vec<Tap> {
+    let samples = picture_px.div_ceil(1 << shift) as usize;
+    let scale = picture_px as f32 / (1 << shift) as f32 / fit_px as f32;
+    (0..fit_px)
         .map(|place| {
-            let at = ((place as f32 + 0.5) * scale - 0.5).clamp(0.0, (size - 1) as f32);
+            let at = ((place as f32 + 0.5) * scale - 0.5).clamp(0.0, (samples - 1) as f32);
             let first = at as usize;
-            Tap { first, second: (first + 1).min(size - 1), weight: at - first as f32 }
+            Tap { first, weight: at - first as f32 }
         })
         .collect()
 }
@@ -306,6 +329,17 @@ mod tests {
         let tensor = letterbox.tensor();
         assert_eq!((tensor[0], tensor[16], tensor[32]), (0.0, 0.0, 255.0), "blue, green, red");
         assert_eq!((tensor[8], tensor[24], tensor[40]), (BORDER, BORDER, BORDER));
+    }
+
+    #[test]
+    fn the_colours_of_a_picture_of_odd_size_lie_where_its_light_does() {
+        let (y, u) = (taps(5, 0, 5), taps(5, 1, 5));
+        for (place, (luma, chroma)) in y.iter().zip(&u).enumerate() {
+            assert_eq!((luma.first, luma.weight), (place, 0.0));
+            let at = chroma.first as f32 + chroma.weight;
+            let expected = ((place as f32 + 0.5) / 2.0 - 0.5).clamp(0.0, 2.0);
+            assert!((at - expected).abs() < 1e-6, "{at} for {expected}");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! The tests' own model reads marked scenes well enough for what is built on it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use pigweight_core::detection::Detection;
 use pigweight_core::picture::{PictureView, Plane, Planes};

@@ -72,7 +72,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// More than [`crate::video::MAX_PIXELS`].
+    /// More pixels than the limit in the message.
     #[error("{path} is {width}×{height} px, larger than the {limit} px per frame that are allowed")]
     TooLarge {
         /// The file.

@@ -128,6 +128,9 @@ impl Analysis<'_> {
         if run.state != "running" {
             return Ok(run);
         }
+        if run.frames_done > 0 {
+            tracing::info!(frames = run.frames_done, "going on where an earlier analysis was cut off");
+        }
         let state = match &run.checkpoint {
             None => State {
                 tracker: SettledTracker::new(self.settings.tracker.clone()),
@@ -364,6 +367,7 @@ impl<'a> Steps<'a> {
             count: self.settled.last().map(|frame| frame.boxes.len() as u32),
             frames_per_sec: if elapsed > 0.0 { done_now / elapsed } else { 0.0 },
         });
+        tracing::info!(frames = self.run.frames_done, "checkpoint written");
         self.settled.clear();
         self.damaged_frames = 0;
         self.last_written = Instant::now();

@@ -1,4 +1,5 @@
 //! What is written is read back; a step is there as a whole or not at all; lines are counted from what is kept.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use pigweight_core::detection::Detection;
 use pigweight_core::geometry::Rect;

@@ -129,6 +129,12 @@ impl Engine {
         self.identity_of(key)?.track
     }
 
+    /// The filter's box of a living, confirmed track now.
+    pub(crate) fn estimate_of(&self, track: TrackId) -> Option<Rect> {
+        let identity = self.identities.iter().find(|identity| identity.track == Some(track))?;
+        Some(identity.predicted(self.now_secs))
+    }
+
     /// Whether something may still become of it.
     pub(crate) fn is_alive(&self, key: TrackKey) -> bool {
         self.identity_of(key).is_some()

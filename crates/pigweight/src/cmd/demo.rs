@@ -20,8 +20,10 @@ const MODEL_NAME: &str = "drawn-pigs.onnx";
 
 pub fn run(args: &Demo) -> anyhow::Result<()> {
     let folder = &args.folder;
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    let settings = |pigs, floor| SceneSettings { pigs, floor, marked: !args.unmarked, ..SceneSettings::default() };
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let settings =
+        |pigs, floor| SceneSettings { pigs, floor, marked: !args.unmarked, ..SceneSettings::default() };
     let pen = Scene::pen(args.seed, settings(12, Floor::Straw));
     let corridor = Scene::corridor(args.seed, settings(10, Floor::Concrete));
     let line = corridor.line();
@@ -35,7 +37,11 @@ pub fn run(args: &Demo) -> anyhow::Result<()> {
         if !model.exists() {
             put(&model, |path| Ok(std::fs::write(path, MODEL)?))?;
         }
-        writeln!(told, "{}: a detector that reads the marks on the drawn pigs; it knows no real pig", model.display())?;
+        writeln!(
+            told,
+            "{}: a detector that reads the marks on the drawn pigs; it knows no real pig",
+            model.display()
+        )?;
     }
     let model = if args.unmarked { "MODEL.onnx".into() } else { shell_word(&model) };
     let (start, end) = (line.start, line.end);
@@ -66,7 +72,8 @@ impl Recording<'_> {
 
     /// Gives what to tell of it.
     fn make(&self, mut scene: Scene, line: Option<Line>) -> anyhow::Result<String> {
-        let (video, boxes, crossings) = (self.file("mp4"), self.file("boxes.csv"), self.file("crossings.csv"));
+        let (video, boxes, crossings) =
+            (self.file("mp4"), self.file("boxes.csv"), self.file("crossings.csv"));
         if video.exists() {
             anyhow::ensure!(
                 boxes.exists() && (line.is_none() || crossings.exists()),
@@ -76,7 +83,8 @@ impl Recording<'_> {
             return Ok(format!("{}: kept, as it is there already\n", video.display()));
         }
         let bar = ProgressBar::new(u64::from(self.frames));
-        if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} frames  {eta} left") {
+        if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} frames  {eta} left")
+        {
             bar.set_style(style);
         }
         bar.set_prefix(format!("drawing {}.mp4", self.name));
@@ -99,12 +107,22 @@ impl Recording<'_> {
                 writer.write_rgb(&scene.draw())?;
                 for truth in scene.boxes() {
                     let rect = truth.rect;
-                    writeln!(rows, "{frame},{:.2},{:.2},{:.2},{:.2}", rect.x, rect.y, rect.width, rect.height)?;
+                    writeln!(
+                        rows,
+                        "{frame},{:.2},{:.2},{:.2},{:.2}",
+                        rect.x, rect.y, rect.width, rect.height
+                    )?;
                 }
                 bar.inc(1);
             }
             writer.finish()?;
-            writeln!(told, "{}: {} s, {} frames", video.display(), self.frames / FRAMES_PER_SEC, self.frames)?;
+            writeln!(
+                told,
+                "{}: {} s, {} frames",
+                video.display(),
+                self.frames / FRAMES_PER_SEC,
+                self.frames
+            )?;
             put(&boxes, |path| Ok(std::fs::write(path, &rows)?))?;
             writeln!(told, "{}: the true box of every pig on every frame", boxes.display())?;
             if let Some(line) = line {
@@ -114,7 +132,12 @@ impl Recording<'_> {
                     writeln!(rows, "{:.3},{},{}", crossing.secs, crossing.direction, crossing.id)?;
                 }
                 put(&crossings, |path| Ok(std::fs::write(path, &rows)?))?;
-                writeln!(told, "{}: {} true crossings of the line", crossings.display(), true_crossings.len())?;
+                writeln!(
+                    told,
+                    "{}: {} true crossings of the line",
+                    crossings.display(),
+                    true_crossings.len()
+                )?;
             }
             Ok(())
         })?;

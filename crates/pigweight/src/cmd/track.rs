@@ -32,8 +32,9 @@ pub fn run(args: &Track) -> anyhow::Result<()> {
         }
         tracks.extend(tracker.finish().into_iter().map(|frame| (number(frame.pts), frame.boxes)));
     } else {
+        // The filter's boxes, as the trackers that this text is compared with write them.
         let mut tracker = Tracker::new(settings);
-        tracks.extend(frames.map(|(frame, secs, found)| (frame, tracker.update(secs, found))));
+        tracks.extend(frames.map(|(frame, secs, found)| (frame, tracker.update_estimates(secs, found))));
     }
     let text = mot::write_tracks(tracks.iter().map(|(frame, boxes)| (*frame, boxes.as_slice())));
     std::fs::write(&args.tracks, text).with_context(|| format!("cannot write {}", args.tracks.display()))

@@ -58,7 +58,7 @@ fn a_classifier_is_described_beside_what_is_understood() {
     let told = refusal(Some(&fixture("classifier")), None);
     assert_tells(
         &told,
-        &["classifier.onnx", "probabilities", "[1, 10]", "YOLOX (1×cells×(5+C))", "detect.head"],
+        &["classifier.onnx", "probabilities", "(1, 10)", "YOLOX (1×cells×(5+C))", "detect.head"],
     );
 }
 

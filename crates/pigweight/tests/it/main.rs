@@ -1,8 +1,12 @@
-//! The product as its users meet it: the built binary, real servers, real videos.
+//! The product as its users meet it: the built binary, real servers, real videos, drawn scenes whose truth is known.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod api;
 mod bad_models;
 mod bad_videos;
+mod counting;
+mod demo;
+mod drawn;
 mod golden;
 mod house;
 mod server;

@@ -9,6 +9,7 @@ with the opened video.
 """
 
 import argparse
+import collections
 import contextlib
 import datetime
 import json
@@ -23,7 +24,6 @@ import sys
 import tempfile
 import time
 
-ROUNDS = 3
 HERE = pathlib.Path(__file__).parent
 
 
@@ -59,51 +59,61 @@ def processor():
     return platform.machine()
 
 
-def count(arguments, video, model, *options):
-    """Runs `pigweight count`; returns its document, seconds and peak memory in MB."""
-    command = [arguments.binary, "count", video, "--model", model, "--json", *options]
+def run(command):
+    """Runs a command; returns what it printed, its seconds, CPU seconds and peak memory in MB."""
     # A process of its own for each run: the peak of waited-for children only ever grows.
-    measured = subprocess.run([sys.executable, __file__, "--measure", *map(str, command)], check=True, capture_output=True, text=True)
-    document, measures = measured.stdout.splitlines()
-    return json.loads(document), *json.loads(measures)
+    command = [sys.executable, __file__, "--measure", *map(str, command)]
+    measured = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    printed, measures = measured.stdout.splitlines()
+    return json.loads(printed), *json.loads(measures)
+
+
+def count(arguments, video, model, *options):
+    return run([arguments.binary, "count", video, "--model", model, "--json", *options])
 
 
 def measure(command):
     start = time.perf_counter()
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     secs = time.perf_counter() - start
-    peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6
-    print(json.dumps([secs, peak_mb]))
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(json.dumps([secs, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6]))
 
 
 def speed(arguments, table, video, model):
-    peer, ours, scheduled = [], [], []
-    for _ in range(ROUNDS):
-        command = [sys.executable, HERE / "python_pipeline.py", video, "--model", model]
-        peer.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["frames_per_sec"])
-        for rates, options in ((ours, ["--every-frame"]), (scheduled, [])):
-            document, secs, _ = count(arguments, video, model, *options)
-            rates.append(document["frames"] / secs)
-    peer, ours, scheduled = map(statistics.median, (peer, ours, scheduled))
-    table.add(f"{video.name}: OpenCV + ONNX Runtime + ByteTrack in Python", f"{peer:.1f} frames/s")
-    table.add(f"{video.name}: pigweight count --every-frame", f"{ours:.1f} frames/s")
-    table.add("ratio", f"{ours / peer:.2f}", ">= 1.5")
-    table.add(f"{video.name}: pigweight count, ten looks a second", f"{scheduled:.1f} frames/s")
+    """Frames per second are what users see; CPU time per frame says as much on a machine that does other things too."""
+    rates, cpu = collections.defaultdict(list), collections.defaultdict(list)
+    for _ in range(arguments.rounds):
+        result, _, cpu_secs, _ = run([sys.executable, HERE / "python_pipeline.py", video, "--model", model])
+        rates["peer"].append(result["frames_per_sec"])
+        cpu["peer"].append(1e3 * cpu_secs / result["frames"])
+        for name, options in (("every", ["--every-frame"]), ("usual", [])):
+            document, secs, cpu_secs, _ = count(arguments, video, model, *options)
+            rates[name].append(document["frames"] / secs)
+            cpu[name].append(1e3 * cpu_secs / document["frames"])
+    rates = {name: statistics.median(values) for name, values in rates.items()}
+    cpu = {name: statistics.median(values) for name, values in cpu.items()}
+    shown = {"peer": "OpenCV + ONNX Runtime + ByteTrack in Python", "every": "pigweight count --every-frame",
+             "usual": "pigweight count, ten looks a second"}
+    for name, what in shown.items():
+        table.add(f"{video.name}: {what}", f"{rates[name]:.1f} frames/s, {cpu[name]:.1f} ms CPU a frame")
+    table.add("every frame, pigweight against the peer", f"{rates['every'] / rates['peer']:.2f} x frames/s", ">= 1.5")
 
 
 def memory(arguments, table, model, folder):
     """On videos that a test pattern makes; looked at as usual, ten times a second."""
     peaks = []
-    for minutes in (1, 10):
+    for minutes in arguments.minutes:
         video = folder / f"{minutes}-minutes-1080p.mp4"
         source = f"testsrc2=size=1920x1080:rate=25:duration={60 * minutes}"
-        subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", source, "-c:v", "libx264", "-preset", "ultrafast",
-                        "-pix_fmt", "yuv420p", video], check=True)
-        document, secs, peak_mb = count(arguments, video, model)
+        encoding = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
+        subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", source, *encoding, video], check=True)
+        document, secs, _, peak_mb = count(arguments, video, model)
         video.unlink()
         peaks.append(peak_mb)
-        table.add(f"peak memory, {minutes} min of 1080p, {document['frames'] / secs:.0f} frames/s", f"{peak_mb:.0f} MB", "<= 350 MB")
-    table.add("10 minutes against 1 minute", f"{peaks[1] - peaks[0]:+.0f} MB", "no higher")
+        what = f"peak memory, {minutes} min of 1080p, {document['frames'] / secs:.0f} frames/s"
+        table.add(what, f"{peak_mb:.0f} MB", "<= 350 MB")
+    table.add("the longest against the shortest", f"{peaks[-1] - peaks[0]:+.0f} MB", "no higher")
 
 
 def storage(arguments, table, video, model, folder):
@@ -114,14 +124,21 @@ def storage(arguments, table, video, model, folder):
     table.add(f"{video.name}: stored tracks, {boxes} boxes", f"{size_bytes / boxes:.1f} bytes a box")
 
 
+# HOTA of the prototype that the tracker grew from, online and offline: on all seven sequences of MOT17 and on three.
+HOTA_GOALS = {7: ("68.3", "69.4"), 3: ("54.1", "57.2")}
+
+
 def tracking(arguments, table, sequences):
-    for options in ([], ["--offline"]):
-        command = [sys.executable, HERE / "tracking/evaluate.py", sequences, "--tracker", f"{arguments.binary} track", *options]
+    number = sum((folder / "seqinfo.ini").is_file() for folder in sequences.iterdir())
+    for place, options in enumerate(([], ["--offline"])):
+        command = [sys.executable, HERE / "tracking/evaluate.py", sequences, *options]
+        command += ["--tracker", f"{arguments.binary} track"]
         shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         hota, _, _, idf1, mota, switches, per_frame = shown.splitlines()[-1].split()[1:]
-        what = "MOT17 second halves, " + ("offline" if options else "online")
-        table.add(what, f"HOTA {hota}, IDF1 {idf1}, MOTA {mota}, {switches} switches", "HOTA >= 69.4" if options else "HOTA >= 68.3")
-        table.add(f"{what}, whole process", f"{float(per_frame):.3f} ms a frame", "<= 0.1 ms")
+        what = f"MOT17, second halves of {number} sequences, " + ("offline" if options else "online")
+        goal = f"HOTA >= {HOTA_GOALS[number][place]}" if number in HOTA_GOALS else ""
+        table.add(what, f"HOTA {hota}, IDF1 {idf1}, MOTA {mota}, {switches} switches", goal)
+        table.add(f"{what}, whole process", f"{float(per_frame):.3f} ms a frame", "<= 0.1 ms without start")
 
 
 def main():
@@ -133,6 +150,8 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, required=True)
     names = ["speed", "memory", "storage", "tracking"]
     parser.add_argument("--only", nargs="*", choices=names, default=names)
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each program whose speeds are compared")
+    parser.add_argument("--minutes", type=int, nargs="+", default=[1, 10], help="lengths of the videos of `memory`")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
 

@@ -93,8 +93,8 @@ impl Tracker {
         boxes
     }
 
-    /// The same tracks with the filter's boxes in place of the detector's: steadier, as the peers write them in the
-    /// benchmarks' text. For comparison with those alone; what is stored, shown and counted are the detector's own
+    /// The same tracks with the filter's boxes in place of the detector's: steadier, as ByteTrack and BoT-SORT write
+    /// them in the benchmarks' text. For comparison with those alone; what is stored, shown and counted are the detector's own
     /// boxes, being proof.
     pub fn update_estimates(&mut self, secs: f64, detections: &[Detection]) -> Vec<TrackedBox> {
         let mut boxes = self.update(secs, detections);

@@ -203,9 +203,12 @@ mod tests {
             .map(|layout| (layout.head, layout.rows, layout.classes))
     }
 
+    /// Input size, outputs' names and shapes; head, rows and classes.
+    type Case<'a> = (usize, &'a [(&'a str, &'a [usize])], (Head, usize, usize));
+
     #[test]
     fn every_published_layout_is_told_by_its_shapes() {
-        let cases: &[(usize, &[(&str, &[usize])], (Head, usize, usize))] = &[
+        let cases: &[Case<'_>] = &[
             (416, &[("output", &[1, 3549, 6])], (Head::Yolox, 3549, 1)),
             (640, &[("output", &[1, 8400, 85])], (Head::Yolox, 8400, 80)),
             (640, &[("output0", &[1, 25200, 85])], (Head::Yolov5, 25200, 80)),

@@ -32,7 +32,7 @@ pub fn run(args: &Track) -> anyhow::Result<()> {
         }
         tracks.extend(tracker.finish().into_iter().map(|frame| (number(frame.pts), frame.boxes)));
     } else {
-        // The filter's boxes, as the trackers that this text is compared with write them.
+        // The filter's boxes, as ByteTrack and BoT-SORT write them, beside which this text is judged.
         let mut tracker = Tracker::new(settings);
         tracks.extend(frames.map(|(frame, secs, found)| (frame, tracker.update_estimates(secs, found))));
     }

@@ -121,6 +121,12 @@ pub struct Track {
     /// Fill gaps with what comes after them
     #[arg(long)]
     pub offline: bool,
+    /// A box is an animal from this score on, 0 to 1 [default: 0.6]
+    #[arg(long, value_name = "SCORE")]
+    pub min_score: Option<f32>,
+    /// Look at every Nth frame only
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub every: u32,
 }
 
 #[derive(clap::Args)]

@@ -21,20 +21,29 @@ pub fn run(args: &Track) -> anyhow::Result<()> {
         let found = detections.get(&frame).map_or(&[][..], Vec::as_slice);
         (frame, f64::from(frame - 1) / args.fps, found)
     });
-    let settings = TrackerSettings::mot();
+    let settings = match args.min_score {
+        None => TrackerSettings::mot(),
+        Some(score) if (0.0..=1.0).contains(&score) => TrackerSettings::for_min_score(score),
+        Some(_) => anyhow::bail!("--min-score lies between 0 and 1"),
+    };
+    let is_looked_at = |frame: u32| (frame - 1).is_multiple_of(args.every);
     let mut tracks: Vec<(u32, Vec<TrackedBox>)> = Vec::new();
     if args.offline {
         let mut tracker = SettledTracker::new(settings);
         let number = |pts: Pts| u32::try_from(pts.0).unwrap_or(0);
         for (frame, secs, found) in frames {
-            let settled = tracker.push(Pts(i64::from(frame)), secs, Some(found));
+            let settled = tracker.push(Pts(i64::from(frame)), secs, is_looked_at(frame).then_some(found));
             tracks.extend(settled.into_iter().map(|frame| (number(frame.pts), frame.boxes)));
         }
         tracks.extend(tracker.finish().into_iter().map(|frame| (number(frame.pts), frame.boxes)));
     } else {
         // The filter's boxes, as ByteTrack and BoT-SORT write them, beside which this text is judged.
         let mut tracker = Tracker::new(settings);
-        tracks.extend(frames.map(|(frame, secs, found)| (frame, tracker.update_estimates(secs, found))));
+        tracks.extend(
+            frames
+                .filter(|frame| is_looked_at(frame.0))
+                .map(|(frame, secs, found)| (frame, tracker.update_estimates(secs, found))),
+        );
     }
     let text = mot::write_tracks(tracks.iter().map(|(frame, boxes)| (*frame, boxes.as_slice())));
     std::fs::write(&args.tracks, text).with_context(|| format!("cannot write {}", args.tracks.display()))

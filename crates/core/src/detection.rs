@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 /// Boxes are kept on a grid of this many px, from the moment they are made. What is stored is then exactly
 /// what was tracked, and analysing stored detections again gives the same count.
-pub const GRID_PX: f32 = 0.25;
+pub const GRID_PX: f32 = 0.5;
 
 /// Scores are kept in steps of `1 / SCORE_STEPS`.
-pub const SCORE_STEPS: f32 = 255.0;
+pub const SCORE_STEPS: f32 = 100.0;
 
 /// A box with a score on one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

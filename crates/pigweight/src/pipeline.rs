@@ -183,10 +183,11 @@ impl Analysis<'_> {
             let (to_detect, jobs) = bounded::<Job>(depth);
             let (to_track, results) = bounded::<Result<Looked, Error>>(depth);
             let schedule = self.settings.schedule;
+            let last_pts = self.video.index().last_pts();
             let last_looked_secs = state.last_looked_secs;
             let decode_results = to_track.clone();
             scope.spawn(move || {
-                if let Err(error) = decode(reader, schedule, last_looked_secs, &to_detect) {
+                if let Err(error) = decode(reader, schedule, last_pts, last_looked_secs, &to_detect) {
                     // Nobody listens any more when tracking has stopped for a reason of its own.
                     let _stopped = decode_results.send(Err(error));
                 }
@@ -207,12 +208,14 @@ impl Analysis<'_> {
 fn decode(
     mut reader: FrameReader,
     schedule: Schedule,
+    last_pts: Pts,
     mut last_looked_secs: Option<f64>,
     jobs: &Sender<Job>,
 ) -> Result<(), Error> {
     for sequence in 0.. {
         let Some(frame) = reader.next_frame()? else { break };
-        let is_looked_at = schedule.wants(frame.secs, last_looked_secs);
+        // What follows the last look has no neighbour to be filled from: the last frame is always looked at.
+        let is_looked_at = frame.pts == last_pts || schedule.wants(frame.secs, last_looked_secs);
         if is_looked_at {
             last_looked_secs = Some(frame.secs);
         }

@@ -1,14 +1,16 @@
 //! Settled frames as compressed columns.
 //!
-//! A box is predicted from the box that the same track had before it in the chunk; what is left over are small
-//! numbers, of which each kind has a column of its own, so that zstd sees like beside like:
+//! A box is predicted from the box that the same track had before it in the chunk, or from the nearest box of the frame
+//! before; what is left over are small numbers, of which each kind has a column of its own, so that zstd sees like
+//! beside like:
 //!
 //! ```text
 //! version · zstd( timeline · frames · per frame: pts delta, looked, boxes, unmatched
-//!                 · tracks · x · y · width · height · score · class · origin )
+//!                 · tracks · x · y · width · height · score · class · origin
+//!                 · references )
 //! ```
-//! Places are in quarter px and scores in 255ths ([`pigweight_core::detection::GRID_PX`]): detections are on that
-//! grid from the start, so measured boxes come back exactly; interpolated ones move by an eighth of a px at most.
+//! Places and scores lie on a grid ([`pigweight_core::detection::GRID_PX`]): detections are on that
+//! grid from the start, so measured boxes come back exactly; interpolated ones move by half a step at most.
 //! Numbers are zigzag varints (LEB128).
 
 use pigweight_core::detection::{Detection, GRID_PX, SCORE_STEPS};
@@ -19,9 +21,13 @@ use pigweight_core::track::{Origin, TrackId, TrackedBox};
 use std::collections::BTreeMap;
 
 const FORMAT_VERSION: u8 = 1;
+/// Column of the references, behind track, six cells and origin.
+const REFERENCES: usize = 8;
+/// Place of the score among a box's cells.
+const SCORE: usize = 4;
 /// A chunk that claims more than this is damaged; checkpoints are far smaller.
 const MAX_UNPACKED_BYTES: usize = 256 << 20;
-const COLUMN_COUNT: usize = 8;
+const COLUMN_COUNT: usize = 9;
 
 /// How pts become seconds since the first frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,23 +76,53 @@ impl Cells {
     }
 }
 
-/// What boxes before tell about the next: by track, and for boxes without one the one before in the row.
+/// What boxes before tell about the next: the same track's last box, and where there is none (a new track, a detection
+/// without a track) a box of the frame before that the writer names. Animals that lie still are seen again at their
+/// place even where no track holds them.
 #[derive(Default)]
 struct Predictor {
     by_track: BTreeMap<u32, Cells>,
-    last: Cells,
+    frame_before: Vec<Cells>,
+    this_frame: Vec<Cells>,
+    /// Of the last box without a track: they come surest first, so the next is a little less sure.
+    last_score: i64,
 }
 
 impl Predictor {
-    fn predict(&self, track: u32) -> Cells {
-        self.by_track.get(&track).copied().unwrap_or(self.last)
+    fn of_track(&self, track: u32) -> Option<Cells> {
+        self.by_track.get(&track).copied()
+    }
+
+    /// The number of the nearest box of the frame before, from 1; 0 where it had none.
+    fn nearest(&self, cells: Cells) -> usize {
+        let distance = |other: &Cells| -> i64 { (0..4).map(|n| (cells.0[n] - other.0[n]).abs()).sum() };
+        (1..).zip(&self.frame_before).min_by_key(|(_, other)| distance(other)).map_or(0, |(number, _)| number)
+    }
+
+    fn of_reference(&self, reference: usize, track: u32) -> Option<Cells> {
+        let mut cells = match reference {
+            0 => Cells::default(),
+            number => self.frame_before.get(number - 1).copied()?,
+        };
+        if track == 0 {
+            cells.0[SCORE] = self.last_score;
+        }
+        Some(cells)
     }
 
     fn learn(&mut self, track: u32, cells: Cells) {
-        if track != 0 {
+        if track == 0 {
+            self.last_score = cells.0[SCORE];
+        } else {
             self.by_track.insert(track, cells);
         }
-        self.last = cells;
+        self.this_frame.push(cells);
+    }
+
+    fn next_frame(&mut self) {
+        std::mem::swap(&mut self.frame_before, &mut self.this_frame);
+        self.this_frame.clear();
+        self.last_score = 0;
     }
 }
 
@@ -117,6 +153,7 @@ pub fn encode(frames: &[SettledFrame], timeline: Timeline) -> Vec<u8> {
         for found in &frame.unmatched {
             put_cells(&mut columns, &mut predictor, 0, Cells::new(found.rect, found.score, found.class));
         }
+        predictor.next_frame();
     }
     for column in &columns {
         put(&mut head, column.len() as i64);
@@ -125,13 +162,17 @@ pub fn encode(frames: &[SettledFrame], timeline: Timeline) -> Vec<u8> {
         head.extend_from_slice(column);
     }
     let mut bytes = vec![FORMAT_VERSION];
-    // Level 9: a chunk of seconds packs in a few ms, and is written once.
-    bytes.extend(zstd::encode_all(head.as_slice(), 9).unwrap_or_default());
+    // Level 15: a chunk of seconds packs in some ms, and is written once.
+    bytes.extend(zstd::encode_all(head.as_slice(), 15).unwrap_or_default());
     bytes
 }
 
 fn put_cells(columns: &mut [Vec<u8>; COLUMN_COUNT], predictor: &mut Predictor, track: u32, cells: Cells) {
-    let predicted = predictor.predict(track);
+    let predicted = predictor.of_track(track).unwrap_or_else(|| {
+        let reference = predictor.nearest(cells);
+        put(&mut columns[REFERENCES], reference as i64);
+        predictor.of_reference(reference, track).unwrap_or_default()
+    });
     for (column, (cell, predicted)) in columns[1..7].iter_mut().zip(cells.0.iter().zip(predicted.0)) {
         put(column, cell - predicted);
     }
@@ -196,13 +237,17 @@ pub fn decode(bytes: &[u8]) -> Option<Vec<SettledFrame>> {
             let cells = get_cells(&mut columns, &mut predictor, 0)?;
             unmatched.push(Detection { rect: cells.rect(), score: cells.score(), class: cells.class() });
         }
+        predictor.next_frame();
         frames.push(SettledFrame { pts: Pts(pts), secs: timeline.secs(Pts(pts)), looked, boxes, unmatched });
     }
     Some(frames)
 }
 
 fn get_cells(columns: &mut [&[u8]; COLUMN_COUNT], predictor: &mut Predictor, track: u32) -> Option<Cells> {
-    let predicted = predictor.predict(track);
+    let predicted = match predictor.of_track(track) {
+        Some(cells) => cells,
+        None => predictor.of_reference(usize::try_from(get(&mut columns[REFERENCES])?).ok()?, track)?,
+    };
     let mut cells = Cells::default();
     for (number, cell) in cells.0.iter_mut().enumerate() {
         *cell = predicted.0[number].checked_add(get(&mut columns[1 + number])?)?;

@@ -23,7 +23,7 @@ fn frame(number: i64, boxes: Vec<TrackedBox>) -> SettledFrame {
 
 fn tracked(track: u32, x: f32, y: f32) -> TrackedBox {
     let rect = Rect::new(x, y, 60.0, 30.0);
-    TrackedBox { track: TrackId(track), rect, score: 200.0 / 255.0, class: 0, origin: Origin::Measured }
+    TrackedBox { track: TrackId(track), rect, score: 80.0 / 100.0, class: 0, origin: Origin::Measured }
 }
 
 fn file(path: &str) -> FileIdentity {
@@ -198,18 +198,18 @@ fn a_box_takes_at_most_four_bytes() {
 
 prop_compose! {
     fn any_frames()(rows in prop::collection::vec(
-        (any::<bool>(), prop::collection::vec((1_u32..500, 0_i32..8000, 0_i32..8000, 0_u8..=255, any::<bool>()), 0..8), 0_usize..4), 0..20,
+        (any::<bool>(), prop::collection::vec((1_u32..500, 0_i32..8000, 0_i32..8000, 0_u8..=100, any::<bool>()), 0..8), 0_usize..4), 0..20,
     )) -> Vec<SettledFrame> {
         rows.into_iter().enumerate().map(|(number, (looked, boxes, unmatched))| {
             let boxes: Vec<_> = boxes.into_iter().map(|(track, x, y, score, measured)| TrackedBox {
                 track: TrackId(track),
-                rect: Rect::new(x as f32 / 4.0, y as f32 / 4.0, 10.25, 7.5),
-                score: f32::from(score) / 255.0,
+                rect: Rect::new(x as f32 / 2.0, y as f32 / 2.0, 10.5, 7.5),
+                score: f32::from(score) / 100.0,
                 class: u16::from(score) % 3,
                 origin: if measured { Origin::Measured } else { Origin::Interpolated },
             }).collect();
             let unmatched = (0..unmatched)
-                .map(|n| Detection { rect: Rect::new(n as f32, 1.0, 2.0, 3.0), score: 20.0 / 255.0, class: 1 })
+                .map(|n| Detection { rect: Rect::new(n as f32, 1.0, 2.0, 3.0), score: 20.0 / 100.0, class: 1 })
                 .collect();
             SettledFrame { looked, unmatched, ..frame(number as i64, boxes) }
         }).collect()

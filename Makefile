@@ -37,7 +37,7 @@ run: build ## Install what is missing, build, and serve; VIDEOS=DIR MODEL=FILE L
 	  $(if $(or $(MODEL),$(if $(VIDEOS),,demo)),--model "$(or $(MODEL),demo-videos/drawn-pigs.onnx)")
 
 test: setup-tests page ## Run every test: Rust, the page, and both together in a real browser
-	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --workspace --no-fail-fast; cargo test --locked --workspace --doc; \
+	if cargo nextest --version >/dev/null 2>&1; then cargo test --quiet --locked --workspace --doc; cargo nextest run --locked --workspace --no-fail-fast; \
 	  else cargo test --locked --workspace --no-fail-fast; fi
 	cd web && npm run --silent check && npm run --silent test && npm run --silent e2e
 	scripts/test_browser.sh

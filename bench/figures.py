@@ -80,16 +80,24 @@ def measure(command):
     print(json.dumps([secs, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6]))
 
 
-def speed(arguments, table, video, model):
-    """Frames per second are what users see; CPU time per frame says as much on a machine that does other things too."""
+def speed(arguments, table, video, model, folder):
+    """Frames per second are what users see; CPU time per frame says as much on a machine that does other things too.
+
+    The peer times its loop alone, without starting Python and loading the model. So that like stands beside like, what
+    pigweight takes for a video of one frame is taken off; the rate of the whole process stands in a row of its own.
+    """
+    one_frame = folder / "one-frame.mp4"
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", video, "-frames:v", "1", "-c:v", "libx264", one_frame], check=True)
     rates, cpu = collections.defaultdict(list), collections.defaultdict(list)
     for _ in range(arguments.rounds):
         result, _, cpu_secs, _ = run([sys.executable, HERE / "python_pipeline.py", video, "--model", model])
         rates["peer"].append(result["frames_per_sec"])
         cpu["peer"].append(1e3 * cpu_secs / result["frames"])
+        _, start_secs, _, _ = count(arguments, one_frame, model, "--every-frame")
         for name, options in (("every", ["--every-frame"]), ("usual", [])):
             document, secs, cpu_secs, _ = count(arguments, video, model, *options)
-            rates[name].append(document["frames"] / secs)
+            rates[name].append((document["frames"] - 1) / (secs - start_secs))
+            rates[f"{name}, whole process"].append(document["frames"] / secs)
             cpu[name].append(1e3 * cpu_secs / document["frames"])
     rates = {name: statistics.median(values) for name, values in rates.items()}
     cpu = {name: statistics.median(values) for name, values in cpu.items()}
@@ -97,6 +105,7 @@ def speed(arguments, table, video, model):
              "usual": "pigweight count, ten looks a second"}
     for name, what in shown.items():
         table.add(f"{video.name}: {what}", f"{rates[name]:.1f} frames/s, {cpu[name]:.1f} ms CPU a frame")
+    table.add("pigweight count --every-frame, start included", f"{rates['every, whole process']:.1f} frames/s")
     table.add("every frame, pigweight against the peer", f"{rates['every'] / rates['peer']:.2f} x frames/s", ">= 1.5")
 
 
@@ -124,8 +133,8 @@ def storage(arguments, table, video, model, folder):
     table.add(f"{video.name}: stored tracks, {boxes} boxes", f"{size_bytes / boxes:.1f} bytes a box")
 
 
-# HOTA of the prototype that the tracker grew from, online and offline: on all seven sequences of MOT17 and on three.
-HOTA_GOALS = {7: ("68.3", "69.4"), 3: ("54.1", "57.2")}
+# HOTA to reach, online and offline: on all seven sequences of MOT17 and on the three that are usually at hand.
+HOTA_GOALS = {7: ("68.3", "69.4"), 3: ("54.6", "57.2")}
 
 
 def tracking(arguments, table, sequences):
@@ -162,7 +171,7 @@ def main():
     with tempfile.TemporaryDirectory(dir=arguments.out) as folder:
         folder = pathlib.Path(folder)
         steps = {
-            "speed": lambda: speed(arguments, table, video, model),
+            "speed": lambda: speed(arguments, table, video, model, folder),
             "memory": lambda: memory(arguments, table, model, folder),
             "storage": lambda: storage(arguments, table, video, model, folder),
             "tracking": lambda: tracking(arguments, table, sequences),

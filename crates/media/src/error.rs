@@ -48,6 +48,12 @@ pub enum Error {
         /// In libav's words.
         reason: String,
     },
+    /// No picture decoder knows these bytes.
+    #[error("{path} is not a picture that can be read; JPEG, PNG, WebP, BMP and TIFF are understood")]
+    NotAPicture {
+        /// The file.
+        path: PathBuf,
+    },
     /// Sound only, or only attached pictures.
     #[error("{path} has no video stream (only {streams}); name the file that holds the picture")]
     NoVideoStream {

@@ -71,9 +71,27 @@ fn full_range_planes(
         (0, _) => turbojpeg::Subsamp::Sub1x2,
         _ => turbojpeg::Subsamp::Sub2x2,
     };
-    y.append(&mut u);
-    y.append(&mut v);
-    (y, subsampling)
+    // turbojpeg wants luma of whole chroma samples: an odd side is filled up with its last column or row.
+    let mut planes = filled_up(y, width, columns << shift_x, rows << shift_y);
+    planes.append(&mut u);
+    planes.append(&mut v);
+    (planes, subsampling)
+}
+
+/// A plane of rows of `width` samples made `full_width` × `full_height` by repeating its last column and row.
+fn filled_up(plane: Vec<u8>, width: usize, full_width: usize, full_height: usize) -> Vec<u8> {
+    if plane.len() == full_width * full_height {
+        return plane;
+    }
+    let mut filled = Vec::with_capacity(full_width * full_height);
+    for row in plane.chunks_exact(width) {
+        filled.extend_from_slice(row);
+        filled.extend(std::iter::repeat_n(row[width - 1], full_width - width));
+    }
+    while filled.len() < full_width * full_height {
+        filled.extend_from_within(filled.len() - full_width..);
+    }
+    filled
 }
 
 fn scaled(rect: Rect, x: f32, y: f32) -> Rect {
@@ -175,6 +193,30 @@ mod tests {
             bt709_to_bt601(&mut y, &mut u, &mut v, 1, 1, 0, 0);
             for (got, expected) in [(y[0], expected_y), (u[0], expected_u), (v[0], expected_v)] {
                 assert!((f64::from(got) - expected).abs() <= 1.0, "{got} for {expected}");
+            }
+        }
+    }
+
+    /// Odd sides of subsampled pictures once panicked inside turbojpeg.
+    #[test]
+    fn pictures_of_any_size_and_subsampling_become_jpegs() {
+        for (width, height) in [(1, 1), (1, 2), (3, 3), (321, 181), (320, 181), (321, 180), (640, 360)] {
+            for (shift_x, shift_y) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
+                let (y, c) = (vec![128; (width * height) as usize], vec![128; (width * height) as usize]);
+                let chroma = Plane { samples: &c, stride: subsampled(width, shift_x) };
+                let planes = Planes::Yuv {
+                    y: Plane { samples: &y, stride: width as usize },
+                    u: chroma,
+                    v: chroma,
+                    chroma_shift_x: shift_x,
+                    chroma_shift_y: shift_y,
+                    matrix: ColorMatrix::Bt709,
+                    full_range: false,
+                };
+                let boxes = [OverlayBox { rect: Rect::new(0.0, 0.0, 900.0, 900.0), is_measured: false }];
+                let bytes = encode(PictureView { width, height, planes }, 80, &boxes, 1.0).unwrap();
+                let header = turbojpeg::read_header(&bytes).unwrap();
+                assert_eq!((header.width, header.height), (width as usize, height as usize));
             }
         }
     }

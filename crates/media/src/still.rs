@@ -8,7 +8,10 @@ use std::path::Path;
 
 /// Reads the picture in a file (the first frame where it holds more), turned upright as its EXIF tag says.
 pub fn open(path: &Path) -> Result<Picture> {
-    let (mut input, stream) = open_input(path)?;
+    let (mut input, stream) = open_input(path).map_err(|error| match error {
+        Error::NotAVideo { path, .. } | Error::NoVideoStream { path, .. } => Error::NotAPicture { path },
+        other => other,
+    })?;
     let mut decoder = Decoder::open(&input, stream.index, MAX_PIXELS)
         .ok_or_else(|| Error::NoDecoder { path: path.to_owned(), codec: stream.codec.clone() })?;
     let no_frames = || Error::NoFrames { path: path.to_owned() };

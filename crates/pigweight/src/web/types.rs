@@ -154,7 +154,10 @@ impl Video {
             media_type: media_type(&video.name).to_owned(),
             has_audio: video.has_audio == Some(1),
             index,
-            error: video.error.clone().or_else(|| video.damage.clone()),
+            error: video.error.clone().or_else(|| video.damage.clone()).or_else(|| {
+                let damaged = run.map_or(0, |run| run.damaged_frames);
+                (damaged > 0).then(|| format!("{damaged} frames are damaged and partly guessed"))
+            }),
             run: run.map(|run| Run::new(run, video.frames.unwrap_or(0), live)),
         }
     }

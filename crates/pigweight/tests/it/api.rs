@@ -60,6 +60,8 @@ fn the_exact_frame_comes_with_its_name() {
     std::fs::write(data.path().join("small.jpg"), &small.bytes).unwrap();
     assert_eq!(still::open(&data.path().join("small.jpg")).unwrap().width(), 96);
 
+    assert_eq!(server.get(&format!("{path}&width=97")).status, 200, "odd widths too");
+
     let outside = server.get(&format!("/api/video_file/frame_optimized?id={id}&t=6.5"));
     assert!(outside.problem(416).contains("0 to 5.960"));
     assert_eq!(outside.json()["valid_range_secs"][1], 5.96);

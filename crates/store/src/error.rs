@@ -87,11 +87,11 @@ impl Error {
             sqlx::Error::Database(error) => error.code().and_then(|code| code.parse::<i32>().ok()),
             _ => None,
         };
-        // The low byte is the primary code: 8 READONLY, 13 FULL; 10 IOERR comes with ENOSPC while writing the log.
-        match code.map(|code| code & 0xff) {
-            Some(13) => Self::DiskFull { operation },
-            Some(8) => Self::ReadOnly { operation },
-            Some(10) => Self::DiskFull { operation },
+        // The low byte is the primary code: 8 READONLY, 13 FULL. Where the log or its shared memory finds no room, it is 10
+        // IOERR with WRITE (778) or SHMSIZE (4874); other input and output errors are something else than a full disk.
+        match code.map(|code| (code, code & 0xff)) {
+            Some((_, 13) | (778 | 4874, _)) => Self::DiskFull { operation },
+            Some((_, 8)) => Self::ReadOnly { operation },
             _ => Self::Sql { operation, reason: error.to_string() },
         }
     }

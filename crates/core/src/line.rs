@@ -31,6 +31,9 @@ const STITCH_BODIES: f32 = 0.5;
 /// What is not seen for so long is forgotten. Longer than any tracker waits for a lost track.
 const FORGET_SECS: f64 = 30.0;
 
+/// An end this far from the picture's corner, px, is a mistake: no picture is a tenth as large.
+pub const MAX_PX: f32 = 100_000.0;
+
 /// A directed segment on the picture. Made by [`Line::new`] alone, so it always has a direction.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Ends")]
@@ -55,8 +58,19 @@ pub enum LineError {
     #[error("the line's ends are one point; draw them at least a pixel apart")]
     ZeroLength,
     /// An end is NaN or infinite.
-    #[error("the line's ends are not finite numbers")]
+    #[error("the line's ends are not finite numbers; give px of the picture")]
     NotFinite,
+    /// An end is further out than [`MAX_PX`].
+    #[error("the line's ends lie more than {MAX_PX:.0} px away; give px of the picture")]
+    TooFar,
+    /// Nothing on the picture can ever cross it.
+    #[error("the line lies outside the picture, which is {width} × {height} px; draw it across the picture")]
+    OutsidePicture {
+        /// The picture's, px.
+        width: u32,
+        /// The picture's, px.
+        height: u32,
+    },
 }
 
 impl Line {
@@ -70,6 +84,40 @@ impl Line {
         } else {
             Ok(Self { start, end })
         }
+    }
+
+    /// Whether it makes sense on a picture of this size. Asked where a line is drawn, not in [`Line::new`]: what was
+    /// kept before stays readable.
+    ///
+    /// # Errors
+    /// [`LineError::TooFar`] and [`LineError::OutsidePicture`].
+    pub fn check_on_picture(self, width: u32, height: u32) -> Result<(), LineError> {
+        self.check_reach()?;
+        let (from, to) = (self.start, self.end);
+        // The part of the segment, 0 to 1, that is within both pairs of edges (Liang and Barsky).
+        let (mut begin, mut end) = (0.0_f64, 1.0_f64);
+        for (from, to, edge) in [(from.x, to.x, width), (from.y, to.y, height)] {
+            let (from, way, edge) = (f64::from(from), f64::from(to) - f64::from(from), f64::from(edge));
+            if way == 0.0 {
+                if from < 0.0 || from > edge {
+                    end = -1.0;
+                }
+            } else {
+                let (one, other) = (-from / way, (edge - from) / way);
+                begin = begin.max(one.min(other));
+                end = end.min(one.max(other));
+            }
+        }
+        if begin > end { Err(LineError::OutsidePicture { width, height }) } else { Ok(()) }
+    }
+
+    /// Whether both ends are places that a picture could have or nearly have.
+    ///
+    /// # Errors
+    /// [`LineError::TooFar`].
+    pub fn check_reach(self) -> Result<(), LineError> {
+        let is_far = |point: Point| point.x.abs().max(point.y.abs()) > MAX_PX;
+        if is_far(self.start) || is_far(self.end) { Err(LineError::TooFar) } else { Ok(()) }
     }
 
     /// How far to the right of the arrow the point lies, as seen on the picture, in px times the line's length;
@@ -325,6 +373,34 @@ mod tests {
         assert_eq!(Line::new(point, Point::new(f32::INFINITY, 0.0)), Err(LineError::NotFinite));
         let read = serde_json::from_str::<Line>(r#"{"start":{"x":1,"y":1},"end":{"x":1,"y":1}}"#);
         assert!(read.unwrap_err().to_string().contains("one point"));
+    }
+
+    #[test]
+    fn a_line_must_touch_its_picture() {
+        let on = |x1, y1, x2, y2| {
+            Line::new(Point::new(x1, y1), Point::new(x2, y2)).unwrap().check_on_picture(640, 360)
+        };
+        for (x1, y1, x2, y2) in [
+            (320.0, 360.0, 320.0, 0.0),
+            (-50.0, 100.0, 900.0, 200.0),
+            (-10.0, 10.0, 10.0, -10.0),
+            (640.0, 0.0, 640.0, 360.0),
+            (10.0, 10.0, 20.0, 20.0),
+        ] {
+            assert_eq!(on(x1, y1, x2, y2), Ok(()), "{x1},{y1} to {x2},{y2}");
+        }
+        let outside = Err(LineError::OutsidePicture { width: 640, height: 360 });
+        for (x1, y1, x2, y2) in [
+            (-500.0, 0.0, -500.0, 360.0),
+            (0.0, 361.0, 640.0, 361.0),
+            // Its bounding box meets the picture, the line passes the corner.
+            (-20.0, 10.0, 10.0, -20.0),
+            (650.0, 100.0, 900.0, 100.0),
+        ] {
+            assert_eq!(on(x1, y1, x2, y2), outside, "{x1},{y1} to {x2},{y2}");
+        }
+        assert_eq!(on(0.0, 0.0, 100_001.0, 0.0), Err(LineError::TooFar));
+        assert_eq!(on(0.0, -1e30, 0.0, 100.0), Err(LineError::TooFar));
     }
 
     #[test]

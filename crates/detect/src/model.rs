@@ -206,8 +206,7 @@ impl Detector {
                         _ => None,
                     };
                     let rect = fit.to_picture(candidate.rect).clipped(width, height);
-                    let detection =
-                        Detection { rect, score: candidate.score, class: candidate.class }.on_grid();
+                    let detection = Detection { rect, score: candidate.score, class: candidate.class };
                     (detection.rect.area() > 0.0).then_some((detection, outline))
                 })
                 .collect()

@@ -54,6 +54,18 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A still where a video is wanted.
+    #[error("{path} is a picture, not a video")]
+    IsAPicture {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A video where a still is wanted.
+    #[error("{path} is a video, not a picture")]
+    IsAVideo {
+        /// The file.
+        path: PathBuf,
+    },
     /// Sound only, or only attached pictures.
     #[error("{path} has no video stream (only {streams}); name the file that holds the picture")]
     NoVideoStream {

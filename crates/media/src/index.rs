@@ -13,10 +13,15 @@ use crate::libav::{Decoder, Input, Packet, Received, StreamInfo};
 use crate::video::MAX_PIXELS;
 use pigweight_core::time::{Pts, TimeBase};
 use serde::{Deserialize, Serialize};
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 /// Raised whenever the stored form changes; an older one is made anew.
-const FORMAT_VERSION: u8 = 1;
+const FORMAT_VERSION: u8 = 2;
+/// Brotli's quality: indexes are long lists of small numbers, and wait for their reader to open a video.
+const COMPRESSION: u32 = 5;
+const WINDOW_BITS: u32 = 22;
+const BUFFER_BYTES: usize = 16 << 10;
 
 /// One packet of the video stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -268,7 +273,11 @@ impl VideoIndex {
     pub fn to_bytes(&self) -> Vec<u8> {
         let plain = postcard::to_stdvec(self).unwrap_or_default();
         let mut bytes = vec![FORMAT_VERSION];
-        bytes.extend(zstd::encode_all(plain.as_slice(), 3).unwrap_or_default());
+        let mut compressor =
+            brotli::CompressorWriter::new(&mut bytes, BUFFER_BYTES, COMPRESSION, WINDOW_BITS);
+        // Memory takes all that it is given.
+        let _written = compressor.write_all(&plain);
+        drop(compressor);
         bytes
     }
 
@@ -278,7 +287,9 @@ impl VideoIndex {
     /// [`Error::StaleIndex`] for another version or bytes that are no index.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let Some((&FORMAT_VERSION, compressed)) = bytes.split_first() else { return Err(Error::StaleIndex) };
-        let plain = zstd::decode_all(compressed).map_err(|_| Error::StaleIndex)?;
+        let mut plain = Vec::new();
+        let mut decompressor = brotli::Decompressor::new(compressed, BUFFER_BYTES);
+        decompressor.read_to_end(&mut plain).map_err(|_| Error::StaleIndex)?;
         let index: Self = postcard::from_bytes(&plain).map_err(|_| Error::StaleIndex)?;
         let in_range = index.display.iter().all(|&number| (number as usize) < index.packets.len());
         if in_range { Ok(index) } else { Err(Error::StaleIndex) }

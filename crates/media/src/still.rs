@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::libav::{Decoder, Received, Scaler};
 use crate::picture::Picture;
-use crate::video::{MAX_PIXELS, Rotation, open_input};
+use crate::video::{MAX_PIXELS, Rotation, is_picture, open_input};
 use std::path::Path;
 
 /// Reads the picture in a file (the first frame where it holds more), turned upright as its EXIF tag says.
@@ -12,6 +12,9 @@ pub fn open(path: &Path) -> Result<Picture> {
         Error::NotAVideo { path, .. } | Error::NoVideoStream { path, .. } => Error::NotAPicture { path },
         other => other,
     })?;
+    if !is_picture(&input) {
+        return Err(Error::IsAVideo { path: path.to_owned() });
+    }
     let mut decoder = Decoder::open(&input, stream.index, MAX_PIXELS)
         .ok_or_else(|| Error::NoDecoder { path: path.to_owned(), codec: stream.codec.clone() })?;
     let no_frames = || Error::NoFrames { path: path.to_owned() };

@@ -77,7 +77,8 @@ impl Video {
 
     /// Whether a file is a video that can be opened, without indexing it.
     pub fn probe(path: &Path) -> Result<()> {
-        open_input(path).map(|_| ())
+        let (input, _) = open_input(path)?;
+        if is_picture(&input) { Err(Error::IsAPicture { path: path.to_owned() }) } else { Ok(()) }
     }
 
     /// Opens a file with an index made before for these very bytes, where there is one.
@@ -165,6 +166,12 @@ impl Video {
         input.keep_only(self.stream_index);
         Ok(input)
     }
+}
+
+/// Whether it is a single picture: of libav's demuxers, those for pictures are called so.
+pub(crate) fn is_picture(input: &Input) -> bool {
+    let format = input.format_name();
+    format == "image2" || format.ends_with("_pipe")
 }
 
 /// Opens a container and finds its video stream, telling apart all that can be wrong with it.

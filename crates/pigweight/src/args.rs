@@ -50,7 +50,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
     /// A box is a pig from this score on, 0 to 1 [default: 0.3]
-    #[arg(long, value_name = "SCORE")]
+    #[arg(long, value_name = "SCORE", value_parser = parse_score, allow_negative_numbers = true)]
     pub min_score: Option<f32>,
     /// The configuration file
     #[arg(long, value_name = "FILE", env = "PIGWEIGHT_CONFIG")]
@@ -113,7 +113,7 @@ pub struct Track {
     #[arg(long = "mot", value_name = "DETECTIONS")]
     pub detections: PathBuf,
     /// Frames per second of the sequence
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "F", value_parser = parse_rate, allow_negative_numbers = true)]
     pub fps: f64,
     /// Where to write the tracks, MOTChallenge text
     #[arg(long = "out", value_name = "TRACKS")]
@@ -122,7 +122,7 @@ pub struct Track {
     #[arg(long)]
     pub offline: bool,
     /// A box is an animal from this score on, 0 to 1 [default: 0.6]
-    #[arg(long, value_name = "SCORE")]
+    #[arg(long, value_name = "SCORE", value_parser = parse_score, allow_negative_numbers = true)]
     pub min_score: Option<f32>,
     /// Look at every Nth frame only
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -131,7 +131,8 @@ pub struct Track {
 
 #[derive(clap::Args)]
 pub struct Check {
-    /// A folder of videos, each with its truth beside it: NAME.boxes.csv (frame,x,y,w,h) or NAME.counts.csv (frame,count)
+    /// A folder of videos, each with its truth beside it: NAME.boxes.csv (frame,x,y,w,h) or NAME.counts.csv
+    /// (frame,count); folders in it are searched too
     pub folder: PathBuf,
     /// Look at every frame instead of ten a second
     #[arg(long)]
@@ -163,13 +164,28 @@ fn parse_line(text: &str) -> Result<Line, String> {
     let numbers: Vec<f32> = text
         .split(',')
         .map(|number| {
-            number.trim().parse().map_err(|_| format!("{number:?} is not a number; write x1,y1,x2,y2 in px"))
+            let is_finite = |number: &f32| number.is_finite();
+            number.trim().parse().ok().filter(is_finite).ok_or_else(|| {
+                format!("{number:?} is not a number that a picture's px can be; write x1,y1,x2,y2 in px")
+            })
         })
         .collect::<Result<_, _>>()?;
     let [x1, y1, x2, y2] = numbers[..] else {
         return Err(format!("{} numbers; write x1,y1,x2,y2 in px", numbers.len()));
     };
-    Line::new(Point::new(x1, y1), Point::new(x2, y2)).map_err(|error| error.to_string())
+    let line = Line::new(Point::new(x1, y1), Point::new(x2, y2)).map_err(|error| error.to_string())?;
+    line.check_reach().map_err(|error| error.to_string())?;
+    Ok(line)
+}
+
+fn parse_score(text: &str) -> Result<f32, String> {
+    let score = text.parse().ok().filter(|score| (0.0..=1.0).contains(score));
+    score.ok_or_else(|| "write a number from 0 to 1".to_owned())
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
+    rate.ok_or_else(|| "write a positive number of frames per second".to_owned())
 }
 
 #[cfg(test)]
@@ -186,7 +202,9 @@ mod tests {
     fn lines_are_four_numbers_of_some_length() {
         assert!(parse_line("0,10, 640,10").is_ok());
         assert!(parse_line("-5,10,640,10").is_ok());
-        for bad in ["", "1,2,3", "1,2,3,4,5", "a,b,c,d", "5,5,5,5", "NaN,0,1,1"] {
+        for bad in
+            ["", "1,2,3", "1,2,3,4,5", "a,b,c,d", "5,5,5,5", "NaN,0,1,1", "1e300,0,1,1", "0,0,100001,0"]
+        {
             assert!(parse_line(bad).is_err(), "{bad}");
         }
     }

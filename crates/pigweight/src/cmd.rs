@@ -34,9 +34,14 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe {
         return ExitCode::SUCCESS; // Whoever read has read enough.
     }
+    tell(error);
+    if error.is::<Partial>() { ExitCode::from(3) } else { ExitCode::FAILURE }
+}
+
+/// One line on stderr.
+fn tell(error: &anyhow::Error) {
     // Where stderr is gone there is nobody to tell.
     let _gone = writeln!(std::io::stderr(), "pigweight: {}", Chain(error.as_ref()));
-    if error.is::<Partial>() { ExitCode::from(3) } else { ExitCode::FAILURE }
 }
 
 /// The configuration with the command line on top.
@@ -46,7 +51,6 @@ fn configure(args: &ModelArgs) -> anyhow::Result<Config> {
         config.model = Some(model.clone());
     }
     if let Some(min_score) = args.min_score {
-        anyhow::ensure!((0.0..=1.0).contains(&min_score), "--min-score lies between 0 and 1");
         config.detect.min_score = min_score;
     }
     Ok(config)

@@ -34,6 +34,13 @@ pub fn clock(secs: f64) -> String {
     }
 }
 
+/// `1 frame`, `2 frames`.
+pub fn counted(number: impl fmt::Display, one: &str) -> String {
+    let number = number.to_string();
+    let ending = if number == "1" { "" } else { "s" };
+    format!("{number} {one}{ending}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,5 +51,11 @@ mod tests {
         assert_eq!(clock(59.96), "1:00.0");
         assert_eq!(clock(3723.4), "1:02:03.4");
         assert_eq!(clock(-1.0), "0:00.0");
+    }
+
+    #[test]
+    fn one_is_singular() {
+        let told = [0, 1, 2, 11].map(|number| counted(number, "frame"));
+        assert_eq!(told, ["0 frames", "1 frame", "2 frames", "11 frames"]);
     }
 }

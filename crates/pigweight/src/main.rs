@@ -14,6 +14,7 @@ mod web;
 
 use args::{Args, Command};
 use clap::Parser as _;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -41,5 +42,13 @@ fn start_log(verbose: bool) {
     use tracing_subscriber::EnvFilter;
     let fallback = if verbose { "info,sqlx=warn,ort=warn" } else { "warn,ort=error" };
     let filter = EnvFilter::try_from_env("PIGWEIGHT_LOG").unwrap_or_else(|_| EnvFilter::new(fallback));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    // <https://no-color.org>: set to anything but nothing.
+    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let with_colours = !is_plain && std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(with_colours)
+        .with_target(false)
+        .init();
 }

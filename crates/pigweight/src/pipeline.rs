@@ -228,8 +228,10 @@ fn decode(
 
 fn detect(mut detector: Detector, jobs: &Receiver<Job>, results: &Sender<Result<Looked, Error>>) {
     for Job { sequence, frame, is_looked_at } in jobs {
-        let detections =
-            if is_looked_at { detector.detect(&frame.picture.view()).map(Some) } else { Ok(None) };
+        let detections = match is_looked_at {
+            true => detector.detect(&frame.picture.view()).map(|found| Some(on_grid(found))),
+            false => Ok(None),
+        };
         let (pts, secs, is_damaged) = (frame.pts, frame.secs, frame.is_damaged);
         drop(frame);
         let looked = detections
@@ -239,6 +241,11 @@ fn detect(mut detector: Detector, jobs: &Receiver<Job>, results: &Sender<Result<
             break;
         }
     }
+}
+
+/// What is tracked is what is stored.
+fn on_grid(detections: Vec<Detection>) -> Vec<Detection> {
+    detections.into_iter().map(Detection::on_grid).collect()
 }
 
 /// Tracking and writing, in order of the frames.

@@ -101,6 +101,7 @@ pub fn router(app: Arc<App>) -> Router {
     )
     .route("/api/{*path}", axum::routing::any(error::unknown_path))
     .fallback(assets::page)
+    .layer(middleware::from_fn(error::problems_only))
     .layer(CompressionLayer::new().compress_when(compressible))
     .layer(middleware::from_fn(measure))
     .layer(middleware::from_fn(guard))

@@ -203,7 +203,7 @@ prop_compose! {
         rows.into_iter().enumerate().map(|(number, (looked, boxes, unmatched))| {
             let boxes: Vec<_> = boxes.into_iter().map(|(track, x, y, score, measured)| TrackedBox {
                 track: TrackId(track),
-                rect: Rect::new(x as f32 / 2.0, y as f32 / 2.0, 10.5, 7.5),
+                rect: Rect::new(x as f32, y as f32, 10.0, 7.0),
                 score: f32::from(score) / 100.0,
                 class: u16::from(score) % 3,
                 origin: if measured { Origin::Measured } else { Origin::Interpolated },

@@ -1,7 +1,7 @@
 //! One video from file to result, for the commands that wait for it.
 
 use crate::config::Config;
-use crate::describe::clock;
+use crate::describe::{clock, counted};
 use crate::library;
 use crate::pipeline::{Analysis, Progress, RunSettings};
 use anyhow::Context as _;
@@ -61,6 +61,9 @@ impl Workshop {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let record = self.runtime.block_on(library::register(&self.store, &path, &name))?;
         let video = library::open(&self.store, self.runtime.handle(), &record)?;
+        for line in lines {
+            line.check_on_picture(video.info().width, video.info().height)?;
+        }
         let lines = self.runtime.block_on(self.keep_lines(&record.id, lines))?;
         let analysis = Analysis {
             video: &video,
@@ -124,10 +127,13 @@ fn damage(video: &Video, run: &RunRecord) -> Option<String> {
     if let Some(damage) = video.index().damage() {
         Some(format!("{path} is damaged: {damage}; what can be decoded was counted"))
     } else if missing > 0 || run.damaged_frames > 0 {
-        Some(format!(
-            "{path} is damaged: {missing} frames cannot be decoded and {} are partly guessed; what can be decoded was counted",
-            run.damaged_frames
-        ))
+        let missing = (missing > 0).then(|| format!("{} cannot be decoded", counted(missing, "frame")));
+        let guessed = (run.damaged_frames > 0).then(|| {
+            let are = if run.damaged_frames == 1 { "is" } else { "are" };
+            format!("{} {are} partly guessed", counted(run.damaged_frames, "frame"))
+        });
+        let found: Vec<String> = missing.into_iter().chain(guessed).collect();
+        Some(format!("{path} is damaged: {}; what can be decoded was counted", found.join(" and ")))
     } else {
         None
     }
@@ -145,10 +151,10 @@ fn progress_bar(name: &str, frames: u64) -> ProgressBar {
 fn show(bar: &ProgressBar, progress: &Progress) {
     bar.set_position(progress.run.frames_done.unsigned_abs());
     let left = bar.length().unwrap_or(0).saturating_sub(bar.position()) as f64;
-    let count = progress.count.map_or_else(|| "–".to_owned(), |count| count.to_string());
+    let count = progress.count.map_or_else(|| "– pigs".to_owned(), |count| counted(count, "pig"));
     if progress.frames_per_sec > 0.0 {
         bar.set_message(format!(
-            "{count} pigs  {:.0} frames/s  {} left",
+            "{count}  {:.0} frames/s  {} left",
             progress.frames_per_sec,
             clock(left / progress.frames_per_sec)
         ));

@@ -3,11 +3,12 @@
 use super::analyse::{Analysed, Workshop};
 use super::{Partial, configure, load_model, print};
 use crate::args::Count;
-use crate::describe::clock;
+use crate::describe::{clock, counted};
 use crate::pipeline::RunSettings;
 use pigweight_core::curve::StepCurve;
 use pigweight_core::line::Direction;
 use pigweight_core::schedule::Schedule;
+use pigweight_media::Error;
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -46,7 +47,10 @@ struct Crossing {
 pub fn run(args: &Count) -> anyhow::Result<()> {
     let config = configure(&args.model)?;
     // Before the model, whose loading takes a while: a mistyped path is told at once.
-    pigweight_media::Video::probe(&args.video)?;
+    pigweight_media::Video::probe(&args.video).map_err(|error| match error {
+        Error::IsAPicture { .. } => anyhow::anyhow!("{error}; find the pigs on it with pigweight detect"),
+        error => error.into(),
+    })?;
     let model = load_model(&config, |path| config.detect.model_settings(path.to_owned()))?;
     let schedule = if args.every_frame { Schedule::EveryFrame } else { config.detect.schedule() };
     let settings = RunSettings { schedule, tracker: config.detect.tracker() };
@@ -101,10 +105,10 @@ fn summary(args: &Count, analysed: &Analysed) -> anyhow::Result<String> {
     let mut text = String::new();
     writeln!(
         text,
-        "{}: {}, {} frames ({} looked at), {} × {} {}",
+        "{}: {}, {} ({} looked at), {} × {} {}",
         args.video.display(),
         clock(video.duration_secs()),
-        run.frames_done,
+        counted(run.frames_done, "frame"),
         run.frames_looked,
         video.info().width,
         video.info().height,

@@ -5,6 +5,7 @@
 
 use super::print;
 use crate::args::Demo;
+use crate::describe::counted;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use pigweight_core::line::Line;
@@ -118,10 +119,10 @@ impl Recording<'_> {
             writer.finish()?;
             writeln!(
                 told,
-                "{}: {} s, {} frames",
+                "{}: {} s, {}",
                 video.display(),
                 self.frames / FRAMES_PER_SEC,
-                self.frames
+                counted(self.frames, "frame")
             )?;
             put(&boxes, |path| Ok(std::fs::write(path, &rows)?))?;
             writeln!(told, "{}: the true box of every pig on every frame", boxes.display())?;
@@ -134,9 +135,9 @@ impl Recording<'_> {
                 put(&crossings, |path| Ok(std::fs::write(path, &rows)?))?;
                 writeln!(
                     told,
-                    "{}: {} true crossings of the line",
+                    "{}: {} of the line",
                     crossings.display(),
-                    true_crossings.len()
+                    counted(true_crossings.len(), "true crossing")
                 )?;
             }
             Ok(())

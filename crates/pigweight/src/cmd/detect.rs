@@ -1,11 +1,11 @@
 //! `pigweight detect`: boxes on pictures.
 
-use super::{configure, load_model, print};
+use super::{configure, load_model, print, tell};
 use crate::args::Detect;
 use pigweight_core::detection::Detection;
 use pigweight_detect::ModelSettings;
 use pigweight_detect::mask::Mask;
-use pigweight_media::still;
+use pigweight_media::{Error, still};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -50,8 +50,18 @@ pub fn run(args: &Detect) -> anyhow::Result<()> {
     })?;
     let mut detector = model.detector()?;
     let mut pictures = Vec::new();
+    let mut failed: Option<anyhow::Error> = None;
     for path in &args.images {
-        let picture = still::open(path)?;
+        let picture = match still::open(path) {
+            Ok(picture) => picture,
+            // One bad picture costs nobody the others: each is told in a line, the last one by the command's end.
+            Err(error) => {
+                if let Some(earlier) = failed.replace(explain(error)) {
+                    tell(&earlier);
+                }
+                continue;
+            }
+        };
         let detections = detector.detect_with_masks(&picture.view())?;
         let found = detections.into_iter().map(|found| describe(found, &model.info().classes)).collect();
         pictures.push(Picture {
@@ -61,9 +71,24 @@ pub fn run(args: &Detect) -> anyhow::Result<()> {
             detections: found,
         });
     }
-    if args.json {
-        return print(format_args!("{}\n", serde_json::to_string(&pictures)?));
+    if pictures.is_empty() {
+        // Nothing to print: an empty list would look like a result.
+    } else if args.json {
+        print(format_args!("{}\n", serde_json::to_string(&pictures)?))?;
+    } else {
+        print(text(&pictures)?)?;
     }
+    failed.map_or(Ok(()), Err)
+}
+
+fn explain(error: Error) -> anyhow::Error {
+    match error {
+        Error::IsAVideo { .. } => anyhow::anyhow!("{error}; count the pigs in it with pigweight count"),
+        error => error.into(),
+    }
+}
+
+fn text(pictures: &[Picture]) -> anyhow::Result<String> {
     let mut text = String::new();
     for picture in pictures {
         writeln!(
@@ -83,7 +108,7 @@ pub fn run(args: &Detect) -> anyhow::Result<()> {
             )?;
         }
     }
-    print(text)
+    Ok(text)
 }
 
 fn describe((detection, mask): (Detection, Option<Mask>), classes: &[String]) -> Found {

@@ -4,6 +4,7 @@ use super::{NO_MODEL, configure, load_model, print};
 use crate::analyser::Analyser;
 use crate::args::Serve;
 use crate::config::Config;
+use crate::describe::counted;
 use crate::live::Live;
 use crate::pipeline::RunSettings;
 use crate::web::{App, FramePool, router};
@@ -86,10 +87,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     .await?;
     let device = match &app.model {
         Ok(model) => format!(
-            "Detector: {}, {:.1} ms a frame on one core, {} cores",
+            "Detector: {}, {:.1} ms a frame on one core, {}",
             model.info().name,
             model.speed().inference.as_secs_f64() * 1000.0,
-            config.detect.workers
+            counted(config.detect.workers, "core")
         ),
         Err(reason) => format!("Videos are shown and not counted: {reason}"),
     };
@@ -97,7 +98,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         "No folder of videos is named; give one with --videos DIR".to_owned()
     } else {
         format!(
-            "{found} videos in {}",
+            "{} in {}",
+            counted(found, "video"),
             config.videos.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ")
         )
     };

@@ -8,10 +8,6 @@ use pigweight_core::time::Pts;
 use pigweight_core::track::{TrackedBox, Tracker, TrackerSettings};
 
 pub fn run(args: &Track) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        args.fps.is_finite() && args.fps > 0.0,
-        "--fps is a positive number of frames per second"
-    );
     let input = args.detections.display();
     let text = std::fs::read_to_string(&args.detections).with_context(|| format!("cannot read {input}"))?;
     let detections =
@@ -23,8 +19,7 @@ pub fn run(args: &Track) -> anyhow::Result<()> {
     });
     let settings = match args.min_score {
         None => TrackerSettings::mot(),
-        Some(score) if (0.0..=1.0).contains(&score) => TrackerSettings::for_min_score(score),
-        Some(_) => anyhow::bail!("--min-score lies between 0 and 1"),
+        Some(score) => TrackerSettings::for_min_score(score),
     };
     let is_looked_at = |frame: u32| (frame - 1).is_multiple_of(args.every);
     let mut tracks: Vec<(u32, Vec<TrackedBox>)> = Vec::new();

@@ -194,15 +194,20 @@ pub struct CountAtTime {
 /// How many animals are on the picture at a moment.
 #[utoipa::path(
     get, path = "/api/video_file/count_at_time", params(Moment),
-    responses((status = 200, body = CountAtTime), (status = 404, body = Problem))
+    responses((status = 200, body = CountAtTime), (status = 400, body = Problem), (status = 404, body = Problem))
 )]
 pub async fn count_at_time(
     app: Shared,
     Query(Moment { id, t }): Query<Moment>,
 ) -> Result<Json<CountAtTime>, Problem> {
+    if !t.is_finite() {
+        return Err(Problem::bad_request(format!(
+            "t = {t} is no moment; ask for a number of seconds since the first frame"
+        )));
+    }
     let video = present_video(&app, &id).await?;
     let nothing = |state| Ok(Json(CountAtTime { count: None, cached: false, state, t }));
-    if !t.is_finite() || t < 0.0 || video.error.is_some() || video.duration_secs.is_some_and(|end| t > end) {
+    if t < 0.0 || video.error.is_some() || video.duration_secs.is_some_and(|end| t > end) {
         return nothing(CountState::NoVideo);
     }
     let Some(run) = app.store.latest_run(&id).await? else { return nothing(CountState::Pending) };

@@ -1,10 +1,14 @@
 //! The one place that turns errors into status codes: RFC 9457 problem documents.
 
 use axum::Json;
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+const PROBLEM_TYPE: &str = "application/problem+json";
 
 /// What went wrong and what to do about it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -65,6 +69,34 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong on the server; its log says what")
     }
 
+    /// 426: what is asked for comes over a WebSocket only.
+    pub fn websocket_only(path: &str) -> Response {
+        let problem = Self::new(
+            StatusCode::UPGRADE_REQUIRED,
+            format!("{path} answers over a WebSocket; connect to it with ws:// or wss://"),
+        );
+        let headers = [
+            (header::UPGRADE, HeaderValue::from_static("websocket")),
+            (header::CONNECTION, HeaderValue::from_static("upgrade")),
+            (header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
+        ];
+        (headers, problem).into_response()
+    }
+
+    /// 416 for bytes behind the end of a file.
+    pub fn outside_file(size_bytes: u64) -> Response {
+        let problem = Self::new(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            format!("the range begins behind the end of the file; it has {size_bytes} bytes, counted from 0"),
+        );
+        let mut response = problem.into_response();
+        response.headers_mut().insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        if let Ok(range) = HeaderValue::from_str(&format!("bytes */{size_bytes}")) {
+            response.headers_mut().insert(header::CONTENT_RANGE, range);
+        }
+        response
+    }
+
     /// 416 for a moment outside a video of this length.
     pub fn outside(secs: f64, last_secs: f64) -> Self {
         Self {
@@ -81,7 +113,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         (status, headers, Json(self).into_response().into_body()).into_response()
     }
@@ -102,6 +134,12 @@ impl From<pigweight_store::Error> for Problem {
             error if error.is_storage_trouble() => Self::unavailable(error.to_string()),
             error => Self::internal(error),
         }
+    }
+}
+
+impl From<pigweight_core::line::LineError> for Problem {
+    fn from(error: pigweight_core::line::LineError) -> Self {
+        Self::bad_request(error.to_string())
     }
 }
 
@@ -133,7 +171,59 @@ impl From<axum::extract::rejection::QueryRejection> for Problem {
 
 impl From<axum::extract::rejection::JsonRejection> for Problem {
     fn from(rejection: axum::extract::rejection::JsonRejection) -> Self {
-        Self::bad_request(rejection.body_text())
+        match rejection.status() {
+            status @ (StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNSUPPORTED_MEDIA_TYPE) => {
+                Self::new(status, advice(status, ""))
+            }
+            // 422 is said of videos; a body that is no JSON or lacks a field is a bad request either way.
+            _ => Self::bad_request(rejection.body_text()),
+        }
+    }
+}
+
+/// Longest text of a foreign error that is passed on; they are a sentence.
+const MAX_REASON_BYTES: usize = 4096;
+
+/// Errors that the web framework answers by itself (a path that is no UTF-8, a method that is not there) in plain text
+/// become problem documents, so that a program reads all errors alike. Their other headers, `Allow` say, stay.
+pub async fn problems_only(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let is_ours = path.starts_with("/api/") || path.starts_with("/ws/");
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM_TYPE);
+    if !is_ours || is_problem || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    // A body that is longer or breaks off says nothing more than its status.
+    let reason = axum::body::to_bytes(body, MAX_REASON_BYTES).await.unwrap_or_default();
+    let mut response =
+        Problem::new(status, advice(status, String::from_utf8_lossy(&reason).trim())).into_response();
+    for (name, value) in &parts.headers {
+        if ![header::CONTENT_TYPE, header::CONTENT_LENGTH].contains(name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
+}
+
+/// What to do about an error that is not of our making.
+fn advice(status: StatusCode, reason: &str) -> String {
+    match status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            "this method is not known here; the Allow header names those that are".to_owned()
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            "the body is too large; nothing here takes more than 2 MB".to_owned()
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            "send the body as JSON, with the header Content-Type: application/json".to_owned()
+        }
+        _ if reason.is_empty() => {
+            "this cannot be answered; /api/openapi.json describes what can be asked for".to_owned()
+        }
+        _ => format!("{reason}; /api/openapi.json describes what can be asked for"),
     }
 }
 

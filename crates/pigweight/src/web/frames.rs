@@ -108,7 +108,7 @@ pub struct FrameQuery {
     quality: Option<u8>,
     /// Draw the boxes that were found; default true.
     inference: Option<bool>,
-    /// Width of the answer, px, never larger than the original.
+    /// Width of the answer, px, at least 1 and never larger than the original.
     width: Option<u32>,
 }
 
@@ -121,7 +121,8 @@ pub struct FrameQuery {
             ("X-Frame-Pts" = i64, description = "Its pts"),
             ("X-Has-Inference" = bool, description = "Whether boxes could be drawn"))),
         (status = 304, description = "Unchanged since the ETag that was sent"),
-        (status = 404, body = Problem), (status = 416, body = Problem), (status = 422, body = Problem))
+        (status = 400, body = Problem), (status = 404, body = Problem), (status = 416, body = Problem),
+        (status = 422, body = Problem))
 )]
 pub async fn frame_optimized(
     app: Shared,
@@ -131,6 +132,9 @@ pub async fn frame_optimized(
     let quality = query.quality.unwrap_or(80);
     if !(1..=100).contains(&quality) {
         return Err(Problem::bad_request("quality lies between 1 and 100"));
+    }
+    if query.width == Some(0) {
+        return Err(Problem::bad_request("width is at least 1 px; leave it out for the original's"));
     }
     let record = present_video(&app, &query.id).await?;
     let video = app.frames.video(&app.store, &record).await?;

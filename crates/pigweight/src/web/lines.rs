@@ -7,7 +7,9 @@ use axum::Json;
 use axum::extract::Path;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
-use pigweight_store::{LineRecord, NewLine, Store};
+use pigweight_core::geometry::Point;
+use pigweight_core::line::{Line as Segment, LineError};
+use pigweight_store::{LineRecord, NewLine, Store, VideoRecord};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -57,8 +59,14 @@ pub struct DrawnOnVideo {
 }
 
 impl Drawn {
-    fn checked(self, fallback: impl FnOnce() -> String) -> Result<NewLine, Problem> {
+    fn checked(self, video: &VideoRecord, fallback: impl FnOnce() -> String) -> Result<NewLine, Problem> {
+        self.check_place(video)?;
         let name = self.name.trim();
+        if name.chars().any(char::is_control) {
+            return Err(Problem::bad_request(
+                "a line's name holds no control characters; write one line of text",
+            ));
+        }
         if name.chars().count() > MAX_NAME_CHARACTERS {
             return Err(Problem::bad_request(format!(
                 "a line's name has at most {MAX_NAME_CHARACTERS} characters"
@@ -66,6 +74,25 @@ impl Drawn {
         }
         let name = if name.is_empty() { fallback() } else { name.to_owned() };
         Ok(NewLine { name, x1_px: self.x1, y1_px: self.y1, x2_px: self.x2, y2_px: self.y2 })
+    }
+}
+
+impl Drawn {
+    /// What can never be crossed is a slip of whoever draws it, or of a program's units.
+    fn check_place(&self, video: &VideoRecord) -> Result<(), Problem> {
+        let point = |x: f64, y: f64| Point::new(x as f32, y as f32);
+        let line = Segment::new(point(self.x1, self.y1), point(self.x2, self.y2));
+        let size = |px: Option<i64>| px.and_then(|px| u32::try_from(px).ok());
+        let Some((width, height)) = size(video.width_px).zip(size(video.height_px)) else {
+            // The video has not been looked into yet.
+            return Ok(line.and_then(Segment::check_reach)?);
+        };
+        line.and_then(|line| line.check_on_picture(width, height)).map_err(|error| match error {
+            LineError::NotFinite | LineError::TooFar => {
+                Problem::bad_request(format!("{error}; it is {width} × {height} px"))
+            }
+            error => error.into(),
+        })
     }
 }
 
@@ -112,23 +139,25 @@ pub async fn list(app: Shared, Query(query): Query<OfVideo>) -> Result<Json<Vec<
 /// Draws a line; it is counted at once over everything that has been analysed.
 #[utoipa::path(
     post, path = "/api/lines", request_body = DrawnOnVideo,
-    responses((status = 201, body = Line), (status = 400, body = Problem), (status = 404, body = Problem))
+    responses((status = 201, body = Line), (status = 400, body = Problem), (status = 404, body = Problem),
+              (status = 413, body = Problem), (status = 415, body = Problem))
 )]
 pub async fn add(
     app: Shared,
     body: Result<Json<DrawnOnVideo>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Line>), Problem> {
     let Json(DrawnOnVideo { video, drawn }) = body?;
-    present_video(&app, &video).await?;
+    let record = present_video(&app, &video).await?;
     let number = app.store.lines(&video).await?.len() + 1;
-    let line = app.store.add_line(&video, &drawn.checked(|| number.to_string())?).await?;
+    let line = app.store.add_line(&video, &drawn.checked(&record, || number.to_string())?).await?;
     Ok((StatusCode::CREATED, Json(with_counts(&app.store, line).await?)))
 }
 
 /// Moves or renames a line; its crossings are counted anew from what is kept.
 #[utoipa::path(
     put, path = "/api/lines/{id}", request_body = Drawn,
-    responses((status = 200, body = Line), (status = 400, body = Problem), (status = 404, body = Problem))
+    responses((status = 200, body = Line), (status = 400, body = Problem), (status = 404, body = Problem),
+              (status = 413, body = Problem), (status = 415, body = Problem))
 )]
 pub async fn change(
     app: Shared,
@@ -137,8 +166,8 @@ pub async fn change(
 ) -> Result<Json<Line>, Problem> {
     let Json(drawn) = body?;
     let known = app.store.line(&id).await?;
-    present_video(&app, &known.video_id).await?;
-    let line = app.store.change_line(&id, &drawn.checked(|| known.name)?).await?;
+    let record = present_video(&app, &known.video_id).await?;
+    let line = app.store.change_line(&id, &drawn.checked(&record, || known.name)?).await?;
     Ok(Json(with_counts(&app.store, line).await?))
 }
 

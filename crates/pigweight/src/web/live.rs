@@ -3,6 +3,7 @@
 use super::error::Problem;
 use super::types::{Query, Run, RunState, present_video};
 use super::{App, Shared};
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -40,15 +41,17 @@ struct CountUpdate<'a> {
 #[utoipa::path(
     get, path = "/ws/count", params(OfVideo),
     responses((status = 101, description = "A WebSocket of JSON text messages: {type: \"count_update\", id, count, t, \
-              state, progress, frames_per_sec, eta_secs}"), (status = 404, body = Problem))
+              state, progress, frames_per_sec, eta_secs}"), (status = 404, body = Problem),
+              (status = 426, body = Problem))
 )]
 pub async fn count_updates(
     app: Shared,
     Query(query): Query<OfVideo>,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     present_video(&app, &query.id).await?;
     let axum::extract::State(app) = app;
+    let Ok(upgrade) = upgrade else { return Ok(Problem::websocket_only("/ws/count")) };
     Ok(upgrade.on_upgrade(move |socket| push(app, query.id, socket)))
 }
 

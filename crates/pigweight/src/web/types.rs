@@ -1,5 +1,6 @@
 //! Shapes of the API that more than one handler uses.
 
+use crate::describe::counted;
 use crate::live::Live;
 use crate::web::App;
 use axum::extract::FromRequestParts;
@@ -156,7 +157,10 @@ impl Video {
             index,
             error: video.error.clone().or_else(|| video.damage.clone()).or_else(|| {
                 let damaged = run.map_or(0, |run| run.damaged_frames);
-                (damaged > 0).then(|| format!("{damaged} frames are damaged and partly guessed"))
+                (damaged > 0).then(|| {
+                    let are = if damaged == 1 { "is" } else { "are" };
+                    format!("{} {are} damaged and partly guessed", counted(damaged, "frame"))
+                })
             }),
             run: run.map(|run| Run::new(run, video.frames.unwrap_or(0), live)),
         }
@@ -201,12 +205,13 @@ impl Window {
 /// A video that may be served: registered and lying in one of the folders now.
 pub async fn present_video(app: &App, id: &str) -> Result<VideoRecord, Problem> {
     let video = app.store.video(id).await?;
-    if app.live.is_present(id) {
-        Ok(video)
-    } else {
-        Err(Problem::not_found(format!(
-            "the video {:?} no longer lies in the folders that are served",
-            video.name
-        )))
-    }
+    if app.live.is_present(id) { Ok(video) } else { Err(is_gone(&video)) }
+}
+
+/// The identifier belongs to bytes that are no longer there; a file that took their place has one of its own.
+pub fn is_gone(video: &VideoRecord) -> Problem {
+    Problem::not_found(format!(
+        "the file of the video {:?} was changed or removed; /api/videos lists what there is now",
+        video.name
+    ))
 }

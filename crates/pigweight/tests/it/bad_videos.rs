@@ -80,6 +80,45 @@ fn a_closed_pipe_is_no_failure_and_a_wrong_line_is() {
     drop(process.stdout.take());
     let output = process.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
-    let output = pigweight().args(["count", "a.mp4", "--line", "1,2,3"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
+    for line in ["1,2,3", "1e300,0,1,1", "0,0,0,200000"] {
+        let output = pigweight().args(["count", "a.mp4", "--line", line]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{line}");
+        assert!(said(&output).contains("px"), "{}", said(&output));
+    }
+    let mut command = pigweight();
+    command.args(["count", "--line", "0,-50,900,-50", "--model"]).arg(model()).arg(video("gop25.mp4"));
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said(&output).contains("384 × 216 px") && said(&output).lines().count() == 1,
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
+fn a_picture_is_told_to_go_to_detect() {
+    for name in ["picture.jpg", "picture.png"] {
+        let output = count(&video(name));
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        let said = said(&output);
+        assert!(said.contains("pigweight detect") && said.lines().count() == 1, "{name}: {said}");
+    }
+}
+
+#[test]
+fn one_frame_is_told_in_the_singular() {
+    let mut command = pigweight();
+    let output = command.args(["count", "--model"]).arg(model()).arg(video("oneframe.mp4")).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 frame (1 looked at)"), "{output:?}");
+}
+
+#[test]
+fn damage_tells_only_what_there_is() {
+    for name in ["truncated.mp4", "corrupt.mp4"] {
+        let output = count(&video(name));
+        let said = said(&output);
+        let is_sound = |bad: &str| !said.contains(bad);
+        assert!([" 0 frames", " 0 are", " 1 frames"].into_iter().all(is_sound), "{name}: {said}");
+    }
 }

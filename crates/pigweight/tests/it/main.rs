@@ -10,3 +10,4 @@ mod drawn;
 mod golden;
 mod house;
 mod server;
+mod wrong_words;

@@ -100,7 +100,7 @@ pub fn router(app: Arc<App>) -> Router {
         axum::routing::get(|| async move { ([(header::CONTENT_TYPE, "application/json")], document) }),
     )
     .route("/api/{*path}", axum::routing::any(error::unknown_path))
-    .fallback(assets::page)
+    .fallback_service(axum::routing::get(assets::page))
     .layer(middleware::from_fn(error::problems_only))
     .layer(CompressionLayer::new().compress_when(compressible))
     .layer(middleware::from_fn(measure))

@@ -27,6 +27,11 @@ struct Accuracy {
 }
 
 pub fn run(args: &Check) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        args.folder.is_dir(),
+        "{} is not a folder; name one that holds videos with their truth beside them",
+        args.folder.display()
+    );
     let config = configure(&args.model)?;
     let found = library::find_videos(std::slice::from_ref(&args.folder));
     let with_truth: Vec<(PathBuf, BTreeMap<usize, u32>)> = found

@@ -3,9 +3,11 @@
 use super::Shared;
 use super::error::Problem;
 use super::types::{is_gone, media_type, present_video};
+use crate::library;
 use axum::extract::{Path, Request};
 use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse as _, Response};
+use std::path::PathBuf;
 use tower_http::services::ServeFile;
 
 /// What of a file is asked for.
@@ -30,10 +32,20 @@ pub async fn original(
     mut request: Request,
 ) -> Result<Response, Problem> {
     let record = present_video(&app, &id).await?;
-    let metadata = tokio::fs::metadata(&record.path).await.map_err(|_| is_gone(&record))?;
-    let size_bytes = metadata.len();
-    // ServeFile answers 416 to every header that it does not understand: it gets only what it does.
-    let range = request.headers_mut().remove(header::RANGE).filter(|_| request.method() == Method::GET);
+    // The next look at the folder may be some seconds away: other bytes must not be served under this identifier.
+    let path = PathBuf::from(&record.path);
+    let identity = tokio::task::spawn_blocking(move || library::identity(&path)).await;
+    let identity = identity.map_err(Problem::internal)?.map_err(|_| is_gone(&record))?;
+    if app.store.video_of_file(&identity).await?.is_none_or(|known| known.id != id) {
+        return Err(is_gone(&record));
+    }
+    let size_bytes = identity.size_bytes.unsigned_abs();
+    let etag = HeaderValue::from_str(&format!("\"{id}\"")).map_err(Problem::internal)?;
+    // ServeFile answers 416 to every header that it does not understand, and knows no If-Range: it gets only what it
+    // understands.
+    let headers = request.headers_mut();
+    let is_same = headers.remove(header::IF_RANGE).is_none_or(|known| known == etag);
+    let range = headers.remove(header::RANGE).filter(|_| is_same && request.method() == Method::GET);
     match range.map_or(Asked::Whole, |range| asked(range.as_bytes(), size_bytes)) {
         Asked::Whole => {}
         Asked::Part(first, last) => {
@@ -46,7 +58,9 @@ pub async fn original(
         .try_call(request)
         .await
         .map_err(|error| Problem::unreadable(format!("cannot read {}: {error}", record.name)))?;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(&record.name)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(&record.name)));
+    headers.insert(header::ETAG, etag);
     Ok(response.into_response())
 }
 

@@ -208,6 +208,7 @@ fn the_original_is_served_by_ranges_and_nothing_outside_the_folders_is() {
         assert!(outside.problem(416).contains(&size.to_string()));
         assert_eq!(outside.header("content-range"), format!("bytes */{size}"), "{range}");
     }
+    assert_eq!(server.ask("POST", "/", &[], None).status, 405);
     for path in [
         "/..%2f..%2fetc/passwd",
         "/assets/..%2f..%2f..%2fetc/passwd",
@@ -215,7 +216,17 @@ fn the_original_is_served_by_ranges_and_nothing_outside_the_folders_is() {
     ] {
         assert_eq!(server.get(path).status, 404, "{path}");
     }
-    // Taken out of the folder, it is gone at once, whenever the next look at the folder is.
+    // A download goes on only where it is the same file still.
+    let etag = part.header("etag").to_owned();
+    for (known, status) in
+        [(etag.as_str(), 206), ("\"another\"", 200), ("Sat, 01 Jan 2000 00:00:00 GMT", 200)]
+    {
+        let rest = server.ask("GET", &path, &[("range", "bytes=1000-"), ("if-range", known)], None);
+        assert_eq!(rest.status, status, "{known}");
+    }
+    // Other bytes, or none, are told at once, whenever the next look at the folder is.
+    std::fs::write(videos.path().join("gop25.mp4"), &original[..size - 1]).unwrap();
+    assert!(server.get(&path).problem(404).contains("/api/videos lists what there is now"));
     std::fs::remove_file(videos.path().join("gop25.mp4")).unwrap();
     assert!(server.get(&path).problem(404).contains("/api/videos lists what there is now"));
 }

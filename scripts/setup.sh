@@ -114,6 +114,9 @@ else
   fi
   export PATH="$tools/node/bin:$PATH"
 fi
+# Node.js trusts its own list of authorities alone; where a company's proxy has its own, the system's list knows it.
+system_authorities=/etc/ssl/certs/ca-certificates.crt
+[ ! -f $system_authorities ] || export NODE_EXTRA_CA_CERTS=${NODE_EXTRA_CA_CERTS:-$system_authorities}
 if ! cmp -s web/package-lock.json web/node_modules/.installed-lock; then
   say "installing the page's packages"
   (cd web && npm ci --no-audit --no-fund --loglevel=error) || fail "npm ci failed; is the npm registry reachable?"

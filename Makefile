@@ -36,9 +36,10 @@ run: build ## Install what is missing, build, and serve; VIDEOS=DIR MODEL=FILE L
 	target/release/pigweight serve --videos "$(or $(VIDEOS),demo-videos)" --data "$(DATA)" --listen "$(LISTEN)" \
 	  $(if $(or $(MODEL),$(if $(VIDEOS),,demo)),--model "$(or $(MODEL),demo-videos/drawn-pigs.onnx)")
 
-test: setup-tests page ## Run every test: Rust, the page, and both together in a real browser
+test: setup-tests page ## Run every test: Rust, training, the page, and all together in a real browser
 	if cargo nextest --version >/dev/null 2>&1; then cargo test --quiet --locked --workspace --doc; cargo nextest run --locked --workspace --no-fail-fast; \
 	  else cargo test --locked --workspace --no-fail-fast; fi
+	cd training && ../.tools/python-tests/bin/python -m unittest discover -s tests -t .
 	cd web && npm run --silent check && npm run --silent test && npm run --silent e2e
 	scripts/test_browser.sh
 

@@ -1,0 +1,214 @@
+"""Crowded pens out of single pigs: cut out along their outlines, turned, scaled, shaded and laid on many floors.
+
+A scene is drawn from above, with the number of the pig on top at each px beside it; both are then seen in perspective,
+so that boxes are the extent of what is visible.
+"""
+
+import cv2
+import numpy
+
+# A pig of which less is visible is neither a pig nor floor: its place is not trained on.
+LEAST_VISIBLE = 0.25
+
+
+class Cutouts:
+    """Pigs with an alpha channel, their length along x."""
+
+    def __init__(self, pictures):
+        self.pigs = []
+        for picture in pictures:
+            for outline in picture.outlines:
+                pig = cut(picture.pixels, outline)
+                if pig is not None:
+                    self.pigs.append(pig)
+
+    def draw(self, random):
+        return self.pigs[random.integers(len(self.pigs))]
+
+
+def cut(pixels, outline):
+    (x, y), (w, h), angle = cv2.minAreaRect(outline)
+    if w < h:
+        w, h, angle = h, w, angle + 90
+    if h < 12 or w > 4.5 * h:
+        return None  # A part of a pig at the picture's edge.
+    mask = numpy.zeros(pixels.shape[:2], "u1")
+    cv2.fillPoly(mask, [outline.round().astype("i4")], 255)
+    # One px less, and a soft edge: no floor comes along.
+    mask = cv2.GaussianBlur(cv2.erode(mask, numpy.ones((3, 3), "u1")), (3, 3), 0)
+    size = (int(w) + 6, int(h) + 6)
+    turn = cv2.getRotationMatrix2D((x, y), angle, 1)
+    turn[:, 2] += (size[0] / 2 - x, size[1] / 2 - y)
+    return cv2.warpAffine(numpy.dstack([pixels, mask]), turn, size, flags=cv2.INTER_CUBIC)
+
+
+def noise(random, height, width, cell):
+    """Smooth noise, -1 to 1, of blots of about `cell` px."""
+    small = random.uniform(-1, 1, (max(2, int(height / cell) + 2), max(2, int(width / cell) + 2))).astype("f4")
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def floor(random, height, width):
+    """Concrete, slats, mesh or straw."""
+    colour = numpy.array(random.choice([(90, 95, 100), (60, 65, 75), (120, 130, 135), (70, 100, 60), (110, 120, 90), (40, 45, 60)]), "f4")
+    ground = colour * random.uniform(0.5, 1.4) + random.uniform(-12, 12, 3)
+    ground = ground + 18 * noise(random, height, width, 60)[..., None] + 10 * noise(random, height, width, 6)[..., None]
+    kind = random.integers(4)
+    if kind in (0, 1):
+        pitch, gap = random.uniform(8, 30), random.uniform(0.15, 0.5)
+        y, x = numpy.mgrid[:height, :width].astype("f4")
+        dark = (y / pitch) % 1 < gap
+        if kind == 1:  # Slats with bridges, or a mesh.
+            dark &= (x / (pitch * random.uniform(1, 6))) % 1 < random.uniform(0.6, 0.9)
+        ground = numpy.where(dark[..., None], ground * random.uniform(0.15, 0.6), ground)
+    elif kind == 2:
+        for _ in range(random.integers(100, 900)):
+            start = random.uniform((0, 0), (width, height))
+            end = start + random.normal(0, 12, 2)
+            shade = numpy.array((90, 150, 180)) * random.uniform(0.5, 1.2)
+            cv2.line(ground, tuple(start.astype(int).tolist()), tuple(end.astype(int).tolist()), shade.tolist(), 1, cv2.LINE_AA)
+    for _ in range(random.integers(0, 8)):  # Wet and dirty places.
+        place, size = random.uniform((0, 0), (width, height)).astype(int), random.uniform(10, 120, 2).astype(int)
+        patch = numpy.zeros((height, width), "f4")
+        cv2.ellipse(patch, tuple(place.tolist()), tuple(size.tolist()), random.uniform(0, 180), 0, 360, 1, -1)
+        patch = cv2.GaussianBlur(patch, (0, 0), random.uniform(2, 20))
+        ground = ground * (1 + patch[..., None] * random.uniform(-0.5, 0.25))
+    return numpy.clip(ground, 0, 255).astype("u1")
+
+
+def furniture(random, canvas, owner):
+    """What is no pig: walls, feeders, pipes, balls, and bars before the pigs. It hides what lies beneath it."""
+    height, width = canvas.shape[:2]
+    for _ in range(random.integers(0, 5)):
+        kind, shade = random.integers(4), random.uniform(20, 235, 3)
+        if random.random() < 0.5:
+            shade = numpy.full(3, shade.mean())
+        mask = numpy.zeros((height, width), "u1")
+        place = random.uniform((0, 0), (width, height)).astype(int)
+        if kind == 0:  # A feeder or a ball: round, with light on it.
+            size = int(random.uniform(10, 70))
+            cv2.circle(mask, tuple(place.tolist()), size, 255, -1, cv2.LINE_AA)
+        elif kind == 1:  # A bar or a pipe.
+            end = random.uniform((0, 0), (width, height)).astype(int)
+            cv2.line(mask, tuple(place.tolist()), tuple(end.tolist()), 255, int(random.integers(2, 14)), cv2.LINE_AA)
+        elif kind == 2:  # A wall along an edge.
+            depth = int(random.uniform(10, 90))
+            side = random.integers(4)
+            mask[[slice(0, depth), slice(height - depth, height), slice(None), slice(None)][side],
+                 [slice(None), slice(None), slice(0, depth), slice(width - depth, width)][side]] = 255
+        else:  # A trough.
+            box = cv2.boxPoints((tuple(place.tolist()), tuple(random.uniform(20, 160, 2).tolist()), random.choice([0, 90, random.uniform(0, 90)])))
+            cv2.fillPoly(mask, [box.astype("i4")], 255)
+        light = 1 + 0.3 * noise(random, height, width, 40)[..., None]
+        alpha = mask[..., None] / 255
+        canvas[:] = numpy.clip(canvas * (1 - alpha) + shade * light * alpha, 0, 255)
+        owner[mask > 127] = 0
+
+
+def paste(canvas, owner, number, pig, centre, angle, length, random):
+    """Lays a pig down; says how many px it covers, 0 where it lies outside."""
+    height, width = canvas.shape[:2]
+    scale = length / pig.shape[1]
+    thick = scale * random.uniform(0.8, 1.25)
+    flip = random.choice([-1, 1])
+    cosine, sine = numpy.cos(angle), numpy.sin(angle)
+    turn = numpy.array([[cosine * scale, -sine * thick * flip], [sine * scale, cosine * thick * flip]])
+    matrix = numpy.c_[turn, centre - turn @ (pig.shape[1] / 2, pig.shape[0] / 2)]
+    reach = int(length * 0.8) + 4
+    left, top = numpy.maximum(0, (centre - reach).astype(int))
+    right, bottom = min(width, int(centre[0]) + reach), min(height, int(centre[1]) + reach)
+    if right - left < 4 or bottom - top < 4:
+        return 0
+    matrix[:, 2] -= (left, top)
+    laid = cv2.warpAffine(pig, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
+    alpha = laid[..., 3:] / numpy.float32(255)
+    part = canvas[top:bottom, left:right]
+    # The shadow below it: it parts pigs that lie side by side.
+    shadow = cv2.GaussianBlur(alpha, (0, 0), max(1.0, length / 30))
+    shadow = numpy.roll(shadow, random.integers(-3, 4, 2), (0, 1))[..., None]
+    part[:] = part * (1 - 0.55 * shadow * (1 - alpha))
+    coat = laid[..., :3] * random.uniform(0.75, 1.2) + random.uniform(-10, 10, 3)
+    part[:] = numpy.clip(part * (1 - alpha) + coat * alpha, 0, 255)
+    covered = alpha[..., 0] > 0.5
+    owner[top:bottom, left:right][covered] = number
+    return int(covered.sum())
+
+
+def herd(random, height, width, most):
+    """Places, directions and lengths: pigs stand about, or lie in rows, shoulder to shoulder."""
+    count = int(random.choice([random.integers(0, 6), random.integers(4, 16), random.integers(12, most + 1)]))
+    length = random.uniform(60, 190) if count < 12 else random.uniform(55, 130)
+    found = []
+    while len(found) < count:
+        centre = random.uniform((0, 0), (width, height))
+        angle, row = random.uniform(0, 2 * numpy.pi), int(random.choice([1, 1, 2, 4, 7]))
+        for number in range(min(row, count - len(found))):
+            aside = numpy.array((-numpy.sin(angle), numpy.cos(angle))) * number * length * random.uniform(0.26, 0.4)
+            along = numpy.array((numpy.cos(angle), numpy.sin(angle))) * random.normal(0, 0.12) * length
+            turned = angle + random.normal(0, 0.15) + (numpy.pi if random.random() < 0.3 else 0)
+            found.append((centre + aside + along, turned, length * random.uniform(0.8, 1.15)))
+    return found
+
+
+def look(random, canvas, owner):
+    """A camera's view: in perspective, with the barn outside the pen blacked out on some."""
+    height, width = canvas.shape[:2]
+    corners = numpy.array([(0, 0), (width, 0), (width, height), (0, height)], "f4")
+    tilt = random.uniform(0, 0.32)
+    seen = corners.copy()
+    seen[:2, 0] += (tilt * width / 2, -tilt * width / 2)
+    seen[:2, 1] += tilt * height * random.uniform(0, 0.8)
+    seen += random.uniform(-0.06, 0.06, (4, 2)) * (width, height)
+    # Grown about its middle so that nothing lies outside.
+    seen = (seen - seen.mean(0)) * (1 + tilt + 0.1) + seen.mean(0)
+    matrix = cv2.getPerspectiveTransform(corners, seen.astype("f4"))
+    canvas = cv2.warpPerspective(canvas, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    owner = cv2.warpPerspective(owner, matrix, (width, height), flags=cv2.INTER_NEAREST)
+    if random.random() < 0.35:
+        polygon = corners + random.uniform(-0.05, 0.3, (4, 2)) * (width, height) * ((1, 1), (-1, 1), (-1, -1), (1, -1))
+        inside = numpy.zeros((height, width), "u1")
+        cv2.fillPoly(inside, [polygon.astype("i4")], 1)
+        canvas, owner = canvas * inside[..., None], owner * inside
+    return canvas, owner
+
+
+def scene(random, cutouts, grounds, size=(480, 640), most=40):
+    """A picture, the boxes of its pigs, and the boxes of those too hidden to be counted."""
+    height, width = size
+    if grounds and random.random() < 0.35:
+        canvas = grounds[random.integers(len(grounds))].astype("f4")
+        canvas = cv2.resize(canvas, (width, height))
+    else:
+        canvas = floor(random, height, width).astype("f4")
+    owner = numpy.zeros((height, width), "u1")
+    areas = {}
+    for number, (centre, angle, length) in enumerate(herd(random, height, width, most), 1):
+        areas[number] = paste(canvas, owner, number, cutouts.draw(random), centre, angle, length, random)
+    furniture(random, canvas, owner)
+    canvas *= 1 + random.uniform(0, 0.45) * noise(random, height, width, random.uniform(120, 500))[..., None]
+    before = numpy.bincount(owner.ravel(), minlength=256)
+    canvas, owner = look(random, numpy.clip(canvas, 0, 255).astype("u1"), owner)
+    after = numpy.bincount(owner.ravel(), minlength=256)
+    boxes, hidden = [], []
+    for number, area in areas.items():
+        if after[number] == 0:
+            continue
+        # Perspective changes areas: what counts is how much of it was left before, and is left at the edges now.
+        visible = before[number] / max(1, area)
+        rows_, columns = numpy.flatnonzero((owner == number).any(1)), numpy.flatnonzero((owner == number).any(0))
+        box = (columns[0], rows_[0], columns[-1] + 1, rows_[-1] + 1)
+        keeps = visible >= LEAST_VISIBLE and after[number] >= 0.3 * before[number] and after[number] >= 80
+        (boxes if keeps else hidden).append(box)
+    return canvas, numpy.array(boxes, "f4").reshape(-1, 4), numpy.array(hidden, "f4").reshape(-1, 4)
+
+
+def emptied(picture, random):
+    """The picture's own floor without its pigs: each box filled from beside it. `None` where there is no room."""
+    mask = numpy.zeros(picture.pixels.shape[:2], "u1")
+    for box in picture.boxes.astype(int):
+        cv2.rectangle(mask, tuple((box[:2] - 4).tolist()), tuple((box[2:] + 4).tolist()), 255, -1)
+    if mask.mean() > 0.35 * 255:
+        return None
+    small = cv2.resize(picture.pixels, None, fx=0.5, fy=0.5), cv2.resize(mask, None, fx=0.5, fy=0.5)
+    filled = cv2.inpaint(*small, 5, cv2.INPAINT_TELEA)
+    return cv2.resize(filled, picture.pixels.shape[1::-1])

@@ -1,0 +1,80 @@
+"""How good a detector is: average precision, precision and recall, and the error of the count."""
+
+import cv2
+import numpy
+
+
+def suppress(boxes, scores, most_overlap=0.5):
+    """The numbers of the boxes that stay, surest first."""
+    order, kept = numpy.argsort(-scores, kind="stable"), []
+    while len(order):
+        first, order = order[0], order[1:]
+        kept.append(first)
+        order = order[overlap(boxes[first : first + 1], boxes[order])[0] <= most_overlap]
+    return numpy.array(kept, int)
+
+
+def overlap(one, other):
+    low = numpy.maximum(one[:, None, :2], other[None, :, :2])
+    high = numpy.minimum(one[:, None, 2:], other[None, :, 2:])
+    common = (high - low).clip(0).prod(-1)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (one, other)]
+    return common / (areas[0][:, None] + areas[1][None] - common + 1e-9)
+
+
+def matches(boxes, truth, least):
+    """For each box, surest first, whether it is a pig that no surer box was (the best of those left, as COCO does)."""
+    iou = overlap(boxes, truth)
+    hits = numpy.zeros(len(boxes), bool)
+    for number in range(len(boxes)):
+        if len(truth) and iou[number].max() >= least:
+            hits[number] = True
+            iou[:, iou[number].argmax()] = -1
+    return hits
+
+
+def average_precision(pictures, least):
+    """Over 101 points of recall, as COCO does. `pictures`: (boxes surest first, scores, truth)."""
+    total = sum(len(truth) for _, _, truth in pictures)
+    if total == 0:
+        return float("nan")
+    scores = numpy.concatenate([scores for _, scores, _ in pictures])
+    hits = numpy.concatenate([matches(boxes, truth, least) for boxes, _, truth in pictures])
+    hits = hits[numpy.argsort(-scores, kind="stable")]
+    found = hits.cumsum()
+    recall, precision = found / total, found / numpy.arange(1, len(found) + 1)
+    precision = numpy.maximum.accumulate(precision[::-1])[::-1]
+    place = numpy.searchsorted(recall, numpy.linspace(0, 1, 101))
+    return float(numpy.append(precision, 0)[place.clip(max=len(precision))].mean())
+
+
+def report(pictures, threshold):
+    """The figures of a scene."""
+    counts = [(int((scores >= threshold).sum()), len(truth)) for _, scores, truth in pictures]
+    hits = sum(matches(boxes[scores >= threshold], truth, 0.5).sum() for boxes, scores, truth in pictures)
+    made, true = sum(made for made, _ in counts), sum(true for _, true in counts)
+    return {
+        "pictures": len(pictures),
+        "AP50": average_precision(pictures, 0.5),
+        "AP50-95": float(numpy.mean([average_precision(pictures, least) for least in numpy.arange(0.5, 0.96, 0.05)])),
+        "precision": float(hits / made) if made else float("nan"),
+        "recall": float(hits / true) if true else float("nan"),
+        "pigs": true / len(counts),
+        "count MAE": float(numpy.mean([abs(made - true) for made, true in counts])),
+        "bias": (made - true) / len(counts),
+    }
+
+
+def video(path, every):
+    """Every so many frames of a video with NAME.boxes.csv beside it (frame,x,y,w,h): pixels and true boxes."""
+    rows = numpy.loadtxt(path.with_suffix(".boxes.csv"), delimiter=",", skiprows=1, ndmin=2)
+    reader, number = cv2.VideoCapture(str(path)), 0
+    while True:
+        there, pixels = reader.read()
+        if not there:
+            break
+        if number % every == 0:
+            boxes = rows[rows[:, 0] == number, 1:5].astype("f4")
+            boxes[:, 2:] += boxes[:, :2]
+            yield pixels, boxes
+        number += 1

@@ -1,0 +1,81 @@
+"""What needs torch: the assignment, the losses and the export. Skipped where torch is not installed."""
+
+import pathlib
+import tempfile
+import unittest
+
+import numpy
+
+try:
+    import onnxruntime
+    import torch
+
+    from pigtrain import export, learn, network
+except ImportError as error:
+    raise unittest.SkipTest(f"{error}; scripts/setup.sh --train installs it")
+
+
+class Learning(unittest.TestCase):
+    def test_overlap_of_known_boxes(self):
+        one, other = torch.tensor([0.0, 0, 10, 10]), torch.tensor([5.0, 0, 15, 10])
+        self.assertAlmostEqual(learn.overlap(one, other).item(), 1 / 3, places=5)
+        self.assertAlmostEqual(learn.overlap(one, one, complete=True).item(), 1, places=4)
+        self.assertLess(learn.overlap(one, other, complete=True).item(), 1 / 3)
+
+    def test_a_pig_is_answered_by_places_inside_it_alone(self):
+        at = network.places(64, 64)
+        truth = torch.tensor([[8.0, 8, 40, 32], [32.0, 8, 60, 32]])
+        aims, targets = learn.assign(torch.zeros(len(at)), truth[0].expand(len(at), 4), at, truth)
+        for number, aim in enumerate(aims.tolist()):
+            x, y = at[number, :2].tolist()
+            if aim >= 0:
+                left, top, right, bottom = truth[aim].tolist()
+                self.assertTrue(left < x < right and top < y < bottom)
+        self.assertEqual(int((aims == 0).sum()), learn.TOP)
+        self.assertAlmostEqual(targets.max().item(), 1, places=4)
+
+    def test_learning_one_picture_by_heart(self):
+        torch.manual_seed(1)
+        detector = network.Detector(network.Widths(8, (8, 8, 16, 16), 16))
+        at, pixels = network.places(64, 64), torch.randn(2, 3, 64, 64)
+        truths = [torch.tensor([[10.0, 10, 40, 30]]), torch.zeros(0, 4)]
+        optimiser = torch.optim.AdamW(detector.parameters(), 3e-3)
+        losses = []
+        for _ in range(60):
+            lost = learn.loss(detector(pixels), at, truths, [torch.zeros(0, 4)] * 2)
+            optimiser.zero_grad()
+            lost.backward()
+            optimiser.step()
+            losses.append(lost.item())
+        self.assertLess(losses[-1], 0.4 * losses[0])
+        outputs = detector(pixels)
+        best = outputs[0, :, 0].argmax()
+        found = network.boxes_of(outputs, at)[0, best]
+        self.assertGreater(learn.overlap(found, truths[0][0]).item(), 0.7)
+
+    def test_the_exported_model_gives_what_the_network_gives(self):
+        torch.manual_seed(2)
+        widths = network.Widths(8, (8, 8, 16, 16), 16)
+        detector = network.Detector(widths)
+        for module in detector.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                torch.nn.init.uniform_(module.running_mean), torch.nn.init.uniform_(module.running_var, 0.5, 2)
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            torch.save({"weights": detector.state_dict(), "widths": vars(widths), "side": 64}, folder / "detector.pt")
+            export.export(folder / "detector.pt", folder / "detector.onnx")
+            pixels = numpy.random.default_rng(1).random((1, 3, 64, 64), "f4")
+            session = onnxruntime.InferenceSession(str(folder / "detector.onnx"), providers=["CPUExecutionProvider"])
+            found = session.run(None, {"images": pixels})[0][0].T
+        mean, deviation = torch.tensor(network.MEAN), torch.tensor(network.DEVIATION)
+        blue_first = (torch.from_numpy(pixels).flip(1) * 255 - mean[None, :, None, None]) / deviation[None, :, None, None]
+        with torch.no_grad():
+            outputs = detector.eval()(blue_first)
+            boxes, scores = network.boxes_of(outputs, network.places(64, 64))[0].numpy(), outputs[0, :, 0].sigmoid().numpy()
+        numpy.testing.assert_allclose(found[:, :2] - found[:, 2:4] / 2, boxes[:, :2], atol=0.02)
+        numpy.testing.assert_allclose(found[:, :2] + found[:, 2:4] / 2, boxes[:, 2:], atol=0.02)
+        numpy.testing.assert_allclose(found[:, 4], scores, atol=1e-4)
+
+
+if __name__ == "__main__":
+    unittest.main()

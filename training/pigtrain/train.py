@@ -1,6 +1,6 @@
 """Trains the detector: python -m pigtrain.train --start DIR --outlined DIR --boxed DIR --out DIR
 
-A pool of composed scenes is drawn first (kept in --out, and drawn anew when it does not fit). Each step takes composed
+A pool of composed scenes is drawn first. Each step takes composed
 scenes, real pictures and mosaics of both, varied anew. The seed fixes everything but the order in which a processor
 adds its numbers.
 """
@@ -10,6 +10,7 @@ import concurrent.futures
 import copy
 import json
 import math
+import multiprocessing
 import pathlib
 import time
 
@@ -22,6 +23,9 @@ from . import augment, compose, learn, network, sources, start
 
 # Of each batch: composed scenes, mosaics of four, and the rest real pictures.
 COMPOSED, MOSAICS = 0.5, 0.25
+# Scenes that one task draws.
+PART = 50
+SPAWN = multiprocessing.get_context("spawn")
 
 
 def arguments():
@@ -40,25 +44,33 @@ def arguments():
     return parser.parse_args()
 
 
-def draw_scenes(part):
-    """Some of the pool: (seed, how many, pictures)."""
-    seed, count, pictures, emptied = part
-    cv2.setNumThreads(1)
-    random = numpy.random.default_rng(seed)
-    cutouts = compose.Cutouts(pictures)
-    scenes = []
-    for _ in range(count):
-        pixels, boxes, hidden = compose.scene(random, cutouts, emptied)
-        scenes.append((cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 92])[1], boxes, hidden))
-    return scenes
+class Draughtsman:
+    """What a process that draws scenes has at hand."""
+
+    @classmethod
+    def prepare(cls, pictures, emptied):
+        cv2.setNumThreads(1)
+        cls.cutouts, cls.emptied = compose.Cutouts(pictures), emptied
+
+    @classmethod
+    def draw(cls, seed):
+        """A part of the pool."""
+        random = numpy.random.default_rng(seed)
+        scenes = []
+        for _ in range(PART):
+            pixels, boxes, hidden = compose.scene(random, cls.cutouts, cls.emptied)
+            scenes.append((cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 92])[1], boxes, hidden))
+        return scenes
 
 
 def pool(options, outlined, random):
     emptied = [ground for picture in outlined[::4] if (ground := compose.emptied(picture, random)) is not None]
-    part = 50
-    parts = [(options.seed * 10_000 + number, part, outlined, emptied) for number in range(-(-options.scenes // part))]
-    with concurrent.futures.ProcessPoolExecutor() as workers:
-        return [scene for scenes in workers.map(draw_scenes, parts) for scene in scenes]
+    seeds = [(options.seed, number) for number in range(-(-options.scenes // PART))]
+    # Forking a process in which OpenCV or torch have threads can hang.
+    with concurrent.futures.ProcessPoolExecutor(
+        mp_context=SPAWN, initializer=Draughtsman.prepare, initargs=(outlined, emptied)
+    ) as workers:
+        return [scene for scenes in workers.map(Draughtsman.draw, seeds) for scene in scenes]
 
 
 class Examples(torch.utils.data.IterableDataset):
@@ -95,8 +107,9 @@ class Examples(torch.utils.data.IterableDataset):
 
 
 def normalised(pixels):
+    """N x 3 x H x W, with the channels last in memory as they come: convolutions on a processor are a fifth faster so."""
     mean, deviation = torch.tensor(network.MEAN), torch.tensor(network.DEVIATION)
-    return ((pixels.float() - mean.to(pixels.device)) / deviation.to(pixels.device)).permute(0, 3, 1, 2).contiguous()
+    return ((pixels.float() - mean.to(pixels.device)) / deviation.to(pixels.device)).permute(0, 3, 1, 2)
 
 
 @torch.no_grad()
@@ -157,13 +170,13 @@ def train(options):
     scenes = pool(options, outlined, random)
     print(f"{len(scenes)} scenes drawn in {time.monotonic() - began:.0f} s, {len(real)} real pictures, on {device}", flush=True)
 
-    loader = iter(torch.utils.data.DataLoader(Examples(options, scenes, real), batch_size=None, num_workers=1, prefetch_factor=4))
+    loader = iter(torch.utils.data.DataLoader(Examples(options, scenes, real), batch_size=None, num_workers=1, prefetch_factor=4, multiprocessing_context=SPAWN))
     detector = start.load(options.start, network.SMALL)
     settle(detector, [next(loader)[0] for _ in range(8)])
     with torch.no_grad():
         for head in detector.heads:
             head.bias[0] = -4.6  # A score of 0.01 everywhere at first: most places hold no pig.
-    detector.to(device)
+    detector.to(device, memory_format=torch.channels_last)
     decayed = [p for p in detector.parameters() if p.ndim > 1]
     others = [p for p in detector.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0}]

@@ -204,7 +204,7 @@ def train(options):
             rate = (step + 1) / (time.monotonic() - began)
             left = (options.steps - step - 1) / rate
             print(f"step {step + 1} of {options.steps}: loss {sum(recent) / len(recent):.3f}, {rate * options.batch:.1f} pictures/s, {left:.0f} s left", flush=True)
-        if step % 500 == 499 or step == options.steps - 1:
+        if step % 100 == 99 or step == options.steps - 1:
             torch.save({"weights": average.detector.cpu().state_dict(), "widths": vars(network.SMALL), "side": options.side}, options.out / "detector.pt")
             average.detector.to(device)
 

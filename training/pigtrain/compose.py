@@ -27,11 +27,13 @@ class Cutouts:
 
 
 def cut(pixels, outline):
+    if (outline < 3).any() or (outline > numpy.array(pixels.shape[1::-1]) - 4).any():
+        return None  # The picture's edge cuts it.
     (x, y), (w, h), angle = cv2.minAreaRect(outline)
     if w < h:
         w, h, angle = h, w, angle + 90
-    if h < 12 or w > 4.5 * h:
-        return None  # A part of a pig at the picture's edge.
+    if h < 12 or not 1.3 * h < w < 4.5 * h:
+        return None  # A part of a pig.
     mask = numpy.zeros(pixels.shape[:2], "u1")
     cv2.fillPoly(mask, [outline.round().astype("i4")], 255)
     # One px less, and a soft edge: no floor comes along.
@@ -127,7 +129,12 @@ def paste(canvas, owner, number, pig, centre, angle, length, random):
     shadow = cv2.GaussianBlur(alpha, (0, 0), max(1.0, length / 30))
     shadow = numpy.roll(shadow, random.integers(-3, 4, 2), (0, 1))[..., None]
     part[:] = part * (1 - 0.55 * shadow * (1 - alpha))
-    coat = laid[..., :3] * random.uniform(0.75, 1.2) + random.uniform(-10, 10, 3)
+    # A round body: lamps lighten one side of it; skin is white, pink, grey or dirty.
+    x, y = numpy.meshgrid(numpy.arange(right - left) - (centre[0] - left), numpy.arange(bottom - top) - (centre[1] - top))
+    across = (x * -sine + y * cosine) / (0.2 * length)
+    body = 1 + random.uniform(-0.25, 0.25) * numpy.clip(across, -1, 1) - random.uniform(0, 0.2) * numpy.clip(across**2, 0, 1)
+    tint = 1 + random.uniform(-0.1, 0.1) * numpy.array((1, 0.6, -1)) + random.uniform(-0.04, 0.04, 3)
+    coat = laid[..., :3] * (body[..., None] * tint * random.uniform(0.7, 1.25)) + random.uniform(-10, 10)
     part[:] = numpy.clip(part * (1 - alpha) + coat * alpha, 0, 255)
     covered = alpha[..., 0] > 0.5
     owner[top:bottom, left:right][covered] = number
@@ -135,37 +142,48 @@ def paste(canvas, owner, number, pig, centre, angle, length, random):
 
 
 def herd(random, height, width, most):
-    """Places, directions and lengths: pigs stand about, or lie in rows, shoulder to shoulder."""
-    count = int(random.choice([random.integers(0, 6), random.integers(4, 16), random.integers(12, most + 1)]))
-    length = random.uniform(60, 190) if count < 12 else random.uniform(55, 130)
+    """Places, directions and lengths: pigs stand about, or lie in rows, shoulder to shoulder, over one another."""
+    count = int(random.choice([random.integers(0, 6), random.integers(4, 16), random.integers(14, most + 1), random.integers(14, most + 1)]))
+    # A full pen is seen whole: the more pigs, the smaller each.
+    length = random.uniform(70, 200) if count < 12 else random.uniform(0.8, 1.25) * 620 / numpy.sqrt(count)
     found = []
     while len(found) < count:
-        centre = random.uniform((0, 0), (width, height))
+        centre = random.uniform((0.05 * width, 0.05 * height), (0.95 * width, 0.95 * height))
         angle, row = random.uniform(0, 2 * numpy.pi), int(random.choice([1, 1, 2, 4, 7]))
         for number in range(min(row, count - len(found))):
-            aside = numpy.array((-numpy.sin(angle), numpy.cos(angle))) * number * length * random.uniform(0.26, 0.4)
-            along = numpy.array((numpy.cos(angle), numpy.sin(angle))) * random.normal(0, 0.12) * length
-            turned = angle + random.normal(0, 0.15) + (numpy.pi if random.random() < 0.3 else 0)
-            found.append((centre + aside + along, turned, length * random.uniform(0.8, 1.15)))
-    return found
+            aside = numpy.array((-numpy.sin(angle), numpy.cos(angle))) * number * length * random.uniform(0.24, 0.4)
+            along = numpy.array((numpy.cos(angle), numpy.sin(angle))) * random.normal(0, 0.15) * length
+            turned = angle + random.normal(0, 0.2) + (numpy.pi if random.random() < 0.3 else 0)
+            found.append((centre + aside + along, turned, length * random.uniform(0.75, 1.2)))
+    # What is nearer to the camera hides what is behind it.
+    return sorted(found, key=lambda pig: pig[0][1])
 
 
 def look(random, canvas, owner):
-    """A camera's view: in perspective, with the barn outside the pen blacked out on some."""
+    """A camera's view."""
     height, width = canvas.shape[:2]
     corners = numpy.array([(0, 0), (width, 0), (width, height), (0, height)], "f4")
-    tilt = random.uniform(0, 0.32)
+    tilt = random.uniform(0, 0.55)
     seen = corners.copy()
     seen[:2, 0] += (tilt * width / 2, -tilt * width / 2)
-    seen[:2, 1] += tilt * height * random.uniform(0, 0.8)
-    seen += random.uniform(-0.06, 0.06, (4, 2)) * (width, height)
-    # Grown about its middle so that nothing lies outside.
-    seen = (seen - seen.mean(0)) * (1 + tilt + 0.1) + seen.mean(0)
+    # The floor is foreshortened; pigs, which have a height, less than it would be.
+    seen[:2, 1] += tilt * height * random.uniform(0, 0.55)
+    seen += random.uniform(-0.08, 0.08, (4, 2)) * (width, height)
+    # Grown about its middle so that little lies outside.
+    seen = (seen - seen.mean(0)) * (1 + 0.6 * tilt + 0.05) + seen.mean(0)
     matrix = cv2.getPerspectiveTransform(corners, seen.astype("f4"))
     canvas = cv2.warpPerspective(canvas, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     owner = cv2.warpPerspective(owner, matrix, (width, height), flags=cv2.INTER_NEAREST)
-    if random.random() < 0.35:
-        polygon = corners + random.uniform(-0.05, 0.3, (4, 2)) * (width, height) * ((1, 1), (-1, 1), (-1, -1), (1, -1))
+    if random.random() < 0.3:  # A wide lens: straight things bend outwards.
+        y, x = numpy.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype("f4")
+        bend = 1 + random.uniform(0.05, 0.3) * (x**2 + y**2 - 1)
+        x, y = (x * bend + 1) * (width - 1) / 2, (y * bend + 1) * (height - 1) / 2
+        canvas = cv2.remap(canvas, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        owner = cv2.remap(owner, x, y, cv2.INTER_NEAREST)
+    if random.random() < 0.35:  # The barn outside the pen blacked out.
+        middles = (corners + numpy.roll(corners, -1, 0)) / 2
+        polygon = numpy.stack([corners, middles], 1).reshape(-1, 2)
+        polygon += random.uniform(-0.02, 0.28, (8, 1)) * ((width / 2, height / 2) - polygon)
         inside = numpy.zeros((height, width), "u1")
         cv2.fillPoly(inside, [polygon.astype("i4")], 1)
         canvas, owner = canvas * inside[..., None], owner * inside

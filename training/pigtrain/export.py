@@ -1,26 +1,43 @@
 """The trained detector as ONNX, in the layout of YOLOv8: python -m pigtrain.export --weights detector.pt --out FILE
 
 Input: 1 x 3 x side x side, red green blue, 0 to 1, centred letterbox. Output: 1 x 5 x P, centre, size in px of the input, and
-score; suppressing doubles is left to the reader.
+score; suppressing doubles is left to the reader. Weights are kept in half precision, as the start weights were, and are
+made whole again when the model is loaded: the file is half as large, the inference the same.
 """
 
 import argparse
+import copy
+import dataclasses
+import json
+import math
 import pathlib
 
+import numpy
 import onnx
 import torch
+from onnx import helper, numpy_helper
 from torch import nn
 
-from . import network
+from . import network, start
+
+# What programs take as the default threshold. The score at which counts are best is told as this one.
+USUAL_THRESHOLD = 0.3
+# Smaller tensors stay as they are.
+LEAST_HALVED = 1000
+
+
+def score_shift(threshold):
+    """What to add to a score's log-odds so that the threshold is told as the usual one."""
+    return math.log(USUAL_THRESHOLD / (1 - USUAL_THRESHOLD)) - math.log(threshold / (1 - threshold))
 
 
 class Exported(nn.Module):
     """The detector with batch normalisation folded, its input's scale in front and its boxes decoded."""
 
-    def __init__(self, detector, side):
+    def __init__(self, detector, side, threshold):
         super().__init__()
-        self.detector = detector.eval()
-        for module in list(detector.modules()):
+        self.detector = copy.deepcopy(detector).eval()
+        for module in list(self.detector.modules()):
             if isinstance(module, network.Convolution):
                 weight, bias = module.folded()
                 module.convolution.weight.data, module.convolution.bias.data = weight.detach(), bias.detach()
@@ -30,38 +47,74 @@ class Exported(nn.Module):
         # training, which is why it is not folded into the first.
         self.register_buffer("scale", (255 / deviation).flip(0)[None, :, None, None])
         self.register_buffer("shift", (-mean / deviation).flip(0)[None, :, None, None])
-        stem = detector.stem.convolution
+        stem = self.detector.stem.convolution
         stem.weight.data = stem.weight.data.flip(1)
         self.register_buffer("at", network.places(side, side))
+        self.score_shift = score_shift(threshold)
 
     def forward(self, x):
         outputs = self.detector(x * self.scale + self.shift)
         boxes = network.boxes_of(outputs, self.at)
         low, high = boxes[..., :2], boxes[..., 2:]
-        return torch.cat([(low + high) / 2, high - low, outputs[..., :1].sigmoid()], -1).transpose(1, 2)
+        scores = outputs[..., : -4 * network.BINS]
+        if scores.shape[-1] > 1:
+            scores = scores.amax(-1, keepdim=True)
+        return torch.cat([(low + high) / 2, high - low, (scores + self.score_shift).sigmoid()], -1).transpose(1, 2)
 
 
-def export(weights, out, side=None):
+def halve(graph):
+    """Large weights in half precision, each with a cast behind it that is carried out when the model is loaded."""
+    casts = []
+    for tensor in graph.initializer:
+        weight = numpy_helper.to_array(tensor)
+        if weight.dtype != numpy.float32 or weight.size < LEAST_HALVED:
+            continue
+        name, small = tensor.name, f"{tensor.name}.half"
+        tensor.CopyFrom(numpy_helper.from_array(weight.astype("f2"), small))
+        casts.append(helper.make_node("Cast", [small], [name], name=f"{name}.cast", to=onnx.TensorProto.FLOAT))
+    nodes = list(graph.node)
+    del graph.node[:]
+    graph.node.extend(casts + nodes)
+
+
+def trained(weights):
+    """The detector that training kept, and the px of its input."""
     kept = torch.load(weights, weights_only=True)
-    side = side or kept["side"]
     detector = network.Detector(network.Widths(**kept["widths"]))
     detector.load_state_dict(kept["weights"])
+    return detector, kept["side"]
+
+
+def export(detector, out, side, threshold=USUAL_THRESHOLD):
     out.parent.mkdir(parents=True, exist_ok=True)
-    torch.onnx.export(Exported(detector, side), (torch.zeros(1, 3, side, side),), str(out), dynamo=False, opset_version=17,
+    torch.onnx.export(Exported(detector, side, threshold), (torch.zeros(1, 3, side, side),), str(out), dynamo=False, opset_version=17,
                       input_names=["images"], output_names=["output0"])
     model = onnx.load(out)
-    entry = model.metadata_props.add()
-    entry.key, entry.value = "names", "{0: 'pig'}"
+    halve(model.graph)
+    # The last is for training to go on from here.
+    recipe = json.dumps({"widths": dataclasses.asdict(detector.widths), "score_shift": score_shift(threshold)})
+    for key, value in (("names", "{0: 'pig'}"), (start.RECIPE, recipe)):
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
     onnx.save(model, out)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", type=pathlib.Path, required=True)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--weights", type=pathlib.Path, help="what training kept")
+    which.add_argument("--untrained", type=pathlib.Path, metavar="START",
+                       help="the start weights as they are, any of COCO's 80 classes taken for a pig: what to compare with")
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--side", type=int, help="px of the input, a multiple of 32; as trained where not named")
+    parser.add_argument("--threshold", type=float, default=USUAL_THRESHOLD,
+                        help=f"the score at which counts are best: told as {USUAL_THRESHOLD}, which programs ask for")
     options = parser.parse_args()
-    export(options.weights, options.out, options.side)
+    if options.untrained:
+        detector, side = start.load(options.untrained, network.ORIGINAL, classes=80), 416
+    else:
+        detector, side = trained(options.weights)
+    export(detector, options.out, options.side or side, options.threshold)
 
 
 if __name__ == "__main__":

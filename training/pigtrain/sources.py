@@ -1,19 +1,15 @@
 """Pictures with a stated licence, each with its boxes, and outlines where there are any.
 
-Nothing without a licence is trained on. A source is a folder with `images/`, `labels/` (YOLO: class, centre, size, as
-parts of the picture) and perhaps `polygons/` (YOLO: class, then x y of each corner).
+Nothing without a licence is trained on. A source is a folder with `images/` and `labels/` (YOLO: class, centre, size, as
+parts of the picture) or `annotations/*.json` (COCO), and perhaps `polygons/` (YOLO: class, then x y of each corner).
 """
 
 import dataclasses
+import json
 import pathlib
 
 import cv2
 import numpy
-
-LICENCES = {
-    "pigs-hit": 'CC BY 4.0, "pig_detect" v4, Harbin Institute of Technology Control Engineering, Roboflow Universe',
-    "pigs-ccby": "CC BY 4.0, Bhujel et al. 2021, doi 10.3390/ani11113089",
-}
 
 
 @dataclasses.dataclass
@@ -32,15 +28,32 @@ def read(folder, prefix="", without=None):
     paths = sorted(path for path in (folder / "images").iterdir() if path.name.startswith(prefix))
     if not paths:
         raise SystemExit(f"{folder}/images holds no pictures{f' named {prefix}*' if prefix else ''}")
-    return [picture(folder, path) for path in paths if not (without and path.name.startswith(without))]
+    boxes = None if (folder / "labels").is_dir() else coco(folder)
+    return [picture(folder, path, boxes) for path in paths if not (without and path.name.startswith(without))]
 
 
-def picture(folder, path):
+def coco(folder):
+    """Boxes (left, top, width, height, px) by the picture's name."""
+    found = {}
+    paths = sorted((folder / "annotations").glob("*.json"))
+    if not paths:
+        raise SystemExit(f"{folder} has neither labels/ (YOLO) nor annotations/*.json (COCO)")
+    for path in paths:
+        document = json.loads(path.read_text())
+        names = {image["id"]: pathlib.PurePosixPath(image["file_name"]).name for image in document["images"]}
+        for name in names.values():
+            found.setdefault(name, [])
+        for annotation in document["annotations"]:
+            found[names[annotation["image_id"]]].append(annotation["bbox"])
+    return found
+
+
+def picture(folder, path, coco_boxes=None):
     pixels = cv2.imread(str(path))
     if pixels is None:
         raise SystemExit(f"{path} is no picture; take it out of the folder")
     height, width = pixels.shape[:2]
-    boxes = []
+    boxes = [(x, y, x + w, y + h) for x, y, w, h in (coco_boxes or {}).get(path.name, [])]
     for values in rows(folder / "labels" / f"{path.stem}.txt"):
         x, y, w, h = values[1:5] * (width, height, width, height)
         boxes.append((x - w / 2, y - h / 2, x + w / 2, y + h / 2))

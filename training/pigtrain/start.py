@@ -8,9 +8,14 @@ by their order in the graph. A narrower network takes of each convolution the ch
 import json
 
 import numpy
+import onnx
 import torch
+from onnx import numpy_helper
 
-from .network import BINS, ORIGINAL, Detector
+from .network import BINS, ORIGINAL, Detector, Widths
+
+# Under this name an exported model keeps what is needed to train on.
+RECIPE = "pigweight.recipe"
 
 # COCO's four-legged animals, numbered as NanoDet's 80 classes: cat, dog, horse, sheep, cow, elephant, bear.
 ANIMALS = (15, 16, 17, 18, 19, 20, 21)
@@ -46,6 +51,25 @@ def strongest(weights, count):
     return strength.topk(count).indices.sort().values
 
 
+def exported(path):
+    """The detector in an ONNX file that `export` wrote, to train on. Batch normalisation changes nothing yet."""
+    model = onnx.load(path)
+    recipe = next((json.loads(entry.value) for entry in model.metadata_props if entry.key == RECIPE), None)
+    if recipe is None:
+        raise SystemExit(f"{path} was not made by this recipe; name the detector that ships, or one that training made")
+    arrays = {tensor.name.removesuffix(".half"): numpy_helper.to_array(tensor).astype("f4") for tensor in model.graph.initializer}
+    detector = Detector(Widths(**recipe["widths"]))
+    with torch.no_grad():
+        for name, parameter in detector.named_parameters():
+            if ".normalisation." not in name:
+                parameter.copy_(torch.from_numpy(arrays[f"detector.{name}"].copy()))
+        # The export turned blue first into red first.
+        detector.stem.convolution.weight.copy_(detector.stem.convolution.weight.flip(1))
+        for head in detector.heads:
+            head.bias[0] += recipe["score_shift"]
+    return detector
+
+
 def load(folder, widths, classes=1):
     """A detector of these widths with the start weights; with 80 classes it is the original.
 
@@ -79,10 +103,10 @@ def load(folder, widths, classes=1):
         outputs.append(kept)
     # The neck adds its levels, so they keep the same channels.
     keep = strongest([start[n][0] for n in LATERALS], widths.neck)
-    for lateral, number_of, inputs in zip(network.laterals, LATERALS, outputs[1:]):
-        take(lateral.convolution, number_of, inputs, keep)
-    for tower, head, number_of, last in zip(network.towers, network.heads, TOWERS, HEADS):
-        kept = take(tower.convolution, number_of, keep)
+    for lateral, place, inputs in zip(network.laterals, LATERALS, outputs[1:]):
+        take(lateral.convolution, place, inputs, keep)
+    for tower, head, place, last in zip(network.towers, network.heads, TOWERS, HEADS):
+        kept = take(tower.convolution, place, keep)
         weight, bias = start[last]
         weight, bias = weight[:, kept], bias.clone()
         if classes == 1:

@@ -30,9 +30,11 @@ SPAWN = multiprocessing.get_context("spawn")
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--start", type=pathlib.Path, required=True, help="the npm package's models folder")
+    parser.add_argument("--start", type=pathlib.Path, required=True, help="the start weights' folder, or a detector that export wrote")
     parser.add_argument("--outlined", type=pathlib.Path, nargs="*", default=[], help="sources with polygons")
     parser.add_argument("--boxed", type=pathlib.Path, nargs="*", default=[], help="sources with boxes alone")
+    parser.add_argument("--drawn", type=pathlib.Path, nargs="*", default=[], help="sources of drawn scenes, with boxes")
+    parser.add_argument("--drawn-share", type=float, default=0.2, help="of the pictures that are not composed")
     parser.add_argument("--without", default=None, help="leave out pictures whose names begin so")
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--side", type=int, default=416, help="px of the input")
@@ -63,8 +65,9 @@ class Draughtsman:
         return scenes
 
 
-def pool(options, outlined, random):
+def pool(options, outlined, drawn, random):
     emptied = [ground for picture in outlined[::4] if (ground := compose.emptied(picture, random)) is not None]
+    emptied += [picture.pixels for picture in drawn if len(picture.boxes) == 0]
     seeds = [(options.seed, number) for number in range(-(-options.scenes // PART))]
     # Forking a process in which OpenCV or torch have threads can hang.
     with concurrent.futures.ProcessPoolExecutor(
@@ -76,23 +79,27 @@ def pool(options, outlined, random):
 class Examples(torch.utils.data.IterableDataset):
     """Batches without end, each worker's from a seed of its own."""
 
-    def __init__(self, options, scenes, real):
-        self.options, self.scenes, self.real = options, scenes, real
+    def __init__(self, options, scenes, real, drawn):
+        self.options, self.scenes, self.real, self.drawn = options, scenes, real, drawn
 
     def any_scene(self, random):
         encoded, boxes, hidden = self.scenes[random.integers(len(self.scenes))]
         return cv2.imdecode(encoded, cv2.IMREAD_COLOR), boxes, hidden
 
     def any_real(self, random):
-        picture = self.real[random.integers(len(self.real))]
+        # Every farm as often as the other, however many pictures it gave.
+        is_drawn = self.drawn and random.random() < self.options.drawn_share
+        farm = self.drawn if is_drawn else self.real[random.integers(len(self.real))]
+        picture = farm[random.integers(len(farm))]
         return picture.pixels, picture.boxes, numpy.zeros((0, 4), "f4")
 
     def one(self, random):
         side, kind = self.options.side, random.random()
-        if kind < COMPOSED:
+        if self.scenes and kind < COMPOSED:
             return augment.vary(random, *self.any_scene(random), side)
         if kind < COMPOSED + MOSAICS:
-            four = [self.any_real(random) if random.random() < 0.7 else self.any_scene(random) for _ in range(4)]
+            is_real = [not self.scenes or random.random() < 0.7 for _ in range(4)]
+            four = [self.any_real(random) if real else self.any_scene(random) for real in is_real]
             return augment.vary(random, *augment.mosaic(random, four, side), side, zoom=(0.9, 2.0))
         return augment.vary(random, *self.any_real(random), side, zoom=(0.4, 1.3))
 
@@ -160,22 +167,30 @@ class Average:
 
 
 def train(options):
-    torch.manual_seed(options.seed)
+    """A detector from start weights."""
     random = numpy.random.default_rng(options.seed)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    outlined = [picture for folder in options.outlined for picture in sources.read(folder, without=options.without)]
-    boxed = [picture for folder in options.boxed for picture in sources.read(folder, without=options.without)]
-    real = outlined + boxed
+    real = [sources.read(folder, without=options.without) for folder in options.outlined + options.boxed]
+    drawn = [picture for folder in options.drawn for picture in sources.read(folder)]
+    outlined = [picture for farm in real[: len(options.outlined)] for picture in farm]
     began = time.monotonic()
-    scenes = pool(options, outlined, random)
-    print(f"{len(scenes)} scenes drawn in {time.monotonic() - began:.0f} s, {len(real)} real pictures, on {device}", flush=True)
+    scenes = pool(options, outlined, drawn, random)
+    print(f"{len(scenes)} scenes drawn in {time.monotonic() - began:.0f} s, {sum(map(len, real))} real pictures, {len(drawn)} drawn", flush=True)
+    if options.start.suffix == ".onnx":
+        detector = start.exported(options.start)
+    else:
+        detector = start.load(options.start, network.SMALL)
+        with torch.no_grad():
+            for head in detector.heads:
+                head.bias[0] = -4.6  # A score of 0.01 everywhere at first: most places hold no pig.
+    learn_from(options, detector, scenes, real, drawn)
 
-    loader = iter(torch.utils.data.DataLoader(Examples(options, scenes, real), batch_size=None, num_workers=1, prefetch_factor=4, multiprocessing_context=SPAWN))
-    detector = start.load(options.start, network.SMALL)
+
+def learn_from(options, detector, scenes, real, drawn):
+    """Trains a detector whose batch normalisation does nothing yet, and keeps it in `detector.pt`."""
+    torch.manual_seed(options.seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    loader = iter(torch.utils.data.DataLoader(Examples(options, scenes, real, drawn), batch_size=None, num_workers=1, prefetch_factor=4, multiprocessing_context=SPAWN))
     settle(detector, [next(loader)[0] for _ in range(8)])
-    with torch.no_grad():
-        for head in detector.heads:
-            head.bias[0] = -4.6  # A score of 0.01 everywhere at first: most places hold no pig.
     detector.to(device, memory_format=torch.channels_last)
     decayed = [p for p in detector.parameters() if p.ndim > 1]
     others = [p for p in detector.parameters() if p.ndim <= 1]
@@ -205,7 +220,7 @@ def train(options):
             left = (options.steps - step - 1) / rate
             print(f"step {step + 1} of {options.steps}: loss {sum(recent) / len(recent):.3f}, {rate * options.batch:.1f} pictures/s, {left:.0f} s left", flush=True)
         if step % 100 == 99 or step == options.steps - 1:
-            torch.save({"weights": average.detector.cpu().state_dict(), "widths": vars(network.SMALL), "side": options.side}, options.out / "detector.pt")
+            torch.save({"weights": average.detector.cpu().state_dict(), "widths": vars(detector.widths), "side": options.side}, options.out / "detector.pt")
             average.detector.to(device)
 
 

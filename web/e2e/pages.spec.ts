@@ -46,13 +46,12 @@ test.describe('list of videos', () => {
     await expect(page.getByText('pigweight serve --videos DIR')).toBeVisible();
   });
 
-  test('no model: tells it in the words of the server, and how to name one', async ({ farm, page }) => {
-    const message = 'No model was named, and none lies in models/.';
+  test('no model: tells it in the words of the server', async ({ farm, page }) => {
+    const message = 'ONNX Runtime was not found; run scripts/setup.sh.';
     Object.assign(farm.world.health, { status: 'no_model', message, model: null, device: null });
     await farm.open();
     await expect(page.getByText(message)).toBeVisible();
-    await expect(page.getByText('pigweight serve --model FILE.onnx')).toBeVisible();
-    await expect(page.getByText('Counting begins once a model is named.').first()).toBeVisible();
+    await expect(page.getByText('Counting begins once the detector can be loaded.').first()).toBeVisible();
   });
 });
 

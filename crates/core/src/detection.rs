@@ -24,7 +24,7 @@ pub struct Detection {
 
 impl Detection {
     /// The same detection on the grid that is stored ([`GRID_PX`], [`SCORE_STEPS`]). No corner moves by more than half
-    /// a step, and no side vanishes.
+    /// a step, but where a side would vanish: that becomes a whole step long.
     pub fn on_grid(self) -> Self {
         let snap = |px: f32| (px / GRID_PX).round() * GRID_PX;
         let Rect { x, y, width, height } = self.rect;

@@ -12,5 +12,6 @@ pub mod line;
 pub mod mot;
 pub mod picture;
 pub mod schedule;
+pub mod selection;
 pub mod time;
 pub mod track;

@@ -1,5 +1,6 @@
 //! Why there are no detections, in one line that tells its reader what to do next.
 
+use crate::source::ModelSource;
 use std::path::PathBuf;
 
 /// The result of loading or running a model.
@@ -19,32 +20,32 @@ pub enum Error {
     },
     /// ONNX Runtime refused the bytes.
     #[error(
-        "{path} is not a model that ONNX Runtime can load ({reason}); name an ONNX file with --model FILE"
+        "{model} is not a model that ONNX Runtime can load ({reason}); name an ONNX file with --model FILE"
     )]
     NotAModel {
-        /// The file.
-        path: PathBuf,
+        /// Which.
+        model: ModelSource,
         /// In ONNX Runtime's words.
         reason: String,
     },
     /// The shapes fit no layout.
     #[error(
-        "the model {path} has inputs and outputs that are not understood: found {found}; understood are \
+        "the model {model} has inputs and outputs that are not understood: found {found}; understood are \
          {understood}; if it is one of these, name its head with `detect.head` in the configuration"
     )]
     UnknownLayout {
-        /// The file.
-        path: PathBuf,
+        /// Which.
+        model: ModelSource,
         /// Names and shapes as found.
         found: String,
         /// What would have been read.
         understood: &'static str,
     },
     /// A wanted class is not among the model's.
-    #[error("the model {path} has no class \"{class}\"; it has {found}")]
+    #[error("the model {model} has no class \"{class}\"; it has {found}")]
     UnknownClass {
-        /// The file.
-        path: PathBuf,
+        /// Which.
+        model: ModelSource,
         /// What was asked for.
         class: String,
         /// The model's own names.

@@ -1,6 +1,6 @@
 //! Frames → detections.
 //!
-//! A [`Model`] is any YOLO-like ONNX file, read by its own shapes and metadata ([`layout`]); a [`Detector`] is one
+//! A [`Model`] is any YOLO-like ONNX file, or the starter detector that is built in, read by its own shapes and metadata ([`layout`]); a [`Detector`] is one
 //! session of it, owned by one thread. The way of a frame: planes → letterboxed tensor ([`letterbox`]) → session →
 //! boxes of the model's layout ([`decode`]) → suppression of doubles ([`suppress`]) → boxes on the frame's px.
 //!
@@ -13,8 +13,10 @@ pub mod letterbox;
 pub mod mask;
 mod model;
 mod session;
+mod source;
 pub mod suppress;
 
 pub use error::{Error, Result};
 pub use model::{Detector, Model, ModelInfo, ModelSettings, Speed};
 pub use session::find_runtime;
+pub use source::ModelSource;

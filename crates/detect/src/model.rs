@@ -6,11 +6,11 @@ use crate::layout::{Head, Layout, Output, UNDERSTOOD, recognise};
 use crate::letterbox::{InputStyle, Letterbox, Placement};
 use crate::mask::{Mask, mask};
 use crate::session::Session;
+use crate::source::ModelSource;
 use crate::suppress::suppress;
 use pigweight_core::detection::Detection;
 use pigweight_core::picture::PictureView;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,8 @@ const DEFAULT_INPUT_PX: i64 = 640;
 /// How to read and run a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelSettings {
-    /// The ONNX file.
-    pub path: PathBuf,
+    /// Where it comes from.
+    pub source: ModelSource,
     /// The head, where its shapes do not tell.
     pub head: Option<Head>,
     /// Classes to keep, by name. Empty: those named like pigs, or all where none is.
@@ -40,10 +40,10 @@ pub struct ModelSettings {
 }
 
 impl ModelSettings {
-    /// The usual settings for a file.
-    pub fn new(path: PathBuf) -> Self {
+    /// The usual settings for a model.
+    pub fn new(source: ModelSource) -> Self {
         Self {
-            path,
+            source,
             head: None,
             classes: Vec::new(),
             class_names: Vec::new(),
@@ -101,13 +101,11 @@ pub struct Detector {
 impl Model {
     /// Reads the file, runs it once and finds out what it gives.
     pub fn load(settings: ModelSettings) -> Result<Self> {
-        let path = settings.path.clone();
-        let bytes: Arc<[u8]> = std::fs::read(&path)
-            .map_err(|error| Error::ModelUnreadable { path: path.clone(), reason: error.to_string() })?
-            .into();
-        let mut session = Session::load(&path, &bytes, settings.threads)?;
+        let source = &settings.source;
+        let bytes = source.read()?;
+        let mut session = Session::load(source, &bytes, settings.threads)?;
         let unknown =
-            |found: String| Error::UnknownLayout { path: path.clone(), found, understood: UNDERSTOOD };
+            |found: String| Error::UnknownLayout { model: source.clone(), found, understood: UNDERSTOOD };
 
         let (input_width, input_height) = input_size(&session).ok_or_else(|| unknown(session.describe()))?;
         let probe = session.probe(input_width, input_height)?;
@@ -126,11 +124,10 @@ impl Model {
             (true, 1) => vec!["pig".to_owned()],
             (true, count) => (0..count).map(|number| format!("class {number}")).collect(),
         };
-        let wanted = wanted_classes(&path, &classes, &settings.classes)?;
+        let wanted = wanted_classes(source, &classes, &settings.classes)?;
         let speed = measure(&mut session, input_width, input_height)?;
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let info = ModelInfo {
-            name,
+            name: source.name(),
             hash: blake3::hash(&bytes).to_hex().to_string(),
             head: layout.head,
             input_width,
@@ -158,7 +155,7 @@ impl Model {
 
     /// A session of its own for one thread.
     pub fn detector(&self) -> Result<Detector> {
-        let session = Session::load(&self.settings.path, &self.bytes, self.settings.threads)?;
+        let session = Session::load(&self.settings.source, &self.bytes, self.settings.threads)?;
         let letterbox =
             Letterbox::new(input_style(self.layout.head), self.info.input_width, self.info.input_height);
         Ok(Detector { model: self.clone(), session, letterbox })
@@ -245,11 +242,11 @@ fn class_names(text: &str) -> Vec<String> {
 }
 
 /// Which classes to keep.
-fn wanted_classes(path: &Path, classes: &[String], stated: &[String]) -> Result<Vec<bool>> {
+fn wanted_classes(source: &ModelSource, classes: &[String], stated: &[String]) -> Result<Vec<bool>> {
     for class in stated {
         if !classes.contains(class) {
             return Err(Error::UnknownClass {
-                path: path.to_owned(),
+                model: source.clone(),
                 class: class.clone(),
                 found: classes.join(", "),
             });
@@ -293,10 +290,10 @@ mod tests {
     #[test]
     fn pigs_are_wanted_by_default_and_unknown_classes_are_refused() {
         let classes = ["person", "pig", "Sow"].map(String::from);
-        let path = Path::new("m.onnx");
-        assert_eq!(wanted_classes(path, &classes, &[]).expect("fits"), [false, true, true]);
-        assert_eq!(wanted_classes(path, &classes, &["person".into()]).expect("fits"), [true, false, false]);
-        assert!(wanted_classes(path, &classes, &["cow".into()]).is_err());
-        assert_eq!(wanted_classes(path, &classes[..1], &[]).expect("fits"), [true]);
+        let source = &ModelSource::File("m.onnx".into());
+        assert_eq!(wanted_classes(source, &classes, &[]).expect("fits"), [false, true, true]);
+        assert_eq!(wanted_classes(source, &classes, &["person".into()]).expect("fits"), [true, false, false]);
+        assert!(wanted_classes(source, &classes, &["cow".into()]).is_err());
+        assert_eq!(wanted_classes(source, &classes[..1], &[]).expect("fits"), [true]);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::layout::Output;
+use crate::source::ModelSource;
 use ort::session::Session as OrtSession;
 use ort::session::builder::SessionBuilder;
 use ort::value::{TensorElementType, TensorRef, ValueType};
@@ -86,9 +87,9 @@ pub(crate) struct Numbers {
 
 impl Session {
     /// `threads` run one inference; spinning is off: it doubles to triples the CPU time of the whole product.
-    pub(crate) fn load(path: &Path, model: &[u8], threads: usize) -> Result<Self> {
+    pub(crate) fn load(source: &ModelSource, model: &[u8], threads: usize) -> Result<Self> {
         let environment = environment()?;
-        let refused = |reason: String| Error::NotAModel { path: path.to_owned(), reason: one_line(&reason) };
+        let refused = |reason: String| Error::NotAModel { model: source.clone(), reason: one_line(&reason) };
         let mut builder = configured(environment, threads).map_err(|error| refused(error.to_string()))?;
         let session = builder.commit_from_memory(model).map_err(|error| refused(error.to_string()))?;
         let names = session.outputs().iter().map(|output| output.name().to_owned()).collect();

@@ -4,7 +4,7 @@
 use pigweight_core::detection::Detection;
 use pigweight_core::picture::{PictureView, Plane, Planes};
 use pigweight_detect::layout::Head;
-use pigweight_detect::{Detector, Model, ModelSettings};
+use pigweight_detect::{Detector, Model, ModelSettings, ModelSource};
 use pigweight_testkit::scene::{Floor, Look, Scene, SceneSettings, TrueBox};
 use std::path::Path;
 
@@ -12,7 +12,7 @@ fn model() -> Model {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     // ONNX Runtime lies in `.tools` there, wherever cargo builds.
     std::env::set_current_dir(&root).unwrap();
-    Model::load(ModelSettings::new(root.join("fixtures/models/drawn-pigs.onnx"))).unwrap()
+    Model::load(ModelSettings::new(ModelSource::File(root.join("fixtures/models/drawn-pigs.onnx")))).unwrap()
 }
 
 fn detect(detector: &mut Detector, scene: &Scene) -> Vec<Detection> {

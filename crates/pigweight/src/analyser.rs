@@ -1,12 +1,14 @@
 //! The background work of the server: registers what lies in the folders, then analyses one video after the other.
 
+use crate::config::Config;
+use crate::describe::Chain;
 use crate::library::{self, Found};
 use crate::live::Live;
-use crate::pipeline::{self, Analysis, RunSettings};
+use crate::pipeline::{self, Analysis};
 use pigweight_detect::Model;
 use pigweight_store::{Store, VideoRecord};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,9 +28,7 @@ pub struct Analyser {
     /// `None`: videos are registered and indexed, and wait.
     pub model: Option<Model>,
     /// How.
-    pub settings: RunSettings,
-    /// Sessions side by side.
-    pub workers: usize,
+    pub config: Config,
     /// Set to make it stop at the next frame.
     pub stop: Arc<AtomicBool>,
 }
@@ -100,13 +100,20 @@ impl Analyser {
                 return false;
             }
         };
+        let settings = match self.config.run_settings(Path::new(&record.path), model) {
+            Ok(settings) => settings,
+            Err(error) => {
+                self.live.report_trouble(&Chain(error.as_ref()).to_string());
+                return false;
+            }
+        };
         let analysis = Analysis {
             video: &opened,
             video_id: &record.id,
             model,
             device: "cpu",
-            settings: &self.settings,
-            workers: self.workers,
+            settings: &settings,
+            workers: self.config.detect.workers,
         };
         let ended = analysis.run(&self.store, runtime, &self.stop, &mut |progress| {
             self.live.tell(&record.id, progress.clone());

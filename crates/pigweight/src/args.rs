@@ -29,6 +29,9 @@ pub enum Command {
     Track(Track),
     /// Measure the accuracy on videos with known counts
     Check(Check),
+    /// Take frames out of videos to label
+    #[command(subcommand)]
+    Frames(Frames),
     /// Draw a demo video with known counts
     Demo(Demo),
     /// Print completions for a shell
@@ -46,10 +49,10 @@ pub enum Command {
 /// Which detector and how it is read.
 #[derive(clap::Args)]
 pub struct ModelArgs {
-    /// The detector, an ONNX file
+    /// The detector, an ONNX file [default: the one that is built in]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
-    /// A box is a pig from this score on, 0 to 1 [default: 0.3]
+    /// A box is a pig from this score on, 0 to 1 [default: what the folder was calibrated to, or 0.3]
     #[arg(long, value_name = "SCORE", value_parser = parse_score, allow_negative_numbers = true)]
     pub min_score: Option<f32>,
     /// The configuration file
@@ -132,14 +135,38 @@ pub struct Track {
 #[derive(clap::Args)]
 pub struct Check {
     /// A folder of videos, each with its truth beside it: NAME.boxes.csv (frame,x,y,w,h) or NAME.counts.csv
-    /// (frame,count); folders in it are searched too
+    /// (frame,count of the frames that were counted, the first frame is 0); folders in it are searched too
     pub folder: PathBuf,
     /// Look at every frame instead of ten a second
     #[arg(long)]
     pub every_frame: bool,
+    /// Find the score from which on boxes are best counted as pigs, and keep it in the folder for its videos
+    #[arg(long, conflicts_with = "min_score")]
+    pub calibrate: bool,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+#[derive(Subcommand)]
+pub enum Frames {
+    /// Pick the frames that a detector learns most from, with its own boxes as a first draft, in COCO's and YOLO's formats
+    Export(FramesExport),
+}
+
+#[derive(clap::Args)]
+pub struct FramesExport {
+    /// The videos
+    #[arg(required = true)]
+    pub videos: Vec<PathBuf>,
+    /// A new folder for the frames
+    #[arg(long, value_name = "DIR", default_value = "frames-to-label")]
+    pub out: PathBuf,
+    /// How many frames
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = parse_count)]
+    pub count: usize,
     #[command(flatten)]
     pub model: ModelArgs,
 }
@@ -181,6 +208,11 @@ fn parse_line(text: &str) -> Result<Line, String> {
 fn parse_score(text: &str) -> Result<f32, String> {
     let score = text.parse().ok().filter(|score| (0.0..=1.0).contains(score));
     score.ok_or_else(|| "write a number from 0 to 1".to_owned())
+}
+
+fn parse_count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=10_000).contains(count));
+    count.ok_or_else(|| "write a number from 1 to 10000".to_owned())
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {

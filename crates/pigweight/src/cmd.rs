@@ -4,6 +4,7 @@ pub mod check;
 pub mod count;
 pub mod demo;
 pub mod detect;
+pub mod frames;
 pub mod generate;
 pub mod serve;
 pub mod track;
@@ -13,9 +14,7 @@ mod analyse;
 use crate::args::ModelArgs;
 use crate::config::Config;
 use crate::describe::Chain;
-use pigweight_detect::{Model, ModelSettings};
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 
 /// Counted, but parts of the input are damaged or missing.
@@ -51,19 +50,9 @@ fn configure(args: &ModelArgs) -> anyhow::Result<Config> {
         config.model = Some(model.clone());
     }
     if let Some(min_score) = args.min_score {
-        config.detect.min_score = min_score;
+        config.detect.min_score = Some(min_score);
     }
     Ok(config)
-}
-
-/// What is said where no model is named.
-const NO_MODEL: &str = "no detector is named: give an ONNX file with --model FILE (or `model = \"FILE\"` in the configuration, \
-     or PIGWEIGHT_MODEL); any YOLO-like model that knows pigs will do, docs/guide/models.md lists the layouts";
-
-/// Loads the model that the configuration names, with settings made from its path.
-fn load_model(config: &Config, settings: impl FnOnce(&Path) -> ModelSettings) -> anyhow::Result<Model> {
-    let path = config.model.as_deref().ok_or_else(|| anyhow::anyhow!(NO_MODEL))?;
-    Ok(Model::load(settings(path))?)
 }
 
 /// Writes a result to stdout.

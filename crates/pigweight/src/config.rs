@@ -1,14 +1,19 @@
 //! Settings: defaults, then one TOML file, then `PIGWEIGHT_…` variables, then the command line.
 
+use crate::calibration::{self, Calibration};
+use crate::pipeline::RunSettings;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use pigweight_core::schedule::Schedule;
 use pigweight_core::track::TrackerSettings;
-use pigweight_detect::ModelSettings;
 use pigweight_detect::layout::Head;
+use pigweight_detect::{Model, ModelSettings, ModelSource};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+
+/// The starter detector's scores are moved so that its counts are best here (`training/`).
+const USUAL_MIN_SCORE: f32 = 0.3;
 
 /// Everything that can be set. `docs/reference/config.md` describes each key; unknown ones are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,7 +25,7 @@ pub struct Config {
     pub data: PathBuf,
     /// Where to listen. Default `127.0.0.1:8080`: this machine alone.
     pub listen: SocketAddr,
-    /// The detector, an ONNX file.
+    /// The detector, an ONNX file. Default: the one that is built in.
     pub model: Option<PathBuf>,
     /// How the detector is read.
     pub detect: DetectConfig,
@@ -30,8 +35,8 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DetectConfig {
-    /// A box is an animal from this score on, 0 to 1. Default 0.3.
-    pub min_score: f32,
+    /// A box is an animal from this score on, 0 to 1. Default: what the folder was calibrated to, or 0.3.
+    pub min_score: Option<f32>,
     /// Of boxes that overlap by more than this (IoU, 0 to 1) the surest stays. Default 0.5.
     pub max_iou: f32,
     /// The head, where the file's shapes do not tell: yolox, yolov5, yolov8, end_to_end, detr.
@@ -61,7 +66,7 @@ impl Default for Config {
 impl Default for DetectConfig {
     fn default() -> Self {
         Self {
-            min_score: 0.3,
+            min_score: None,
             max_iou: 0.5,
             head: None,
             classes: Vec::new(),
@@ -94,12 +99,39 @@ impl Config {
         config.detect.check()?;
         Ok(config)
     }
+
+    /// For runs of the pipeline, whatever their threshold.
+    pub fn model_settings(&self) -> ModelSettings {
+        let source = self.model.clone().map_or(ModelSource::BuiltIn, ModelSource::File);
+        ModelSettings {
+            head: self.detect.head,
+            classes: self.detect.classes.clone(),
+            class_names: self.detect.class_names.clone(),
+            // What a calibration may ask for at the most; each run takes of it what it needs.
+            min_score: TrackerSettings::for_min_score(calibration::LEAST_THRESHOLD).low_score,
+            max_iou: self.detect.max_iou,
+            ..ModelSettings::new(source)
+        }
+    }
+
+    /// How a video is counted: thresholds of tracking follow from the one score that people set or that its folder was
+    /// calibrated to.
+    pub fn run_settings(&self, video: &Path, model: &Model) -> anyhow::Result<RunSettings> {
+        let min_score = match self.detect.min_score {
+            Some(stated) => stated,
+            None => Calibration::of(video, model)?.map_or(USUAL_MIN_SCORE, |found| found.min_score),
+        };
+        Ok(RunSettings {
+            schedule: self.detect.schedule(),
+            tracker: TrackerSettings::for_min_score(min_score),
+        })
+    }
 }
 
 impl DetectConfig {
     fn check(&self) -> anyhow::Result<()> {
         anyhow::ensure!(
-            (0.0..=1.0).contains(&self.min_score) && (0.0..=1.0).contains(&self.max_iou),
+            (0.0..=1.0).contains(&self.min_score()) && (0.0..=1.0).contains(&self.max_iou),
             "detect.min_score and detect.max_iou lie between 0 and 1"
         );
         anyhow::ensure!(self.looks_per_sec >= 0.0, "detect.looks_per_sec is not negative");
@@ -107,21 +139,9 @@ impl DetectConfig {
         Ok(())
     }
 
-    /// For a run of the pipeline: detections down to the tracker's lower threshold are made and kept.
-    pub fn model_settings(&self, path: PathBuf) -> ModelSettings {
-        ModelSettings {
-            head: self.head,
-            classes: self.classes.clone(),
-            class_names: self.class_names.clone(),
-            min_score: self.tracker().low_score,
-            max_iou: self.max_iou,
-            ..ModelSettings::new(path)
-        }
-    }
-
-    /// Thresholds of tracking follow from the one score that people set.
-    pub fn tracker(&self) -> TrackerSettings {
-        TrackerSettings::for_min_score(self.min_score)
+    /// Where nothing else is known of a video.
+    pub fn min_score(&self) -> f32 {
+        self.min_score.unwrap_or(USUAL_MIN_SCORE)
     }
 
     /// Which frames are looked at.
@@ -149,7 +169,7 @@ mod tests {
     fn a_file_overrides_defaults_and_unknown_keys_are_refused() {
         let config = load("model = \"pig.onnx\"\n[detect]\nmin_score = 0.4\n").unwrap();
         assert_eq!(config.model, Some("pig.onnx".into()));
-        assert_eq!(config.detect.min_score, 0.4);
+        assert_eq!(config.detect.min_score, Some(0.4));
         assert_eq!(config.listen, Config::default().listen);
         for bad in
             ["modle = \"pig.onnx\"", "[detect]\nmin_score = 2", "[detect]\nmin_scor = 0.1", "listen = 5"]

@@ -4,11 +4,13 @@
 
 mod analyser;
 mod args;
+mod calibration;
 mod cmd;
 mod config;
 mod describe;
 mod library;
 mod live;
+mod looking;
 mod pipeline;
 mod web;
 
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         Command::Detect(detect) => cmd::detect::run(&detect),
         Command::Track(track) => cmd::track::run(&track),
         Command::Check(check) => cmd::check::run(&check),
+        Command::Frames(args::Frames::Export(export)) => cmd::frames::export(&export),
         Command::Demo(demo) => cmd::demo::run(&demo),
         Command::Completions { shell } => cmd::generate::completions(shell),
         Command::Man => cmd::generate::man(),

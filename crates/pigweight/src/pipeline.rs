@@ -1,26 +1,24 @@
 //! The way of the data: source → decode → detect → track → count → store → tell.
 //!
-//! One thread decodes, a few detect (each with a session of its own), and the caller's thread puts the results back
-//! in order, tracks, and writes a checkpoint every few seconds. Queues between them are bounded, so a slow step
-//! slows the one before it: a video is never sped up by leaving frames out.
+//! `looking.rs` decodes and detects on threads of its own; the caller's thread tracks, and writes a checkpoint every few
+//! seconds.
 //!
 //! A run that was cut off goes on behind its last checkpoint. Only settled frames are written; what was still open
 //! travels in the checkpoint's state, so that no frame is lost or done twice.
 
 use crate::describe::Chain;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crate::looking::{self, Begin, InOrder, Looked, Looking};
 use pigweight_core::detection::Detection;
 use pigweight_core::interpolate::{SettledFrame, SettledTracker};
 use pigweight_core::line::RULE_VERSION;
 use pigweight_core::schedule::Schedule;
 use pigweight_core::time::Pts;
 use pigweight_core::track::TrackerSettings;
-use pigweight_detect::{Detector, Model, ModelSettings};
-use pigweight_media::{DecodedFrame, FrameReader, Video};
+use pigweight_detect::{Model, ModelSettings};
+use pigweight_media::Video;
 use pigweight_store::columns::Timeline;
 use pigweight_store::{Checkpoint, NewRun, RunRecord, Store};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -53,12 +51,9 @@ pub struct Progress {
 /// Why a run did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The video could not be read on.
-    #[error("{0}")]
-    Media(#[from] pigweight_media::Error),
-    /// The model could not be run.
-    #[error("{0}")]
-    Detect(#[from] pigweight_detect::Error),
+    /// The video could not be read on, or the model not run.
+    #[error(transparent)]
+    Looking(#[from] looking::Error),
     /// A step could not be written.
     #[error("{0}")]
     Store(#[from] pigweight_store::Error),
@@ -73,22 +68,6 @@ struct State {
     tracker: SettledTracker,
     last_pts: Option<Pts>,
     last_looked_secs: Option<f64>,
-}
-
-/// A frame on its way from the decoder to the detector.
-struct Job {
-    sequence: u64,
-    frame: DecodedFrame,
-    is_looked_at: bool,
-}
-
-/// The same without its picture.
-struct Looked {
-    sequence: u64,
-    pts: Pts,
-    secs: f64,
-    is_damaged: bool,
-    detections: Option<Vec<Detection>>,
 }
 
 /// One analysis of one video.
@@ -158,9 +137,9 @@ impl Analysis<'_> {
 
     /// Everything that could change the result but the model's bytes, in one line that is equal for equal settings.
     fn describe_settings(&self) -> String {
-        let ModelSettings { head, classes, class_names, min_score, max_iou, path: _, threads: _ } =
+        let ModelSettings { head, classes, class_names, max_iou, min_score: _, source: _, threads: _ } =
             self.model.settings();
-        format!("{:?} {head:?} {classes:?} {class_names:?} {min_score} {max_iou}", self.settings)
+        format!("{:?} {head:?} {classes:?} {class_names:?} {max_iou}", self.settings)
     }
 
     fn work(
@@ -172,80 +151,22 @@ impl Analysis<'_> {
         state: State,
         tell: &mut dyn FnMut(&Progress),
     ) -> Result<RunRecord, Error> {
-        let reader = match state.last_pts {
-            Some(pts) => FrameReader::open_after(self.video, pts)?,
-            None => FrameReader::open(self.video)?,
+        let looking = Looking {
+            video: self.video,
+            model: self.model,
+            schedule: self.settings.schedule,
+            workers: self.workers,
         };
-        let detectors =
-            (0..self.workers.max(1)).map(|_| self.model.detector()).collect::<Result<Vec<_>, _>>()?;
-        let depth = 2 * detectors.len();
-        std::thread::scope(|scope| {
-            let (to_detect, jobs) = bounded::<Job>(depth);
-            let (to_track, results) = bounded::<Result<Looked, Error>>(depth);
-            let schedule = self.settings.schedule;
-            let last_pts = self.video.index().last_pts();
-            let last_looked_secs = state.last_looked_secs;
-            let decode_results = to_track.clone();
-            scope.spawn(move || {
-                if let Err(error) = decode(reader, schedule, last_pts, last_looked_secs, &to_detect) {
-                    // Nobody listens any more when tracking has stopped for a reason of its own.
-                    let _stopped = decode_results.send(Err(error));
-                }
-            });
-            for detector in detectors {
-                let (jobs, results) = (jobs.clone(), to_track.clone());
-                scope.spawn(move || detect(detector, &jobs, &results));
-            }
-            drop((jobs, to_track));
-            let ended = Steps::new(self, store, runtime, run, state).follow(&results, stop, tell);
-            // Frees whoever waits to send; the threads end when their channels do.
-            drop(results);
-            ended
-        })
-    }
-}
-
-fn decode(
-    mut reader: FrameReader,
-    schedule: Schedule,
-    last_pts: Pts,
-    mut last_looked_secs: Option<f64>,
-    jobs: &Sender<Job>,
-) -> Result<(), Error> {
-    for sequence in 0.. {
-        let Some(frame) = reader.next_frame()? else { break };
-        // What follows the last look has no neighbour to be filled from: the last frame is always looked at.
-        let is_looked_at = frame.pts == last_pts || schedule.wants(frame.secs, last_looked_secs);
-        if is_looked_at {
-            last_looked_secs = Some(frame.secs);
-        }
-        if jobs.send(Job { sequence, frame, is_looked_at }).is_err() {
-            break;
-        }
-    }
-    Ok(())
-}
-
-fn detect(mut detector: Detector, jobs: &Receiver<Job>, results: &Sender<Result<Looked, Error>>) {
-    for Job { sequence, frame, is_looked_at } in jobs {
-        let detections = match is_looked_at {
-            true => detector.detect(&frame.picture.view()).map(|found| Some(on_grid(found))),
-            false => Ok(None),
-        };
-        let (pts, secs, is_damaged) = (frame.pts, frame.secs, frame.is_damaged);
-        drop(frame);
-        let looked = detections
-            .map(|detections| Looked { sequence, pts, secs, is_damaged, detections })
-            .map_err(Error::Detect);
-        if results.send(looked).is_err() {
-            break;
-        }
+        let begin = Begin { after_pts: state.last_pts, last_looked_secs: state.last_looked_secs };
+        let steps = Steps::new(self, store, runtime, run, state);
+        let low_score = self.settings.tracker.low_score;
+        looking.through(begin, |_, found| kept(found, low_score), |looks| steps.follow(looks, stop, tell))?
     }
 }
 
 /// What is tracked is what is stored.
-fn on_grid(detections: Vec<Detection>) -> Vec<Detection> {
-    detections.into_iter().map(Detection::on_grid).collect()
+fn kept(found: Vec<Detection>, low_score: f32) -> Vec<Detection> {
+    found.into_iter().filter(|found| found.score >= low_score).map(Detection::on_grid).collect()
 }
 
 /// Tracking and writing, in order of the frames.
@@ -255,9 +176,6 @@ struct Steps<'a> {
     runtime: &'a Handle,
     run: RunRecord,
     state: State,
-    /// Results that came before their turn; no more than the queues hold.
-    early: BTreeMap<u64, Looked>,
-    next_sequence: u64,
     settled: Vec<SettledFrame>,
     damaged_frames: u64,
     started: Instant,
@@ -280,8 +198,6 @@ impl<'a> Steps<'a> {
             runtime,
             run: run.clone(),
             state,
-            early: BTreeMap::new(),
-            next_sequence: 0,
             settled: Vec::new(),
             damaged_frames: 0,
             started: now,
@@ -292,35 +208,25 @@ impl<'a> Steps<'a> {
 
     fn follow(
         mut self,
-        results: &Receiver<Result<Looked, Error>>,
+        looks: InOrder<'_, Vec<Detection>>,
         stop: &AtomicBool,
         tell: &mut dyn FnMut(&Progress),
     ) -> Result<RunRecord, Error> {
         let mut failure = None;
-        for looked in results {
+        for looked in looks {
             if stop.load(Ordering::Relaxed) {
                 self.write(false, tell)?;
                 return Err(Error::Stopped);
             }
-            let looked = match looked {
-                Ok(looked) => looked,
-                // The decoder has ended; the frames before its failure are still on their way.
-                Err(error @ Error::Media(_)) => {
-                    failure = Some(error);
-                    continue;
-                }
+            match looked {
+                Ok(looked) => self.track(looked),
                 Err(error) => {
-                    failure = Some(error);
+                    failure = Some(error.into());
                     break;
                 }
-            };
-            self.early.insert(looked.sequence, looked);
-            while let Some(looked) = self.early.remove(&self.next_sequence) {
-                self.next_sequence += 1;
-                self.track(looked);
-                if self.is_due() {
-                    self.write(false, tell)?;
-                }
+            }
+            if self.is_due() {
+                self.write(false, tell)?;
             }
         }
         self.settled.extend(self.state.tracker.finish());
@@ -328,8 +234,8 @@ impl<'a> Steps<'a> {
         failure.map_or(Ok(self.run), Err)
     }
 
-    fn track(&mut self, looked: Looked) {
-        let Looked { pts, secs, detections, is_damaged, .. } = looked;
+    fn track(&mut self, looked: Looked<Vec<Detection>>) {
+        let Looked { pts, secs, seen: detections, is_damaged } = looked;
         self.damaged_frames += u64::from(is_damaged);
         self.state.last_pts = Some(pts);
         if detections.is_some() {

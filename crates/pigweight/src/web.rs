@@ -39,6 +39,8 @@ pub struct App {
     pub live: Arc<Live>,
     /// The detector, or why there is none.
     pub model: Result<Model, String>,
+    /// The usual threshold.
+    pub min_score: f32,
     /// Open decoders.
     pub frames: FramePool,
     /// For the uptime.

@@ -3,7 +3,7 @@
 //! A [`Scene`] follows from its seed and settings alone, and time is an argument: the same seed gives the same bytes,
 //! whoever asks for whichever moments in whichever order. The truth comes from the same numbers as the picture: boxes
 //! with numbers on each frame, and crossings of a line off the paths. Parts: shape (`body.rs`), movement (`herd.rs`,
-//! `plan.rs`), picture (`paint.rs`, `floor.rs`, `light.rs`), crossings (`truth.rs`).
+//! `plan.rs`), picture (`paint.rs`, `floor.rs`, `things.rs`, `light.rs`), crossings (`truth.rs`). [`Scene::varied`] draws any kind.
 //!
 //! With [`SceneSettings::marked`] each animal bears a round spot on its back whose colour tells the size of its box,
 //! so that a network of a few kB (`fixtures/models/make_models.py`) finds it. Marked scenes test all that follows
@@ -17,7 +17,9 @@ mod light;
 mod paint;
 mod plan;
 mod random;
+mod things;
 mod truth;
+mod vary;
 
 pub use paint::Coat;
 pub use truth::{TrueBox, TrueCrossing};
@@ -29,6 +31,7 @@ use pigweight_core::geometry::{Point, Rect};
 use pigweight_core::line::Line;
 use plan::Planner;
 use random::Random;
+use things::Thing;
 use truth::Passages;
 
 /// What a body's box may measure at most for its mark to tell it, parts of the picture's width.
@@ -85,6 +88,8 @@ pub struct SceneSettings {
     pub mirrored: bool,
     /// Whether animals bear marks that tell their boxes.
     pub marked: bool,
+    /// Balls, buckets, boards and people: what is no pig.
+    pub things: usize,
 }
 
 impl Default for SceneSettings {
@@ -102,6 +107,7 @@ impl Default for SceneSettings {
             noise: 2.0,
             mirrored: false,
             marked: false,
+            things: 0,
         }
     }
 }
@@ -125,8 +131,9 @@ pub struct Scene {
     settings: SceneSettings,
     noise_seed: u64,
     light: Light,
-    /// Lit, without animals, shadows and noise.
+    /// Lit, without animals, people, shadows and noise.
     empty: Canvas,
+    people: Vec<Thing>,
     start: Herd,
     herd: Herd,
     secs: f64,
@@ -159,15 +166,21 @@ impl Scene {
         let [mut floor_random, mut light_random, herd_random] =
             std::array::from_fn(|_| Random::new(random.bits()));
         let noise_seed = random.bits();
+        let mut things_random = Random::new(random.bits());
         let (width, height) = (settings.width as usize, settings.height as usize);
         let light = Light::new(settings.look, width, height, &mut light_random);
         let mut empty = Canvas::new(width, height);
         floor::paint(&mut empty, settings.floor, place, &mut floor_random);
         light.shine_on(&mut empty);
         let body_px = settings.body * settings.width as f32;
+        let thing = |_| Thing::new(&mut things_random, place, height as f32, body_px);
+        let (people, low): (Vec<_>, Vec<_>) = (0..settings.things).map(thing).partition(Thing::is_above);
+        for thing in low {
+            thing.paint(&mut empty, &light);
+        }
         let planner = Planner::new(herd_random, settings.pigs, body_px, &settings.coats, is_corridor);
         let herd = Herd::new(*place, planner, settings.crowding);
-        Self { settings, noise_seed, light, empty, start: herd.clone(), herd, secs: 0.0 }
+        Self { settings, noise_seed, light, empty, people, start: herd.clone(), herd, secs: 0.0 }
     }
 
     /// As given.
@@ -228,6 +241,9 @@ impl Scene {
         }
         for (animal, pose) in animals() {
             paint::body(&mut canvas, &self.light, animal.skin, pose, animal.body);
+        }
+        for person in &self.people {
+            person.paint(&mut canvas, &self.light);
         }
         let moment = Random::new(self.noise_seed ^ self.secs.to_bits());
         self.light.develop(&mut canvas, self.settings.noise, moment);

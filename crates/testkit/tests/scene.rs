@@ -213,3 +213,27 @@ fn infrared_has_no_colour_and_every_look_is_drawn() {
         }
     }
 }
+
+#[test]
+fn varied_scenes_follow_from_their_seed_and_are_of_every_kind() {
+    let scenes: Vec<Scene> = (0..40).map(|seed| Scene::varied(seed, 30)).collect();
+    assert_eq!(Scene::varied(3, 30).draw(), scenes[3].draw());
+    let counts: BTreeSet<usize> = scenes.iter().map(|scene| scene.boxes().len()).collect();
+    assert!(counts.contains(&0) && counts.len() > 8, "{counts:?}");
+    for look in [Look::Daylight, Look::Lamp, Look::Infrared] {
+        assert!(scenes.iter().any(|scene| scene.settings().look == look), "{look:?}");
+    }
+}
+
+#[test]
+fn things_are_seen_and_are_no_pigs() {
+    let settings = SceneSettings { pigs: 0, noise: 0.0, ..SceneSettings::default() };
+    for seed in 0..8 {
+        let bare = Scene::pen(seed, settings.clone());
+        let furnished = Scene::pen(seed, SceneSettings { things: 3, ..settings.clone() });
+        assert!(furnished.boxes().is_empty());
+        let differing =
+            bare.draw().iter().zip(furnished.draw()).filter(|(one, other)| **one != *other).count();
+        assert!(differing > 300, "{differing}");
+    }
+}

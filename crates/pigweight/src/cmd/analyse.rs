@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::describe::{clock, counted};
 use crate::library;
-use crate::pipeline::{Analysis, Progress, RunSettings};
+use crate::pipeline::{Analysis, Progress};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use pigweight_core::line::Line;
@@ -55,7 +55,6 @@ impl Workshop {
         lines: &[Line],
         model: &Model,
         config: &Config,
-        settings: &RunSettings,
     ) -> anyhow::Result<Analysed> {
         let path = path.canonicalize().with_context(|| format!("cannot read {}", path.display()))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -65,12 +64,13 @@ impl Workshop {
             line.check_on_picture(video.info().width, video.info().height)?;
         }
         let lines = self.runtime.block_on(self.keep_lines(&record.id, lines))?;
+        let settings = config.run_settings(&path, model)?;
         let analysis = Analysis {
             video: &video,
             video_id: &record.id,
             model,
             device: "cpu",
-            settings,
+            settings: &settings,
             workers: config.detect.workers,
         };
         let bar = progress_bar(&name, video.index().frame_count() as u64);
@@ -139,7 +139,7 @@ fn damage(video: &Video, run: &RunRecord) -> Option<String> {
     }
 }
 
-fn progress_bar(name: &str, frames: u64) -> ProgressBar {
+pub fn progress_bar(name: &str, frames: u64) -> ProgressBar {
     let bar = ProgressBar::new(frames);
     if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} frames  {msg}") {
         bar.set_style(style);

@@ -1,12 +1,16 @@
 //! `pigweight check`: how far the counts are from the truth.
 
-use super::analyse::Workshop;
-use super::{Partial, configure, load_model, print};
+use super::analyse::{Workshop, progress_bar};
+use super::{Partial, configure, print};
 use crate::args::Check;
+use crate::calibration::{self, Calibration, Known};
+use crate::config::Config;
 use crate::library;
-use crate::pipeline::RunSettings;
+use crate::looking::{Begin, Looking};
 use anyhow::Context as _;
-use pigweight_core::schedule::Schedule;
+use pigweight_core::detection::Detection;
+use pigweight_detect::Model;
+use pigweight_media::Video;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -32,7 +36,10 @@ pub fn run(args: &Check) -> anyhow::Result<()> {
         "{} is not a folder; name one that holds videos with their truth beside them",
         args.folder.display()
     );
-    let config = configure(&args.model)?;
+    let mut config = configure(&args.model)?;
+    if args.every_frame {
+        config.detect.looks_per_sec = 0.0;
+    }
     let found = library::find_videos(std::slice::from_ref(&args.folder));
     let with_truth: Vec<(PathBuf, BTreeMap<usize, u32>)> = found
         .into_iter()
@@ -44,17 +51,17 @@ pub fn run(args: &Check) -> anyhow::Result<()> {
          (frame,count) beside NAME.mp4, frames counted from 0",
         args.folder.display()
     );
-    let model = load_model(&config, |path| config.detect.model_settings(path.to_owned()))?;
-    let schedule = if args.every_frame { Schedule::EveryFrame } else { config.detect.schedule() };
-    let settings = RunSettings { schedule, tracker: config.detect.tracker() };
+    let model = Model::load(config.model_settings())?;
+    if args.calibrate {
+        return calibrate(args, &config, &model, with_truth);
+    }
     let workshop = Workshop::open(None)?;
     let mut results = Vec::new();
     let mut damage = Vec::new();
     for (path, truth) in with_truth {
-        let analysed = workshop.analyse(&path, &[], &model, &config, &settings)?;
+        let analysed = workshop.analyse(&path, &[], &model, &config)?;
         let series = workshop.series(&analysed.run)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        results.push(accuracy(name, &series, &truth)?);
+        results.push(accuracy(name_of(&path), &series, &truth)?);
         damage.extend(analysed.damage);
     }
     if args.json {
@@ -63,6 +70,81 @@ pub fn run(args: &Check) -> anyhow::Result<()> {
         print(table(&results)?)?;
     }
     if damage.is_empty() { Ok(()) } else { Err(Partial(damage.join("; ")).into()) }
+}
+
+#[derive(Serialize)]
+struct Calibrated {
+    kept_in: PathBuf,
+    min_score: f32,
+    videos: Vec<Improvement>,
+}
+
+#[derive(Serialize)]
+struct Improvement {
+    video: String,
+    /// Mean absolute errors of the count per frame.
+    error_before: f64,
+    error_after: f64,
+}
+
+/// Looks at each video once, tries all thresholds on what was found, and keeps the best for the folder.
+fn calibrate(
+    args: &Check,
+    config: &Config,
+    model: &Model,
+    with_truth: Vec<(PathBuf, BTreeMap<usize, u32>)>,
+) -> anyhow::Result<()> {
+    let (mut names, mut known) = (Vec::new(), Vec::new());
+    for (path, truth) in with_truth {
+        let video = Video::open(&path)?;
+        let bar = progress_bar(&name_of(&path), video.index().frame_count() as u64);
+        let looking = Looking {
+            video: &video,
+            model,
+            schedule: config.detect.schedule(),
+            workers: config.detect.workers,
+        };
+        let see = |_: &_, found: Vec<_>| found.into_iter().map(Detection::on_grid).collect();
+        let looks = looking.through(Begin::default(), see, |looks| {
+            looks
+                .inspect(|_| bar.inc(1))
+                .map(|looked| looked.map(|looked| (looked.pts, looked.secs, looked.seen)))
+                .collect::<Result<Vec<_>, _>>()
+        })??;
+        bar.finish_and_clear();
+        names.push(name_of(&path));
+        known.push(Known { looks, truth });
+    }
+    let min_score = calibration::best_threshold(&known);
+    let before = config.detect.min_score();
+    let videos = names
+        .into_iter()
+        .zip(&known)
+        .map(|(video, known)| Improvement {
+            video,
+            error_before: known.error_at(before),
+            error_after: known.error_at(min_score),
+        })
+        .collect();
+    let kept_in = Calibration { model: model.info().hash.clone(), min_score }.keep(&args.folder)?;
+    let calibrated = Calibrated { kept_in, min_score, videos };
+    if args.json {
+        return print(format_args!("{}\n", serde_json::to_string(&calibrated)?));
+    }
+    let mut text = String::new();
+    for Improvement { video, error_before, error_after } in &calibrated.videos {
+        writeln!(text, "{video}: error {error_before:.2} pigs a frame before, {error_after:.2} after")?;
+    }
+    writeln!(
+        text,
+        "A box is counted as a pig from a score of {min_score:.2} on ({before:.2} before); kept in {}",
+        calibrated.kept_in.display()
+    )?;
+    print(text)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn truth_beside(video: &Path) -> Option<anyhow::Result<BTreeMap<usize, u32>>> {
@@ -98,10 +180,12 @@ fn parse_boxes(text: &str) -> anyhow::Result<BTreeMap<usize, u32>> {
             .with_context(|| format!("line {number}: {:?} is no frame number", row[0]))?;
         *counts.entry(frame).or_insert(0) += 1;
     }
-    Ok(counts)
+    // Frames without a box have no animal, up to the last box; behind it nothing is known.
+    let last = counts.keys().next_back().copied().unwrap_or(0);
+    Ok((0..=last).map(|frame| (frame, counts.get(&frame).copied().unwrap_or(0))).collect())
 }
 
-/// A row a frame.
+/// A row a frame whose count is known; of the others nothing is.
 fn parse_counts(text: &str) -> anyhow::Result<BTreeMap<usize, u32>> {
     rows(text)
         .map(|(number, row)| {
@@ -112,16 +196,11 @@ fn parse_counts(text: &str) -> anyhow::Result<BTreeMap<usize, u32>> {
         .collect()
 }
 
-/// Frames without a row have no animal, up to the last row; behind it nothing is known.
+/// Over the frames whose count is known.
 fn accuracy(video: String, series: &[(f64, u32)], truth: &BTreeMap<usize, u32>) -> anyhow::Result<Accuracy> {
-    let last = truth.keys().next_back().copied().unwrap_or(0);
-    let pairs: Vec<(f64, f64)> = series
+    let pairs: Vec<(f64, f64)> = truth
         .iter()
-        .take(last + 1)
-        .enumerate()
-        .map(|(frame, &(_, counted))| {
-            (f64::from(counted), f64::from(truth.get(&frame).copied().unwrap_or(0)))
-        })
+        .filter_map(|(&frame, &known)| Some((f64::from(series.get(frame)?.1), f64::from(known))))
         .collect();
     anyhow::ensure!(!pairs.is_empty(), "{video} has no frame with a known count");
     let frames = pairs.len() as f64;
@@ -167,6 +246,9 @@ mod tests {
         let series = [(0.0, 2), (0.1, 1), (0.2, 0), (0.3, 7)];
         let result = accuracy("v".into(), &series, &truth).unwrap();
         assert_eq!((result.frames, result.mean_absolute_error, result.bias), (3, 2.0 / 3.0, 0.0));
+        let some = parse_counts("frame,count\n3,5\n").unwrap();
+        let result = accuracy("v".into(), &series, &some).unwrap();
+        assert_eq!((result.frames, result.mean_absolute_error, result.bias), (1, 2.0, 2.0));
         assert!(parse_boxes("frame,x\nx,1\n").is_err());
         assert!(parse_counts("frame,count\n0,3\n1\n").is_err());
     }

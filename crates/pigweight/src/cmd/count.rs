@@ -1,13 +1,12 @@
 //! `pigweight count`: one video, its numbers.
 
 use super::analyse::{Analysed, Workshop};
-use super::{Partial, configure, load_model, print};
+use super::{Partial, configure, print};
 use crate::args::Count;
 use crate::describe::{clock, counted};
-use crate::pipeline::RunSettings;
 use pigweight_core::curve::StepCurve;
 use pigweight_core::line::Direction;
-use pigweight_core::schedule::Schedule;
+use pigweight_detect::Model;
 use pigweight_media::Error;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -45,17 +44,18 @@ struct Crossing {
 }
 
 pub fn run(args: &Count) -> anyhow::Result<()> {
-    let config = configure(&args.model)?;
+    let mut config = configure(&args.model)?;
+    if args.every_frame {
+        config.detect.looks_per_sec = 0.0;
+    }
     // Before the model, whose loading takes a while: a mistyped path is told at once.
     pigweight_media::Video::probe(&args.video).map_err(|error| match error {
         Error::IsAPicture { .. } => anyhow::anyhow!("{error}; find the pigs on it with pigweight detect"),
         error => error.into(),
     })?;
-    let model = load_model(&config, |path| config.detect.model_settings(path.to_owned()))?;
-    let schedule = if args.every_frame { Schedule::EveryFrame } else { config.detect.schedule() };
-    let settings = RunSettings { schedule, tracker: config.detect.tracker() };
+    let model = Model::load(config.model_settings())?;
     let workshop = Workshop::open(args.data.as_deref())?;
-    let analysed = workshop.analyse(&args.video, &args.lines, &model, &config, &settings)?;
+    let analysed = workshop.analyse(&args.video, &args.lines, &model, &config)?;
     if args.json {
         let text = serde_json::to_string(&document(args, &analysed, workshop.series(&analysed.run)?))?;
         print(format_args!("{text}\n"))?;

@@ -1,10 +1,10 @@
 //! `pigweight detect`: boxes on pictures.
 
-use super::{configure, load_model, print, tell};
+use super::{configure, print, tell};
 use crate::args::Detect;
 use pigweight_core::detection::Detection;
-use pigweight_detect::ModelSettings;
 use pigweight_detect::mask::Mask;
+use pigweight_detect::{Model, ModelSettings};
 use pigweight_media::{Error, still};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -43,10 +43,10 @@ struct Outline {
 
 pub fn run(args: &Detect) -> anyhow::Result<()> {
     let config = configure(&args.model)?;
-    let model = load_model(&config, |path| ModelSettings {
-        min_score: config.detect.min_score,
+    let model = Model::load(ModelSettings {
+        min_score: config.detect.min_score(),
         threads: config.detect.workers,
-        ..config.detect.model_settings(path.to_owned())
+        ..config.model_settings()
     })?;
     let mut detector = model.detector()?;
     let mut pictures = Vec::new();

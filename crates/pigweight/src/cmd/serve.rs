@@ -1,12 +1,11 @@
 //! `pigweight serve`: the page, the API and the work behind them.
 
-use super::{NO_MODEL, configure, load_model, print};
+use super::{configure, print};
 use crate::analyser::Analyser;
 use crate::args::Serve;
 use crate::config::Config;
 use crate::describe::counted;
 use crate::live::Live;
-use crate::pipeline::RunSettings;
 use crate::web::{App, FramePool, router};
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
@@ -40,12 +39,13 @@ pub fn run(args: Serve) -> anyhow::Result<()> {
     runtime.block_on(serve(config))
 }
 
-/// The model, or why there is none. A model that is named and does not load is an error; without one, videos are shown.
+/// The model, or why there is none. A model that is named and does not load is an error; where the built-in one does not,
+/// for want of ONNX Runtime, videos are shown all the same.
 fn model(config: &Config) -> anyhow::Result<Result<Model, String>> {
-    if config.model.is_none() {
-        return Ok(Err(NO_MODEL.to_owned()));
+    match Model::load(config.model_settings()) {
+        Err(error) if config.model.is_none() => Ok(Err(error.to_string())),
+        loaded => Ok(Ok(loaded?)),
     }
-    load_model(config, |path| config.detect.model_settings(path.to_owned())).map(Ok)
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
@@ -63,6 +63,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         store: store.clone(),
         live: live.clone(),
         model,
+        min_score: config.detect.min_score(),
         frames: FramePool::new(std::thread::available_parallelism().map_or(1, usize::from)),
         started: Instant::now(),
         metrics,
@@ -74,8 +75,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         live,
         folders: config.videos.clone(),
         model: app.model.clone().ok(),
-        settings: RunSettings { schedule: config.detect.schedule(), tracker: config.detect.tracker() },
-        workers: config.detect.workers,
+        config: config.clone(),
         stop: stop.clone(),
     };
     let runtime = tokio::runtime::Handle::current();

@@ -34,13 +34,14 @@ pub enum Status {
 #[derive(Serialize, ToSchema)]
 pub struct ModelHealth {
     pub name: String,
+    /// Of the file; or says that it is built in.
     pub path: String,
     /// How its outputs are read: yolox, yolov5, yolov8, end_to_end, detr.
     pub layout: &'static str,
     /// Width and height, px.
     pub input: [usize; 2],
     pub classes: Vec<String>,
-    /// Detections below this are not kept.
+    /// A box is a pig from this score on, where its folder was not calibrated.
     pub min_score: f32,
     /// BLAKE3 of the file.
     pub hash: String,
@@ -73,11 +74,11 @@ pub async fn health(app: Shared) -> Json<Health> {
         uptime_secs: app.started.elapsed().as_secs(),
         model: model.map(|model| ModelHealth {
             name: model.info().name.clone(),
-            path: model.settings().path.display().to_string(),
+            path: model.settings().source.to_string(),
             layout: model.info().head.name(),
             input: [model.info().input_width, model.info().input_height],
             classes: model.info().classes.clone(),
-            min_score: model.settings().min_score,
+            min_score: app.min_score,
             hash: model.info().hash.clone(),
         }),
         device: model.map(|model| Device {

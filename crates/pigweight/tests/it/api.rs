@@ -160,12 +160,12 @@ fn counts_boxes_and_crossings_of_an_analysed_video() {
 }
 
 #[test]
-fn without_a_model_videos_are_shown_and_it_says_how_to_name_one() {
+fn without_onnx_runtime_videos_are_shown_and_it_says_what_to_do() {
     let (videos, data) = (folder_of(&["gop25.mp4"]), tempfile::tempdir().unwrap());
     let server = Server::start(videos.path(), data.path(), None);
     let health = server.get("/api/health").json();
     assert_eq!(health["status"], "no_model");
-    assert!(health["message"].as_str().unwrap().contains("--model"), "{health}");
+    assert!(health["message"].as_str().unwrap().contains("scripts/setup.sh"), "{health}");
     let id = indexed(&server, "gop25.mp4")["id"].as_str().unwrap().to_owned();
     let answer = server.get(&format!("/api/video_file/count_at_time?id={id}&t=1")).json();
     assert_eq!((&answer["state"], &answer["count"]), (&"pending".into(), &serde_json::Value::Null));

@@ -1,6 +1,6 @@
 //! A detector that cannot be used: exit code 1 and one line that says what was found and what to do.
 
-use crate::server::{pigweight, root};
+use crate::server::{NO_RUNTIME, pigweight, root};
 use std::path::{Path, PathBuf};
 
 fn picture() -> PathBuf {
@@ -35,8 +35,23 @@ fn assert_tells(told: &str, words: &[&str]) {
 }
 
 #[test]
-fn without_a_model_the_option_is_named() {
-    assert_tells(&refusal(None, None), &["--model FILE", "docs/guide/models.md"]);
+fn without_a_model_the_built_in_one_is_used() {
+    let output = pigweight().arg("detect").arg(picture()).arg("--json").output().expect("the binary starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn without_its_runtime_setup_is_named() {
+    let output = pigweight()
+        .arg("detect")
+        .arg(picture())
+        .env("ORT_DYLIB_PATH", NO_RUNTIME)
+        .output()
+        .expect("the binary starts");
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_tells(&told, &[NO_RUNTIME, "scripts/setup.sh", "ORT_DYLIB_PATH"]);
+    assert_eq!(told.trim_end().lines().count(), 1, "one line: {told}");
 }
 
 #[test]

@@ -9,5 +9,6 @@ mod demo;
 mod drawn;
 mod golden;
 mod house;
+mod own_videos;
 mod server;
 mod wrong_words;

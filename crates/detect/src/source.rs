@@ -1,0 +1,50 @@
+//! Where a model comes from.
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The detector that ships. `models/README.md` is its card, `training/` its recipe.
+const STARTER: &[u8] = include_bytes!("../../../models/pigs-416.onnx");
+const STARTER_NAME: &str = "pigs-416.onnx";
+
+/// Where a model comes from. Written out it is the file's path, or says that it is built in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ModelSource {
+    /// The starter detector inside the program.
+    BuiltIn,
+    /// An ONNX file.
+    File(PathBuf),
+}
+
+impl ModelSource {
+    /// The file's name without its folder.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::BuiltIn => STARTER_NAME.to_owned(),
+            Self::File(path) => {
+                path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+            }
+        }
+    }
+
+    pub(crate) fn read(&self) -> Result<Arc<[u8]>> {
+        match self {
+            Self::BuiltIn => Ok(STARTER.into()),
+            Self::File(path) => std::fs::read(path)
+                .map(Arc::from)
+                .map_err(|error| Error::ModelUnreadable { path: path.clone(), reason: error.to_string() }),
+        }
+    }
+}
+
+impl fmt::Display for ModelSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BuiltIn => write!(formatter, "{STARTER_NAME} (built in)"),
+            Self::File(path) => path.display().fmt(formatter),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The threshold that a camera's own videos asked for.
+//!
+//! A folder is a camera's recordings. `pigweight check --calibrate` leaves a small file in it; whatever counts a video
+//! there, or in a folder below, with the same model takes its threshold from the nearest such file, unless one is named.
+
+use anyhow::Context as _;
+use pigweight_core::detection::Detection;
+use pigweight_core::interpolate::SettledTracker;
+use pigweight_core::time::Pts;
+use pigweight_core::track::TrackerSettings;
+use pigweight_detect::Model;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Nothing below is tried: what a detector is so unsure of is everywhere.
+pub const LEAST_THRESHOLD: f32 = 0.05;
+/// Beside the videos.
+const FILE_NAME: &str = "pigweight-calibration.toml";
+
+/// What the file says.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// BLAKE3 of the model that it was found with; scores of another model mean something else.
+    pub model: String,
+    /// A box is an animal from this score on.
+    pub min_score: f32,
+}
+
+impl Calibration {
+    /// Writes it for the videos of a folder; says where.
+    pub fn keep(&self, folder: &Path) -> anyhow::Result<PathBuf> {
+        let path = folder.join(FILE_NAME);
+        let text = format!(
+            "# Written by `pigweight check --calibrate`: videos in this folder are counted so. Without this file they are\n\
+             # counted as usual.\n{}",
+            toml_of(self)
+        );
+        // Whole or not at all: a reader never sees half of it.
+        let written = tempfile::NamedTempFile::new_in(folder).and_then(|file| {
+            std::fs::write(file.path(), &text)?;
+            file.persist(&path).map(drop).map_err(|error| error.error)
+        });
+        written.with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// The nearest one above a video that was found with this model.
+    ///
+    /// # Errors
+    /// Where a file lies there that cannot be read or understood.
+    pub fn of(video: &Path, model: &Model) -> anyhow::Result<Option<Self>> {
+        for folder in video.ancestors().skip(1) {
+            let path = folder.join(FILE_NAME);
+            let text = match std::fs::read_to_string(&path) {
+                Ok(text) => text,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+            };
+            let found: Self = parse(&text).with_context(|| {
+                format!("{} is not understood; remove it or calibrate again", path.display())
+            })?;
+            if found.model == model.info().hash {
+                return Ok(Some(found));
+            }
+            tracing::info!("{} was made with another model: left out", path.display());
+        }
+        Ok(None)
+    }
+}
+
+fn toml_of(calibration: &Calibration) -> String {
+    format!("model = {:?}\nmin_score = {}\n", calibration.model, calibration.min_score)
+}
+
+fn parse(text: &str) -> anyhow::Result<Calibration> {
+    use figment::providers::{Format as _, Toml};
+    let found: Calibration =
+        figment::Figment::from(Toml::string(text)).extract().map_err(|error| anyhow::anyhow!("{error}"))?;
+    anyhow::ensure!((0.0..=1.0).contains(&found.min_score), "min_score lies between 0 and 1");
+    Ok(found)
+}
+
+/// The looks at a video of which the counts are known.
+pub struct Known {
+    /// pts, seconds and, where the detector looked, everything that it found however unsure, frame by frame.
+    pub looks: Vec<(Pts, f64, Option<Vec<Detection>>)>,
+    /// Of the frames whose count is known.
+    pub truth: BTreeMap<usize, u32>,
+}
+
+impl Known {
+    /// The mean absolute error of the count per frame at a threshold, tracked as the pipeline tracks.
+    pub fn error_at(&self, min_score: f32) -> f64 {
+        let settings = TrackerSettings::for_min_score(min_score);
+        let low_score = settings.low_score;
+        let mut tracker = SettledTracker::new(settings);
+        let mut counts = Vec::new();
+        for (pts, secs, detections) in &self.looks {
+            let sure: Option<Vec<Detection>> = detections
+                .as_ref()
+                .map(|found| found.iter().copied().filter(|found| found.score >= low_score).collect());
+            counts.extend(tracker.push(*pts, *secs, sure.as_deref()).iter().map(|frame| frame.boxes.len()));
+        }
+        counts.extend(tracker.finish().iter().map(|frame| frame.boxes.len()));
+        let off = |(&frame, &known): (&usize, &u32)| {
+            counts.get(frame).map(|&count| (count as f64 - f64::from(known)).abs())
+        };
+        let errors: Vec<f64> = self.truth.iter().filter_map(off).collect();
+        errors.iter().sum::<f64>() / errors.len().max(1) as f64
+    }
+
+    /// Animals on a frame, on average.
+    fn mean(&self) -> f64 {
+        self.truth.values().copied().map(f64::from).sum::<f64>() / self.truth.len().max(1) as f64
+    }
+}
+
+/// The threshold at which the error by the number that there is, in the mean over the videos, is least. From 0.05 to 0.9 in
+/// steps of 0.01; of equal ones the middle, where a little more or less light does least.
+pub fn best_threshold(videos: &[Known]) -> f32 {
+    let error = |hundredths: u8| {
+        let min_score = f32::from(hundredths) / 100.0;
+        videos.iter().map(|video| video.error_at(min_score) / video.mean().max(1.0)).sum::<f64>()
+    };
+    let errors: Vec<(u8, f64)> =
+        ((LEAST_THRESHOLD * 100.0) as u8..=90).map(|hundredths| (hundredths, error(hundredths))).collect();
+    let least = errors.iter().map(|&(_, error)| error).fold(f64::INFINITY, f64::min);
+    let best: Vec<u8> = errors
+        .iter()
+        .filter(|&&(_, error)| error <= least + 1e-9)
+        .map(|&(hundredths, _)| hundredths)
+        .collect();
+    best.get(best.len() / 2).map_or(0.3, |&hundredths| f32::from(hundredths) / 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pigweight_core::geometry::Rect;
+
+    /// Three pigs found with these scores on every frame, of which `true_count` are ones.
+    fn video(scores: [f32; 3], true_count: u32) -> Known {
+        let detection = |place: usize, score: f32| Detection {
+            rect: Rect { x: 100.0 * place as f32, y: 10.0, width: 50.0, height: 30.0 },
+            score,
+            class: 0,
+        };
+        let found: Vec<Detection> =
+            scores.iter().enumerate().map(|(place, &score)| detection(place, score)).collect();
+        Known {
+            looks: (0..20).map(|n| (Pts(n), n as f64 / 10.0, Some(found.clone()))).collect(),
+            truth: (0..20).map(|frame| (frame, true_count)).collect(),
+        }
+    }
+
+    #[test]
+    fn the_threshold_lies_between_what_counts_and_what_does_not() {
+        let videos = [video([0.8, 0.7, 0.2], 2), video([0.9, 0.75, 0.1], 2)];
+        let best = best_threshold(&videos);
+        // New tracks begin a quarter of the way above the threshold.
+        assert!((0.2..=0.6).contains(&best), "{best}");
+        assert!(videos.iter().all(|video| video.error_at(best) == 0.0));
+        assert_eq!(videos[0].error_at(0.9), 2.0);
+    }
+
+    #[test]
+    fn a_calibration_is_read_as_it_was_kept_and_nonsense_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = Calibration { model: "abc".into(), min_score: 0.23 };
+        let path = kept.keep(folder.path()).unwrap();
+        assert_eq!(parse(&std::fs::read_to_string(path).unwrap()).unwrap(), kept);
+        for bad in [
+            "",
+            "model = 5\nmin_score = 0.3",
+            "model = \"a\"\nmin_score = 7.0",
+            "model = \"a\"\nmin_score = 0.3\nx = 1",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! `pigweight frames export`: the frames of a farm's own videos that are worth labelling, with a first draft of the boxes.
+//!
+//! Written are pictures, boxes in COCO's and in YOLO's formats, and the lists of classes that CVAT and Label Studio ask for.
+
+use super::analyse::progress_bar;
+use super::{configure, print};
+use crate::args::FramesExport;
+use crate::config::Config;
+use crate::describe::counted;
+use crate::looking::{Begin, Looking};
+use anyhow::Context as _;
+use pigweight_core::detection::Detection;
+use pigweight_core::schedule::Schedule;
+use pigweight_core::selection::{Candidate, Sketch, select, uncertainty};
+use pigweight_core::time::Pts;
+use pigweight_detect::Model;
+use pigweight_media::{FrameSeeker, Video, jpeg};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Looks at a video at the most, evenly spread, and how far apart at the least.
+const MOST_LOOKS: f64 = 2000.0;
+const LEAST_APART_SECS: f64 = 0.5;
+/// Pictures are learned from: no artefacts that the video did not have.
+const JPEG_QUALITY: u8 = 95;
+
+pub fn export(args: &FramesExport) -> anyhow::Result<()> {
+    let config = configure(&args.model)?;
+    let is_free =
+        std::fs::read_dir(&args.out).map_or(!args.out.exists(), |mut entries| entries.next().is_none());
+    anyhow::ensure!(is_free, "{} is there already; name a new folder with --out DIR", args.out.display());
+    let parent = args.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    let videos: Vec<(String, Video)> = args
+        .videos
+        .iter()
+        .map(|path| Ok((unique_stem(path, &args.videos), Video::open(path)?)))
+        .collect::<anyhow::Result<_>>()?;
+    let model = Model::load(config.model_settings())?;
+
+    let mut seen = Vec::new();
+    for (place, (name, video)) in videos.iter().enumerate() {
+        seen.extend(look_through(place, name, video, &model, &config)?);
+    }
+    let candidates: Vec<Candidate> = seen.iter().map(|frame| frame.candidate.clone()).collect();
+    let mut chosen = select(&candidates, args.count);
+    // In the order of the videos, so that each is decoded once, forward.
+    chosen.sort_unstable();
+
+    // Under its own name only when it is whole.
+    let partial = tempfile::Builder::new()
+        .prefix(".pigweight-frames-")
+        .tempdir_in(parent)
+        .with_context(|| format!("cannot write into {}", parent.display()))?;
+    let mut dataset = Dataset::new(partial.path(), &model.info().classes)?;
+    let mut seeker: Option<(usize, FrameSeeker)> = None;
+    for number in chosen {
+        let frame = &seen[number];
+        let (name, video) = &videos[frame.video];
+        let name = format!("{name}_{:08.0}ms", frame.candidate.secs * 1000.0);
+        let (_, open) = match seeker.take().filter(|(open, _)| *open == frame.video) {
+            Some(open) => seeker.insert(open),
+            None => seeker.insert((frame.video, FrameSeeker::open(video)?)),
+        };
+        let picture = open.frame(frame.pts)?.picture;
+        let encoded = jpeg::encode(picture.view(), JPEG_QUALITY, &[], 1.0)?;
+        dataset.add(&name, (picture.width(), picture.height()), &encoded, &frame.draft)?;
+    }
+    let (frames, boxes) = dataset.finish()?;
+    if args.out.exists() {
+        std::fs::remove_dir(&args.out).with_context(|| format!("cannot replace {}", args.out.display()))?;
+    }
+    std::fs::rename(partial.keep(), &args.out)
+        .with_context(|| format!("cannot write {}", args.out.display()))?;
+    print(format_args!(
+        "{}: {}, {} as a first draft\nCorrect them in CVAT (COCO 1.0: annotations/instances_default.json) or Label Studio \
+         (YOLO: labels/, classes.txt);\ntraining/README.md says how the detector learns from them\n",
+        args.out.display(),
+        counted(frames, "frame"),
+        if boxes == 1 { "1 box".to_owned() } else { format!("{boxes} boxes") },
+    ))
+}
+
+/// The file's name without its ending; with its number where two are called alike.
+fn unique_stem(path: &Path, all: &[PathBuf]) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let namesakes: Vec<&PathBuf> = all.iter().filter(|other| other.file_stem() == path.file_stem()).collect();
+    match namesakes.iter().position(|other| *other == path) {
+        Some(place) if namesakes.len() > 1 => format!("{stem}-{}", place + 1),
+        _ => stem,
+    }
+}
+
+/// A frame that could be exported.
+struct Seen {
+    video: usize,
+    pts: Pts,
+    candidate: Candidate,
+    draft: Vec<Detection>,
+}
+
+fn look_through(
+    place: usize,
+    name: &str,
+    video: &Video,
+    model: &Model,
+    config: &Config,
+) -> anyhow::Result<Vec<Seen>> {
+    let min_score = config.run_settings(video.path(), model)?.tracker.high_score;
+    let secs = (video.duration_secs() / MOST_LOOKS).max(LEAST_APART_SECS);
+    let schedule = Schedule::Interval { secs };
+    let looking = Looking { video, model, schedule, workers: config.detect.workers };
+    let bar = progress_bar(name, video.index().frame_count() as u64);
+    let see =
+        |picture: &pigweight_media::Picture, found: Vec<Detection>| (Sketch::of(&picture.view()), found);
+    let seen = looking.through(Begin::default(), see, |looks| {
+        let mut seen = Vec::new();
+        for looked in looks {
+            let looked = looked?;
+            bar.inc(1);
+            let Some((sketch, mut found)) = looked.seen.filter(|_| !looked.is_damaged) else { continue };
+            let uncertainty = uncertainty(found.iter().map(|found| found.score), min_score);
+            found.retain(|found| found.score >= min_score);
+            let candidate = Candidate { secs: looked.secs, uncertainty, sketch };
+            seen.push(Seen { video: place, pts: looked.pts, candidate, draft: found });
+        }
+        Ok::<_, crate::looking::Error>(seen)
+    })??;
+    bar.finish_and_clear();
+    Ok(seen)
+}
+
+/// COCO's instances.
+#[derive(Serialize)]
+struct Coco {
+    images: Vec<CocoImage>,
+    annotations: Vec<CocoAnnotation>,
+    categories: Vec<CocoCategory>,
+}
+
+#[derive(Serialize)]
+struct CocoImage {
+    id: usize,
+    width: u32,
+    height: u32,
+    file_name: String,
+}
+
+#[derive(Serialize)]
+struct CocoAnnotation {
+    id: usize,
+    image_id: usize,
+    category_id: usize,
+    /// x, y, width, height, px.
+    bbox: [f32; 4],
+    area: f32,
+    iscrowd: u8,
+}
+
+#[derive(Serialize)]
+struct CocoCategory {
+    id: usize,
+    name: String,
+}
+
+/// The folder in the making.
+struct Dataset<'a> {
+    folder: &'a Path,
+    coco: Coco,
+}
+
+impl<'a> Dataset<'a> {
+    fn new(folder: &'a Path, classes: &[String]) -> anyhow::Result<Self> {
+        for part in ["images", "labels", "annotations"] {
+            std::fs::create_dir(folder.join(part))?;
+        }
+        let categories = classes
+            .iter()
+            .enumerate()
+            .map(|(place, name)| CocoCategory { id: place + 1, name: name.clone() });
+        let coco = Coco { images: Vec::new(), annotations: Vec::new(), categories: categories.collect() };
+        Ok(Self { folder, coco })
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> anyhow::Result<()> {
+        let path = self.folder.join(name);
+        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn add(
+        &mut self,
+        name: &str,
+        (width, height): (u32, u32),
+        encoded: &[u8],
+        draft: &[Detection],
+    ) -> anyhow::Result<()> {
+        let file_name = format!("{name}.jpg");
+        self.write(&format!("images/{file_name}"), encoded)?;
+        let image_id = self.coco.images.len() + 1;
+        self.coco.images.push(CocoImage { id: image_id, width, height, file_name });
+        let (wide, high) = (width as f32, height as f32);
+        let mut rows = String::new();
+        for Detection { rect, class, .. } in draft {
+            let (middle, class) = (rect.center(), usize::from(*class));
+            let parts = [middle.x / wide, middle.y / high, rect.width / wide, rect.height / high];
+            writeln!(rows, "{class} {:.6} {:.6} {:.6} {:.6}", parts[0], parts[1], parts[2], parts[3])?;
+            self.coco.annotations.push(CocoAnnotation {
+                id: self.coco.annotations.len() + 1,
+                image_id,
+                category_id: class + 1,
+                bbox: [rect.x, rect.y, rect.width, rect.height].map(|px| (px * 10.0).round() / 10.0),
+                area: rect.area().round(),
+                iscrowd: 0,
+            });
+        }
+        self.write(&format!("labels/{name}.txt"), rows)
+    }
+
+    /// Gives the numbers of frames and boxes.
+    fn finish(self) -> anyhow::Result<(usize, usize)> {
+        let names: Vec<&str> = self.coco.categories.iter().map(|category| category.name.as_str()).collect();
+        self.write("annotations/instances_default.json", serde_json::to_vec(&self.coco)?)?;
+        self.write("classes.txt", names.iter().map(|name| format!("{name}\n")).collect::<String>())?;
+        let mut yaml = String::from("path: .\ntrain: images\nval: images\nnames:\n");
+        for (place, name) in names.iter().enumerate() {
+            writeln!(yaml, "  {place}: {}", serde_json::to_string(name)?)?;
+        }
+        self.write("data.yaml", yaml)?;
+        Ok((self.coco.images.len(), self.coco.annotations.len()))
+    }
+}

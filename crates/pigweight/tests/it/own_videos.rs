@@ -1,0 +1,110 @@
+//! What a farm does with its own videos: calibrating the threshold, and taking out frames to label.
+
+use crate::server::pigweight;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Output;
+
+fn run(words: &[&str], paths: &[&Path]) -> Output {
+    // The built-in detector: its scores differ from pig to pig, those of the tests' own do not.
+    pigweight().args(words).args(paths).output().unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn demo() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let made = pigweight()
+        .args(["demo", "--unmarked", "--secs", "4", "--seed", "5"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    folder
+}
+
+#[test]
+fn a_calibrated_folder_is_counted_with_its_own_threshold_unless_one_is_named() {
+    let folder = demo();
+    let video = folder.path().join("pen.mp4");
+    let mean = |words: &[&str]| {
+        let words = [&["count", "--json"], words].concat();
+        json(&run(&words, &[&video]))["count"]["mean"].as_f64().unwrap()
+    };
+    let calibrated = json(&run(&["check", "--calibrate", "--json"], &[folder.path()]));
+    let kept = Path::new(calibrated["kept_in"].as_str().unwrap());
+    assert_eq!(kept.parent().unwrap(), folder.path());
+    for video in calibrated["videos"].as_array().unwrap() {
+        assert!(video["error_after"].as_f64() <= video["error_before"].as_f64(), "{video}");
+    }
+    let usual = mean(&["--min-score", "0.3"]);
+    assert!(usual > 8.0, "{usual}");
+
+    // What lies there is what is used: nothing is as sure as this asks for.
+    let text = std::fs::read_to_string(kept).unwrap();
+    let line = text.lines().find(|line| line.starts_with("min_score")).unwrap();
+    std::fs::write(kept, text.replace(line, "min_score = 0.98")).unwrap();
+    assert!(mean(&[]) < 0.2 * usual, "{}", mean(&[]));
+    assert_eq!(mean(&["--min-score", "0.3"]), usual);
+    // Another model's scores mean something else.
+    let other = text.replace(line, "min_score = 0.98").replace("model = \"", "model = \"0");
+    std::fs::write(kept, other).unwrap();
+    assert_eq!(mean(&[]), usual);
+    // What cannot be understood is told, and not passed over.
+    std::fs::write(kept, "min_score = high").unwrap();
+    let output = run(&["count"], &[&video]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("pigweight-calibration.toml") && told.contains("calibrate again"), "{told}");
+}
+
+#[test]
+fn exported_frames_have_the_same_boxes_in_both_formats() {
+    let folder = demo();
+    let out = folder.path().join("to label");
+    let (pen, corridor) = (folder.path().join("pen.mp4"), folder.path().join("corridor.mp4"));
+    let export = |out: &Path| {
+        let words = ["frames", "export", "--count", "6", "--out", out.to_str().unwrap()];
+        run(&words, &[&pen, &corridor])
+    };
+    let output = export(&out);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let coco: Value =
+        serde_json::from_slice(&std::fs::read(out.join("annotations/instances_default.json")).unwrap())
+            .unwrap();
+    let images = coco["images"].as_array().unwrap();
+    assert_eq!(images.len(), 6);
+    let names: BTreeSet<&str> = images.iter().map(|image| image["file_name"].as_str().unwrap()).collect();
+    assert!(names.iter().any(|name| name.starts_with("pen_")), "{names:?}");
+    let mut boxes = 0;
+    for image in images {
+        let stem = image["file_name"].as_str().unwrap().trim_end_matches(".jpg");
+        let (width, height) = (image["width"].as_f64().unwrap(), image["height"].as_f64().unwrap());
+        let decoded = pigweight_media::still::open(&out.join(format!("images/{stem}.jpg"))).unwrap();
+        assert_eq!((f64::from(decoded.width()), f64::from(decoded.height())), (width, height));
+        let rows = std::fs::read_to_string(out.join(format!("labels/{stem}.txt"))).unwrap();
+        let of_image =
+            coco["annotations"].as_array().unwrap().iter().filter(|one| one["image_id"] == image["id"]);
+        let of_image: Vec<&Value> = of_image.collect();
+        assert_eq!(rows.lines().count(), of_image.len());
+        for (row, annotation) in rows.lines().zip(of_image) {
+            let numbers: Vec<f64> = row.split(' ').map(|word| word.parse().unwrap()).collect();
+            let bbox: Vec<f64> =
+                annotation["bbox"].as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect();
+            assert_eq!((numbers[0], annotation["category_id"].as_u64()), (0.0, Some(1)));
+            assert!(((numbers[1] - numbers[3] / 2.0) * width - bbox[0]).abs() < 0.1, "{row} {annotation}");
+            assert!((numbers[4] * height - bbox[3]).abs() < 0.1, "{row} {annotation}");
+            boxes += 1;
+        }
+    }
+    assert!(boxes > 12, "{boxes}");
+    assert_eq!(std::fs::read_to_string(out.join("classes.txt")).unwrap(), "pig\n");
+    // Nothing that is there is written over.
+    let again = export(&out);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("name a new folder"));
+}

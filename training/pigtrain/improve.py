@@ -1,0 +1,66 @@
+"""Makes a detector better on a farm's own frames: python -m pigtrain.improve --frames DIR... --out DIR [--others DIR...]
+
+DIR is what `pigweight frames export` wrote, with the boxes corrected. The last fifth of each video's frames is held out;
+the count on it is told before and after. --others are sources that the detector shall not unlearn.
+"""
+
+import argparse
+import pathlib
+
+import torch
+
+from . import evaluate, export, measure, sources, start, train
+
+HELD_OUT = 0.2
+
+
+def split(pictures):
+    """Those to learn from and those to examine with: of each video (its name, up to the last underscore) the last ones."""
+    videos, learn, examine = {}, [], []
+    for picture in pictures:
+        videos.setdefault(picture.name.rpartition("_")[0], []).append(picture)
+    for of_video in videos.values():
+        kept = max(1, round(HELD_OUT * len(of_video))) if len(of_video) > 1 else 0
+        learn += of_video[: len(of_video) - kept]
+        examine += of_video[len(of_video) - kept :]
+    return learn, examine
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=pathlib.Path, default="../models/pigs-416.onnx", help="the detector to begin with")
+    parser.add_argument("--frames", type=pathlib.Path, nargs="+", required=True)
+    parser.add_argument("--others", type=pathlib.Path, nargs="*", default=[])
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--binary", default="../target/release/pigweight")
+    parser.add_argument("--side", type=int, default=416)
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=3e-4)
+    parser.set_defaults(drawn_share=0)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    learn, examine = split([picture for folder in options.frames for picture in sources.read(folder)])
+    if len(learn) < 5 or not examine:
+        raise SystemExit("too few frames: label at least ten, of a minute or more of video")
+    print(f"{len(learn)} frames to learn from, {len(examine)} held out", flush=True)
+    farms = [learn] + [sources.read(folder) for folder in options.others]
+    train.learn_from(options, start.exported(options.model), [], farms, [])
+    detector, side = export.trained(options.out / "detector.pt")
+    path = options.out / f"pigs-{side}.onnx"
+    # A farm's own threshold: the best on what it learned from, told as the usual one.
+    export.export(detector, path, side)
+    pictures = [picture.pixels for picture in learn]
+    found = [(*one, p.boxes) for one, p in zip(evaluate.detect(options.binary, str(path), pictures), learn)]
+    threshold, _ = evaluate.choose([found])
+    export.export(detector, path, side, threshold)
+    for name, model in (("before", options.model), ("after", path)):
+        found = evaluate.detect(options.binary, str(model), [picture.pixels for picture in examine])
+        figures = measure.report([(*one, p.boxes) for one, p in zip(found, examine)], evaluate.USUAL_THRESHOLD)
+        print(f"{name}: " + ", ".join(f"{title} {value:.2f}" for title, value in figures.items()))
+    print(f"{path}: name it with --model")
+
+
+if __name__ == "__main__":
+    main()

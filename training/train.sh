@@ -26,7 +26,7 @@ scenes no-pigs-training 250 7 0
 # The nursery's last day is kept for choosing the threshold.
 pictures=(--outlined "$data/pigs-hit" --boxed "$data/pigs-ccby" --without 20230601_ --side "$side")
 steps=${STEPS:-1600} seed=${SEED:-1}
-"$python" -m pigtrain.train --start ../.tools/start-weights "${pictures[@]}" --drawn "$out/drawn" --out "$out/first" --steps "$steps" --seed "$seed"
+"$python" -m pigtrain.train --start ../.tools/start-weights "${pictures[@]}" --drawn "$out/drawn" --scenes 2000 --out "$out/first" --steps "$steps" --seed "$seed"
 "$python" -W ignore -m pigtrain.export --weights "$out/first/detector.pt" --out "$out/first/unscaled.onnx"
 # The second part, slower, is shown many more pictures without a pig: the first takes balls and people for some.
 "$python" -m pigtrain.train --start "$out/first/unscaled.onnx" "${pictures[@]}" --drawn "$out/drawn" "$out/no-pigs-training" --drawn-share 0.4 \

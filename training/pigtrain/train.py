@@ -196,7 +196,7 @@ def learn_from(options, detector, scenes, real, drawn):
     others = [p for p in detector.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0}]
     optimiser = torch.optim.AdamW(groups, lr=options.rate)
-    warm = min(200, options.steps // 5)
+    warm = max(1, min(200, options.steps // 5))
     pace = lambda step: min(1, (step + 1) / warm) * (0.02 + 0.98 * (1 + math.cos(math.pi * step / options.steps)) / 2)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, pace)
     at = network.places(options.side, options.side, device)

@@ -92,7 +92,7 @@ def export(detector, out, side, threshold=USUAL_THRESHOLD):
     model = onnx.load(out)
     halve(model.graph)
     # The last is for training to go on from here.
-    recipe = json.dumps({"widths": dataclasses.asdict(detector.widths), "score_shift": score_shift(threshold)})
+    recipe = json.dumps({"widths": dataclasses.asdict(detector.widths)})
     for key, value in (("names", "{0: 'pig'}"), (start.RECIPE, recipe)):
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value

@@ -112,6 +112,8 @@ fn calibrate(
                 .collect::<Result<Vec<_>, _>>()
         })??;
         bar.finish_and_clear();
+        let is_usable = truth.keys().next().is_some_and(|&first| first < looks.len());
+        anyhow::ensure!(is_usable, "{} has no frame with a known count", name_of(&path));
         names.push(name_of(&path));
         known.push(Known { looks, truth });
     }

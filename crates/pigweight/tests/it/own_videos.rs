@@ -62,6 +62,23 @@ fn a_calibrated_folder_is_counted_with_its_own_threshold_unless_one_is_named() {
     assert!(told.contains("pigweight-calibration.toml") && told.contains("calibrate again"), "{told}");
 }
 
+/// Counts beyond the end of the video used to be calibrated on as if they were there, over a good calibration.
+#[test]
+fn without_a_known_count_nothing_is_calibrated() {
+    let folder = demo();
+    std::fs::remove_file(folder.path().join("corridor.mp4")).unwrap();
+    let kept = folder.path().join("pigweight-calibration.toml");
+    std::fs::write(&kept, "model = \"abc\"\nmin_score = 0.09\n").unwrap();
+    for counts in ["frame,count\n", "frame,count\n5000,3\n"] {
+        std::fs::write(folder.path().join("pen.counts.csv"), counts).unwrap();
+        let output = run(&["check", "--calibrate"], &[folder.path()]);
+        assert_eq!(output.status.code(), Some(1));
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains("pen.mp4 has no frame with a known count"), "{told}");
+        assert!(std::fs::read_to_string(&kept).unwrap().contains("0.09"));
+    }
+}
+
 #[test]
 fn exported_frames_have_the_same_boxes_in_both_formats() {
     let folder = demo();

@@ -8,7 +8,7 @@ import cv2
 import numpy
 
 # A pig of which less is visible is neither a pig nor floor: its place is not trained on.
-LEAST_VISIBLE = 0.25
+LEAST_VISIBLE = 0.35
 
 
 class Cutouts:
@@ -22,8 +22,13 @@ class Cutouts:
                 if pig is not None:
                     self.pigs.append(pig)
 
-    def draw(self, random):
-        return self.pigs[random.integers(len(self.pigs))]
+    def litter(self, random):
+        """The pigs that one scene is made of. Pigs of one pen are mostly alike: nothing but their shape parts them."""
+        if random.random() < 0.3:
+            return self.pigs
+        # Neighbours in the list are of one picture, or of one camera.
+        first = random.integers(len(self.pigs))
+        return [self.pigs[(first + number) % len(self.pigs)] for number in range(int(random.integers(4, 25)))]
 
 
 def cut(pixels, outline):
@@ -82,12 +87,18 @@ def furniture(random, canvas, owner):
     """What is no pig: walls, feeders, pipes, balls, and bars before the pigs. It hides what lies beneath it."""
     height, width = canvas.shape[:2]
     for _ in range(random.integers(0, 5)):
-        kind, shade = random.integers(4), random.uniform(20, 235, 3)
+        kind, shade = random.integers(6), random.uniform(20, 235, 3)
         if random.random() < 0.5:
             shade = numpy.full(3, shade.mean())
+        if kind == 4:
+            ball(random, canvas, owner)
+            continue
+        if kind == 5:
+            person(random, canvas, owner)
+            continue
         mask = numpy.zeros((height, width), "u1")
         place = random.uniform((0, 0), (width, height)).astype(int)
-        if kind == 0:  # A feeder or a ball: round, with light on it.
+        if kind == 0:  # A feeder: round.
             size = int(random.uniform(10, 70))
             cv2.circle(mask, tuple(place.tolist()), size, 255, -1, cv2.LINE_AA)
         elif kind == 1:  # A bar or a pipe.
@@ -107,7 +118,88 @@ def furniture(random, canvas, owner):
         owner[mask > 127] = 0
 
 
-def paste(canvas, owner, number, pig, centre, angle, length, random):
+def cover(canvas, owner, mask, colour):
+    """Lays what is no pig over what is there. `mask` is of bytes, `colour` broadcasts over the canvas."""
+    alpha = mask[..., None] / numpy.float32(255)
+    canvas[:] = numpy.clip(canvas * (1 - alpha) + colour * alpha, 0, 255)
+    owner[mask > 127] = 0
+
+
+def ball(random, canvas, owner):
+    """A toy: light from one side, often a highlight, often in a pig's own colour."""
+    height, width = canvas.shape[:2]
+    centre, size = random.uniform((0, 0), (width, height)), random.uniform(10, 60)
+    colour = numpy.array([(40, 200, 230), (150, 160, 215), (200, 200, 200), (60, 60, 200), (200, 120, 50), random.uniform(20, 235, 3)][random.integers(6)])
+    axes = (size, size * random.uniform(0.6, 1))
+    mask = numpy.zeros((height, width), "u1")
+    cv2.ellipse(mask, tuple(centre.astype(int).tolist()), tuple(int(a) for a in axes), random.uniform(0, 180), 0, 360, 255, -1, cv2.LINE_AA)
+    y, x = numpy.mgrid[:height, :width].astype("f4")
+    lamp = centre + random.uniform(-0.5, 0.5, 2) * size
+    away = ((x - lamp[0]) ** 2 + (y - lamp[1]) ** 2) / size**2
+    light = random.uniform(0.9, 1.25) - random.uniform(0.1, 0.4) * away
+    glint = random.choice([0, 160]) * numpy.exp(-away / random.uniform(0.01, 0.06))
+    cover(canvas, owner, mask, colour * light[..., None] + glint[..., None])
+
+
+def person(random, canvas, owner):
+    """Somebody in an overall, seen from above at a slant: legs and boots, a body, arms, a head."""
+    height, width = canvas.shape[:2]
+    hip, size, angle = random.uniform((0, 0), (width, height)), random.uniform(50, 170), random.uniform(0, 2 * numpy.pi)
+    up, aside = numpy.array((numpy.cos(angle), numpy.sin(angle))) * size, numpy.array((-numpy.sin(angle), numpy.cos(angle))) * size
+    overall = numpy.array([(120, 70, 30), (60, 90, 40), (40, 40, 45), (200, 200, 205), random.uniform(20, 220, 3)][random.integers(5)])
+    folds = (1 + 0.25 * noise(random, height, width, 25))[..., None]
+
+    def limb(start, end, thick, colour):
+        mask = numpy.zeros((height, width), "u1")
+        cv2.line(mask, tuple(start.astype(int).tolist()), tuple(end.astype(int).tolist()), 255, max(2, int(thick * size)), cv2.LINE_AA)
+        cover(canvas, owner, mask, colour * folds)
+
+    shoulders = hip + up * random.uniform(0.3, 0.6)
+    for hand in (-1, 1):
+        foot = hip - up * random.uniform(0.2, 0.6) + aside * hand * random.uniform(0.08, 0.25)
+        limb(hip + aside * hand * 0.1, foot, 0.18, overall * 0.9)
+        limb(foot, foot + up * random.uniform(-0.1, 0.1), 0.17, numpy.full(3, random.uniform(15, 90)))
+        reach = shoulders + up * random.uniform(-0.5, 0.3) + aside * hand * random.uniform(0.2, 0.45)
+        limb(shoulders + aside * hand * 0.2, reach, 0.13, overall * 1.05)
+        limb(reach, reach + up * 0.03, 0.11, numpy.array((130, 160, 205)))
+    limb(hip, shoulders, random.uniform(0.35, 0.5), overall)
+    head = numpy.array([(130, 160, 205), (30, 35, 45), (200, 200, 205), (120, 70, 30)][random.integers(4)])
+    limb(shoulders + up * 0.15, shoulders + up * 0.18, 0.24, head)
+
+
+def sprayed(random, pig):
+    """A pig with marks of coloured spray on its back: stripes, rings, a number."""
+    height, width = pig.shape[:2]
+    colour = numpy.array([(60, 60, 200), (200, 80, 40), (70, 170, 60), (40, 40, 45), (150, 60, 160)][random.integers(5)], "f4")
+    marks = numpy.zeros((height, width), "u1")
+    thick = max(1, int(height * random.uniform(0.06, 0.2)))
+    kind, x = random.integers(4), int(random.uniform(0.25, 0.75) * width)
+    if kind == 0:
+        for number in range(int(random.integers(1, 4))):
+            cv2.line(marks, (x + 2 * thick * number, 0), (x + 2 * thick * number + int(random.normal(0, 3)), height), 255, thick, cv2.LINE_AA)
+    elif kind == 1:
+        cv2.line(marks, (int(0.2 * width), height // 2), (int(random.uniform(0.5, 0.85) * width), height // 2), 255, thick, cv2.LINE_AA)
+    elif kind == 2:
+        cv2.circle(marks, (x, height // 2), max(2, height // 4), 255, thick, cv2.LINE_AA)
+    else:
+        cv2.putText(marks, str(random.integers(100)), (int(0.3 * width), int(0.7 * height)), cv2.FONT_HERSHEY_SIMPLEX, height / 50, 255, thick, cv2.LINE_AA)
+    alpha = marks[..., None] / numpy.float32(255) * random.uniform(0.4, 0.9)
+    return numpy.dstack([(pig[..., :3] * (1 - alpha) + colour * alpha).astype("u1"), pig[..., 3]])
+
+
+class Coats:
+    """How the pigs of one scene look: all much alike, or each of its own shade."""
+
+    def __init__(self, random):
+        self.spread = random.choice([0.03, 0.08, 0.25])
+        self.gain, self.tint = random.uniform(0.75, 1.2), random.uniform(-0.1, 0.1) * numpy.array((1, 0.6, -1))
+        self.shadow, self.sprayed = random.uniform(0.1, 0.6), random.choice([0, 0, 0.2, 0.8])
+
+    def shade(self, random):
+        return (1 + self.tint + random.uniform(-0.03, 0.03, 3)) * self.gain * (1 + random.uniform(-self.spread, self.spread))
+
+
+def paste(canvas, owner, number, pig, centre, angle, length, coats, random):
     """Lays a pig down; says how many px it covers, 0 where it lies outside."""
     height, width = canvas.shape[:2]
     scale = length / pig.shape[1]
@@ -128,13 +220,12 @@ def paste(canvas, owner, number, pig, centre, angle, length, random):
     # The shadow below it: it parts pigs that lie side by side.
     shadow = cv2.GaussianBlur(alpha, (0, 0), max(1.0, length / 30))
     shadow = numpy.roll(shadow, random.integers(-3, 4, 2), (0, 1))[..., None]
-    part[:] = part * (1 - 0.55 * shadow * (1 - alpha))
+    part[:] = part * (1 - coats.shadow * shadow * (1 - alpha))
     # A round body: lamps lighten one side of it; skin is white, pink, grey or dirty.
     x, y = numpy.meshgrid(numpy.arange(right - left) - (centre[0] - left), numpy.arange(bottom - top) - (centre[1] - top))
     across = (x * -sine + y * cosine) / (0.2 * length)
     body = 1 + random.uniform(-0.25, 0.25) * numpy.clip(across, -1, 1) - random.uniform(0, 0.2) * numpy.clip(across**2, 0, 1)
-    tint = 1 + random.uniform(-0.1, 0.1) * numpy.array((1, 0.6, -1)) + random.uniform(-0.04, 0.04, 3)
-    coat = laid[..., :3] * (body[..., None] * tint * random.uniform(0.7, 1.25)) + random.uniform(-10, 10)
+    coat = laid[..., :3] * (body[..., None] * coats.shade(random))
     part[:] = numpy.clip(part * (1 - alpha) + coat * alpha, 0, 255)
     covered = alpha[..., 0] > 0.5
     owner[top:bottom, left:right][covered] = number
@@ -145,7 +236,12 @@ def herd(random, height, width, most):
     """Places, directions and lengths: pigs stand about, or lie in rows, shoulder to shoulder, over one another."""
     count = int(random.choice([random.integers(0, 6), random.integers(4, 16), random.integers(14, most + 1), random.integers(14, most + 1)]))
     # A full pen is seen whole: the more pigs, the smaller each.
-    length = random.uniform(70, 200) if count < 12 else random.uniform(0.8, 1.25) * 620 / numpy.sqrt(count)
+    if count < 6:
+        length = numpy.exp(random.uniform(*numpy.log((60, 380))))
+    elif count < 12:
+        length = random.uniform(70, 220)
+    else:
+        length = random.uniform(0.8, 1.25) * 620 / numpy.sqrt(count)
     found = []
     while len(found) < count:
         centre = random.uniform((0.05 * width, 0.05 * height), (0.95 * width, 0.95 * height))
@@ -200,8 +296,12 @@ def scene(random, cutouts, grounds, size=(480, 640), most=40):
         canvas = floor(random, height, width).astype("f4")
     owner = numpy.zeros((height, width), "u1")
     areas = {}
+    litter, coats = cutouts.litter(random), Coats(random)
     for number, (centre, angle, length) in enumerate(herd(random, height, width, most), 1):
-        areas[number] = paste(canvas, owner, number, cutouts.draw(random), centre, angle, length, random)
+        pig = litter[random.integers(len(litter))]
+        if random.random() < coats.sprayed:
+            pig = sprayed(random, pig)
+        areas[number] = paste(canvas, owner, number, pig, centre, angle, length, coats, random)
     furniture(random, canvas, owner)
     canvas *= 1 + random.uniform(0, 0.45) * noise(random, height, width, random.uniform(120, 500))[..., None]
     before = numpy.bincount(owner.ravel(), minlength=256)

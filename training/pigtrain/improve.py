@@ -11,20 +11,6 @@ import torch
 
 from . import evaluate, export, measure, sources, start, train
 
-HELD_OUT = 0.2
-
-
-def split(pictures):
-    """Those to learn from and those to examine with: of each video (its name, up to the last underscore) the last ones."""
-    videos, learn, examine = {}, [], []
-    for picture in pictures:
-        videos.setdefault(picture.name.rpartition("_")[0], []).append(picture)
-    for of_video in videos.values():
-        kept = max(1, round(HELD_OUT * len(of_video))) if len(of_video) > 1 else 0
-        learn += of_video[: len(of_video) - kept]
-        examine += of_video[len(of_video) - kept :]
-    return learn, examine
-
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -41,7 +27,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    learn, examine = split([picture for folder in options.frames for picture in sources.read(folder)])
+    learn, examine = sources.split([picture for folder in options.frames for picture in sources.read(folder)])
     if len(learn) < 5 or not examine:
         raise SystemExit("too few frames: label at least ten, of a minute or more of video")
     print(f"{len(learn)} frames to learn from, {len(examine)} held out", flush=True)

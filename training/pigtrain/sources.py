@@ -65,3 +65,19 @@ def rows(path):
     if not path.is_file():
         return []
     return [numpy.array(line.split(), "f4") for line in path.read_text().splitlines() if line.strip()]
+
+
+# Of each video, what is not learned from.
+HELD_OUT = 0.2
+
+
+def split(pictures):
+    """Those to learn from and those to examine with: of each video (its name, up to the last underscore) the last ones."""
+    videos, learn, examine = {}, [], []
+    for picture in pictures:
+        videos.setdefault(picture.name.rpartition("_")[0], []).append(picture)
+    for of_video in videos.values():
+        kept = max(1, round(HELD_OUT * len(of_video))) if len(of_video) > 1 else 0
+        learn += of_video[: len(of_video) - kept]
+        examine += of_video[len(of_video) - kept :]
+    return learn, examine

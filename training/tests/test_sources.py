@@ -55,6 +55,13 @@ class Sources(unittest.TestCase):
         with self.assertRaisesRegex(SystemExit, "no pictures"):
             sources.read(self.folder, prefix="c_")
 
+    def test_the_last_fifth_of_each_video_is_held_out(self):
+        names = [f"pen_a_{n:08}ms" for n in range(10)] + [f"b_{n:08}ms" for n in range(5)] + ["alone_00000000ms"]
+        pictures = [sources.Picture(name, None, None, []) for name in names]
+        learn, examine = sources.split(pictures)
+        self.assertEqual([p.name for p in examine], ["pen_a_00000008ms", "pen_a_00000009ms", "b_00000004ms"])
+        self.assertEqual(sorted(p.name for p in learn + examine), sorted(names))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -85,16 +85,18 @@ pub fn select(candidates: &[Candidate], count: usize) -> Vec<usize> {
     let weight = |candidate: &Candidate| LEAST_WEIGHT + (1.0 - LEAST_WEIGHT) * candidate.uncertainty / most;
     // How far each is from the chosen ones; at first all are equally far.
     let mut distances = vec![1.0_f32; candidates.len()];
+    let mut is_free = vec![true; candidates.len()];
     let mut chosen = Vec::new();
     while chosen.len() < count.min(candidates.len()) {
         let value = |number: usize| distances[number] * weight(&candidates[number]);
         let Some(best) = (0..candidates.len())
-            .filter(|number| !chosen.contains(number))
+            .filter(|&number| is_free[number])
             // The first of equal ones.
             .max_by(|&one, &other| value(one).total_cmp(&value(other)).then(other.cmp(&one)))
         else {
             break;
         };
+        is_free[best] = false;
         chosen.push(best);
         for (distance, candidate) in distances.iter_mut().zip(candidates) {
             let apart = ((candidate.secs - candidates[best].secs).abs() / TIME_SECS).min(1.0) as f32;

@@ -1,7 +1,7 @@
 //! Frames → detections.
 //!
-//! A [`Model`] is any YOLO-like ONNX file, or the starter detector that is built in, read by its own shapes and metadata ([`layout`]); a [`Detector`] is one
-//! session of it, owned by one thread. The way of a frame: planes → letterboxed tensor ([`letterbox`]) → session →
+//! A [`Model`] is any YOLO-like ONNX file, or the starter detector that is built in, read by its own shapes and metadata
+//! ([`layout`]); a [`Detector`] is one session of it, owned by one thread. The way of a frame: planes → letterboxed tensor ([`letterbox`]) → session →
 //! boxes of the model's layout ([`decode`]) → suppression of doubles ([`suppress`]) → boxes on the frame's px.
 //!
 //! Only `session.rs` knows ONNX Runtime. Left out on purpose: where frames come from, and what follows from them.

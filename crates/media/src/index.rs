@@ -89,6 +89,10 @@ impl VideoIndex {
         if damage.is_none() && stream.frames_promised > read {
             damage = Some(format!("only {read} of {} frames are in the file", stream.frames_promised));
         }
+        if damage.is_none() {
+            damage = crate::sniff::bytes_missing_of_matroska(path)
+                .map(|bytes| format!("its last {bytes} bytes are missing"));
+        }
         let mut shown_from_key = false;
         for (packet, _) in &mut packets {
             shown_from_key |= packet.is_key;

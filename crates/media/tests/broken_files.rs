@@ -41,6 +41,39 @@ fn a_truncated_mp4_gives_what_is_there_and_says_so() {
     assert_eq!(numbers[..50], (0..50).collect::<Vec<_>>());
 }
 
+/// libav takes the end of a cut Matroska file for the end of the video.
+#[test]
+fn a_truncated_mkv_gives_what_is_there_and_says_so() {
+    let opened = Video::open(&video("truncated.mkv")).expect("it opens");
+    let damage = opened.index().damage().expect("the loss is told");
+    assert!(damage.contains("bytes are missing"), "{damage}");
+    let (count, numbers) = decodable("truncated.mkv");
+    assert!((60..120).contains(&count), "60 % of 150 frames, got {count}");
+    assert_eq!(numbers[..50], (0..50).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_whole_is_not_called_damaged() {
+    let whole = [
+        "gop25.mp4",
+        "copy.mkv",
+        "hevc10.mkv",
+        "av1.mkv",
+        "vp8.webm",
+        "vp9.webm",
+        "copy.mov",
+        "copy.ts",
+        "fragmented.mp4",
+        "editlist.mp4",
+        "mpeg4.avi",
+        "mjpeg.avi",
+        "raw.h264",
+    ];
+    for name in whole {
+        assert_eq!(Video::open(&video(name)).expect(name).index().damage(), None, "{name}");
+    }
+}
+
 #[test]
 fn a_transport_stream_cut_at_both_ends_starts_at_its_first_keyframe() {
     let (count, numbers) = decodable("cut.ts");

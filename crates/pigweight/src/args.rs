@@ -135,7 +135,8 @@ pub struct Track {
 #[derive(clap::Args)]
 pub struct Check {
     /// A folder of videos, each with its truth beside it: NAME.boxes.csv (frame,x,y,w,h) or NAME.counts.csv
-    /// (frame,count of the frames that were counted, the first frame is 0); folders in it are searched too
+    /// (frame,count of the frames that were counted, the first frame is 0; it goes before boxes). Folders in it are searched
+    /// too, links that lead out of it are not followed
     pub folder: PathBuf,
     /// Look at every frame instead of ten a second
     #[arg(long)]
@@ -164,7 +165,7 @@ pub struct FramesExport {
     /// A new folder for the frames
     #[arg(long, value_name = "DIR", default_value = "frames-to-label")]
     pub out: PathBuf,
-    /// How many frames
+    /// How many frames; fewer where the videos are short, since they lie at least half a second apart
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = parse_count)]
     pub count: usize,
     #[command(flatten)]

@@ -42,8 +42,21 @@ impl Calibration {
             std::fs::write(file.path(), &text)?;
             file.persist(&path).map(drop).map_err(|error| error.error)
         });
-        written.with_context(|| format!("cannot write {}", path.display()))?;
+        // The kind alone: the error names the temporary file.
+        written.map_err(|error| {
+            let min_score = self.min_score;
+            anyhow::anyhow!(
+                "cannot write {}: {}; --min-score {min_score:.2} counts as it would have",
+                path.display(),
+                error.kind()
+            )
+        })?;
         Ok(path)
+    }
+
+    /// The nearest file above a video, whatever model it was found with.
+    pub fn nearest(video: &Path) -> Option<PathBuf> {
+        video.ancestors().skip(1).map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file())
     }
 
     /// The nearest one above a video that was found with this model.
@@ -76,16 +89,22 @@ fn toml_of(calibration: &Calibration) -> String {
 
 fn parse(text: &str) -> anyhow::Result<Calibration> {
     use figment::providers::{Format as _, Toml};
-    let found: Calibration =
-        figment::Figment::from(Toml::string(text)).extract().map_err(|error| anyhow::anyhow!("{error}"))?;
+    let found: Calibration = figment::Figment::from(Toml::string(text)).extract().map_err(|error| {
+        // The TOML reader draws the place over several lines; the last says what is wrong.
+        let told = error.to_string();
+        anyhow::anyhow!("{}", told.lines().last().unwrap_or_default().trim())
+    })?;
     anyhow::ensure!((0.0..=1.0).contains(&found.min_score), "min_score lies between 0 and 1");
     Ok(found)
 }
 
+/// pts, seconds and, where the detector looked, everything that it found on a frame however unsure.
+pub type Look = (Pts, f64, Option<Vec<Detection>>);
+
 /// The looks at a video of which the counts are known.
 pub struct Known {
-    /// pts, seconds and, where the detector looked, everything that it found however unsure, frame by frame.
-    pub looks: Vec<(Pts, f64, Option<Vec<Detection>>)>,
+    /// Frame by frame.
+    pub looks: Vec<Look>,
     /// Of the frames whose count is known.
     pub truth: BTreeMap<usize, u32>,
 }
@@ -119,7 +138,7 @@ impl Known {
 
 /// The threshold at which the error by the number that there is, in the mean over the videos, is least. From 0.05 to 0.9 in
 /// steps of 0.01; of equal ones the middle, where a little more or less light does least.
-pub fn best_threshold(videos: &[Known]) -> f32 {
+pub fn best_threshold(videos: &[&Known]) -> f32 {
     let error = |hundredths: u8| {
         let min_score = f32::from(hundredths) / 100.0;
         videos.iter().map(|video| video.error_at(min_score) / video.mean().max(1.0)).sum::<f64>()
@@ -158,7 +177,7 @@ mod tests {
     #[test]
     fn the_threshold_lies_between_what_counts_and_what_does_not() {
         let videos = [video([0.8, 0.7, 0.2], 2), video([0.9, 0.75, 0.1], 2)];
-        let best = best_threshold(&videos);
+        let best = best_threshold(&[&videos[0], &videos[1]]);
         // New tracks begin a quarter of the way above the threshold.
         assert!((0.2..=0.6).contains(&best), "{best}");
         assert!(videos.iter().all(|video| video.error_at(best) == 0.0));
@@ -176,8 +195,11 @@ mod tests {
             "model = 5\nmin_score = 0.3",
             "model = \"a\"\nmin_score = 7.0",
             "model = \"a\"\nmin_score = 0.3\nx = 1",
+            "model = \"a\"\nmin_score = high",
+            "min_score 0.3",
         ] {
-            assert!(parse(bad).is_err(), "{bad}");
+            let told = parse(bad).expect_err(bad).to_string();
+            assert!(!told.is_empty() && !told.contains('\n'), "{bad}: {told}");
         }
     }
 }

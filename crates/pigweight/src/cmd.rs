@@ -22,6 +22,13 @@ use std::process::ExitCode;
 #[error("{0}")]
 pub struct Partial(pub String);
 
+impl Partial {
+    /// The end of a command that has told its result.
+    fn unless_empty(notes: &[String]) -> anyhow::Result<()> {
+        if notes.is_empty() { Ok(()) } else { Err(Self(notes.join("; ")).into()) }
+    }
+}
+
 /// The one place that turns errors into exit codes: 1 for a failure, 3 for a result that is not whole; clap ends with 2
 /// where the command line is wrong.
 pub fn report(error: &anyhow::Error) -> ExitCode {

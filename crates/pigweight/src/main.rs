@@ -12,6 +12,7 @@ mod library;
 mod live;
 mod looking;
 mod pipeline;
+mod truth;
 mod web;
 
 use args::{Args, Command};

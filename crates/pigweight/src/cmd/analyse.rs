@@ -83,7 +83,9 @@ impl Workshop {
         // Lines that were added to a finished run are counted from what is kept.
         self.runtime.block_on(self.store.count_lines(&run.id))?;
         let crossings = self.runtime.block_on(self.store.crossings(&run.id))?;
-        let damage = damage(&video, &run);
+        let [decoded, guessed] =
+            [run.frames_done, run.damaged_frames].map(|frames| frames.try_into().unwrap_or(0));
+        let damage = damage(&video, decoded, guessed);
         Ok(Analysed { video, run, lines, crossings, damage })
     }
 
@@ -120,23 +122,24 @@ impl Workshop {
     }
 }
 
-/// One sentence where frames are missing or guessed.
-fn damage(video: &Video, run: &RunRecord) -> Option<String> {
-    let missing = video.index().frame_count() as i64 - run.frames_done;
-    let path = video.path().display();
-    if let Some(damage) = video.index().damage() {
-        Some(format!("{path} is damaged: {damage}; what can be decoded was counted"))
-    } else if missing > 0 || run.damaged_frames > 0 {
+/// One sentence where frames are missing (the file has more than were decoded) or guessed.
+pub fn damage(video: &Video, decoded: usize, guessed: usize) -> Option<String> {
+    let missing = video.index().frame_count().saturating_sub(decoded);
+    let found = if let Some(damage) = video.index().damage() {
+        damage.to_owned()
+    } else {
         let missing = (missing > 0).then(|| format!("{} cannot be decoded", counted(missing, "frame")));
-        let guessed = (run.damaged_frames > 0).then(|| {
-            let are = if run.damaged_frames == 1 { "is" } else { "are" };
-            format!("{} {are} partly guessed", counted(run.damaged_frames, "frame"))
+        let guessed = (guessed > 0).then(|| {
+            let are = if guessed == 1 { "is" } else { "are" };
+            format!("{} {are} partly guessed", counted(guessed, "frame"))
         });
         let found: Vec<String> = missing.into_iter().chain(guessed).collect();
-        Some(format!("{path} is damaged: {}; what can be decoded was counted", found.join(" and ")))
-    } else {
-        None
-    }
+        if found.is_empty() {
+            return None;
+        }
+        found.join(" and ")
+    };
+    Some(format!("{} is damaged: {found}; what can be decoded was used", video.path().display()))
 }
 
 pub fn progress_bar(name: &str, frames: u64) -> ProgressBar {

@@ -44,11 +44,12 @@ pub fn run(args: &Demo) -> anyhow::Result<()> {
             model.display()
         )?;
     }
-    let model = if args.unmarked { "MODEL.onnx".into() } else { shell_word(&model) };
+    // Unmarked pigs are for detectors that know pigs, as the built-in one does.
+    let model = if args.unmarked { String::new() } else { format!(" --model {}", shell_word(&model)) };
     let (start, end) = (line.start, line.end);
     writeln!(
         told,
-        "Next:\n  pigweight count {} --line {},{},{},{} --model {model}\n  pigweight check {} --model {model}",
+        "Next:\n  pigweight count {} --line {},{},{},{}{model}\n  pigweight check {}{model}",
         shell_word(&folder.join("corridor.mp4")),
         start.x,
         start.y,

@@ -2,8 +2,8 @@
 //!
 //! Written are pictures, boxes in COCO's and in YOLO's formats, and the lists of classes that CVAT and Label Studio ask for.
 
-use super::analyse::progress_bar;
-use super::{configure, print};
+use super::analyse::{damage, progress_bar};
+use super::{Partial, configure, print};
 use crate::args::FramesExport;
 use crate::config::Config;
 use crate::describe::counted;
@@ -18,6 +18,7 @@ use pigweight_media::{FrameSeeker, Video, jpeg};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 /// Looks at a video at the most, evenly spread, and how far apart at the least.
 const MOST_LOOKS: f64 = 2000.0;
@@ -27,11 +28,7 @@ const JPEG_QUALITY: u8 = 95;
 
 pub fn export(args: &FramesExport) -> anyhow::Result<()> {
     let config = configure(&args.model)?;
-    let is_free =
-        std::fs::read_dir(&args.out).map_or(!args.out.exists(), |mut entries| entries.next().is_none());
-    anyhow::ensure!(is_free, "{} is there already; name a new folder with --out DIR", args.out.display());
-    let parent = args.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    let place = Place::find(&args.out)?;
     let videos: Vec<(String, Video)> = args
         .videos
         .iter()
@@ -39,20 +36,16 @@ pub fn export(args: &FramesExport) -> anyhow::Result<()> {
         .collect::<anyhow::Result<_>>()?;
     let model = Model::load(config.model_settings())?;
 
-    let mut seen = Vec::new();
-    for (place, (name, video)) in videos.iter().enumerate() {
-        seen.extend(look_through(place, name, video, &model, &config)?);
+    let (mut seen, mut notes) = (Vec::new(), Vec::new());
+    for (number, (name, video)) in videos.iter().enumerate() {
+        seen.extend(look_through(number, name, video, &model, &config, &mut notes)?);
     }
     let candidates: Vec<Candidate> = seen.iter().map(|frame| frame.candidate.clone()).collect();
     let mut chosen = select(&candidates, args.count);
     // In the order of the videos, so that each is decoded once, forward.
     chosen.sort_unstable();
 
-    // Under its own name only when it is whole.
-    let partial = tempfile::Builder::new()
-        .prefix(".pigweight-frames-")
-        .tempdir_in(parent)
-        .with_context(|| format!("cannot write into {}", parent.display()))?;
+    let partial = place.begin()?;
     let mut dataset = Dataset::new(partial.path(), &model.info().classes)?;
     let mut seeker: Option<(usize, FrameSeeker)> = None;
     for number in chosen {
@@ -68,18 +61,70 @@ pub fn export(args: &FramesExport) -> anyhow::Result<()> {
         dataset.add(&name, (picture.width(), picture.height()), &encoded, &frame.draft)?;
     }
     let (frames, boxes) = dataset.finish()?;
-    if args.out.exists() {
-        std::fs::remove_dir(&args.out).with_context(|| format!("cannot replace {}", args.out.display()))?;
-    }
-    std::fs::rename(partial.keep(), &args.out)
-        .with_context(|| format!("cannot write {}", args.out.display()))?;
+    place.finish(partial)?;
+    let fewer = if frames < args.count {
+        format!("No more could be taken: frames lie at least {LEAST_APART_SECS} s apart\n")
+    } else {
+        String::new()
+    };
     print(format_args!(
-        "{}: {}, {} as a first draft\nCorrect them in CVAT (COCO 1.0: annotations/instances_default.json) or Label Studio \
-         (YOLO: labels/, classes.txt);\ntraining/README.md says how the detector learns from them\n",
+        "{}: {}, {} as a first draft\n{fewer}Correct them in CVAT (COCO 1.0: annotations/instances_default.json) or \
+         Label Studio (YOLO: labels/, classes.txt);\ntraining/README.md says how the detector learns from them\n",
         args.out.display(),
         counted(frames, "frame"),
         if boxes == 1 { "1 box".to_owned() } else { format!("{boxes} boxes") },
-    ))
+    ))?;
+    Partial::unless_empty(&notes)
+}
+
+/// Where the frames go: a folder that is not there yet, or one that is empty, which stays the folder it is.
+struct Place<'a> {
+    out: &'a Path,
+    is_there: bool,
+}
+
+impl<'a> Place<'a> {
+    fn find(out: &'a Path) -> anyhow::Result<Self> {
+        let is_there = out.symlink_metadata().is_ok();
+        let is_empty = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
+        anyhow::ensure!(
+            !is_there || is_empty,
+            "{} is there already; name a new folder with --out DIR",
+            out.display()
+        );
+        Ok(Self { out, is_there })
+    }
+
+    /// A folder beside or in the place, gone with an error.
+    fn begin(&self) -> anyhow::Result<TempDir> {
+        let parent = self.out.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let folder = if self.is_there { self.out } else { parent.unwrap_or(Path::new(".")) };
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        tempfile::Builder::new()
+            .prefix(".pigweight-frames-")
+            .tempdir_in(folder)
+            .with_context(|| format!("cannot write into {}", folder.display()))
+    }
+
+    /// Gives what is whole its name.
+    fn finish(&self, partial: TempDir) -> anyhow::Result<()> {
+        let moved = if self.is_there {
+            std::fs::read_dir(partial.path()).and_then(|entries| {
+                for entry in entries {
+                    let entry = entry?;
+                    std::fs::rename(entry.path(), self.out.join(entry.file_name()))?;
+                }
+                Ok(())
+            })
+        } else {
+            std::fs::rename(partial.path(), self.out)
+        };
+        moved.with_context(|| format!("cannot write {}", self.out.display()))?;
+        if !self.is_there {
+            let _moved = partial.keep();
+        }
+        Ok(())
+    }
 }
 
 /// The file's name without its ending; with its number where two are called alike.
@@ -106,6 +151,7 @@ fn look_through(
     video: &Video,
     model: &Model,
     config: &Config,
+    notes: &mut Vec<String>,
 ) -> anyhow::Result<Vec<Seen>> {
     let min_score = config.run_settings(video.path(), model)?.tracker.high_score;
     let secs = (video.duration_secs() / MOST_LOOKS).max(LEAST_APART_SECS);
@@ -114,11 +160,14 @@ fn look_through(
     let bar = progress_bar(name, video.index().frame_count() as u64);
     let see =
         |picture: &pigweight_media::Picture, found: Vec<Detection>| (Sketch::of(&picture.view()), found);
+    let (mut decoded, mut guessed) = (0, 0);
     let seen = looking.through(Begin::default(), see, |looks| {
         let mut seen = Vec::new();
         for looked in looks {
             let looked = looked?;
             bar.inc(1);
+            decoded += 1;
+            guessed += usize::from(looked.is_damaged);
             let Some((sketch, mut found)) = looked.seen.filter(|_| !looked.is_damaged) else { continue };
             let uncertainty = uncertainty(found.iter().map(|found| found.score), min_score);
             found.retain(|found| found.score >= min_score);
@@ -128,6 +177,7 @@ fn look_through(
         Ok::<_, crate::looking::Error>(seen)
     })??;
     bar.finish_and_clear();
+    notes.extend(damage(video, decoded, guessed));
     Ok(seen)
 }
 

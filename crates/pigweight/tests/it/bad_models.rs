@@ -36,8 +36,21 @@ fn assert_tells(told: &str, words: &[&str]) {
 
 #[test]
 fn without_a_model_the_built_in_one_is_used() {
-    let output = pigweight().arg("detect").arg(picture()).arg("--json").output().expect("the binary starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let boxes = |model: &[&Path]| {
+        let mut command = pigweight();
+        // So unsure that any detector finds something.
+        command.args(["detect", "--json", "--min-score", "0.02"]).arg(picture());
+        for path in model {
+            command.arg("--model").arg(path);
+        }
+        let output = command.output().expect("the binary starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/pigs-416.onnx");
+    let usual = boxes(&[]);
+    assert!(usual.contains("\"score\""), "{usual}");
+    assert_eq!(usual, boxes(&[&shipped]));
 }
 
 #[test]

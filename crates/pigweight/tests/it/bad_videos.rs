@@ -36,7 +36,7 @@ fn what_cannot_be_read_gets_one_line_and_no_numbers() {
 
 #[test]
 fn what_is_damaged_is_counted_as_far_as_it_goes_and_marked() {
-    for name in ["truncated.mp4", "corrupt.mp4"] {
+    for name in ["truncated.mp4", "truncated.mkv", "corrupt.mp4"] {
         let output = count(&video(name));
         assert_eq!(output.status.code(), Some(3), "{name}: {}", said(&output));
         assert!(said(&output).contains("damaged") && said(&output).lines().count() == 1, "{}", said(&output));

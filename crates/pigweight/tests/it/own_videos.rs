@@ -1,6 +1,7 @@
 //! What a farm does with its own videos: calibrating the threshold, and taking out frames to label.
 
 use crate::server::pigweight;
+use pigweight_testkit::videos::video;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -30,10 +31,10 @@ fn demo() -> tempfile::TempDir {
 #[test]
 fn a_calibrated_folder_is_counted_with_its_own_threshold_unless_one_is_named() {
     let folder = demo();
-    let video = folder.path().join("pen.mp4");
+    let pen = folder.path().join("pen.mp4");
     let mean = |words: &[&str]| {
         let words = [&["count", "--json"], words].concat();
-        json(&run(&words, &[&video]))["count"]["mean"].as_f64().unwrap()
+        json(&run(&words, &[&pen]))["count"]["mean"].as_f64().unwrap()
     };
     let calibrated = json(&run(&["check", "--calibrate", "--json"], &[folder.path()]));
     let kept = Path::new(calibrated["kept_in"].as_str().unwrap());
@@ -56,25 +57,85 @@ fn a_calibrated_folder_is_counted_with_its_own_threshold_unless_one_is_named() {
     assert_eq!(mean(&[]), usual);
     // What cannot be understood is told, and not passed over.
     std::fs::write(kept, "min_score = high").unwrap();
-    let output = run(&["count"], &[&video]);
+    let output = run(&["count"], &[&pen]);
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("pigweight-calibration.toml") && told.contains("calibrate again"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+    // Calibrating again replaces it.
+    json(&run(&["check", "--calibrate", "--json"], &[folder.path()]));
+    assert!(mean(&[]) > 0.0);
+}
+
+/// A folder with the drawn pen, and room for more.
+fn pen_alone() -> tempfile::TempDir {
+    let folder = demo();
+    for name in ["corridor.mp4", "corridor.boxes.csv"] {
+        std::fs::remove_file(folder.path().join(name)).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn one_bad_video_does_not_keep_the_others_from_being_checked_and_calibrated() {
+    let folder = pen_alone();
+    let below = folder.path().join("second pen");
+    std::fs::create_dir(&below).unwrap();
+    for name in ["pen.mp4", "pen.boxes.csv"] {
+        std::fs::copy(folder.path().join(name), below.join(name)).unwrap();
+    }
+    std::fs::write(folder.path().join("spoilt.mp4"), "no video").unwrap();
+    std::fs::write(folder.path().join("spoilt.counts.csv"), "frame,count\n0,3\n").unwrap();
+    std::fs::copy(video("truncated.mkv"), folder.path().join("cut.mkv")).unwrap();
+    std::fs::write(folder.path().join("cut.counts.csv"), "frame,count\n0,0\n900,0\n").unwrap();
+    for words in [&["check", "--json"][..], &["check", "--calibrate", "--json"]] {
+        let output = run(words, &[folder.path()]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{told}");
+        for part in ["spoilt.mp4", "cut.mkv is damaged", "cut.counts.csv goes on to frame 900"] {
+            assert!(told.contains(part), "{words:?}, {part}: {told}");
+        }
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let videos = document.get("videos").unwrap_or(&document).as_array().unwrap();
+        let names: Vec<&str> = videos.iter().map(|one| one["video"].as_str().unwrap()).collect();
+        assert_eq!(names, ["cut.mkv", "pen.mp4", "second pen/pen.mp4"]);
+    }
+    // A file nearer to a video decides; the one that is written for all must not seem to.
+    std::fs::write(below.join("pigweight-calibration.toml"), "model = \"abc\"\nmin_score = 0.5\n").unwrap();
+    let output = run(&["check", "--calibrate"], &[folder.path()]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("second pen/pigweight-calibration.toml goes on to decide"), "{told}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_told_with_what_was_found() {
+    let folder = pen_alone();
+    // Root may write anywhere: a folder in the file's place stops it, too.
+    std::fs::create_dir_all(folder.path().join("pigweight-calibration.toml/in the way")).unwrap();
+    let output = run(&["check", "--calibrate"], &[folder.path()]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let path = folder.path().join("pigweight-calibration.toml");
+    let start = format!("pigweight: cannot write {}: ", path.display());
+    assert!(told.starts_with(&start) && told.contains("--min-score 0."), "{told}");
 }
 
 /// Counts beyond the end of the video used to be calibrated on as if they were there, over a good calibration.
 #[test]
 fn without_a_known_count_nothing_is_calibrated() {
-    let folder = demo();
-    std::fs::remove_file(folder.path().join("corridor.mp4")).unwrap();
+    let folder = pen_alone();
     let kept = folder.path().join("pigweight-calibration.toml");
     std::fs::write(&kept, "model = \"abc\"\nmin_score = 0.09\n").unwrap();
-    for counts in ["frame,count\n", "frame,count\n5000,3\n"] {
+    let cases = [
+        ("frame,count\n", "pen.counts.csv: has no row"),
+        ("frame,count\n5000,3\n", "pen.mp4 has no frame with a known count"),
+    ];
+    for (counts, reason) in cases {
         std::fs::write(folder.path().join("pen.counts.csv"), counts).unwrap();
         let output = run(&["check", "--calibrate"], &[folder.path()]);
         assert_eq!(output.status.code(), Some(1));
         let told = String::from_utf8(output.stderr).unwrap();
-        assert!(told.contains("pen.mp4 has no frame with a known count"), "{told}");
+        assert!(told.contains(reason), "{told}");
         assert!(std::fs::read_to_string(&kept).unwrap().contains("0.09"));
     }
 }
@@ -124,4 +185,37 @@ fn exported_frames_have_the_same_boxes_in_both_formats() {
     let again = export(&out);
     assert_eq!(again.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&again.stderr).contains("name a new folder"));
+}
+
+#[test]
+fn frames_go_into_an_empty_folder_and_never_through_a_dangling_link() {
+    let out = tempfile::tempdir().unwrap();
+    let export = |folder: &Path, out: &str, name: &str| {
+        let mut command = pigweight();
+        command.current_dir(folder).args(["frames", "export", "--out", out]).arg(video(name));
+        command.output().unwrap()
+    };
+    let here = export(out.path(), ".", "gop25.mp4");
+    assert!(here.status.success(), "{}", String::from_utf8_lossy(&here.stderr));
+    let told = String::from_utf8_lossy(&here.stdout).into_owned();
+    // 6 s of video, and 60 frames asked for.
+    assert!(told.contains("13 frames") && told.contains("at least 0.5 s apart"), "{told}");
+    let names = |folder: &Path| -> BTreeSet<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let written = ["annotations", "classes.txt", "data.yaml", "images", "labels"];
+    assert_eq!(names(out.path()), written.map(String::from).into());
+
+    let other = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(other.path().join("nowhere"), other.path().join("link")).unwrap();
+    let refused = export(other.path(), "link", "gop25.mp4");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("name a new folder"));
+    assert_eq!(names(other.path()), ["link".to_owned()].into());
+
+    let damaged = export(other.path(), "damaged", "truncated.mkv");
+    assert_eq!(damaged.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&damaged.stderr).contains("truncated.mkv is damaged"));
+    assert_eq!(names(&other.path().join("damaged")), written.map(String::from).into());
 }

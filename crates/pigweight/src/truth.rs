@@ -1,0 +1,215 @@
+//! What a person knows of a video: a table beside it, NAME.counts.csv or NAME.boxes.csv.
+//!
+//! Such tables come out of Excel as often as out of a program: columns are found by their titles, commas, semicolons and
+//! tabs part them. What cannot be meant is refused with its line: a wrong truth makes a right count look wrong.
+
+use anyhow::Context as _;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// More animals on one frame are a slip of the keyboard.
+const MOST_ANIMALS: u32 = 10_000;
+/// Four days at 25 frames a second: behind it a frame number is a slip, too.
+const MOST_FRAMES: u32 = 10_000_000;
+
+/// What is known of a video.
+#[derive(Debug)]
+pub struct Truth {
+    /// The table.
+    pub path: PathBuf,
+    /// Animals by frame, the first is 0; of the other frames nothing is known.
+    pub counts: BTreeMap<usize, u32>,
+}
+
+impl Truth {
+    /// What lies beside a video; `None` where nothing does. Counts go before boxes.
+    ///
+    /// # Errors
+    /// Where the table cannot be read or understood: with its path and line.
+    pub fn beside(video: &Path) -> anyhow::Result<Option<Self>> {
+        let (counts, boxes) = (video.with_extension("counts.csv"), video.with_extension("boxes.csv"));
+        let (path, parse): (_, fn(&str) -> _) = match (counts.is_file(), boxes.is_file()) {
+            (false, false) => return Ok(None),
+            (false, true) => (boxes, parse_boxes),
+            (true, has_boxes) => {
+                if has_boxes {
+                    tracing::warn!("{} is used, {} is not", counts.display(), boxes.display());
+                }
+                (counts, parse_counts)
+            }
+        };
+        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let read = text_of(&bytes).and_then(parse).with_context(|| path.display().to_string());
+        read.map(|counts| Some(Self { path, counts }))
+    }
+
+    /// A sentence where the table tells of frames that the video does not have.
+    pub fn beyond(&self, frames: usize) -> Option<String> {
+        let beyond = self.counts.range(frames..).count();
+        let last = self.counts.keys().next_back()?;
+        (beyond > 0).then(|| {
+            format!(
+                "{} goes on to frame {last}, but the video has {} (the first is 0): is it this video's?",
+                self.path.display(),
+                crate::describe::counted(frames, "frame")
+            )
+        })
+    }
+}
+
+fn text_of(bytes: &[u8]) -> anyhow::Result<&str> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let line = bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() + 1;
+        anyhow::anyhow!("line {line} is not UTF-8; save the table as \"CSV UTF-8\"")
+    })?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+/// The columns of these titles, of each line with something in it, with the line's number.
+fn rows<'a, const COLUMNS: usize>(
+    text: &'a str,
+    titles: [&str; COLUMNS],
+) -> anyhow::Result<impl Iterator<Item = anyhow::Result<(usize, [&'a str; COLUMNS])>>> {
+    let mut lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+    let wanted = || titles.join(",");
+    let (number, head) = lines.next().with_context(|| format!("is empty; its first line is {}", wanted()))?;
+    let separator = [',', ';', '\t'].into_iter().find(|&part| head.contains(part)).unwrap_or(',');
+    let cells = move |line: &'a str| line.split(separator).map(|cell| cell.trim().trim_matches('"').trim());
+    let mut places = [0; COLUMNS];
+    for (place, title) in places.iter_mut().zip(titles) {
+        *place = cells(head)
+            .position(|cell| cell.eq_ignore_ascii_case(title))
+            .with_context(|| format!("line {number} has no column {title}; write {} there", wanted()))?;
+    }
+    Ok(lines.map(move |(number, line)| {
+        let cells: Vec<&str> = cells(line).collect();
+        let mut row = [""; COLUMNS];
+        for ((value, place), title) in row.iter_mut().zip(places).zip(titles) {
+            *value = cells
+                .get(place)
+                .filter(|cell| !cell.is_empty())
+                .with_context(|| format!("line {number} has no {title}"))?;
+        }
+        Ok((number, row))
+    }))
+}
+
+fn whole(number: usize, title: &str, value: &str) -> anyhow::Result<u32> {
+    value.parse().map_err(|_no_number| {
+        anyhow::anyhow!("line {number}: {title} {value:?} is not a whole number from 0 on")
+    })
+}
+
+fn frame_number(number: usize, value: &str) -> anyhow::Result<usize> {
+    let frame = whole(number, "frame", value)?;
+    anyhow::ensure!(frame < MOST_FRAMES, "line {number}: frame {frame} lies behind what a video holds");
+    Ok(frame as usize)
+}
+
+/// A row a box.
+fn parse_boxes(text: &str) -> anyhow::Result<BTreeMap<usize, u32>> {
+    let titles = ["frame", "x", "y", "w", "h"];
+    let mut counts = BTreeMap::new();
+    for row in rows(text, titles)? {
+        let (number, [frame, sides @ ..]) = row?;
+        for (title, value) in titles[1..].iter().zip(sides) {
+            let px: Option<f64> = value.parse().ok().filter(|px: &f64| px.is_finite());
+            let is_fine = px.is_some_and(|px| px > 0.0 || !["w", "h"].contains(title));
+            anyhow::ensure!(
+                is_fine,
+                "line {number}: {title} {value:?} is no {} in px",
+                match *title {
+                    "w" | "h" => "length",
+                    _ => "place",
+                }
+            );
+        }
+        *counts.entry(frame_number(number, frame)?).or_insert(0_u32) += 1;
+    }
+    // Frames without a box have no animal, up to the last box; behind it nothing is known.
+    let last =
+        *counts.keys().next_back().context("has no box; write a NAME.counts.csv where there is no pig")?;
+    Ok((0..=last).map(|frame| (frame, counts.get(&frame).copied().unwrap_or(0))).collect())
+}
+
+/// A row a frame whose count is known; of the others nothing is.
+fn parse_counts(text: &str) -> anyhow::Result<BTreeMap<usize, u32>> {
+    let mut counts = BTreeMap::new();
+    for row in rows(text, ["frame", "count"])? {
+        let (number, [frame, count]) = row?;
+        let frame = frame_number(number, frame)?;
+        let count = whole(number, "count", count)?;
+        anyhow::ensure!(count <= MOST_ANIMALS, "line {number}: {count} pigs are more than {MOST_ANIMALS}");
+        anyhow::ensure!(counts.insert(frame, count).is_none(), "line {number}: frame {frame} is there twice");
+    }
+    anyhow::ensure!(!counts.is_empty(), "has no row");
+    Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_without_a_box_are_empty_up_to_the_last_box() {
+        let truth = parse_boxes("frame,x,y,w,h\n0,1,1,5,5\n0,-9,9.5,5,5\n2,1,1,5,5\n").unwrap();
+        assert_eq!(truth.into_iter().collect::<Vec<_>>(), [(0, 2), (1, 0), (2, 1)]);
+    }
+
+    #[test]
+    fn a_frame_number_that_no_video_has_takes_no_memory() {
+        assert!(parse_boxes("frame,x,y,w,h\n4000000000,1,1,5,5\n").is_err());
+    }
+
+    #[test]
+    fn counts_are_found_by_their_titles_however_the_table_was_saved() {
+        for text in [
+            "frame,count\n3,5\n9,0\n",
+            "count,frame\n5,3\n0,9\n",
+            "Frame;Count;note\r\n3;5;calm\r\n\r\n9;0\r\n",
+            "\"frame\"\t\"count\"\n\"3\"\t\"5\"\n 9 \t 0",
+        ] {
+            let counts = parse_counts(text_of(text.as_bytes()).unwrap()).expect(text);
+            assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(3, 5), (9, 0)], "{text}");
+        }
+        assert_eq!(text_of(b"\xef\xbb\xbfframe").unwrap(), "frame");
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_told_with_its_line() {
+        for (text, told) in [
+            ("", "is empty"),
+            ("0,3\n1,4\n", "line 1 has no column frame"),
+            ("frame,count\n", "has no row"),
+            ("frame,count\n0,3\n1\n", "line 3 has no count"),
+            ("frame,count\n0,3\n0,4\n", "line 3: frame 0 is there twice"),
+            ("frame,count\n0,many\n", "line 2: count \"many\" is not a whole number"),
+            ("frame,count\n-1,3\n", "line 2: frame \"-1\" is not a whole number"),
+            ("frame,count\n0,4000000000\n", "line 2: 4000000000 pigs are more"),
+        ] {
+            let error = parse_counts(text).expect_err(text).to_string();
+            assert!(error.contains(told), "{text:?}: {error}");
+        }
+        for (text, told) in [
+            ("frame,x,y,w,h\n", "has no box"),
+            ("frame,x,y\n0,1,1\n", "line 1 has no column w"),
+            ("frame,x,y,w,h\n0,nan,1,5,5\n", "line 2: x \"nan\""),
+            ("frame,x,y,w,h\n0,1,1,-5,5\n", "line 2: w \"-5\""),
+            ("frame,x,y,w,h\n0,1,1,5\n", "line 2 has no h"),
+        ] {
+            let error = parse_boxes(text).expect_err(text).to_string();
+            assert!(error.contains(told), "{text:?}: {error}");
+        }
+        let error = text_of(b"frame,count\n0,\xff\n").expect_err("no text").to_string();
+        assert!(error.starts_with("line 2 is not UTF-8"), "{error}");
+    }
+
+    #[test]
+    fn rows_behind_the_end_of_the_video_are_told() {
+        let counts = parse_counts("frame,count\n0,3\n99,4\n").unwrap();
+        let truth = Truth { path: "pen.counts.csv".into(), counts };
+        assert!(truth.beyond(100).is_none());
+        let told = truth.beyond(99).unwrap();
+        assert!(told.contains("frame 99") && told.contains("has 99 frames"), "{told}");
+    }
+}

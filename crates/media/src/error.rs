@@ -110,6 +110,14 @@ pub enum Error {
         /// The last moment that has a frame.
         last_secs: f64,
     },
+    /// Browsers cannot play it as it is.
+    #[error("{path} cannot be streamed as it is: {reason}; look at single frames, or at the original file")]
+    NotStreamable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The packets no longer match the index.
     #[error("{path} was changed while it was being read; open it again")]
     Changed {

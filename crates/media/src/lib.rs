@@ -8,6 +8,7 @@
 
 mod encode;
 mod error;
+pub mod hls;
 mod index;
 pub mod jpeg;
 mod libav;

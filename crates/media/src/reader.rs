@@ -111,11 +111,11 @@ pub(crate) fn shown_pts(video: &Video, ordinal: i64) -> Option<Pts> {
 }
 
 pub(crate) fn open_stream(video: &Video) -> Result<(PacketSource, Decoder)> {
-    let input = video.open_input()?;
-    let decoder = Decoder::open(&input, video.stream_index(), MAX_PIXELS).ok_or_else(|| {
+    let source = PacketSource::open(video)?;
+    let decoder = Decoder::open(source.input(), video.stream_index(), MAX_PIXELS).ok_or_else(|| {
         Error::NoDecoder { path: video.path().to_owned(), codec: video.info().codec.clone() }
     })?;
-    Ok((PacketSource { video: video.clone(), input, next_ordinal: 0, waiting: None }, decoder))
+    Ok((source, decoder))
 }
 
 /// Packets with their ordinals, checked against the index.
@@ -127,6 +127,15 @@ pub(crate) struct PacketSource {
 }
 
 impl PacketSource {
+    pub(crate) fn open(video: &Video) -> Result<Self> {
+        Ok(Self { video: video.clone(), input: video.open_input()?, next_ordinal: 0, waiting: None })
+    }
+
+    /// The container, for what it says of its streams.
+    pub(crate) fn input(&self) -> &Input {
+        &self.input
+    }
+
     /// The ordinal of the packet that comes next.
     pub(crate) fn next_ordinal(&self) -> usize {
         self.next_ordinal

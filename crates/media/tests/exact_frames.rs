@@ -117,6 +117,9 @@ fn start_that_is_not_zero() {
 fn open_gop() {
     every_frame_is_exact("opengop.mp4", &numbers(0..150));
     every_frame_is_exact("opengop.ts", &numbers(0..150));
+    for name in ["leading.mp4", "leading.ts", "leading.mkv"] {
+        every_frame_is_exact(name, &numbers(0..150));
+    }
 }
 
 #[test]

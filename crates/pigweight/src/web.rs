@@ -6,6 +6,7 @@ mod error;
 mod file;
 mod frames;
 mod health;
+mod hls;
 mod lines;
 mod live;
 mod types;
@@ -71,6 +72,8 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(counts::crossings))
         .routes(routes!(counts::count_at_time))
         .routes(routes!(frames::frame_optimized))
+        .routes(routes!(hls::playlist))
+        .routes(routes!(hls::part))
         .routes(routes!(lines::list, lines::add))
         .routes(routes!(lines::change, lines::remove))
         .routes(routes!(health::health))

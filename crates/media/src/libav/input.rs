@@ -38,6 +38,14 @@ pub(crate) struct StreamInfo {
     pub rotation_degrees: f64,
 }
 
+/// What a stream of sound says about itself.
+#[derive(Clone, Debug)]
+pub(crate) struct SoundInfo {
+    pub index: i32,
+    pub codec: String,
+    pub time_base: (i32, i32),
+}
+
 /// Where to go.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum SeekTarget {
@@ -106,6 +114,29 @@ impl Input {
                 average_frame_rate: ((*stream).avg_frame_rate.num, (*stream).avg_frame_rate.den),
                 frames_promised: (*stream).nb_frames,
                 rotation_degrees: rotation_degrees(stream),
+            })
+        }
+    }
+
+    /// The stream of sound that belongs to a video stream.
+    pub(crate) fn sound_stream(&self, video_stream: i32) -> Option<SoundInfo> {
+        // SAFETY: the context is open; the decoder pointer may be null; `stream` hands out only pointers to streams of
+        // this context, and codec names are static strings.
+        unsafe {
+            let index = ffi::av_find_best_stream(
+                self.context,
+                ffi::AVMediaType::AVMEDIA_TYPE_AUDIO,
+                -1,
+                video_stream,
+                ptr::null_mut(),
+                0,
+            );
+            let stream = self.stream(index)?;
+            let name = ffi::avcodec_get_name((*(*stream).codecpar).codec_id);
+            Some(SoundInfo {
+                index,
+                codec: CStr::from_ptr(name).to_string_lossy().into_owned(),
+                time_base: ((*stream).time_base.num, (*stream).time_base.den),
             })
         }
     }

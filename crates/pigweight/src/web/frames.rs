@@ -87,6 +87,15 @@ impl FramePool {
         idle.push((id.to_owned(), seeker));
         Ok(frame)
     }
+
+    /// Work on a video's file, no more at once than decodings.
+    pub async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let _permit = self.permits.acquire().await.map_err(Problem::internal)?;
+        blocking(work).await
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

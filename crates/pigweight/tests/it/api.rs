@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// A folder with copies of the named bar-coded videos.
-fn folder_of(names: &[&str]) -> tempfile::TempDir {
+pub fn folder_of(names: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in names {
         std::fs::copy(video(name), folder.path().join(name)).unwrap();
@@ -24,7 +24,7 @@ fn demo() -> tempfile::TempDir {
 }
 
 /// Opens what the server's index scan has reached; the scan is told by the list itself.
-fn indexed(server: &Server, name: &str) -> serde_json::Value {
+pub fn indexed(server: &Server, name: &str) -> serde_json::Value {
     loop {
         let found = server.video(name);
         if found["index"] != "pending" {

@@ -11,4 +11,5 @@ mod golden;
 mod house;
 mod own_videos;
 mod server;
+mod streaming;
 mod wrong_words;

@@ -1,0 +1,161 @@
+//! Packets of an input into a fragment of an mp4, in memory, without coding them anew.
+
+use super::{Input, Packet};
+use ffmpeg_sys_next as ffi;
+use std::ptr;
+
+/// A fragment in the making: one stream or more, one "moof" and its "mdat" in the end.
+pub(crate) struct FragmentMuxer {
+    context: *mut ffi::AVFormatContext,
+    /// By stream: takes AAC out of the frames in which transport streams wrap it. Null where nothing is to be done; libav
+    /// does this by itself for every mp4 but fragmented ones.
+    unwraps: Vec<*mut ffi::AVBSFContext>,
+}
+
+// SAFETY: no thread affinity; not `Sync`.
+unsafe impl Send for FragmentMuxer {}
+
+/// When a packet is decoded and shown, ticks of its input's time base from the beginning of the whole video.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PacketTimes {
+    pub pts: i64,
+    pub dts: i64,
+    pub duration: i64,
+}
+
+impl FragmentMuxer {
+    /// For these streams of opened inputs.
+    pub(crate) fn create(streams: &[(&Input, i32)]) -> Result<Self, i32> {
+        super::silence_log();
+        let mut muxer = Self { context: ptr::null_mut(), unwraps: Vec::new() };
+        // SAFETY: every pointer is checked before use; the value owns the context as soon as it exists, so each early
+        // return frees it. Codec parameters are copied from streams that live as long as their borrowed inputs.
+        unsafe {
+            check(ffi::avformat_alloc_output_context2(
+                &raw mut muxer.context,
+                ptr::null(),
+                c"mp4".as_ptr(),
+                ptr::null(),
+            ))?;
+            for &(input, index) in streams {
+                let from = input.stream(index).ok_or(ffi::AVERROR_STREAM_NOT_FOUND)?;
+                let stream = ffi::avformat_new_stream(muxer.context, ptr::null());
+                if stream.is_null() {
+                    return Err(ffi::AVERROR(ffi::ENOMEM));
+                }
+                check(ffi::avcodec_parameters_copy((*stream).codecpar, (*from).codecpar))?;
+                // The input container's tag means nothing in an mp4; Apple's players want HEVC under this one.
+                let is_hevc = (*(*from).codecpar).codec_id == ffi::AVCodecID::AV_CODEC_ID_HEVC;
+                (*(*stream).codecpar).codec_tag = if is_hevc { u32::from_le_bytes(*b"hvc1") } else { 0 };
+                let mut unwrap = ptr::null_mut();
+                let parameters = &*(*stream).codecpar;
+                if parameters.codec_id == ffi::AVCodecID::AV_CODEC_ID_AAC && parameters.extradata_size == 0 {
+                    let filter = ffi::av_bsf_get_by_name(c"aac_adtstoasc".as_ptr());
+                    if filter.is_null() {
+                        return Err(ffi::AVERROR_BSF_NOT_FOUND);
+                    }
+                    check(ffi::av_bsf_alloc(filter, &raw mut unwrap))?;
+                    muxer.unwraps.push(unwrap);
+                    check(ffi::avcodec_parameters_copy((*unwrap).par_in, (*stream).codecpar))?;
+                    (*unwrap).time_base_in = (*from).time_base;
+                    check(ffi::av_bsf_init(unwrap))?;
+                } else {
+                    muxer.unwraps.push(unwrap);
+                }
+                // The muxer takes a multiple of it, in which every tick of the input is a whole number.
+                (*stream).time_base = ffi::AVRational { num: 1, den: (*from).time_base.den };
+            }
+            check(ffi::avio_open_dyn_buf(&raw mut (*muxer.context).pb))?;
+            let mut options = ptr::null_mut();
+            // The "moov" waits for the first packets, out of which some streams' parameters come. Without an edit list
+            // a fragment's decode time is that of its first packet.
+            let flags = c"frag_custom+delay_moov+default_base_moof+frag_discont+skip_trailer";
+            ffi::av_dict_set(&raw mut options, c"movflags".as_ptr(), flags.as_ptr(), 0);
+            ffi::av_dict_set(&raw mut options, c"use_editlist".as_ptr(), c"0".as_ptr(), 0);
+            ffi::av_dict_set(&raw mut options, c"avoid_negative_ts".as_ptr(), c"disabled".as_ptr(), 0);
+            let code = ffi::avformat_write_header(muxer.context, &raw mut options);
+            ffi::av_dict_free(&raw mut options);
+            check(code)?;
+        }
+        Ok(muxer)
+    }
+
+    /// Adds a packet to the stream of this number, at these times of a clock that ticks every `tick` seconds.
+    pub(crate) fn write(
+        &mut self,
+        packet: &mut Packet,
+        number: u32,
+        tick: (i32, i32),
+        times: PacketTimes,
+    ) -> Result<(), i32> {
+        // SAFETY: the context is open; the stream's number is below nb_streams; the packet is borrowed alone, and the
+        // muxer takes a reference of what it holds.
+        unsafe {
+            if number >= (*self.context).nb_streams {
+                return Err(ffi::AVERROR_STREAM_NOT_FOUND);
+            }
+            let stream = *(*self.context).streams.add(number as usize);
+            let raw = &mut *packet.0;
+            (raw.pts, raw.dts, raw.duration) = (times.pts, times.dts, times.duration);
+            raw.pos = -1;
+            let from = ffi::AVRational { num: tick.0, den: tick.1 };
+            let unwrap = self.unwraps.get(number as usize).copied().unwrap_or(ptr::null_mut());
+            if !unwrap.is_null() {
+                check(ffi::av_bsf_send_packet(unwrap, packet.0))?;
+                // One packet goes in, and one comes out.
+                check(ffi::av_bsf_receive_packet(unwrap, packet.0))?;
+            }
+            (*packet.0).stream_index = number.cast_signed();
+            ffi::av_packet_rescale_ts(packet.0, from, (*stream).time_base);
+            check(ffi::av_write_frame(self.context, packet.0))
+        }
+    }
+
+    /// The boxes: "ftyp" and "moov", "moof" and "mdat".
+    pub(crate) fn finish(self) -> Result<Vec<u8>, i32> {
+        // SAFETY: the context is open; a null packet asks for what is held back to be written. The dynamic buffer is
+        // copied for the length that libav gives, freed, and not seen again, since `pb` is cleared.
+        unsafe {
+            // The first time only the "moov" comes, in some versions.
+            for _ in 0..2 {
+                check(ffi::av_write_frame(self.context, ptr::null_mut()))?;
+            }
+            let mut buffer = ptr::null_mut();
+            let length = ffi::avio_close_dyn_buf((*self.context).pb, &raw mut buffer);
+            (*self.context).pb = ptr::null_mut();
+            let length = usize::try_from(length).unwrap_or(0);
+            let bytes = if buffer.is_null() {
+                Vec::new()
+            } else {
+                std::slice::from_raw_parts(buffer, length).to_vec()
+            };
+            ffi::av_free(buffer.cast());
+            Ok(bytes)
+        }
+    }
+}
+
+fn check(code: i32) -> Result<(), i32> {
+    if code < 0 { Err(code) } else { Ok(()) }
+}
+
+impl Drop for FragmentMuxer {
+    fn drop(&mut self) {
+        // SAFETY: null or made in `create`; the buffer is null once `finish` has taken it.
+        unsafe {
+            for unwrap in &mut self.unwraps {
+                ffi::av_bsf_free(unwrap);
+            }
+            if self.context.is_null() {
+                return;
+            }
+            if !(*self.context).pb.is_null() {
+                let mut buffer = ptr::null_mut();
+                ffi::avio_close_dyn_buf((*self.context).pb, &raw mut buffer);
+                ffi::av_free(buffer.cast());
+                (*self.context).pb = ptr::null_mut();
+            }
+            ffi::avformat_free_context(self.context);
+        }
+    }
+}

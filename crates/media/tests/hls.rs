@@ -1,0 +1,169 @@
+//! Streamed fragments hold every frame once, at its own time, whatever the container was.
+
+use pigweight_media::hls::Segments;
+use pigweight_media::{Error, FrameReader, Video};
+use pigweight_testkit::videos::{bar_code, video};
+use std::path::Path;
+
+/// Seconds from the video's beginning, and the number that the picture bears.
+fn frames(path: &Path, from_first: bool) -> Vec<(f64, Option<u32>)> {
+    let video = Video::open(path).expect("it opens");
+    let mut reader = FrameReader::open(&video).expect("the reader opens");
+    let mut found = Vec::new();
+    while let Some(frame) = reader.next_frame().expect("it is read") {
+        let secs = if from_first { frame.secs } else { video.info().time_base.secs(frame.pts) };
+        found.push((secs, bar_code(&frame.picture.view())));
+    }
+    found
+}
+
+fn same(one: &[(f64, Option<u32>)], other: &[(f64, Option<u32>)]) -> bool {
+    one.len() == other.len()
+        && one.iter().zip(other).all(|(one, other)| (one.0 - other.0).abs() < 1e-4 && one.1 == other.1)
+}
+
+const STREAMED: [&str; 17] = [
+    "gop25.mp4",
+    "gop150.mp4",
+    "vfr.mp4",
+    "copy.mkv",
+    "copy.ts",
+    "copy.mov",
+    "fragmented.mp4",
+    "start10.mp4",
+    "start10.ts",
+    "leading.mp4",
+    "leading.ts",
+    "leading.mkv",
+    "hevc.mp4",
+    "vp9.webm",
+    "av1.mkv",
+    "raw.h264",
+    "oneframe.mp4",
+];
+
+#[test]
+fn all_fragments_together_are_the_video() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in STREAMED {
+        let opened = Video::open(&video(name)).expect(name);
+        let segments = Segments::of(&opened).expect(name);
+        let mut bytes = segments.init(&opened).expect(name);
+        for number in 0..segments.segments().len() {
+            bytes.extend(segments.fragment(&opened, number).expect(name));
+        }
+        let path = folder.path().join("all.mp4");
+        std::fs::write(&path, bytes).unwrap();
+        let (streamed, original) = (frames(&path, false), frames(&video(name), true));
+        assert!(same(&streamed, &original), "{name}: {streamed:?} instead of {original:?}");
+    }
+}
+
+#[test]
+fn a_player_may_begin_with_any_fragment() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in STREAMED {
+        let opened = Video::open(&video(name)).expect(name);
+        let segments = Segments::of(&opened).expect(name);
+        let init = segments.init(&opened).expect(name);
+        let original = frames(&video(name), true);
+        let is_independent = segments.playlist("").contains("INDEPENDENT");
+        // x265 lets frames lead, too, where nothing else is said.
+        assert_eq!(is_independent, !(name.starts_with("leading") || name == "hevc.mp4"), "{name}");
+        for (number, segment) in segments.segments().iter().enumerate() {
+            let path = folder.path().join("one.mp4");
+            std::fs::write(&path, [init.clone(), segments.fragment(&opened, number).expect(name)].concat())
+                .unwrap();
+            let (start, end) = (segment.start_secs(), segment.start_secs() + segment.duration_secs());
+            let within = |&&(secs, _): &&(f64, _)| (start - 1e-4..end - 1e-4).contains(&secs);
+            let expected: Vec<_> = original.iter().filter(within).copied().collect();
+            let mut streamed = frames(&path, false);
+            // Frames in front of an open keyframe need the fragment before.
+            streamed.retain(|frame| within(&frame));
+            let missing = if is_independent { 0 } else { 3 };
+            assert!(streamed.len() + missing >= expected.len(), "{name} {number}");
+            assert!(
+                streamed.iter().all(|one| expected.iter().any(|other| same(&[*one], &[*other]))),
+                "{name} {number}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_playlist_is_cut_at_keyframes_and_adds_up_to_the_video() {
+    let opened = Video::open(&video("gop25.mp4")).unwrap();
+    let segments = Segments::of(&opened).unwrap();
+    assert_eq!(
+        segments.playlist("a/"),
+        "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n\
+         #EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"a/init.mp4\"\n#EXTINF:4.000000,\na/0.m4s\n#EXTINF:2.000000,\n\
+         a/1.m4s\n#EXT-X-ENDLIST\n"
+    );
+    for name in STREAMED {
+        let opened = Video::open(&video(name)).expect(name);
+        let sum: f64 =
+            Segments::of(&opened).expect(name).segments().iter().map(|one| one.duration_secs()).sum();
+        assert!((sum - opened.duration_secs()).abs() < 1e-6, "{name}: {sum}");
+    }
+}
+
+/// Of 6 s of AAC at 44,100 Hz, 1,024 samples a packet.
+#[test]
+fn sound_is_kept_and_each_packet_belongs_to_one_fragment() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["gop25.mp4", "copy.mkv", "copy.ts", "start10.ts"] {
+        let opened = Video::open(&video(name)).expect(name);
+        let segments = Segments::of(&opened).expect(name);
+        let init = segments.init(&opened).expect(name);
+        let mut all = Vec::new();
+        for number in 0..segments.segments().len() {
+            let path = folder.path().join("one.mp4");
+            std::fs::write(&path, [init.clone(), segments.fragment(&opened, number).expect(name)].concat())
+                .unwrap();
+            all.extend(sound_pts(&path));
+        }
+        assert!((255..=260).contains(&all.len()), "{name}: {}", all.len());
+        let is_steady = |pair: &[f64]| (pair[1] - pair[0] - 1024.0 / 44_100.0).abs() < 1.1e-3;
+        assert!(all.windows(2).all(is_steady), "{name}: {all:?}");
+    }
+}
+
+fn sound_pts(path: &Path) -> Vec<f64> {
+    let mut command = std::process::Command::new("ffprobe");
+    command.args([
+        "-v",
+        "error",
+        "-select_streams",
+        "a",
+        "-show_entries",
+        "packet=pts_time",
+        "-of",
+        "csv=p=0",
+    ]);
+    let output = command.arg(path).output().expect("ffprobe comes with ffmpeg");
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).expect("numbers");
+    text.split_whitespace().map(|word| word.trim_end_matches(',').parse().expect(word)).collect()
+}
+
+#[test]
+fn what_a_browser_cannot_play_as_it_is_is_refused_with_its_reason() {
+    for (name, reason) in [
+        ("mpeg4.avi", "coded as mpeg4"),
+        ("mjpeg.avi", "coded as mjpeg"),
+        ("vp8.webm", "coded as vp8"),
+        ("editlist.mp4", "begins with frames that are not shown"),
+    ] {
+        let opened = Video::open(&video(name)).expect(name);
+        let error = Segments::of(&opened).expect_err(name);
+        assert!(
+            matches!(error, Error::NotStreamable { .. }) && error.to_string().contains(reason),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,69 @@
+//! HTTP Live Streaming: a playlist, and the pieces that it names.
+
+use super::Shared;
+use super::error::Problem;
+use super::types::present_video;
+use axum::body::Bytes;
+use axum::extract::Path;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use pigweight_media::Video;
+use pigweight_media::hls::Segments;
+
+/// Pieces of a file do not change: a changed file gets another id.
+const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, max-age=3600");
+
+/// The video as an HLS media playlist (RFC 8216) of its own packets, cut at keyframes; its pieces lie beside it.
+#[utoipa::path(
+    get, path = "/api/video_file/stream_hls/{id}",
+    responses(
+        (status = 200, content_type = "application/vnd.apple.mpegurl", body = String),
+        (status = 404, body = Problem),
+        (status = 422, description = "Unreadable, or browsers cannot play its codec", body = Problem))
+)]
+pub async fn playlist(app: Shared, Path(id): Path<String>) -> Result<Response, Problem> {
+    let (_, segments) = streamed(&app, &id).await?;
+    // Relative, so that it works under any path: this playlist is named like the folder of its pieces.
+    let text = segments.playlist(&format!("{id}/"));
+    Ok(([(header::CONTENT_TYPE, "application/vnd.apple.mpegurl")], text).into_response())
+}
+
+/// A piece of the playlist: `init.mp4`, or a fragment by its number, `0.m4s`.
+#[utoipa::path(
+    get, path = "/api/video_file/stream_hls/{id}/{name}",
+    responses(
+        (status = 200, content_type = "video/mp4", body = Vec<u8>), (status = 404, body = Problem),
+        (status = 422, body = Problem))
+)]
+pub async fn part(app: Shared, Path((id, name)): Path<(String, String)>) -> Result<Response, Problem> {
+    let (video, segments) = streamed(&app, &id).await?;
+    let number = match name.as_str() {
+        "init.mp4" => None,
+        name => {
+            let number = name.strip_suffix(".m4s").and_then(|number| number.parse::<usize>().ok());
+            let is_there = |number: &usize| *number < segments.segments().len();
+            Some(number.filter(is_there).ok_or_else(|| {
+                Problem::not_found(format!("{name} is not in the playlist /api/video_file/stream_hls/{id}"))
+            })?)
+        }
+    };
+    let bytes = app
+        .frames
+        .work(move || match number {
+            None => segments.init(&video),
+            Some(number) => segments.fragment(&video, number),
+        })
+        .await??;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("video/mp4")),
+        (header::CACHE_CONTROL, CACHE_CONTROL),
+    ];
+    Ok((headers, Bytes::from(bytes)).into_response())
+}
+
+async fn streamed(app: &Shared, id: &str) -> Result<(Video, Segments), Problem> {
+    let record = present_video(app, id).await?;
+    let video = app.frames.video(&app.store, &record).await?;
+    let segments = Segments::of(&video)?;
+    Ok((video, segments))
+}

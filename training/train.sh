@@ -2,7 +2,7 @@
 # Makes a detector from start weights, pictures and drawn scenes. `make train` builds and installs what it needs first.
 #
 # DATA_DIR holds pigs-hit/ and pigs-ccby/ (training/README.md says where they are from); OUT gets the model. SIDE is the
-# input's px, STEPS and SEED are training's. Takes about an hour on two cores, minutes where there is a GPU.
+# input's px, STEPS and SEED are training's. Takes about an hour and a half on two cores, minutes where there is a GPU.
 set -euo pipefail
 data=$(realpath "${DATA_DIR:-../shared/data}")
 out=$(realpath -m "${OUT:-training/out}")
@@ -25,12 +25,9 @@ scenes drawn 400 1
 scenes no-pigs-training 250 7 0
 # The nursery's last day is kept for choosing the threshold.
 pictures=(--outlined "$data/pigs-hit" --boxed "$data/pigs-ccby" --without 20230601_ --side "$side")
-steps=${STEPS:-1600} seed=${SEED:-1}
-"$python" -m pigtrain.train --start ../.tools/start-weights "${pictures[@]}" --drawn "$out/drawn" --scenes 2000 --out "$out/first" --steps "$steps" --seed "$seed"
-"$python" -W ignore -m pigtrain.export --weights "$out/first/detector.pt" --out "$out/first/unscaled.onnx"
-# The second part, slower, is shown many more pictures without a pig: the first takes balls and people for some.
-"$python" -m pigtrain.train --start "$out/first/unscaled.onnx" "${pictures[@]}" --drawn "$out/drawn" "$out/no-pigs-training" --drawn-share 0.4 \
-  --out "$out" --scenes 800 --steps $((steps / 4)) --rate 4e-4 --seed $((seed + 1))
+# Many drawn pictures without a pig: balls and people are taken for some otherwise.
+"$python" -m pigtrain.train --start ../.tools/start-weights "${pictures[@]}" --drawn "$out/drawn" "$out/no-pigs-training" --drawn-share 0.4 \
+  --scenes 2000 --out "$out" --steps "${STEPS:-3000}" --seed "${SEED:-1}"
 "$python" -W ignore -m pigtrain.export --weights "$out/detector.pt" --out "$out/unscaled.onnx"
 [ -d "$out/crowds" ] || { rm -rf "$out/crowds.partial"; "$python" -m pigtrain.crowds --outlined "$data/pigs-hit=20230601_" --out "$out/crowds.partial"; mv "$out/crowds.partial" "$out/crowds"; }
 threshold=$("$python" -m pigtrain.evaluate --model "$out/unscaled.onnx" --sources "$out/crowds" "$data/pigs-hit=20230601_" --choose |

@@ -118,6 +118,9 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// Whoever wanted it waits no more.
+    #[error("given up, since nobody waits for it any more")]
+    GivenUp,
     /// The packets no longer match the index.
     #[error("{path} was changed while it was being read; open it again")]
     Changed {
@@ -133,6 +136,14 @@ pub enum Error {
         /// What was being done.
         operation: &'static str,
         /// In libav's words.
+        reason: String,
+    },
+    /// Small pictures could not be kept or read back.
+    #[error("cannot keep small pictures in {path}: {reason}; make room there, or set preview.disk_gb to 0")]
+    Preview {
+        /// The file or folder.
+        path: PathBuf,
+        /// In the operating system's words.
         reason: String,
     },
     /// The JPEG encoder refused.

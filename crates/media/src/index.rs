@@ -233,10 +233,33 @@ impl VideoIndex {
         after.checked_sub(1).map(|place| self.packet(self.display[place]).pts)
     }
 
+    /// How many frames are shown before the one with exactly this pts.
+    pub fn place_of(&self, pts: Pts) -> Option<usize> {
+        self.display.binary_search_by_key(&pts, |&number| self.packet(number).pts).ok()
+    }
+
+    /// The pts of the frame that is shown after `place` others.
+    pub fn pts_at(&self, place: usize) -> Option<Pts> {
+        self.display.get(place).map(|&number| self.packet(number).pts)
+    }
+
+    /// The pts of every frame from which decoding can start, rising.
+    pub fn key_pts(&self) -> impl Iterator<Item = Pts> + '_ {
+        self.display
+            .iter()
+            .map(|&number| self.packet(number))
+            .filter(|packet| packet.is_key)
+            .map(|packet| packet.pts)
+    }
+
+    /// Of the frames from which decoding can start, the one nearest in time.
+    pub fn key_near(&self, pts: Pts) -> Option<Pts> {
+        self.key_pts().min_by_key(|key| key.0.abs_diff(pts.0))
+    }
+
     /// The ordinal of the packet whose frame has exactly this pts.
     pub(crate) fn ordinal_of(&self, pts: Pts) -> Option<usize> {
-        let place = self.display.binary_search_by_key(&pts, |&number| self.packet(number).pts).ok()?;
-        Some(self.display[place] as usize)
+        Some(self.display[self.place_of(pts)?] as usize)
     }
 
     /// The keyframe from which the frame of packet `ordinal` decodes right. A picture that is shown before the

@@ -14,9 +14,11 @@ pub mod jpeg;
 mod libav;
 pub mod overlay;
 mod picture;
+pub mod preview;
 mod reader;
 mod seek;
 mod sniff;
+pub mod sprites;
 pub mod still;
 mod video;
 

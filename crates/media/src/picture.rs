@@ -77,14 +77,31 @@ impl Picture {
     /// The picture scaled to `width` px, its proportions kept. `self` where that is no smaller, or where there
     /// is no memory for it.
     pub fn scaled_to_width(self, width: u32) -> Self {
-        let Storage::Frame(frame) = &self.storage else { return self };
         if width == 0 || width >= self.width {
             return self;
         }
-        let height = (u64::from(self.height) * u64::from(width) / u64::from(self.width)).max(2) as u32;
-        match Scaler::new().convert(frame, width, height) {
+        let height = self.height_at(width);
+        match self.with_frame(|frame| Scaler::new().convert(frame, width, height)) {
             Some(frame) => Self { width, height, storage: Storage::Frame(frame) },
             None => self,
+        }
+    }
+
+    /// A small copy as planar 4:2:0, `width` × `height` px; `None` where there is no memory for it.
+    pub(crate) fn small_copy(&self, width: u32, height: u32, scaler: &mut Scaler) -> Option<Self> {
+        let frame = self.with_frame(|frame| scaler.convert_to_yuv(frame, width, height))?;
+        Some(Self { width, height, storage: Storage::Frame(frame) })
+    }
+
+    /// Of the picture at `width` px, its proportions kept.
+    pub(crate) fn height_at(&self, width: u32) -> u32 {
+        (u64::from(self.height) * u64::from(width) / u64::from(self.width.max(1))).max(2) as u32
+    }
+
+    fn with_frame(&self, use_it: impl FnOnce(&Frame) -> Option<Frame>) -> Option<Frame> {
+        match &self.storage {
+            Storage::Frame(frame) => use_it(frame),
+            Storage::Turned { .. } => use_it(&Frame::of(&self.view())?),
         }
     }
 

@@ -49,6 +49,14 @@ impl FrameSeeker {
     /// # Errors
     /// [`Error::OutsideVideo`] if no frame has this pts; [`Error::NoFrames`] if nothing could be decoded.
     pub fn frame(&mut self, pts: Pts) -> Result<DecodedFrame> {
+        self.frame_unless(pts, &|| false)
+    }
+
+    /// As [`Self::frame`], asking before each packet whether anybody still waits.
+    ///
+    /// # Errors
+    /// Also [`Error::GivenUp`] where nobody does; the seeker can be used on.
+    pub fn frame_unless(&mut self, pts: Pts, is_given_up: &dyn Fn() -> bool) -> Result<DecodedFrame> {
         let index = self.video.index();
         let ordinal = index.ordinal_of(pts).ok_or_else(|| Error::OutsideVideo {
             secs: self.video.secs(pts),
@@ -61,12 +69,12 @@ impl FrameSeeker {
         if !can_go_on {
             self.start_at(key)?;
         }
-        match self.decode_until(pts, ordinal)? {
+        match self.decode_until(pts, ordinal, is_given_up)? {
             Some(frame) => Ok(frame),
             // A container may hide the right start (a keyframe that is none): the whole way cannot miss.
             None if key > 0 => {
                 self.restart()?;
-                self.decode_until(pts, ordinal)?
+                self.decode_until(pts, ordinal, is_given_up)?
                     .ok_or_else(|| Error::NoFrames { path: self.video.path().to_owned() })
             }
             None => Err(Error::NoFrames { path: self.video.path().to_owned() }),
@@ -91,9 +99,19 @@ impl FrameSeeker {
     }
 
     /// `None` when the target did not come out and no frame before it did either.
-    fn decode_until(&mut self, target: Pts, target_ordinal: usize) -> Result<Option<DecodedFrame>> {
+    fn decode_until(
+        &mut self,
+        target: Pts,
+        target_ordinal: usize,
+        is_given_up: &dyn Fn() -> bool,
+    ) -> Result<Option<DecodedFrame>> {
         let mut before = None;
         loop {
+            if is_given_up() {
+                // Pictures before the target were left out: a nearer one cannot be reached by going on.
+                self.last_shown = None;
+                return Err(Error::GivenUp);
+            }
             match self.decoder.receive() {
                 Ok(Received::Frame(frame, ordinal)) => {
                     let Some(pts) = shown_pts(&self.video, ordinal) else { continue };

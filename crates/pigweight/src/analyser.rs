@@ -1,11 +1,15 @@
-//! The background work of the server: registers what lies in the folders, then analyses one video after the other.
+//! The background work of the server: registers what lies in the folders, looks into each, then counts one video after the
+//! other and makes its small pictures.
 
 use crate::config::Config;
 use crate::describe::Chain;
 use crate::library::{self, Found};
 use crate::live::Live;
+use crate::looking::Watch;
 use crate::pipeline::{self, Analysis};
+use crate::previews::Previews;
 use pigweight_detect::Model;
+use pigweight_media::{DecodedFrame, Video};
 use pigweight_store::{Store, VideoRecord};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -25,10 +29,12 @@ pub struct Analyser {
     pub live: Arc<Live>,
     /// Folders to look through.
     pub folders: Vec<PathBuf>,
-    /// `None`: videos are registered and indexed, and wait.
+    /// `None`: videos are shown, and wait to be counted.
     pub model: Option<Model>,
     /// How.
     pub config: Config,
+    /// Small pictures are made beside the counting.
+    pub previews: Arc<Previews>,
     /// Set to make it stop at the next frame.
     pub stop: Arc<AtomicBool>,
 }
@@ -45,6 +51,7 @@ impl Analyser {
         let mut is_first = true;
         // Videos that this process has nothing more to do for.
         let mut finished: BTreeSet<String> = BTreeSet::new();
+        let mut looked_into: BTreeSet<String> = BTreeSet::new();
         while !self.is_stopped() {
             let found = library::find_videos(&self.folders);
             // A file that grew since the last look is still being written; at the start there is no last look.
@@ -52,25 +59,48 @@ impl Analyser {
             let videos = self.register(runtime, found.iter().filter(is_whole));
             sizes = found.into_iter().map(|found| (found.path, found.size_bytes)).collect();
             is_first = false;
-            for video in videos.iter().filter(|video| !library::is_described(video)) {
-                // What is wrong with the file is kept with the video; trouble of the store is told.
-                if let Err(library::OpenError::Store(error)) = library::open(&self.store, runtime, video) {
-                    self.live.report_trouble(&error.to_string());
-                }
+            for video in &videos {
+                self.look_into(runtime, video, &mut looked_into);
                 if self.is_stopped() {
                     return;
                 }
             }
+            for wanted in self.previews.take_wanted() {
+                finished.remove(&wanted);
+            }
             // One video, then a look for new ones: a short new video need not wait for all that were there before.
-            let next = videos.iter().find(|video| !finished.contains(&video.id));
-            match next.filter(|_| self.model.is_some()) {
-                Some(video) if self.analyse(runtime, video) => {
+            match videos.iter().find(|video| !finished.contains(&video.id)) {
+                Some(video) if self.attend_to(runtime, video) => {
                     finished.insert(video.id.clone());
                 }
                 // The event that ends the wait early is a stop.
                 _ => drop(wake.recv_timeout(RESCAN_AFTER)),
             }
         }
+    }
+
+    /// What is quick and makes a video usable: its index, then its thumbnails.
+    fn look_into(&self, runtime: &Handle, video: &VideoRecord, looked_into: &mut BTreeSet<String>) {
+        if looked_into.contains(&video.id) {
+            return;
+        }
+        let is_done = library::is_described(video) && self.previews.made(&video.id).has_sprites;
+        if !is_done && video.error.is_none() {
+            match library::open(&self.store, runtime, video) {
+                Ok(opened) => {
+                    if let Err(error) = self.previews.make_sprites(&video.id, &opened, &self.stop) {
+                        tracing::warn!("{error}");
+                    }
+                }
+                // What is wrong with the file is kept with the video.
+                Err(library::OpenError::Media(_)) => {}
+                Err(library::OpenError::Store(error)) => {
+                    self.live.report_trouble(&error.to_string());
+                    return;
+                }
+            }
+        }
+        looked_into.insert(video.id.clone());
     }
 
     fn is_stopped(&self) -> bool {
@@ -89,10 +119,10 @@ impl Analyser {
         videos
     }
 
-    /// `false` when it must be tried again later.
-    fn analyse(&self, runtime: &Handle, record: &VideoRecord) -> bool {
-        let Some(model) = &self.model else { return false };
-        let opened = match library::open(&self.store, runtime, record) {
+    /// Counts a video and makes its small pictures, both from one pass where they have come equally far. `false` when it must
+    /// be tried again later.
+    fn attend_to(&self, runtime: &Handle, record: &VideoRecord) -> bool {
+        let video = match library::open(&self.store, runtime, record) {
             Ok(video) => video,
             Err(library::OpenError::Media(_)) => return true,
             Err(library::OpenError::Store(error)) => {
@@ -100,6 +130,34 @@ impl Analyser {
                 return false;
             }
         };
+        let mut making = self.previews.begin(&record.id, &video);
+        let watch = &mut |frame: &DecodedFrame| {
+            if let Some(making) = &mut making {
+                making.see(frame);
+            }
+        };
+        let is_counted =
+            self.model.as_ref().is_none_or(|model| self.count(runtime, record, &video, model, watch));
+        match making.map(|making| making.complete(&self.stop)) {
+            None | Some(Ok(true)) => is_counted,
+            Some(Ok(false)) => false,
+            // What there is of it is shown; frames without a small picture are decoded when they are asked for.
+            Some(Err(error)) => {
+                tracing::warn!("{}: {error}", record.name);
+                is_counted
+            }
+        }
+    }
+
+    /// `false` when it must be tried again later.
+    fn count(
+        &self,
+        runtime: &Handle,
+        record: &VideoRecord,
+        video: &Video,
+        model: &Model,
+        watch: Watch<'_>,
+    ) -> bool {
         let settings = match self.config.run_settings(Path::new(&record.path), model) {
             Ok(settings) => settings,
             Err(error) => {
@@ -108,14 +166,14 @@ impl Analyser {
             }
         };
         let analysis = Analysis {
-            video: &opened,
+            video,
             video_id: &record.id,
             model,
             device: "cpu",
             settings: &settings,
             workers: self.config.detect.workers,
         };
-        let ended = analysis.run(&self.store, runtime, &self.stop, &mut |progress| {
+        let ended = analysis.run(&self.store, runtime, &self.stop, watch, &mut |progress| {
             self.live.tell(&record.id, progress.clone());
             self.live.clear_trouble();
         });

@@ -29,6 +29,22 @@ pub struct Config {
     pub model: Option<PathBuf>,
     /// How the detector is read.
     pub detect: DetectConfig,
+    /// Small pictures for quick looks.
+    pub preview: PreviewConfig,
+}
+
+/// Small pictures for quick looks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PreviewConfig {
+    /// What they may take of the disk, 10⁹ bytes; 0 makes none. Default 20: about 16 hours at 25 frames a second.
+    pub disk_gb: f64,
+}
+
+impl Default for PreviewConfig {
+    fn default() -> Self {
+        Self { disk_gb: 20.0 }
+    }
 }
 
 /// How the detector is read and run.
@@ -59,6 +75,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             model: None,
             detect: DetectConfig::default(),
+            preview: PreviewConfig::default(),
         }
     }
 }
@@ -88,7 +105,8 @@ impl Config {
         // PIGWEIGHT_DETECT__MIN_SCORE=0.4 sets detect.min_score. Other programs may have variables of this prefix too.
         let is_ours = |key: &figment::value::UncasedStr| {
             let key = key.as_str().to_lowercase();
-            ["videos", "data", "listen", "model"].contains(&key.as_str()) || key.starts_with("detect__")
+            ["videos", "data", "listen", "model"].contains(&key.as_str())
+                || ["detect__", "preview__"].iter().any(|table| key.starts_with(table))
         };
         let environment = Env::prefixed("PIGWEIGHT_").filter(is_ours).split("__");
         let config: Self = figment.merge(environment).extract().map_err(|error| {
@@ -97,6 +115,8 @@ impl Config {
             )
         })?;
         config.detect.check()?;
+        let disk_gb = config.preview.disk_gb;
+        anyhow::ensure!(disk_gb.is_finite() && disk_gb >= 0.0, "preview.disk_gb is not negative");
         Ok(config)
     }
 
@@ -171,9 +191,13 @@ mod tests {
         assert_eq!(config.model, Some("pig.onnx".into()));
         assert_eq!(config.detect.min_score, Some(0.4));
         assert_eq!(config.listen, Config::default().listen);
-        for bad in
-            ["modle = \"pig.onnx\"", "[detect]\nmin_score = 2", "[detect]\nmin_scor = 0.1", "listen = 5"]
-        {
+        for bad in [
+            "modle = \"pig.onnx\"",
+            "[detect]\nmin_score = 2",
+            "[detect]\nmin_scor = 0.1",
+            "listen = 5",
+            "[preview]\ndisk_gb = -1",
+        ] {
             let error = load(bad).expect_err(bad).to_string();
             assert!(!error.contains('\n'), "{error}");
         }

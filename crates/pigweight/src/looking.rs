@@ -63,6 +63,9 @@ struct Job {
 
 type Numbered<T> = Result<(u64, Looked<T>), Error>;
 
+/// Sees every frame as it is decoded, on the decoder's thread.
+pub type Watch<'a> = &'a mut (dyn FnMut(&DecodedFrame) + Send);
+
 impl Looking<'_> {
     /// Shows the frames to the detector, and gives `follow` what `see` makes of each picture and its detections, in order.
     /// When `follow` returns, the work ends.
@@ -72,6 +75,20 @@ impl Looking<'_> {
     pub fn through<T: Send, R>(
         &self,
         begin: Begin,
+        see: impl Fn(&Picture, Vec<Detection>) -> T + Sync,
+        follow: impl FnOnce(InOrder<'_, T>) -> R,
+    ) -> Result<R, Error> {
+        self.through_watched(begin, &mut |_| {}, see, follow)
+    }
+
+    /// The same; `watch` sees each frame before the detector does.
+    ///
+    /// # Errors
+    /// As [`Self::through`].
+    pub fn through_watched<T: Send, R>(
+        &self,
+        begin: Begin,
+        watch: Watch<'_>,
         see: impl Fn(&Picture, Vec<Detection>) -> T + Sync,
         follow: impl FnOnce(InOrder<'_, T>) -> R,
     ) -> Result<R, Error> {
@@ -88,7 +105,9 @@ impl Looking<'_> {
             let (to_follow, results) = bounded::<Numbered<T>>(depth);
             let decode_results = to_follow.clone();
             scope.spawn(move || {
-                if let Err(error) = decode(reader, schedule, last_pts, begin.last_looked_secs, &to_detect) {
+                let decoding =
+                    Decoding { reader, schedule, last_pts, last_looked_secs: begin.last_looked_secs };
+                if let Err(error) = decoding.run(watch, &to_detect) {
                     // Nobody listens any more when following has stopped for a reason of its own.
                     let _stopped = decode_results.send(Err(error.into()));
                 }
@@ -106,25 +125,30 @@ impl Looking<'_> {
     }
 }
 
-fn decode(
-    mut reader: FrameReader,
+struct Decoding {
+    reader: FrameReader,
     schedule: Schedule,
     last_pts: Pts,
-    mut last_looked_secs: Option<f64>,
-    jobs: &Sender<Job>,
-) -> pigweight_media::Result<()> {
-    for sequence in 0.. {
-        let Some(frame) = reader.next_frame()? else { break };
-        // What follows the last look has no neighbour to be filled from: the last frame is always looked at.
-        let is_looked_at = frame.pts == last_pts || schedule.wants(frame.secs, last_looked_secs);
-        if is_looked_at {
-            last_looked_secs = Some(frame.secs);
+    last_looked_secs: Option<f64>,
+}
+
+impl Decoding {
+    fn run(mut self, watch: Watch<'_>, jobs: &Sender<Job>) -> pigweight_media::Result<()> {
+        for sequence in 0.. {
+            let Some(frame) = self.reader.next_frame()? else { break };
+            watch(&frame);
+            // What follows the last look has no neighbour to be filled from: the last frame is always looked at.
+            let is_looked_at =
+                frame.pts == self.last_pts || self.schedule.wants(frame.secs, self.last_looked_secs);
+            if is_looked_at {
+                self.last_looked_secs = Some(frame.secs);
+            }
+            if jobs.send(Job { sequence, frame, is_looked_at }).is_err() {
+                break;
+            }
         }
-        if jobs.send(Job { sequence, frame, is_looked_at }).is_err() {
-            break;
-        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn detect<T>(

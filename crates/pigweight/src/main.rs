@@ -12,6 +12,7 @@ mod library;
 mod live;
 mod looking;
 mod pipeline;
+mod previews;
 mod truth;
 mod web;
 

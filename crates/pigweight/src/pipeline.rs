@@ -7,7 +7,7 @@
 //! travels in the checkpoint's state, so that no frame is lost or done twice.
 
 use crate::describe::Chain;
-use crate::looking::{self, Begin, InOrder, Looked, Looking};
+use crate::looking::{self, Begin, InOrder, Looked, Looking, Watch};
 use pigweight_core::detection::Detection;
 use pigweight_core::interpolate::{SettledFrame, SettledTracker};
 use pigweight_core::line::RULE_VERSION;
@@ -87,13 +87,14 @@ pub struct Analysis<'a> {
 }
 
 impl Analysis<'_> {
-    /// Starts a run or takes it up where it was left, and brings it to its end. `tell` hears of each step once it is
-    /// written. Must not be called from an asynchronous task: it blocks.
+    /// Starts a run or takes it up where it was left, and brings it to its end. `watch` sees every frame that is decoded for
+    /// it, `tell` hears of each step once it is written. Must not be called from an asynchronous task: it blocks.
     pub fn run(
         &self,
         store: &Store,
         runtime: &Handle,
         stop: &AtomicBool,
+        watch: Watch<'_>,
         tell: &mut dyn FnMut(&Progress),
     ) -> Result<RunRecord, Error> {
         let run = runtime.block_on(store.find_or_start_run(&NewRun {
@@ -122,11 +123,11 @@ impl Analysis<'_> {
                 Err(_) => {
                     let reason = "its checkpoint is of another version; a new run was started";
                     runtime.block_on(store.fail_run(&run.id, reason))?;
-                    return self.run(store, runtime, stop, tell);
+                    return self.run(store, runtime, stop, watch, tell);
                 }
             },
         };
-        let ended = self.work(store, runtime, stop, &run, state, tell);
+        let ended = self.work(Steps::new(self, store, runtime, &run, state), stop, watch, tell);
         match &ended {
             // A full disk or a stop says nothing about the video: the run stays open and goes on later.
             Ok(_) | Err(Error::Store(_) | Error::Stopped) => {}
@@ -144,11 +145,9 @@ impl Analysis<'_> {
 
     fn work(
         &self,
-        store: &Store,
-        runtime: &Handle,
+        steps: Steps<'_>,
         stop: &AtomicBool,
-        run: &RunRecord,
-        state: State,
+        watch: Watch<'_>,
         tell: &mut dyn FnMut(&Progress),
     ) -> Result<RunRecord, Error> {
         let looking = Looking {
@@ -157,10 +156,14 @@ impl Analysis<'_> {
             schedule: self.settings.schedule,
             workers: self.workers,
         };
-        let begin = Begin { after_pts: state.last_pts, last_looked_secs: state.last_looked_secs };
-        let steps = Steps::new(self, store, runtime, run, state);
+        let begin = Begin { after_pts: steps.state.last_pts, last_looked_secs: steps.state.last_looked_secs };
         let low_score = self.settings.tracker.low_score;
-        looking.through(begin, |_, found| kept(found, low_score), |looks| steps.follow(looks, stop, tell))?
+        looking.through_watched(
+            begin,
+            watch,
+            |_, found| kept(found, low_score),
+            |looks| steps.follow(looks, stop, tell),
+        )?
     }
 }
 

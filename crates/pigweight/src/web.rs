@@ -7,8 +7,10 @@ mod file;
 mod frames;
 mod health;
 mod hls;
+mod jpeg_cache;
 mod lines;
 mod live;
+mod preview;
 mod types;
 mod videos;
 
@@ -16,6 +18,7 @@ pub use error::Problem;
 pub use frames::FramePool;
 
 use crate::live::Live;
+use crate::previews::Previews;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
@@ -44,6 +47,8 @@ pub struct App {
     pub min_score: f32,
     /// Open decoders.
     pub frames: FramePool,
+    /// Small pictures.
+    pub previews: Arc<Previews>,
     /// For the uptime.
     pub started: Instant,
     /// Renders `/metrics`.
@@ -72,6 +77,8 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(counts::crossings))
         .routes(routes!(counts::count_at_time))
         .routes(routes!(frames::frame_optimized))
+        .routes(routes!(preview::frame))
+        .routes(routes!(preview::sprite))
         .routes(routes!(hls::playlist))
         .routes(routes!(hls::part))
         .routes(routes!(lines::list, lines::add))

@@ -30,9 +30,18 @@ pub fn video(name: &str) -> PathBuf {
 
 /// The number that the bar code of a picture bears. `None` if a block is neither black nor white.
 pub fn bar_code(picture: &PictureView<'_>) -> Option<u32> {
+    bar_code_of_size(picture, BLOCK_PX)
+}
+
+/// The same of a picture at half its size.
+pub fn bar_code_of_half(picture: &PictureView<'_>) -> Option<u32> {
+    bar_code_of_size(picture, BLOCK_PX / 2)
+}
+
+fn bar_code_of_size(picture: &PictureView<'_>, block_px: usize) -> Option<u32> {
     let mut number = 0;
     for bit in 0..BITS {
-        let (x, y) = (bit * BLOCK_PX + BLOCK_PX / 2, BLOCK_PX / 2);
+        let (x, y) = (bit * block_px + block_px / 2, block_px / 2);
         let luma = match picture.planes {
             Planes::Yuv { y: plane, .. } => *plane.samples.get(y * plane.stride + x)?,
             Planes::Rgb(plane) => *plane.samples.get(y * plane.stride + x * 3 + 1)?,

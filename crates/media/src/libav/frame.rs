@@ -1,7 +1,7 @@
 //! A decoded frame: planes of samples, reference-counted by libav.
 
 use ffmpeg_sys_next as ffi;
-use pigweight_core::picture::{ColorMatrix, Plane};
+use pigweight_core::picture::{ColorMatrix, PictureView, Plane, Planes};
 
 /// A frame owned by us.
 pub(crate) struct Frame(*mut ffi::AVFrame);
@@ -38,6 +38,63 @@ impl Frame {
             (*raw).width = i32::try_from(width).ok()?;
             (*raw).height = i32::try_from(height).ok()?;
             (ffi::av_frame_get_buffer(raw, 0) >= 0).then_some(frame)
+        }
+    }
+
+    /// A copy of 8-bit planes; `None` for a subsampling that libav has no format for, or when memory is short.
+    pub(crate) fn of(view: &PictureView<'_>) -> Option<Self> {
+        use ffi::AVPixelFormat as F;
+        let (width, height) = (view.width as usize, view.height as usize);
+        match view.planes {
+            Planes::Rgb(plane) => {
+                let mut frame = Self::with_buffers(F::AV_PIX_FMT_RGB24, view.width, view.height)?;
+                frame.copy_plane(0, plane, width * 3, height)?;
+                Some(frame)
+            }
+            Planes::Yuv { y, u, v, chroma_shift_x, chroma_shift_y, matrix, full_range } => {
+                let format = match (chroma_shift_x, chroma_shift_y) {
+                    (0, 0) => F::AV_PIX_FMT_YUV444P,
+                    (1, 0) => F::AV_PIX_FMT_YUV422P,
+                    (0, 1) => F::AV_PIX_FMT_YUV440P,
+                    (1, 1) => F::AV_PIX_FMT_YUV420P,
+                    _ => return None,
+                };
+                let mut frame = Self::with_buffers(format, view.width, view.height)?;
+                let columns = width.div_ceil(1 << chroma_shift_x);
+                let rows = height.div_ceil(1 << chroma_shift_y);
+                frame.copy_plane(0, y, width, height)?;
+                frame.copy_plane(1, u, columns, rows)?;
+                frame.copy_plane(2, v, columns, rows)?;
+                frame.set_color(matrix, full_range);
+                Some(frame)
+            }
+        }
+    }
+
+    fn copy_plane(&mut self, index: usize, plane: Plane<'_>, columns: usize, rows: usize) -> Option<()> {
+        let (samples, stride) = self.plane_mut(index, columns, rows)?;
+        for (line, row) in samples.chunks_mut(stride).zip(0..rows) {
+            match plane.samples.get(row * plane.stride..row * plane.stride + columns) {
+                Some(source) => line[..columns].copy_from_slice(source),
+                // A plane that libav left out is grey.
+                None => line[..columns].fill(128),
+            }
+        }
+        Some(())
+    }
+
+    /// How its samples are to be read.
+    pub(super) fn set_color(&mut self, matrix: ColorMatrix, full_range: bool) {
+        // SAFETY: the frame is exclusively ours.
+        unsafe {
+            (*self.0).color_range = match full_range {
+                true => ffi::AVColorRange::AVCOL_RANGE_JPEG,
+                false => ffi::AVColorRange::AVCOL_RANGE_MPEG,
+            };
+            (*self.0).colorspace = match matrix {
+                ColorMatrix::Bt601 => ffi::AVColorSpace::AVCOL_SPC_SMPTE170M,
+                ColorMatrix::Bt709 => ffi::AVColorSpace::AVCOL_SPC_BT709,
+            };
         }
     }
 

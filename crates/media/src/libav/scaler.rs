@@ -26,6 +26,15 @@ impl Scaler {
     pub(crate) fn convert(&mut self, source: &Frame, width: u32, height: u32) -> Option<Frame> {
         let to_rgb =
             matches!(source.pixel_format(), PixelFormat::Rgb24 | PixelFormat::Other { is_rgb: true });
+        self.converted(source, width, height, to_rgb)
+    }
+
+    /// As [`Self::convert`], and planar 4:2:0 of RGB too.
+    pub(crate) fn convert_to_yuv(&mut self, source: &Frame, width: u32, height: u32) -> Option<Frame> {
+        self.converted(source, width, height, false)
+    }
+
+    fn converted(&mut self, source: &Frame, width: u32, height: u32, to_rgb: bool) -> Option<Frame> {
         let target_format = if to_rgb {
             ffi::AVPixelFormat::AV_PIX_FMT_RGB24
         } else {
@@ -80,16 +89,8 @@ impl Scaler {
             if rows <= 0 {
                 return None;
             }
-            (*raw).color_range = if full_range == 1 {
-                ffi::AVColorRange::AVCOL_RANGE_JPEG
-            } else {
-                ffi::AVColorRange::AVCOL_RANGE_MPEG
-            };
-            (*raw).colorspace = match source.color_matrix() {
-                ColorMatrix::Bt601 => ffi::AVColorSpace::AVCOL_SPC_SMPTE170M,
-                ColorMatrix::Bt709 => ffi::AVColorSpace::AVCOL_SPC_BT709,
-            };
         }
+        target.set_color(source.color_matrix(), full_range == 1);
         Some(target)
     }
 }

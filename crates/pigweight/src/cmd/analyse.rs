@@ -74,10 +74,9 @@ impl Workshop {
             workers: config.detect.workers,
         };
         let bar = progress_bar(&name, video.index().frame_count() as u64);
+        let (handle, stop) = (self.runtime.handle(), AtomicBool::new(false));
         let ended =
-            analysis.run(&self.store, self.runtime.handle(), &AtomicBool::new(false), &mut |progress| {
-                show(&bar, progress);
-            });
+            analysis.run(&self.store, handle, &stop, &mut |_| {}, &mut |progress| show(&bar, progress));
         bar.finish_and_clear();
         let run = ended?;
         // Lines that were added to a finished run are counted from what is kept.

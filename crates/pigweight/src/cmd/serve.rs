@@ -6,6 +6,7 @@ use crate::args::Serve;
 use crate::config::Config;
 use crate::describe::counted;
 use crate::live::Live;
+use crate::previews::Previews;
 use crate::web::{App, FramePool, router};
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
@@ -59,12 +60,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
         .install_recorder()?;
     let live = Arc::new(Live::default());
+    let previews = Arc::new(Previews::new(&config.data, config.preview.disk_gb));
     let app = Arc::new(App {
         store: store.clone(),
         live: live.clone(),
         model,
         min_score: config.detect.min_score(),
         frames: FramePool::new(std::thread::available_parallelism().map_or(1, usize::from)),
+        previews: previews.clone(),
         started: Instant::now(),
         metrics,
     });
@@ -76,6 +79,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         folders: config.videos.clone(),
         model: app.model.clone().ok(),
         config: config.clone(),
+        previews,
         stop: stop.clone(),
     };
     let runtime = tokio::runtime::Handle::current();

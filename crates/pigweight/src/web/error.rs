@@ -148,7 +148,9 @@ impl From<pigweight_media::Error> for Problem {
         use pigweight_media::Error;
         match error {
             Error::OutsideVideo { secs, last_secs } => Self::outside(secs, last_secs),
-            Error::Jpeg { .. } => Self::internal(error),
+            Error::Jpeg { .. } | Error::Preview { .. } => Self::internal(error),
+            // Nobody reads it.
+            Error::GivenUp => Self::unavailable(error.to_string()),
             error => Self::unreadable(error.to_string()),
         }
     }

@@ -2,41 +2,58 @@
 
 use super::Shared;
 use super::error::Problem;
+use super::jpeg_cache::JpegCache;
 use super::types::{Query, present_video};
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use pigweight_core::time::Pts;
 use pigweight_core::track::Origin;
 use pigweight_media::overlay::OverlayBox;
 use pigweight_media::{DecodedFrame, FrameSeeker, Video, jpeg};
 use pigweight_store::{Store, VideoRecord};
 use serde::Deserialize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::Semaphore;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 /// Decoders that stay open for the next frame of the same video; an open 1080p decoder holds about 60 MB.
 const IDLE_SEEKERS: usize = 3;
 /// Opened videos whose index stays in memory.
 const KNOWN_VIDEOS: usize = 32;
+/// Of whole frames as JPEG: about 200 at 1080p.
+const CACHED_BYTES: usize = 48 << 20;
 /// Bump when the bytes of an answer change for the same frame.
 const ETAG_VERSION: u32 = 1;
 
 /// Decoders kept open between requests, with a bound on how many decode at once.
 pub struct FramePool {
-    idle: Mutex<Vec<(String, FrameSeeker)>>,
+    idle: Arc<Mutex<Vec<(String, FrameSeeker)>>>,
     known: Mutex<Vec<(String, Video)>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
+    /// JPEGs of whole frames, by their ETag.
+    jpegs: JpegCache,
+}
+
+/// Says that nobody waits any more when the future that waited is dropped: the browser went on to another frame.
+struct WaitsNoMore(Arc<AtomicBool>);
+
+impl Drop for WaitsNoMore {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl FramePool {
     /// At most `parallel` decodings at once; more wait.
     pub fn new(parallel: usize) -> Self {
         Self {
-            idle: Mutex::new(Vec::new()),
+            idle: Arc::default(),
             known: Mutex::new(Vec::new()),
-            permits: Semaphore::new(parallel.max(1)),
+            permits: Arc::new(Semaphore::new(parallel.max(1))),
+            jpegs: JpegCache::new(CACHED_BYTES),
         }
     }
 
@@ -59,33 +76,39 @@ impl FramePool {
         Ok(video)
     }
 
-    async fn frame(
+    /// Decodes a frame and does `then` with it, on the same thread. When the caller stops waiting, decoding stops too.
+    async fn with_frame<T: Send + 'static>(
         &self,
         id: &str,
         video: &Video,
-        pts: pigweight_core::time::Pts,
-    ) -> Result<DecodedFrame, Problem> {
+        pts: Pts,
+        then: impl FnOnce(DecodedFrame) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let waiting = Instant::now();
         // The semaphore is never closed.
-        let _permit = self.permits.acquire().await.map_err(Problem::internal)?;
-        let seeker = {
-            let mut idle = lock(&self.idle);
-            idle.iter().position(|(open, _)| open == id).map(|place| idle.remove(place).1)
-        };
-        let opened = video.clone();
-        let (frame, seeker) = blocking(move || {
-            let mut seeker = match seeker {
+        let permit = self.permits.clone().acquire_owned().await.map_err(Problem::internal)?;
+        metrics::histogram!("pigweight_frame_wait_seconds").record(waiting.elapsed().as_secs_f64());
+        let given_up = Arc::new(AtomicBool::new(false));
+        let _waits = WaitsNoMore(given_up.clone());
+        let (idle, id, video) = (self.idle.clone(), id.to_owned(), video.clone());
+        blocking(move || {
+            // Until the work ends, which may be later than the wait for it.
+            let _permit = permit;
+            let started = Instant::now();
+            let mut seeker = match take(&idle, &id) {
                 Some(seeker) => seeker,
-                None => FrameSeeker::open(&opened)?,
+                None => FrameSeeker::open(&video)?,
             };
-            seeker.frame(pts).map(|frame| (frame, seeker))
+            let frame = seeker.frame_unless(pts, &|| given_up.load(Ordering::Relaxed));
+            if !matches!(&frame, Err(error) if !matches!(error, pigweight_media::Error::GivenUp)) {
+                put_back(&idle, id, seeker);
+            }
+            let frame =
+                frame.inspect_err(|_| metrics::counter!("pigweight_frames_given_up_total").increment(1))?;
+            metrics::histogram!("pigweight_frame_decode_seconds").record(started.elapsed().as_secs_f64());
+            Ok(then(frame))
         })
-        .await??;
-        let mut idle = lock(&self.idle);
-        if idle.len() >= IDLE_SEEKERS {
-            idle.remove(0);
-        }
-        idle.push((id.to_owned(), seeker));
-        Ok(frame)
+        .await?
     }
 
     /// Work on a video's file, no more at once than decodings.
@@ -93,9 +116,26 @@ impl FramePool {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let _permit = self.permits.acquire().await.map_err(Problem::internal)?;
-        blocking(work).await
+        let permit = self.permits.clone().acquire_owned().await.map_err(Problem::internal)?;
+        blocking(move || {
+            let _permit = permit;
+            work()
+        })
+        .await
     }
+}
+
+fn take(idle: &Mutex<Vec<(String, FrameSeeker)>>, id: &str) -> Option<FrameSeeker> {
+    let mut idle = lock(idle);
+    idle.iter().position(|(open, _)| open == id).map(|place| idle.remove(place).1)
+}
+
+fn put_back(idle: &Mutex<Vec<(String, FrameSeeker)>>, id: String, seeker: FrameSeeker) {
+    let mut idle = lock(idle);
+    if idle.len() >= IDLE_SEEKERS {
+        idle.remove(0);
+    }
+    idle.push((id, seeker));
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -119,6 +159,16 @@ pub struct FrameQuery {
     inference: Option<bool>,
     /// Width of the answer, px, at least 1 and never larger than the original.
     width: Option<u32>,
+    /// `exact` (default), or `nearest`: the keyframe nearest in time, at the price of one decoding.
+    mode: Option<Mode>,
+}
+
+/// Which frame is served.
+#[derive(Clone, Copy, Deserialize, ToSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum Mode {
+    Exact,
+    Nearest,
 }
 
 /// The exact frame at a moment as JPEG, with the boxes found on it.
@@ -128,6 +178,7 @@ pub struct FrameQuery {
         (status = 200, content_type = "image/jpeg", body = Vec<u8>, headers(
             ("X-Frame-Time" = f64, description = "Seconds of the frame served"),
             ("X-Frame-Pts" = i64, description = "Its pts"),
+            ("X-Frame-Mode" = String, description = "`exact`: on the screen at `t`; `nearest`: the keyframe nearest to it"),
             ("X-Has-Inference" = bool, description = "Whether boxes could be drawn"))),
         (status = 304, description = "Unchanged since the ETag that was sent"),
         (status = 400, body = Problem), (status = 404, body = Problem), (status = 416, body = Problem),
@@ -147,7 +198,11 @@ pub async fn frame_optimized(
     }
     let record = present_video(&app, &query.id).await?;
     let video = app.frames.video(&app.store, &record).await?;
-    let pts = video.frame_at(query.t)?;
+    let on_screen = video.frame_at(query.t)?;
+    let pts = match query.mode {
+        Some(Mode::Nearest) => video.index().key_near(on_screen).unwrap_or(on_screen),
+        _ => on_screen,
+    };
     let secs = video.secs(pts);
 
     let mut boxes = None;
@@ -169,41 +224,74 @@ pub async fn frame_optimized(
     // A frame of a file never changes, its boxes may with another run: the browser asks again with the ETag.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers.insert("x-has-inference", header_value(&boxes.is_some().to_string()));
+    headers
+        .insert("x-frame-mode", HeaderValue::from_static(if pts == on_screen { "exact" } else { "nearest" }));
     if request_headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
-
-    let started = Instant::now();
-    let frame = app.frames.frame(&record.id, &video, pts).await?;
-    metrics::histogram!("pigweight_frame_decode_seconds").record(started.elapsed().as_secs_f64());
-    headers.insert("x-frame-time", header_value(&frame.secs.to_string()));
-    headers.insert("x-frame-pts", header_value(&frame.pts.0.to_string()));
-    if frame.pts != pts {
+    name_frame(&mut headers, secs, pts);
+    let cached = app.frames.jpegs.get(&etag);
+    metrics::counter!("pigweight_jpeg_cache_total", "found" => cached.is_some().to_string()).increment(1);
+    if let Some(bytes) = cached {
+        return Ok(jpeg_answer(headers, bytes));
+    }
+    let drawn = boxes.map(|(_, boxes)| boxes).unwrap_or_default();
+    let drawn = drawn
+        .iter()
+        .map(|found| OverlayBox { rect: found.rect, is_measured: found.origin == Origin::Measured });
+    let jpeg = Jpeg { pts, width, quality, boxes: drawn.collect() };
+    let (shown, bytes) = app.frames.jpeg(&record.id, &video, jpeg).await?;
+    if shown == pts {
+        app.frames.jpegs.put(etag, bytes.clone());
+    } else {
         // The frame's own bytes are damaged and the one before it is served: its boxes are others.
-        boxes = None;
         headers.remove(header::ETAG);
         headers.insert("x-has-inference", HeaderValue::from_static("false"));
+        name_frame(&mut headers, video.secs(shown), shown);
     }
-    let started = Instant::now();
-    let drawn: Vec<OverlayBox> = boxes
-        .map(|(_, boxes)| boxes)
-        .unwrap_or_default()
-        .iter()
-        .map(|found| OverlayBox { rect: found.rect, is_measured: found.origin == Origin::Measured })
-        .collect();
-    let bytes = blocking(move || {
-        let full_width = frame.picture.width() as f32;
-        let picture = frame.picture.scaled_to_width(width);
-        let scale = picture.width() as f32 / full_width;
-        jpeg::encode(picture.view(), quality, &drawn, scale)
-    })
-    .await??;
-    metrics::histogram!("pigweight_frame_encode_seconds").record(started.elapsed().as_secs_f64());
+    Ok(jpeg_answer(headers, bytes))
+}
+
+/// What is wanted of a frame.
+pub struct Jpeg {
+    pub pts: Pts,
+    /// px; 0 for the original's.
+    pub width: u32,
+    pub quality: u8,
+    pub boxes: Vec<OverlayBox>,
+}
+
+impl FramePool {
+    /// A frame as JPEG, and which it is: where its bytes are damaged, the one before it, without boxes.
+    pub async fn jpeg(&self, id: &str, video: &Video, wanted: Jpeg) -> Result<(Pts, Bytes), Problem> {
+        let Jpeg { pts, width, quality, boxes } = wanted;
+        let encode = move |frame: DecodedFrame| {
+            let started = Instant::now();
+            let boxes = if frame.pts == pts { boxes } else { Vec::new() };
+            let full_width = frame.picture.width() as f32;
+            let picture = frame.picture.scaled_to_width(width);
+            let scale = picture.width() as f32 / full_width;
+            let encoded = jpeg::encode(picture.view(), quality, &boxes, scale);
+            metrics::histogram!("pigweight_frame_encode_seconds").record(started.elapsed().as_secs_f64());
+            encoded.map(|bytes| (frame.pts, Bytes::from(bytes)))
+        };
+        Ok(self.with_frame(id, video, pts, encode).await??)
+    }
+}
+
+/// The headers that say which frame is served.
+pub fn name_frame(headers: &mut HeaderMap, secs: f64, pts: Pts) {
+    headers.insert("x-frame-time", header_value(&secs.to_string()));
+    headers.insert("x-frame-pts", header_value(&pts.0.to_string()));
+}
+
+/// A JPEG with its headers.
+pub fn jpeg_answer(mut headers: HeaderMap, bytes: Bytes) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
-    Ok((headers, Body::from(bytes)).into_response())
+    (headers, Body::from(bytes)).into_response()
 }
 
 /// Our own text: letters, digits and punctuation that every header may hold.
-fn header_value(text: &str) -> HeaderValue {
+pub fn header_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }

@@ -2,6 +2,7 @@
 
 use crate::describe::counted;
 use crate::live::Live;
+use crate::previews::Made;
 use crate::web::App;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -57,8 +58,24 @@ pub struct Video {
     pub index: IndexState,
     /// Why it cannot be read, or what is missing although it can.
     pub error: Option<String>,
+    pub preview: Preview,
     /// The newest analysis; null where there is none yet.
     pub run: Option<Run>,
+}
+
+/// How far the small pictures for quick looks are.
+#[derive(Serialize, ToSchema)]
+pub struct Preview {
+    /// The first so many frames are kept small; the others are decoded when they are asked for.
+    pub frames: u64,
+    /// Whether `/api/videos/{id}/preview/sprites.vtt` is there.
+    pub sprites: bool,
+}
+
+impl From<Made> for Preview {
+    fn from(made: Made) -> Self {
+        Self { frames: made.frames, sprites: made.has_sprites }
+    }
 }
 
 /// Where an analysis stands.
@@ -138,7 +155,7 @@ impl Run {
 }
 
 impl Video {
-    pub fn new(video: &VideoRecord, run: Option<&RunRecord>, live: &Live) -> Self {
+    pub fn new(video: &VideoRecord, run: Option<&RunRecord>, app: &App) -> Self {
         let index = match (&video.error, video.frames) {
             (Some(_), _) => IndexState::Failed,
             (None, Some(_)) => IndexState::Ready,
@@ -162,7 +179,8 @@ impl Video {
                     format!("{} {are} damaged and partly guessed", counted(damaged, "frame"))
                 })
             }),
-            run: run.map(|run| Run::new(run, video.frames.unwrap_or(0), live)),
+            preview: app.previews.made(&video.id).into(),
+            run: run.map(|run| Run::new(run, video.frames.unwrap_or(0), &app.live)),
         }
     }
 }

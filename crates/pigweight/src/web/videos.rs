@@ -15,7 +15,7 @@ pub async fn list(app: Shared) -> Result<Json<Vec<Video>>, Problem> {
     for video in app.store.videos().await? {
         if app.live.is_present(&video.id) {
             let run = app.store.latest_run(&video.id).await?;
-            videos.push(Video::new(&video, run.as_ref(), &app.live));
+            videos.push(Video::new(&video, run.as_ref(), &app));
         }
     }
     Ok(Json(videos))
@@ -29,7 +29,7 @@ pub async fn list(app: Shared) -> Result<Json<Vec<Video>>, Problem> {
 pub async fn one(app: Shared, Path(id): Path<String>) -> Result<Json<Video>, Problem> {
     let video = present_video(&app, &id).await?;
     let run = app.store.latest_run(&id).await?;
-    Ok(Json(Video::new(&video, run.as_ref(), &app.live)))
+    Ok(Json(Video::new(&video, run.as_ref(), &app)))
 }
 
 /// When each frame is shown: run lengths of distances between pts.

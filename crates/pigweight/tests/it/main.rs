@@ -10,6 +10,7 @@ mod drawn;
 mod golden;
 mod house;
 mod own_videos;
+mod previews;
 mod server;
 mod streaming;
 mod wrong_words;

@@ -33,7 +33,13 @@ pub fn pigweight() -> Command {
 impl Server {
     /// Serves `videos`; `model` as on the command line. Without one there is no ONNX Runtime either, so nothing is counted.
     pub fn start(videos: &Path, data: &Path, model: Option<&Path>) -> Self {
+        Self::start_with(videos, data, model, &[])
+    }
+
+    /// The same with settings from the environment.
+    pub fn start_with(videos: &Path, data: &Path, model: Option<&Path>, settings: &[(&str, &str)]) -> Self {
         let mut command = pigweight();
+        command.envs(settings.iter().copied());
         command.args(["serve", "--listen", "127.0.0.1:0", "--videos"]).arg(videos).arg("--data").arg(data);
         match model {
             Some(model) => command.arg("--model").arg(model),

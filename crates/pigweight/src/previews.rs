@@ -1,0 +1,356 @@
+//! Small pictures of the videos, in a folder for each beside the store: every frame as a JPEG, and thumbnails of keyframes.
+//!
+//! They are made in the background, of the frames that the analysis decodes anyway, within a share of the disk. When it is
+//! used up, the frames of the video that nobody looked at for longest go; its thumbnails and counts stay, and when somebody
+//! looks at it again they are made anew.
+
+use pigweight_media::preview::{PreviewReader, PreviewWriter};
+use pigweight_media::{DecodedFrame, FrameReader, Result, Video, sprites};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Small pictures reach the disk at least this often.
+const FLUSH_AFTER: Duration = Duration::from_secs(2);
+/// A look at a video is noted at most this often.
+const NOTE_USE_AFTER: Duration = Duration::from_secs(60);
+/// px, from the usual width to what a very long video gets.
+const WIDTHS: [u32; 3] = [640, 480, 320];
+/// Of a small picture of a noisy camera, per px: 14 kB at 640 × 360.
+const BYTES_PER_PX: f64 = 0.06;
+/// Of the share of the disk that one video may take.
+const MOST_OF_ONE: f64 = 0.5;
+/// The room may be used by others while a video's pictures are made: it is looked at anew after so many bytes.
+const LOOK_AT_ROOM_AFTER_BYTES: u64 = 64 << 20;
+
+const FRAMES: &str = "frames.jpegs";
+const ENDS: &str = "frames.ends";
+/// Its time says when somebody last looked.
+const USED: &str = "used";
+
+/// The small pictures of all videos.
+pub struct Previews {
+    root: PathBuf,
+    budget_bytes: u64,
+    looks: Mutex<Looks>,
+}
+
+#[derive(Default)]
+struct Looks {
+    /// When a look at each was last noted.
+    noted: BTreeMap<String, Instant>,
+    /// Videos without small pictures that somebody looked at.
+    wanted: BTreeSet<String>,
+}
+
+/// How far the small pictures of a video are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Made {
+    /// The first so many frames have one.
+    pub frames: u64,
+    /// Whether there are thumbnails.
+    pub has_sprites: bool,
+}
+
+impl Previews {
+    /// In `data`, taking at most `disk_gb` · 10⁹ bytes; none are made where that is 0.
+    pub fn new(data: &Path, disk_gb: f64) -> Self {
+        Self {
+            root: data.join("previews"),
+            budget_bytes: (disk_gb * 1e9) as u64,
+            looks: Mutex::new(Looks::default()),
+        }
+    }
+
+    /// Where those of a registered video lie. Identifiers are made by the store: they lead nowhere else.
+    pub fn folder(&self, video_id: &str) -> PathBuf {
+        self.root.join(video_id)
+    }
+
+    /// How far those of a video are.
+    pub fn made(&self, video_id: &str) -> Made {
+        let folder = self.folder(video_id);
+        let frames = PreviewReader::open(&folder).ok().flatten().map_or(0, |reader| reader.frames());
+        Made { frames, has_sprites: folder.join(sprites::MAP).is_file() }
+    }
+
+    /// The JPEG of the frame that is shown after `place` others, where it is there. Notes that somebody looked.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn frame(&self, video_id: &str, place: u64) -> Result<Option<Vec<u8>>> {
+        let folder = self.folder(video_id);
+        let reader = PreviewReader::open(&folder)?;
+        self.note_use(video_id, reader.is_none());
+        match reader {
+            Some(mut reader) => reader.frame(place),
+            None => Ok(None),
+        }
+    }
+
+    /// Videos that somebody looked at in vain since this was last asked.
+    pub fn take_wanted(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.looks().wanted)
+    }
+
+    /// Thumbnails, unless they are there. `false` when stopped before the end.
+    ///
+    /// # Errors
+    /// Where the disk refuses or the video cannot be read.
+    pub fn make_sprites(&self, video_id: &str, video: &Video, stop: &AtomicBool) -> Result<bool> {
+        if self.budget_bytes == 0 {
+            return Ok(true);
+        }
+        sprites::make(video, &self.folder(video_id), &|| stop.load(Ordering::Relaxed))
+    }
+
+    /// Goes on with the small pictures of a video; `None` where they are all there, or there is no room for them.
+    pub fn begin<'a>(&'a self, video_id: &'a str, video: &'a Video) -> Option<Making<'a>> {
+        let folder = self.folder(video_id);
+        let frames = video.index().frame_count() as u64;
+        if self.budget_bytes == 0 || self.made(video_id).frames >= frames {
+            return None;
+        }
+        let (width, bytes) = self.size_for(video)?;
+        if !self.make_room(video_id, bytes) {
+            return None;
+        }
+        match PreviewWriter::open(&folder, width) {
+            Ok(writer) => Some(Making {
+                previews: self,
+                video_id,
+                video,
+                room_looked_at: writer.bytes(),
+                writer: Some(writer),
+                last_flush: Instant::now(),
+                is_joined: None,
+            }),
+            Err(error) => {
+                tracing::warn!("{error}");
+                None
+            }
+        }
+    }
+
+    /// Width in px and bytes that the small pictures of a video will about have; `None` where even small ones are too many.
+    fn size_for(&self, video: &Video) -> Option<(u32, u64)> {
+        let info = video.info();
+        let shape = f64::from(info.height) / f64::from(info.width.max(1));
+        WIDTHS.into_iter().find_map(|width| {
+            let width = width.min(info.width);
+            let px = f64::from(width) * f64::from(width) * shape;
+            let bytes = px * BYTES_PER_PX * video.index().frame_count() as f64;
+            (bytes <= self.budget_bytes as f64 * MOST_OF_ONE).then_some((width, bytes as u64))
+        })
+    }
+
+    /// Takes the frames of other videos away, longest unused first, until `bytes` more than there are of `video_id` fit.
+    fn make_room(&self, video_id: &str, bytes: u64) -> bool {
+        let mut kept = self.kept();
+        let own = kept.iter().position(|video| video.id == video_id).map(|place| kept.remove(place));
+        let needed = bytes.max(own.map_or(0, |own| own.bytes));
+        kept.sort_by_key(|video| video.used);
+        let mut total: u64 = kept.iter().map(|video| video.bytes).sum();
+        for video in kept {
+            if total + needed <= self.budget_bytes {
+                break;
+            }
+            self.remove_frames(&video.id);
+            total -= video.bytes;
+        }
+        total + needed <= self.budget_bytes
+    }
+
+    fn remove_frames(&self, video_id: &str) {
+        for name in [ENDS, FRAMES] {
+            // One that is not there needs no removing; one that cannot be removed is met again.
+            let _gone = std::fs::remove_file(self.folder(video_id).join(name));
+        }
+        tracing::info!("took the small pictures of the video {video_id} away to make room");
+    }
+
+    fn kept(&self) -> Vec<Kept> {
+        let entries = std::fs::read_dir(&self.root).into_iter().flatten().filter_map(std::result::Result::ok);
+        let kept = entries.filter_map(|entry| {
+            let bytes = entry.path().join(FRAMES).metadata().ok()?.len();
+            let time = |name| entry.path().join(name).metadata().and_then(|file| file.modified()).ok();
+            // One that nobody looked at yet is as young as its making.
+            let used = time(USED).max(time(ENDS)).unwrap_or(SystemTime::UNIX_EPOCH);
+            Some(Kept { id: entry.file_name().to_string_lossy().into_owned(), bytes, used })
+        });
+        kept.collect()
+    }
+
+    fn note_use(&self, video_id: &str, is_in_vain: bool) {
+        let mut looks = self.looks();
+        if is_in_vain {
+            looks.wanted.insert(video_id.to_owned());
+        }
+        let is_noted = looks.noted.get(video_id).is_some_and(|noted| noted.elapsed() < NOTE_USE_AFTER);
+        if !is_noted {
+            looks.noted.insert(video_id.to_owned(), Instant::now());
+            drop(looks);
+            // Where it cannot be written the video counts as unused, and nothing worse.
+            let _unnoted = File::create(self.folder(video_id).join(USED));
+        }
+    }
+
+    fn looks(&self) -> MutexGuard<'_, Looks> {
+        // Every change is a single insertion or a swap: what a panicking holder left behind is whole.
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Kept {
+    id: String,
+    bytes: u64,
+    used: SystemTime,
+}
+
+/// The small pictures of one video while they are made. What is wrong with them never hinders the counting: it is logged,
+/// and no more are made.
+pub struct Making<'a> {
+    previews: &'a Previews,
+    video_id: &'a str,
+    video: &'a Video,
+    /// `None` after a failure.
+    writer: Option<PreviewWriter>,
+    last_flush: Instant,
+    room_looked_at: u64,
+    /// Whether the frames that come go on where the writer stands; `None` before the first.
+    is_joined: Option<bool>,
+}
+
+impl Making<'_> {
+    /// A frame of a pass over the video, in order. A pass that began behind what is there cannot be gone on with.
+    pub fn see(&mut self, frame: &DecodedFrame) {
+        let Some(place) = self.video.index().place_of(frame.pts) else { return };
+        let place = place as u64;
+        let Some(writer) = &mut self.writer else { return };
+        if !*self.is_joined.get_or_insert(place <= writer.frames()) {
+            return;
+        }
+        let pushed = writer.push(place, &frame.picture);
+        self.keep_if(pushed);
+        if self.last_flush.elapsed() >= FLUSH_AFTER {
+            self.flush();
+        }
+    }
+
+    /// Decodes what is still missing. `false` when stopped before the end.
+    ///
+    /// # Errors
+    /// Where the video cannot be read on.
+    pub fn complete(mut self, stop: &AtomicBool) -> Result<bool> {
+        let total = self.video.index().frame_count() as u64;
+        self.is_joined = None;
+        let Some(done) = self.writer.as_ref().map(PreviewWriter::frames) else { return Ok(true) };
+        if done < total {
+            let before = done.checked_sub(1).and_then(|place| self.video.index().pts_at(place as usize));
+            let mut reader = match before {
+                Some(pts) => FrameReader::open_after(self.video, pts)?,
+                None => FrameReader::open(self.video)?,
+            };
+            while let Some(frame) = reader.next_frame()? {
+                if stop.load(Ordering::Relaxed) {
+                    self.flush();
+                    return Ok(false);
+                }
+                self.see(&frame);
+                if self.writer.is_none() {
+                    return Ok(true);
+                }
+            }
+        }
+        if let Some(writer) = &mut self.writer {
+            let finished = writer.finish(total);
+            self.keep_if(finished);
+        }
+        Ok(true)
+    }
+
+    fn flush(&mut self) {
+        self.last_flush = Instant::now();
+        let Some(writer) = &mut self.writer else { return };
+        let flushed = writer.flush();
+        let bytes = writer.bytes();
+        self.keep_if(flushed);
+        if bytes >= self.room_looked_at + LOOK_AT_ROOM_AFTER_BYTES {
+            self.room_looked_at = bytes;
+            let is_too_much = bytes as f64 > self.previews.budget_bytes as f64 * MOST_OF_ONE;
+            if is_too_much || !self.previews.make_room(self.video_id, bytes) {
+                tracing::warn!(
+                    "no room for more small pictures of {}; preview.disk_gb sets how much",
+                    self.video.path().display()
+                );
+                self.writer = None;
+            }
+        }
+    }
+
+    fn keep_if(&mut self, done: Result<()>) {
+        if let Err(error) = done {
+            tracing::warn!("{error}");
+            self.writer = None;
+        }
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keep(previews: &Previews, id: &str, bytes: usize, used_secs: u64) {
+        let folder = previews.folder(id);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(FRAMES), vec![0; bytes]).unwrap();
+        std::fs::write(folder.join(sprites::MAP), "WEBVTT\n").unwrap();
+        for name in [ENDS, USED] {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(used_secs);
+            File::create(folder.join(name)).unwrap().set_modified(time).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_longest_unused_make_room_and_keep_their_thumbnails() {
+        let data = tempfile::tempdir().unwrap();
+        let previews = Previews::new(data.path(), 1000e-9);
+        keep(&previews, "old", 300, 10);
+        keep(&previews, "new", 300, 30);
+        keep(&previews, "middle", 300, 20);
+        let kept = || -> Vec<&str> {
+            ["old", "middle", "new"]
+                .into_iter()
+                .filter(|id| previews.folder(id).join(FRAMES).exists())
+                .collect()
+        };
+        assert!(previews.make_room("fresh", 100));
+        assert_eq!(kept(), ["old", "middle", "new"], "there was room");
+        assert!(previews.make_room("fresh", 500));
+        assert_eq!(kept(), ["new"]);
+        assert!(previews.made("old").has_sprites);
+        // What it has itself is not counted twice, and is not taken away.
+        assert!(previews.make_room("new", 900));
+        assert_eq!(kept(), ["new"]);
+        assert!(!previews.make_room("fresh", 1001));
+    }
+
+    #[test]
+    fn a_look_in_vain_is_told_once() {
+        let data = tempfile::tempdir().unwrap();
+        let previews = Previews::new(data.path(), 1.0);
+        assert_eq!(previews.frame("gone", 3).unwrap(), None);
+        assert_eq!(previews.frame("gone", 4).unwrap(), None);
+        assert_eq!(previews.take_wanted().into_iter().collect::<Vec<_>>(), ["gone"]);
+        assert!(previews.take_wanted().is_empty());
+    }
+}

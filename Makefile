@@ -34,7 +34,7 @@ build: page ## Build target/release/pigweight, the page inside
 run: build ## Install what is missing, build, and serve; VIDEOS=DIR MODEL=FILE LISTEN=ADDR DATA=DIR
 	@if [ -z "$(VIDEOS)" ]; then target/release/pigweight demo demo-videos; fi
 	target/release/pigweight serve --videos "$(or $(VIDEOS),demo-videos)" --data "$(DATA)" --listen "$(LISTEN)" \
-	  $(if $(or $(MODEL),$(if $(VIDEOS),,demo)),--model "$(or $(MODEL),demo-videos/drawn-pigs.onnx)")
+	  $(if $(MODEL),--model "$(MODEL)")
 
 test: setup-tests page ## Run every test: Rust, training, the page, and all together in a real browser
 	if cargo nextest --version >/dev/null 2>&1; then cargo test --quiet --locked --workspace --doc; cargo nextest run --locked --workspace --no-fail-fast; \

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the measurements of bench/run.sh and writes their table.
 
-    figures.py --binary target/release/pigweight --data DIR --out bench/out [--only speed memory storage tracking]
+    figures.py --binary target/release/pigweight --data DIR --out bench/out [--only speed memory storage frames tracking]
 
 Speeds of both programs are whole runs, taken in turns so that a machine that is busy for a while is busy for both; the
 figure is the median. PigWeight's run includes its start, loading the model, indexing and storing; the peer's starts
@@ -23,6 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import frames
 
 HERE = pathlib.Path(__file__).parent
 
@@ -158,7 +160,7 @@ def main():
     parser.add_argument("--binary", type=pathlib.Path, required=True)
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    names = ["speed", "memory", "storage", "tracking"]
+    names = ["speed", "memory", "storage", "frames", "tracking"]
     parser.add_argument("--only", nargs="*", choices=names, default=names)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each program whose speeds are compared")
     parser.add_argument("--minutes", type=int, nargs="+", default=[1, 10], help="lengths of the videos of `memory`")
@@ -169,13 +171,14 @@ def main():
     video, model = arguments.data / "videos/pen-day.mp4", arguments.data / "models/pig-yolox-nano-416.onnx"
     sequences = arguments.data / "tracking/mot17"
     recordings = [video, arguments.data / "videos/sows.mp4"]
-    needs = {"speed": [video, model], "memory": [model], "storage": [*recordings, model], "tracking": [sequences]}
+    needs = {"speed": [video, model], "memory": [model], "storage": [*recordings, model], "frames": [], "tracking": [sequences]}
     with tempfile.TemporaryDirectory(dir=arguments.out) as folder:
         folder = pathlib.Path(folder)
         steps = {
             "speed": lambda: speed(arguments, table, video, model, folder),
             "memory": lambda: memory(arguments, table, model, folder),
             "storage": lambda: storage(arguments, table, recordings, model, folder),
+            "frames": lambda: frames.measure(arguments.binary, table, folder),
             "tracking": lambda: tracking(arguments, table, sequences),
         }
         for name in arguments.only:

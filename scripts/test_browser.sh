@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 folder=$(mktemp -d)
 binary=target/debug/pigweight
 [ -x "$binary" ] || { echo "test_browser: $binary is not built; run make test" >&2; exit 1; }
-"$binary" demo "$folder/videos" --secs 12 > /dev/null
+"$binary" demo --marked "$folder/videos" --secs 12 > /dev/null
 "$binary" serve --videos "$folder/videos" --data "$folder/data" --listen 127.0.0.1:0 --model "$folder/videos/drawn-pigs.onnx" \
   > "$folder/serve.out" 2> "$folder/serve.err" &
 server=$!

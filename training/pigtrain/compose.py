@@ -8,7 +8,7 @@ import cv2
 import numpy
 
 # A pig of which less is visible is neither a pig nor floor: its place is not trained on.
-LEAST_VISIBLE = 0.2
+LEAST_VISIBLE = 0.35
 
 
 class Cutouts:
@@ -234,7 +234,7 @@ def paste(canvas, owner, number, pig, centre, angle, length, coats, random):
 
 def herd(random, height, width, most):
     """Places, directions and lengths: pigs stand about, or lie in rows, shoulder to shoulder, over one another."""
-    count = int(random.choice([random.integers(0, 6), random.integers(4, 16), random.integers(14, most + 1), random.integers(20, most + 1)]))
+    count = int(random.choice([random.integers(0, 6), random.integers(4, 16), random.integers(14, most + 1), random.integers(14, most + 1)]))
     # A full pen is seen whole: the more pigs, the smaller each.
     if count < 6:
         length = numpy.exp(random.uniform(*numpy.log((60, 380))))
@@ -259,11 +259,11 @@ def look(random, canvas, owner):
     """A camera's view."""
     height, width = canvas.shape[:2]
     corners = numpy.array([(0, 0), (width, 0), (width, height), (0, height)], "f4")
-    tilt = random.uniform(0, 0.6)
+    tilt = random.uniform(0, 0.55)
     seen = corners.copy()
     seen[:2, 0] += (tilt * width / 2, -tilt * width / 2)
     # The floor is foreshortened; pigs, which have a height, less than it would be.
-    seen[:2, 1] += tilt * height * random.uniform(0, 0.7)
+    seen[:2, 1] += tilt * height * random.uniform(0, 0.55)
     seen += random.uniform(-0.08, 0.08, (4, 2)) * (width, height)
     # Grown about its middle so that little lies outside.
     seen = (seen - seen.mean(0)) * (1 + 0.6 * tilt + 0.05) + seen.mean(0)

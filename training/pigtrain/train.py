@@ -173,7 +173,8 @@ def train(options):
     drawn = [picture for folder in options.drawn for picture in sources.read(folder)]
     outlined = [picture for farm in real[: len(options.outlined)] for picture in farm]
     began = time.monotonic()
-    scenes = pool(options, outlined, drawn, random)
+    # Without outlines there is nothing to compose scenes of.
+    scenes = pool(options, outlined, drawn, random) if any(picture.outlines for picture in outlined) else []
     print(f"{len(scenes)} scenes drawn in {time.monotonic() - began:.0f} s, {sum(map(len, real))} real pictures, {len(drawn)} drawn", flush=True)
     if options.start.suffix == ".onnx":
         detector = start.exported(options.start)

@@ -104,6 +104,84 @@ test('a drag scrubs, and the last place wins', async ({ farm, page }) => {
   await expectFrame(page, farm.world.floorIndex(0.6 * duration));
 });
 
+test('a picture is drawn in the event in which the finger moves, then the exact one comes', async ({
+  farm,
+  page,
+}) => {
+  await prepareReading(page);
+  let release = () => {};
+  const gate = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  await page.route('**/preview/frame?*', async (route) => {
+    await gate;
+    await route.fallback().catch(() => undefined);
+  });
+  await farm.open('#/video/pen-4');
+  await expectFrame(page, 0);
+  const strip = page.getByTestId('time-line');
+  await strip.hover({ position: { x: 20, y: 60 } });
+  await expect(page.getByTestId('thumbnail')).toBeVisible();
+  await page.mouse.down();
+  // Inside the page, so that nothing can happen between the event and the look.
+  const seen = await strip.evaluate((element) => {
+    const box = element.getBoundingClientRect();
+    return [0.3, 0.9, 0.6].map((share) => {
+      const place = { clientX: box.left + box.width * share, clientY: box.top + 60, bubbles: true };
+      element.dispatchEvent(new PointerEvent('pointermove', place));
+      return window.readFrames().picture;
+    });
+  });
+  const duration = farm.world.find('pen-4')?.duration_secs as number;
+  const indexes = [0.3, 0.9, 0.6].map((share) => farm.world.floorIndex(share * duration));
+  expect(seen).toEqual(indexes.map((index) => index - (index % 25)));
+  release();
+  await expectFrame(page, indexes[2] as number);
+  await page.mouse.up();
+  await expectFrame(page, indexes[2] as number);
+});
+
+test('drags end on the frame under the finger, and what is shown on the way is told right', async ({
+  farm,
+  page,
+}) => {
+  await prepareReading(page);
+  await farm.open('#/video/pen-4');
+  await expectFrame(page, 0);
+  const box = await page.getByTestId('time-line').boundingBox();
+  if (!box) throw new Error('no time line');
+  const duration = farm.world.find('pen-4')?.duration_secs as number;
+  // What is on the screen and what is drawn over it belong together at every picture of the display.
+  await page.evaluate(() => {
+    const wrong: Reading[] = [];
+    const look = () => {
+      const reading = window.readFrames();
+      if (reading.overlay >= 0 && reading.overlay !== reading.picture) wrong.push(reading);
+      requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
+    Object.assign(window, { wrong });
+  });
+  let seed = 7;
+  const random = () => {
+    seed = (seed * 16807) % 2147483647;
+    return seed / 2147483647;
+  };
+  for (let drag = 0; drag < 12; drag += 1) {
+    await page.mouse.move(box.x + box.width * random(), box.y + 60);
+    await page.mouse.down();
+    for (let move = 0; move < 8; move += 1) {
+      await page.mouse.move(box.x + box.width * random(), box.y + 60, { steps: 3 });
+    }
+    const x = Math.round(box.x + box.width * random());
+    await page.mouse.move(x, box.y + 60, { steps: 2 });
+    await page.mouse.up();
+    const secs = ((x - box.x) / box.width) * duration;
+    await expect.poll(async () => (await readFrames(page)).picture).toBe(farm.world.floorIndex(secs));
+  }
+  expect(await page.evaluate(() => (window as unknown as { wrong: Reading[] }).wrong)).toEqual([]);
+});
+
 test('detections that arrive late are drawn over the frame that waits for them', async ({ farm, page }) => {
   await prepareReading(page);
   let release = () => {};

@@ -18,6 +18,8 @@ use std::path::Path;
 
 /// Raised whenever the stored form changes; an older one is made anew.
 const FORMAT_VERSION: u8 = 2;
+/// Times beyond this are damage: 4,000 years of nanoseconds have room below it, and sums of two cannot overflow.
+const MOST_TICKS: u64 = 1 << 57;
 /// Brotli's quality: indexes are long lists of small numbers, and wait for their reader to open a video.
 const COMPRESSION: u32 = 5;
 const WINDOW_BITS: u32 = 22;
@@ -67,7 +69,7 @@ impl VideoIndex {
         stream: &StreamInfo,
         time_base: TimeBase,
     ) -> Result<Self> {
-        input.keep_only(stream.index);
+        input.keep_only(&[stream.index]);
         let mut packets = Vec::new();
         let mut durations = Vec::new();
         let mut damage = None;
@@ -126,7 +128,7 @@ impl VideoIndex {
     /// Decodes the whole stream for the order of its frames, and gives them times.
     fn count_frames(&mut self, path: &Path, stream_index: i32, frame_ticks: i64) -> Result<()> {
         let (mut input, _) = crate::video::open_input(path)?;
-        input.keep_only(stream_index);
+        input.keep_only(&[stream_index]);
         let mut decoder = Decoder::open(&input, stream_index, MAX_PIXELS)
             .ok_or_else(|| Error::NoDecoder { path: path.to_owned(), codec: "unknown".into() })?;
         let mut ordinal = 0_i64;
@@ -163,7 +165,7 @@ impl VideoIndex {
         times.dedup();
         let stated = times.len() >= self.display.len();
         for (place, &number) in self.display.iter().enumerate() {
-            let counted = place as i64 * frame_ticks;
+            let counted = (place as i64).saturating_mul(frame_ticks);
             self.packets[number as usize].pts = Pts(if stated { times[place] } else { counted });
         }
         Ok(())
@@ -328,15 +330,17 @@ fn entry(packet: &Packet, codec: &str) -> (PacketEntry, bool) {
     // VP8 hides its alternate reference frames in packets of their own; bit 4 of the first byte is show_frame
     // (RFC 6386, 9.1).
     let is_invisible = codec == "vp8" && packet.first_byte().is_some_and(|byte| byte & 0x10 == 0);
+    let [pts, dts] =
+        [packet.pts(), packet.dts()].map(|ticks| ticks.filter(|ticks| ticks.unsigned_abs() < MOST_TICKS));
     let entry = PacketEntry {
-        pts: Pts(packet.pts().unwrap_or(0)),
-        dts: packet.dts(),
+        pts: Pts(pts.unwrap_or(0)),
+        dts,
         position: packet.position(),
         size: packet.size(),
         is_key: packet.is_key(),
         is_shown: !packet.is_hidden() && !is_invisible && packet.size() > 0,
     };
-    (entry, packet.pts().is_some())
+    (entry, pts.is_some())
 }
 
 /// Ordinals of shown packets by pts, where every one has a pts of its own.

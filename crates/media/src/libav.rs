@@ -17,7 +17,7 @@ pub(crate) use decoder::{Decoder, Received, Skip};
 pub(crate) use encoder::{Encoder, EncoderSettings};
 pub(crate) use frame::{Frame, PixelFormat};
 pub(crate) use input::{Input, OpenFailure, Packet, SeekTarget, StreamInfo};
-pub(crate) use muxer::{FragmentMuxer, PacketTimes};
+pub(crate) use muxer::{FragmentMuxer, PacketTimes, StreamToWrite};
 pub(crate) use scaler::Scaler;
 
 use ffmpeg_sys_next as ffi;

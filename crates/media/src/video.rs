@@ -163,7 +163,7 @@ impl Video {
         if stream.index != self.stream_index {
             return Err(Error::Changed { path: self.path.to_path_buf() });
         }
-        input.keep_only(self.stream_index);
+        input.keep_only(&[self.stream_index]);
         Ok(input)
     }
 }

@@ -22,7 +22,7 @@ fn same(one: &[(f64, Option<u32>)], other: &[(f64, Option<u32>)]) -> bool {
         && one.iter().zip(other).all(|(one, other)| (one.0 - other.0).abs() < 1e-4 && one.1 == other.1)
 }
 
-const STREAMED: [&str; 17] = [
+const STREAMED: [&str; 20] = [
     "gop25.mp4",
     "gop150.mp4",
     "vfr.mp4",
@@ -40,6 +40,9 @@ const STREAMED: [&str; 17] = [
     "av1.mkv",
     "raw.h264",
     "oneframe.mp4",
+    "coarse.mp4",
+    "h264.avi",
+    "rot90.mp4",
 ];
 
 #[test]
@@ -56,6 +59,8 @@ fn all_fragments_together_are_the_video() {
         std::fs::write(&path, bytes).unwrap();
         let (streamed, original) = (frames(&path, false), frames(&video(name), true));
         assert!(same(&streamed, &original), "{name}: {streamed:?} instead of {original:?}");
+        let turned = Video::open(&path).unwrap().info().rotation;
+        assert_eq!(turned, opened.info().rotation, "{name}");
     }
 }
 
@@ -127,6 +132,62 @@ fn sound_is_kept_and_each_packet_belongs_to_one_fragment() {
         let is_steady = |pair: &[f64]| (pair[1] - pair[0] - 1024.0 / 44_100.0).abs() < 1.1e-3;
         assert!(all.windows(2).all(is_steady), "{name}: {all:?}");
     }
+}
+
+#[test]
+fn sound_of_any_kind_is_no_hindrance() {
+    let folder = tempfile::tempdir().unwrap();
+    // How long it is heard. Browsers know no AC-3: it is left out.
+    for (name, secs) in [
+        ("mp3.mkv", 6.0),
+        ("opus.mkv", 6.0),
+        ("flac.mkv", 6.0),
+        ("ac3.mkv", 0.0),
+        ("latesound.ts", 1.0),
+        ("shortsound.mkv", 1.0),
+    ] {
+        let opened = Video::open(&video(name)).expect(name);
+        let segments = Segments::of(&opened).expect(name);
+        let mut bytes = segments.init(&opened).expect(name);
+        for number in 0..segments.segments().len() {
+            bytes.extend(segments.fragment(&opened, number).expect(name));
+        }
+        let path = folder.path().join("all.mp4");
+        std::fs::write(&path, bytes).unwrap();
+        assert!(same(&frames(&path, false), &frames(&video(name), true)), "{name}");
+        let heard = sound_pts(&path);
+        let heard_secs = heard.last().map_or(0.0, |last| last - heard[0]);
+        assert!((heard_secs - secs).abs() < 0.2, "{name}: {heard_secs} s");
+        let first = if name == "latesound.ts" { 5.0 } else { 0.0 };
+        assert!(heard.first().is_none_or(|begin| (begin - first).abs() < 0.1), "{name}: {heard:?}");
+    }
+}
+
+#[test]
+fn a_file_that_lost_its_end_gives_an_error_and_no_half_fragment() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shrinks.mp4");
+    std::fs::copy(video("gop25.mp4"), &path).unwrap();
+    let opened = Video::open(&path).unwrap();
+    let segments = Segments::of(&opened).unwrap();
+    segments.fragment(&opened, 1).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(file.metadata().unwrap().len() * 8 / 10).unwrap();
+    assert!(matches!(segments.fragment(&opened, 1), Err(Error::Changed { .. } | Error::Libav { .. })));
+    segments.fragment(&opened, 0).unwrap();
+}
+
+#[test]
+fn keyframes_too_far_apart_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("noise.mp4");
+    let source = "nullsrc=size=1280x720:rate=25:duration=2,geq=random(1)*255:128:128";
+    let mut command = std::process::Command::new("ffmpeg");
+    command.args(["-v", "error", "-f", "lavfi", "-i", source, "-c:v", "libx264", "-preset", "ultrafast"]);
+    let made = command.args(["-qp", "1", "-g", "1000", "-pix_fmt", "yuv420p"]).arg(&path).status().unwrap();
+    assert!(made.success() && std::fs::metadata(&path).unwrap().len() > 64 << 20);
+    let error = Segments::of(&Video::open(&path).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("keyframes lie too far apart"), "{error}");
 }
 
 fn sound_pts(path: &Path) -> Vec<f64> {

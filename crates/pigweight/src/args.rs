@@ -183,9 +183,9 @@ pub struct Demo {
     /// What moves where follows from this number
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Draw no marks on the pigs' backs: for detectors that know pigs
+    /// Draw marks on the pigs' backs, with a detector beside the videos that reads them almost without error
     #[arg(long)]
-    pub unmarked: bool,
+    pub marked: bool,
 }
 
 fn parse_line(text: &str) -> Result<Line, String> {

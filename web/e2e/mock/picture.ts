@@ -4,6 +4,31 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { filmPath } from './film.ts';
 
+/** Thumbnails side by side, in px, of every so many frames. */
+export const SPRITE = { width: 160, height: 90, every: 25 };
+
+export function spriteSheet(film: 'plain' | 'shifted'): Buffer {
+  const path = `${filmPath(film)}.sprites.jpg`;
+  if (!existsSync(path)) {
+    const { width, height, every } = SPRITE;
+    const filter = `select=not(mod(n\\,${every})),scale=${width}:${height},tile=8x1`;
+    execFileSync('ffmpeg', [
+      '-v',
+      'error',
+      '-i',
+      filmPath(film),
+      '-vf',
+      filter,
+      '-frames:v',
+      '1',
+      '-q:v',
+      '4',
+      path,
+    ]);
+  }
+  return readFileSync(path);
+}
+
 export function framePicture(film: 'plain' | 'shifted', index: number): Buffer {
   const folder = `${filmPath(film)}.pictures`;
   if (!existsSync(folder)) {

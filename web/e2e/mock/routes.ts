@@ -5,7 +5,7 @@ import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Page, Route } from '@playwright/test';
 import { filmPath } from './film.ts';
-import { framePicture } from './picture.ts';
+import { framePicture, SPRITE, spriteSheet } from './picture.ts';
 import type { World } from './world.ts';
 
 const DIST = fileURLToPath(new URL('../../dist/', import.meta.url));
@@ -71,6 +71,8 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
       return json(route, world.detections(video, from, to));
     case 'counts':
       return json(route, world.counts(video, from, to));
+    case 'preview':
+      return answerPreview(route, world, path[3] ?? '', query);
     case 'crossings':
       return json(route, world.crossings(id));
     default:
@@ -101,8 +103,29 @@ function answerLines(route: Route, world: World, id: string, query: URLSearchPar
   return json(route, line);
 }
 
+/** Thumbnails are those of every 25th frame, all on one sheet. */
+function answerPreview(route: Route, world: World, name: string, query: URLSearchParams): Promise<void> {
+  if (name === '0.jpg') return route.fulfill({ contentType: 'image/jpeg', body: spriteSheet(world.film) });
+  if (name !== 'sprites.vtt')
+    return answerFrame(route, world, world.table.pts.indexOf(Number(query.get('pts'))));
+  const time = (secs: number) => `00:00:${secs.toFixed(3).padStart(6, '0')}`;
+  const cues = world.table.pts.flatMap((_, index) => {
+    if (index % SPRITE.every !== 0) return [];
+    const [from, to] = [
+      world.secs(index),
+      world.secs(Math.min(index + SPRITE.every, world.table.pts.length - 1)),
+    ];
+    const x = (index / SPRITE.every) * SPRITE.width;
+    return [`${time(from)} --> ${time(to)}\n0.jpg#xywh=${x},0,${SPRITE.width},${SPRITE.height}\n`];
+  });
+  return route.fulfill({ contentType: 'text/vtt', body: `WEBVTT\n\n${cues.join('\n')}` });
+}
+
 async function answerPicture(route: Route, world: World, query: URLSearchParams): Promise<void> {
-  const index = world.floorIndex(Number(query.get('t')));
+  await answerFrame(route, world, world.floorIndex(Number(query.get('t'))));
+}
+
+async function answerFrame(route: Route, world: World, index: number): Promise<void> {
   const headers = {
     'x-frame-pts': String(world.table.pts[index]),
     'x-frame-time': String(world.secs(index)),

@@ -107,6 +107,7 @@ export class World {
       index: 'ready',
       error: null,
       has_audio: true,
+      preview: { frames: this.table.pts.length, sprites: true },
       run,
     };
   }

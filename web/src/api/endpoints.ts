@@ -47,6 +47,17 @@ export async function deleteLine(id: string): Promise<void> {
   await ask(address(`api/lines/${encodeURIComponent(id)}`), { method: 'DELETE' });
 }
 
+/** The exact frame, small: for quick looks. */
+export const previewAddress = (id: string, pts: number) => address(`${videoPath(id)}/preview/frame`, { pts });
+
+export async function fetchSpriteMap(id: string): Promise<string> {
+  return (await ask(spriteAddress(id, 'sprites.vtt'))).text();
+}
+
+/** The map of the thumbnails, or a sheet that it names. */
+export const spriteAddress = (id: string, name: string) =>
+  address(`${videoPath(id)}/preview/${encodeURIComponent(name)}`);
+
 /** The picture of the frame shown at `t`, without boxes: the page draws its own over it. */
 export function pictureAddress(id: string, t: number, quality = 80): string {
   return address('api/video_file/frame_optimized', { id, t: t.toFixed(6), quality, inference: false });

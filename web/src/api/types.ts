@@ -34,6 +34,8 @@ export interface Video {
   index: 'pending' | 'ready' | 'failed';
   error: string | null;
   has_audio: boolean;
+  /** How many frames are kept small, and whether there are thumbnails. */
+  preview: { frames: number; sprites: boolean };
   run: Run | null;
 }
 

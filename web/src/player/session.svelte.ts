@@ -14,6 +14,7 @@ import { Cursor } from '../time/cursor.svelte.ts';
 import { PtsTable } from '../time/pts_table.ts';
 import { CountCurve } from '../timeline/counts.svelte.ts';
 import { coverage } from '../timeline/coverage.ts';
+import { Sprites } from '../timeline/sprites.svelte.ts';
 import { type TimeView, wholeView } from '../timeline/view.ts';
 
 const TRAIL_SECS = 3;
@@ -25,6 +26,7 @@ export class VideoSession {
   readonly curve: CountCurve;
   readonly lines: LineBook;
   readonly detections: DetectionCache;
+  readonly sprites: Sprites;
   video = $state.raw<Video | null>(null);
   news = $state.raw<CountUpdate | null>(null);
   view = $state.raw<TimeView>(wholeView(0));
@@ -35,6 +37,7 @@ export class VideoSession {
   #socket: CountSocket | null = null;
   #timer = 0;
   #failures = 0;
+  #asksForSprites = $state(5);
   #isClosed = false;
   #knownTo = '';
 
@@ -42,6 +45,7 @@ export class VideoSession {
     this.id = id;
     this.curve = new CountCurve(id);
     this.lines = new LineBook(id);
+    this.sprites = new Sprites(id);
     this.detections = new DetectionCache({
       fetchWindow: (from, to, signal) => fetchDetections(id, from, to, signal),
       arrived: () => {
@@ -58,6 +62,8 @@ export class VideoSession {
     if (!video) return true;
     if (video.index === 'pending') return true;
     if (video.index === 'failed') return false;
+    // Thumbnails follow the index within seconds, where there is room for them.
+    if (!video.preview.sprites && this.#asksForSprites > 0) return true;
     if (video.run === null) return health.report?.model != null;
     return video.run.state === 'queued' || video.run.state === 'running';
   });
@@ -138,6 +144,7 @@ export class VideoSession {
     try {
       const video = await fetchVideo(this.id);
       if (this.#isClosed) return;
+      if (video.index === 'ready') this.#asksForSprites -= 1;
       await this.#take(video);
       this.isSilent = false;
       this.problem = null;
@@ -174,6 +181,7 @@ export class VideoSession {
     }
     const isChanged = this.video?.run?.state !== video.run?.state;
     this.video = video;
+    if (video.preview.sprites) void this.sprites.load();
     if (isChanged && video.run?.state !== 'running') this.news = null;
     if (video.index !== 'ready') return;
     const knownTo = `${video.run?.id} ${video.run?.state} ${video.run?.counted_to_secs}`;

@@ -43,7 +43,10 @@ export class Cursor {
   table = $state.raw<PtsTable | null>(null);
   /** The frame that was asked for, when the screen came to rest on another one. */
   missedIndex = $state<number | null>(null);
+  /** A finger drags the time line: the scrub screen shows, not the screen. */
+  scrubbing = $state(false);
   #screen: Screen | null = null;
+  #scrubScreen: Screen | null = null;
   /** Asked for and not yet shown: quick steps count from here, or they would be lost. */
   #wanted: { index: number | null; secs: number } | null = null;
   #scrubbedWhilePlaying = false;
@@ -61,6 +64,17 @@ export class Cursor {
     this.#screen = null;
     this.playing = false;
     this.waiting = false;
+  }
+
+  /** What shows frames while a finger drags, where the screen itself is too slow for it. */
+  attachScrub(screen: Screen): void {
+    this.#scrubScreen = screen;
+  }
+
+  detachScrub(screen: Screen): void {
+    if (this.#scrubScreen !== screen) return;
+    this.endScrub();
+    this.#scrubScreen = null;
   }
 
   useTable(table: PtsTable): void {
@@ -111,7 +125,13 @@ export class Cursor {
     const secs = this.table.middleSecs(target);
     this.missedIndex = null;
     this.#wanted = { index: target, secs };
-    this.#screen?.seek(secs);
+    (this.scrubbing ? this.#scrubScreen : this.#screen)?.seek(secs);
+  }
+
+  /** Whether the frame at `secs` is the one that was asked for; any is, where none was. */
+  isWanted(secs: number): boolean {
+    const wanted = this.#wanted?.index ?? null;
+    return this.playing || wanted === null || this.table?.indexAt(secs) === wanted;
   }
 
   skip(secs: number): void {
@@ -161,9 +181,15 @@ export class Cursor {
   beginScrub(): void {
     this.#scrubbedWhilePlaying = this.playing;
     this.pause();
+    this.scrubbing = this.#scrubScreen !== null;
   }
 
   endScrub(): void {
+    if (this.scrubbing) {
+      this.scrubbing = false;
+      const index = this.#wanted?.index ?? this.shown?.index ?? null;
+      if (index !== null) this.seekToIndex(index);
+    }
     if (this.#scrubbedWhilePlaying) {
       this.missedIndex = null;
       this.#screen?.play();

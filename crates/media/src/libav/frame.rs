@@ -164,9 +164,14 @@ impl Frame {
     /// What the stream states, or what players take where it states nothing: BT.709 from 720 lines on.
     pub(crate) fn color_matrix(&self) -> ColorMatrix {
         use ffi::AVColorSpace as C;
-        match self.get().colorspace {
-            C::AVCOL_SPC_BT709 => ColorMatrix::Bt709,
-            C::AVCOL_SPC_BT470BG | C::AVCOL_SPC_SMPTE170M | C::AVCOL_SPC_FCC => ColorMatrix::Bt601,
+        // SAFETY: the frame is valid. Read as a number: files may state one that the enumeration lacks.
+        let stated = unsafe { (&raw const (*self.0).colorspace).cast::<u32>().read() };
+        let is = |one: C| stated == one as u32;
+        match stated {
+            _ if is(C::AVCOL_SPC_BT709) => ColorMatrix::Bt709,
+            _ if [C::AVCOL_SPC_BT470BG, C::AVCOL_SPC_SMPTE170M, C::AVCOL_SPC_FCC].into_iter().any(is) => {
+                ColorMatrix::Bt601
+            }
             _ if self.is_full_range() => ColorMatrix::Bt601,
             _ if self.height() >= 720 => ColorMatrix::Bt709,
             _ => ColorMatrix::Bt601,
@@ -175,7 +180,9 @@ impl Frame {
 
     pub(crate) fn is_full_range(&self) -> bool {
         use ffi::AVPixelFormat as F;
-        self.get().color_range == ffi::AVColorRange::AVCOL_RANGE_JPEG
+        // SAFETY: as in `color_matrix`.
+        let stated = unsafe { (&raw const (*self.0).color_range).cast::<u32>().read() };
+        stated == ffi::AVColorRange::AVCOL_RANGE_JPEG as u32
             || matches!(
                 self.raw_format(),
                 F::AV_PIX_FMT_YUVJ420P | F::AV_PIX_FMT_YUVJ422P | F::AV_PIX_FMT_YUVJ444P
@@ -207,16 +214,16 @@ impl Frame {
         columns: usize,
         rows: usize,
     ) -> Option<(&mut [u8], usize)> {
+        // SAFETY: makes the buffers ours alone (copies them if they are shared).
+        if unsafe { ffi::av_frame_make_writable(self.0) } < 0 {
+            return None;
+        }
         let Plane { samples, stride } = self.plane(index, columns, rows);
         let length = samples.len();
         if length == 0 {
             return None;
         }
-        // SAFETY: makes the buffers ours alone (copies them if they are shared).
-        if unsafe { ffi::av_frame_make_writable(self.0) } < 0 {
-            return None;
-        }
-        // SAFETY: as in `plane`; writable after the call above, and `&mut self` keeps other slices away.
+        // SAFETY: as in `plane`; writable after the first call, and `&mut self` keeps other slices away.
         Some((unsafe { std::slice::from_raw_parts_mut(self.get().data[index], length) }, stride))
     }
 

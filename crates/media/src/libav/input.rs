@@ -162,9 +162,9 @@ impl Input {
     }
 
     /// Keeps the demuxer from handing out other streams' packets.
-    pub(crate) fn keep_only(&mut self, stream_index: i32) {
+    pub(crate) fn keep_only(&mut self, stream_indexes: &[i32]) {
         for index in 0..self.stream_count() {
-            if let Some(stream) = self.stream(index).filter(|_| index != stream_index) {
+            if let Some(stream) = self.stream(index).filter(|_| !stream_indexes.contains(&index)) {
                 // SAFETY: a pointer to a stream of this context, which `&mut self` alone uses now.
                 unsafe { (*stream).discard = ffi::AVDiscard::AVDISCARD_ALL }
             }

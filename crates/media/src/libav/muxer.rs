@@ -10,12 +10,14 @@ pub(crate) struct FragmentMuxer {
     /// By stream: takes AAC out of the frames in which transport streams wrap it. Null where nothing is to be done; libav
     /// does this by itself for every mp4 but fragmented ones.
     unwraps: Vec<*mut ffi::AVBSFContext>,
+    /// By stream.
+    ticks: Vec<(i32, i32)>,
 }
 
 // SAFETY: no thread affinity; not `Sync`.
 unsafe impl Send for FragmentMuxer {}
 
-/// When a packet is decoded and shown, ticks of its input's time base from the beginning of the whole video.
+/// When a packet is decoded and shown, ticks of its stream's clock from the beginning of the whole video.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PacketTimes {
     pub pts: i64,
@@ -23,11 +25,20 @@ pub(crate) struct PacketTimes {
     pub duration: i64,
 }
 
+/// A stream of an opened input, and the ticks in which its packets' times will be told: seconds as a fraction.
+#[derive(Clone, Copy)]
+pub(crate) struct StreamToWrite<'a> {
+    pub input: &'a Input,
+    pub index: i32,
+    pub tick: (i32, i32),
+}
+
 impl FragmentMuxer {
-    /// For these streams of opened inputs.
-    pub(crate) fn create(streams: &[(&Input, i32)]) -> Result<Self, i32> {
+    /// For these streams.
+    pub(crate) fn create(streams: &[StreamToWrite<'_>]) -> Result<Self, i32> {
         super::silence_log();
-        let mut muxer = Self { context: ptr::null_mut(), unwraps: Vec::new() };
+        let ticks = streams.iter().map(|stream| stream.tick).collect();
+        let mut muxer = Self { context: ptr::null_mut(), unwraps: Vec::new(), ticks };
         // SAFETY: every pointer is checked before use; the value owns the context as soon as it exists, so each early
         // return frees it. Codec parameters are copied from streams that live as long as their borrowed inputs.
         unsafe {
@@ -37,13 +48,16 @@ impl FragmentMuxer {
                 c"mp4".as_ptr(),
                 ptr::null(),
             ))?;
-            for &(input, index) in streams {
+            // Older versions take Opus and FLAC for experiments.
+            (*muxer.context).strict_std_compliance = ffi::FF_COMPLIANCE_EXPERIMENTAL;
+            for &StreamToWrite { input, index, tick } in streams {
                 let from = input.stream(index).ok_or(ffi::AVERROR_STREAM_NOT_FOUND)?;
                 let stream = ffi::avformat_new_stream(muxer.context, ptr::null());
                 if stream.is_null() {
                     return Err(ffi::AVERROR(ffi::ENOMEM));
                 }
                 check(ffi::avcodec_parameters_copy((*stream).codecpar, (*from).codecpar))?;
+                copy_display_matrix(from, stream)?;
                 // The input container's tag means nothing in an mp4; Apple's players want HEVC under this one.
                 let is_hevc = (*(*from).codecpar).codec_id == ffi::AVCodecID::AV_CODEC_ID_HEVC;
                 (*(*stream).codecpar).codec_tag = if is_hevc { u32::from_le_bytes(*b"hvc1") } else { 0 };
@@ -63,7 +77,7 @@ impl FragmentMuxer {
                     muxer.unwraps.push(unwrap);
                 }
                 // The muxer takes a multiple of it, in which every tick of the input is a whole number.
-                (*stream).time_base = ffi::AVRational { num: 1, den: (*from).time_base.den };
+                (*stream).time_base = ffi::AVRational { num: 1, den: tick.1 };
             }
             check(ffi::avio_open_dyn_buf(&raw mut (*muxer.context).pb))?;
             let mut options = ptr::null_mut();
@@ -80,14 +94,9 @@ impl FragmentMuxer {
         Ok(muxer)
     }
 
-    /// Adds a packet to the stream of this number, at these times of a clock that ticks every `tick` seconds.
-    pub(crate) fn write(
-        &mut self,
-        packet: &mut Packet,
-        number: u32,
-        tick: (i32, i32),
-        times: PacketTimes,
-    ) -> Result<(), i32> {
+    /// Adds a packet to the stream of this number, at these times of its clock.
+    pub(crate) fn write(&mut self, packet: &mut Packet, number: u32, times: PacketTimes) -> Result<(), i32> {
+        let tick = *self.ticks.get(number as usize).ok_or(ffi::AVERROR_STREAM_NOT_FOUND)?;
         // SAFETY: the context is open; the stream's number is below nb_streams; the packet is borrowed alone, and the
         // muxer takes a reference of what it holds.
         unsafe {
@@ -133,6 +142,35 @@ impl FragmentMuxer {
             Ok(bytes)
         }
     }
+}
+
+/// How a picture is turned. In newer versions it is one of the codec's parameters, and copied with them.
+///
+/// # Safety
+/// Both streams belong to open contexts.
+#[cfg_attr(
+    side_data_in_codec_parameters,
+    expect(clippy::unnecessary_wraps, reason = "older versions may be out of memory")
+)]
+unsafe fn copy_display_matrix(from: *mut ffi::AVStream, to: *mut ffi::AVStream) -> Result<(), i32> {
+    #[cfg(not(side_data_in_codec_parameters))]
+    // SAFETY: per this function's contract; libav answers null where there is no such side data, and otherwise as many
+    // bytes as `size` says; the copy is made by libav for the other stream, of the same size.
+    unsafe {
+        let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX;
+        let mut size = 0_usize;
+        let matrix = ffi::av_stream_get_side_data(from, kind, &raw mut size);
+        if !matrix.is_null() {
+            let copy = ffi::av_stream_new_side_data(to, kind, size);
+            if copy.is_null() {
+                return Err(ffi::AVERROR(ffi::ENOMEM));
+            }
+            ptr::copy_nonoverlapping(matrix, copy, size);
+        }
+    }
+    #[cfg(side_data_in_codec_parameters)]
+    let _copied_already = (from, to);
+    Ok(())
 }
 
 fn check(code: i32) -> Result<(), i32> {

@@ -1,4 +1,4 @@
-//! `pigweight demo`: a drawn pen and a drawn corridor with their truth, and a detector that reads them.
+//! `pigweight demo`: a drawn pen and a drawn corridor with their truth.
 //!
 //! A video counts as there only with all its truth: that is put in place first and the video last, so whatever
 //! stopped an earlier call, what is there is whole. Nothing that is there is ever written over.
@@ -24,7 +24,7 @@ pub fn run(args: &Demo) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let settings =
-        |pigs, floor| SceneSettings { pigs, floor, marked: !args.unmarked, ..SceneSettings::default() };
+        |pigs, floor| SceneSettings { pigs, floor, marked: args.marked, ..SceneSettings::default() };
     let pen = Scene::pen(args.seed, settings(12, Floor::Straw));
     let corridor = Scene::corridor(args.seed, settings(10, Floor::Concrete));
     let line = corridor.line();
@@ -34,7 +34,7 @@ pub fn run(args: &Demo) -> anyhow::Result<()> {
         told.push_str(&recording.make(scene, line)?);
     }
     let model = folder.join(MODEL_NAME);
-    if !args.unmarked {
+    if args.marked {
         if !model.exists() {
             put(&model, |path| Ok(std::fs::write(path, MODEL)?))?;
         }
@@ -44,8 +44,7 @@ pub fn run(args: &Demo) -> anyhow::Result<()> {
             model.display()
         )?;
     }
-    // Unmarked pigs are for detectors that know pigs, as the built-in one does.
-    let model = if args.unmarked { String::new() } else { format!(" --model {}", shell_word(&model)) };
+    let model = if args.marked { format!(" --model {}", shell_word(&model)) } else { String::new() };
     let (start, end) = (line.start, line.end);
     writeln!(
         told,

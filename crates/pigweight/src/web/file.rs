@@ -1,12 +1,13 @@
 //! The original file, by byte ranges.
 
-use super::Shared;
 use super::error::Problem;
 use super::types::{is_gone, media_type, present_video};
+use super::{App, Shared};
 use crate::library;
 use axum::extract::{Path, Request};
 use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse as _, Response};
+use pigweight_store::{FileIdentity, VideoRecord};
 use std::path::PathBuf;
 use tower_http::services::ServeFile;
 
@@ -32,14 +33,7 @@ pub async fn original(
     mut request: Request,
 ) -> Result<Response, Problem> {
     let record = present_video(&app, &id).await?;
-    // The next look at the folder may be some seconds away: other bytes must not be served under this identifier.
-    let path = PathBuf::from(&record.path);
-    let identity = tokio::task::spawn_blocking(move || library::identity(&path)).await;
-    let identity = identity.map_err(Problem::internal)?.map_err(|_| is_gone(&record))?;
-    if app.store.video_of_file(&identity).await?.is_none_or(|known| known.id != id) {
-        return Err(is_gone(&record));
-    }
-    let size_bytes = identity.size_bytes.unsigned_abs();
+    let size_bytes = unchanged(&app, &record).await?.size_bytes.unsigned_abs();
     let etag = HeaderValue::from_str(&format!("\"{id}\"")).map_err(Problem::internal)?;
     // ServeFile answers 416 to every header that it does not understand, and knows no If-Range: it gets only what it
     // understands.
@@ -62,6 +56,18 @@ pub async fn original(
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(&record.name)));
     headers.insert(header::ETAG, etag);
     Ok(response.into_response())
+}
+
+/// What the file of a registered video is now, if that is what it was. The next look at the folder may be some seconds away:
+/// other bytes must not be served under its identifier.
+pub async fn unchanged(app: &App, record: &VideoRecord) -> Result<FileIdentity, Problem> {
+    let path = PathBuf::from(&record.path);
+    let identity = tokio::task::spawn_blocking(move || library::identity(&path)).await;
+    let identity = identity.map_err(Problem::internal)?.map_err(|_| is_gone(record))?;
+    match app.store.video_of_file(&identity).await? {
+        Some(known) if known.id == record.id => Ok(identity),
+        _ => Err(is_gone(record)),
+    }
 }
 
 /// RFC 9110, section 14.2: what is no range of bytes is ignored, what ends behind the file ends with it. Several ranges

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::error::Problem;
+use super::file::unchanged;
 use super::types::present_video;
 use axum::body::Bytes;
 use axum::extract::Path;
@@ -22,9 +23,10 @@ const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, max-age=36
         (status = 422, description = "Unreadable, or browsers cannot play its codec", body = Problem))
 )]
 pub async fn playlist(app: Shared, Path(id): Path<String>) -> Result<Response, Problem> {
-    let (_, segments) = streamed(&app, &id).await?;
+    let video = streamed(&app, &id).await?;
     // Relative, so that it works under any path: this playlist is named like the folder of its pieces.
-    let text = segments.playlist(&format!("{id}/"));
+    let text =
+        app.frames.work(move || Segments::of(&video).map(|cut| cut.playlist(&format!("{id}/")))).await??;
     Ok(([(header::CONTENT_TYPE, "application/vnd.apple.mpegurl")], text).into_response())
 }
 
@@ -36,24 +38,27 @@ pub async fn playlist(app: Shared, Path(id): Path<String>) -> Result<Response, P
         (status = 422, body = Problem))
 )]
 pub async fn part(app: Shared, Path((id, name)): Path<(String, String)>) -> Result<Response, Problem> {
-    let (video, segments) = streamed(&app, &id).await?;
+    let video = streamed(&app, &id).await?;
+    let unknown =
+        || Problem::not_found(format!("{name} is not in the playlist /api/video_file/stream_hls/{id}"));
     let number = match name.as_str() {
         "init.mp4" => None,
-        name => {
-            let number = name.strip_suffix(".m4s").and_then(|number| number.parse::<usize>().ok());
-            let is_there = |number: &usize| *number < segments.segments().len();
-            Some(number.filter(is_there).ok_or_else(|| {
-                Problem::not_found(format!("{name} is not in the playlist /api/video_file/stream_hls/{id}"))
-            })?)
-        }
+        name => Some(name.strip_suffix(".m4s").and_then(|number| number.parse().ok()).ok_or_else(unknown)?),
     };
     let bytes = app
         .frames
-        .work(move || match number {
-            None => segments.init(&video),
-            Some(number) => segments.fragment(&video, number),
+        .work(move || {
+            let segments = Segments::of(&video)?;
+            match number {
+                None => segments.init(&video),
+                Some(number) => segments.fragment(&video, number),
+            }
         })
-        .await??;
+        .await?;
+    let bytes = bytes.map_err(|error| match error {
+        pigweight_media::Error::OutsideVideo { .. } => unknown(),
+        error => error.into(),
+    })?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("video/mp4")),
         (header::CACHE_CONTROL, CACHE_CONTROL),
@@ -61,9 +66,9 @@ pub async fn part(app: Shared, Path((id, name)): Path<(String, String)>) -> Resu
     Ok((headers, Bytes::from(bytes)).into_response())
 }
 
-async fn streamed(app: &Shared, id: &str) -> Result<(Video, Segments), Problem> {
+/// The video, if its file is still the one that was indexed.
+async fn streamed(app: &Shared, id: &str) -> Result<Video, Problem> {
     let record = present_video(app, id).await?;
-    let video = app.frames.video(&app.store, &record).await?;
-    let segments = Segments::of(&video)?;
-    Ok((video, segments))
+    unchanged(app, &record).await?;
+    app.frames.video(&app.store, &record).await
 }

@@ -16,7 +16,11 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 #[test]
 fn the_demo_is_made_once_and_its_own_check_finds_no_error() {
     let folder = tempfile::tempdir().unwrap();
-    let demo = || printed(pigweight().arg("demo").arg(folder.path()).args(["--secs", "8", "--seed", "3"]));
+    let demo = || {
+        printed(
+            pigweight().args(["demo", "--marked"]).arg(folder.path()).args(["--secs", "8", "--seed", "3"]),
+        )
+    };
     let told = demo();
     assert!(told.contains("--line 320,360,320,0"), "{told}");
     let made = contents(folder.path());
@@ -51,7 +55,8 @@ fn the_demo_is_made_once_and_its_own_check_finds_no_error() {
 fn a_video_that_is_not_the_demos_is_not_written_over() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("pen.mp4"), b"somebody's").unwrap();
-    let output = pigweight().arg("demo").arg(folder.path()).args(["--secs", "1"]).output().unwrap();
+    let output =
+        pigweight().args(["demo", "--marked"]).arg(folder.path()).args(["--secs", "1"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("without its truth"));
     assert_eq!(contents(folder.path()), BTreeMap::from([("pen.mp4".into(), b"somebody's".to_vec())]));

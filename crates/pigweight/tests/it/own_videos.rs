@@ -19,11 +19,7 @@ fn json(output: &Output) -> Value {
 
 fn demo() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let made = pigweight()
-        .args(["demo", "--unmarked", "--secs", "4", "--seed", "5"])
-        .arg(folder.path())
-        .output()
-        .unwrap();
+    let made = pigweight().args(["demo", "--secs", "4", "--seed", "5"]).arg(folder.path()).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     folder
 }

@@ -82,7 +82,8 @@ fn without_room_on_the_disk_frames_are_decoded() {
 #[test]
 fn one_pass_counts_and_makes_them_and_a_kill_loses_none() {
     let (videos, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let made_demo = pigweight().args(["demo", "--secs", "20"]).arg(videos.path()).output().unwrap();
+    let made_demo =
+        pigweight().args(["demo", "--marked", "--secs", "20"]).arg(videos.path()).output().unwrap();
     assert!(made_demo.status.success(), "{}", String::from_utf8_lossy(&made_demo.stderr));
     let begun = |server: &Server| {
         let found = indexed(server, "corridor.mp4");

@@ -1,0 +1,205 @@
+"""Single frames over HTTP beside OpenCV and FastAPI, in one run, on the same files: the part `frames` of bench/figures.py.
+
+Every frame bears its number as a bar code, which is read from each answer: a quick answer with another frame is told.
+Both servers are asked in turns, so that a machine that is busy for a while is busy for both.
+"""
+
+import http.client
+import json
+import os
+import random
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import pathlib
+
+import cv2
+import numpy
+
+HERE = pathlib.Path(__file__).parent
+BLOCK_PX, BITS, RATE = 48, 13, 25
+
+
+def source(secs, rate=RATE, size="1920x1080"):
+    """A test pattern with noise like a cheap camera's, and the number of each frame along the top."""
+    bars = "".join(f",drawbox=x={bit * BLOCK_PX}:y=0:w={BLOCK_PX}:h={BLOCK_PX}:color=white:t=fill:"
+                   f"enable='gte(mod(n,{2 << bit}),{1 << bit})'" for bit in range(BITS))
+    black = f",drawbox=x=0:y=0:w={BITS * BLOCK_PX}:h={BLOCK_PX}:color=black:t=fill"
+    return ["-f", "lavfi", "-i", f"testsrc2=size={size}:rate={rate}:duration={secs},noise=alls=8:allf=t,format=yuv420p{black}{bars}"]
+
+
+def make(path, arguments):
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *arguments, str(path)], check=True)
+
+
+def number(jpeg):
+    """Which frame it is, from a picture of any size."""
+    pixels = cv2.imdecode(numpy.frombuffer(jpeg, "u1"), cv2.IMREAD_GRAYSCALE)
+    block = BLOCK_PX * pixels.shape[1] / 1920
+    return sum(1 << bit for bit in range(BITS) if pixels[int(block / 2), int((bit + 0.5) * block)] > 128)
+
+
+class Server:
+    """A program that listens on a port of its own until the end of the block."""
+
+    def __init__(self, command, ready):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.process = subprocess.Popen([str(part).replace("PORT", str(self.port)) for part in command], stdout=subprocess.DEVNULL)
+        self.ready = ready
+
+    def __enter__(self):
+        while True:
+            try:
+                self.connection = http.client.HTTPConnection("127.0.0.1", self.port)
+                self.get(self.ready)
+                return self
+            except ConnectionRefusedError:
+                time.sleep(0.05)
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+    def get(self, path):
+        """The answer and its ms."""
+        start = time.perf_counter()
+        self.connection.request("GET", path)
+        answer = self.connection.getresponse()
+        body = answer.read()
+        return answer, body, 1e3 * (time.perf_counter() - start)
+
+    def json(self, path):
+        return json.loads(self.get(path)[1])
+
+    def memory_mb(self):
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024 / 1e6
+
+
+def pigweight(binary, videos, data, disk_gb=0):
+    """Without a detector: what is measured here is frames."""
+    environment = ["env", f"PIGWEIGHT_PREVIEW__DISK_GB={disk_gb}", "ORT_DYLIB_PATH=/nowhere/libonnxruntime.so"]
+    return Server([*environment, binary, "serve", "--listen", "127.0.0.1:PORT", "--videos", videos, "--data", data], "/api/videos")
+
+
+def known(server, name, done=lambda video: video["index"] == "ready"):
+    while True:
+        video = next((video for video in server.json("/api/videos") if video["name"] == name), None)
+        if video and done(video):
+            return video
+        time.sleep(0.02)
+
+
+def told(times):
+    cuts = statistics.quantiles(times, n=20)
+    return f"p50 {statistics.median(times):.0f} ms, p95 {cuts[18]:.0f} ms"
+
+
+def against_the_peer(binary, table, folder, draw):
+    secs, asks = 120, 40
+    for gop in (50, 250):
+        make(folder / f"gop{gop}.mp4", [*source(secs), "-c:v", "libx264", "-preset", "veryfast", "-b:v", "8M", "-g", str(gop),
+                                        "-keyint_min", str(gop), "-sc_threshold", "0", "-bf", "2"])
+    # What cameras that lose frames give: times are those of the frames that are left.
+    make(folder / "vfr.mp4", ["-i", str(folder / "gop50.mp4"), "-t", "20", "-vf", "select='gt(mod(n,7),1)'", "-fps_mode", "vfr",
+                              "-c:v", "libx264", "-preset", "veryfast", "-b:v", "8M", "-g", "50"])
+    peer = Server([sys.executable, HERE / "opencv_server.py", "PORT", folder], "/frame/gop50.mp4?t=0")
+    with pigweight(binary, folder, folder / "data") as ours, peer:
+        for name, goals in (("gop50.mp4", (">= 3", ">= 10")), ("gop250.mp4", (">= 1.3", ""))):
+            video_id = known(ours, name)["id"]
+            first, second, wrong = {"ours": [], "peer": []}, {"ours": [], "peer": []}, {"ours": 0, "peer": 0}
+            for _ in range(asks):
+                frame = draw.randrange(secs * RATE - 30)
+                for times, wanted in ((first, frame), (second, frame + draw.randrange(2, 20))):
+                    t = (wanted + 0.5) / RATE
+                    paths = {"ours": (ours, f"/api/video_file/frame_optimized?id={video_id}&t={t}&inference=false"),
+                             "peer": (peer, f"/frame/{name}?t={t}")}
+                    for who, (server, path) in paths.items():
+                        _, body, ms = server.get(path)
+                        times[who].append(ms)
+                        wrong[who] += number(body) != wanted
+            for who, what in (("ours", "pigweight"), ("peer", "OpenCV + FastAPI")):
+                table.add(f"1080p {name[:-4]}, random frame: {what}", f"{told(first[who])}; {wrong[who]} of {2 * asks} another frame")
+                table.add(f"1080p {name[:-4]}, another of the same second: {what}", told(second[who]))
+            for times, what, goal in ((first, "random frame", goals[0]), (second, "another of the same second", goals[1])):
+                ratio = statistics.median(times["peer"]) / statistics.median(times["ours"])
+                table.add(f"1080p {name[:-4]}, {what}: pigweight against the peer, p50", f"{ratio:.1f} x", goal)
+        video_id = known(ours, "gop250.mp4")["id"]
+        times = [ours.get(f"/api/video_file/frame_optimized?id={video_id}&t={draw.uniform(0, secs - 1)}&mode=nearest&quality=79")[2]
+                 for _ in range(asks)]
+        table.add("1080p gop250, nearest keyframe", told(times), "<= 40 ms")
+        encode = re.findall(r"pigweight_frame_encode_seconds_(sum|count) ([\d.e-]+)", ours.get("/metrics")[1].decode())
+        encode = {name: float(value) for name, value in encode}
+        table.add("1080p JPEG, quality 80", f"{1e3 * encode['sum'] / encode['count']:.1f} ms", "<= 6 ms")
+        index = ours.json(f"/api/videos/{known(ours, 'vfr.mp4')['id']}/index")
+        pts = [index["first_pts"]]
+        for distance, count in index["runs"]:
+            pts.extend(pts[-1] + distance * (step + 1) for step in range(count))
+        right = {"ours": 0, "peer": 0}
+        kept = [n for n in range(20 * RATE) if n % 7 > 1]
+        for place in draw.sample(range(len(pts) - 1), asks):
+            begin, end = ((pts[place + step] - pts[0]) * index["time_base"][0] / index["time_base"][1] for step in (0, 1))
+            t = (begin + end) / 2
+            for who, (server, path) in {"ours": (ours, f"/api/video_file/frame_optimized?id={known(ours, 'vfr.mp4')['id']}&t={t}&inference=false"),
+                                        "peer": (peer, f"/frame/vfr.mp4?t={t}")}.items():
+                right[who] += number(server.get(path)[1]) == kept[place]
+        table.add("variable frame rate, right frames", f"pigweight {right['ours']}, OpenCV {right['peer']} of {asks}", f"{asks} of {asks}")
+
+
+def small_pictures(binary, table, folder, draw):
+    secs = 120
+    (folder / "one").mkdir()
+    os.link(folder / "gop50.mp4", folder / "one/gop50.mp4")
+    start = time.perf_counter()
+    with pigweight(binary, folder / "one", folder / "data-small", disk_gb=20) as ours:
+        video = known(ours, "gop50.mp4", lambda video: video["preview"]["frames"] == secs * RATE and video["preview"]["sprites"])
+        took = time.perf_counter() - start
+        table.add("1080p, background pass (index, thumbnails, small pictures)", f"{secs / took:.1f} x real time", ">= 4")
+        size = (folder / "data-small/previews" / video["id"] / "frames.jpegs").stat().st_size
+        table.add("small pictures", f"{size / secs / RATE / 1e3:.1f} kB a frame, {size / secs * 3600 / 1e9:.1f} GB an hour")
+        times, wrong = [], 0
+        index = ours.json(f"/api/videos/{video['id']}/index")
+        ticks = index["runs"][0][0]
+        for _ in range(500):
+            frame = draw.randrange(secs * RATE)
+            _, body, ms = ours.get(f"/api/videos/{video['id']}/preview/frame?pts={index['first_pts'] + frame * ticks}")
+            times.append(ms)
+            wrong += number(body) != frame
+        cuts = statistics.quantiles(times, n=20)
+        table.add("exact small picture over HTTP", f"p50 {statistics.median(times):.1f} ms, p95 {cuts[18]:.1f} ms; {wrong} of 500 another frame", "p95 <= 10 ms")
+
+
+def large(binary, table, folder, draw):
+    """An mp4 of 10 GB out of the two minutes again and again."""
+    (folder / "large").mkdir()
+    path = folder / "large/large.mp4"
+    loops = int(10e9 / (folder / "gop50.mp4").stat().st_size)
+    make(path, ["-stream_loop", str(loops), "-i", str(folder / "gop50.mp4"), "-c", "copy"])
+    secs = 120 * (loops + 1)
+    with pigweight(binary, folder / "large", folder / "data-large") as ours:
+        start = time.perf_counter()
+        video_id = known(ours, "large.mp4")["id"]
+        table.add(f"{path.stat().st_size / 1e9:.1f} GB mp4: indexed", f"{time.perf_counter() - start:.1f} s after the start", "<= 0.5 s")
+        medians = {}
+        for share in (0.01, 0.5, 0.99):
+            times = [ours.get(f"/api/video_file/frame_optimized?id={video_id}&t={share * secs + draw.uniform(0, 60)}")[2] for _ in range(40)]
+            medians[share] = statistics.median(times)
+        text = ", ".join(f"{100 * share:.0f} %: {ms:.0f} ms" for share, ms in medians.items())
+        table.add("the same, frames at", text, "within 1.2 x")
+        before = ours.memory_mb()
+        for _ in range(1000):
+            ours.get(f"/api/video_file/frame_optimized?id={video_id}&t={draw.uniform(0, secs - 1)}&width=320&mode=nearest")
+        table.add("the same, memory before and after 1,000 random frames", f"{before:.0f} MB, {ours.memory_mb():.0f} MB", "<= 250 MB, flat")
+    path.unlink()
+
+
+def measure(binary, table, folder):
+    draw = random.Random(1)
+    against_the_peer(binary, table, folder, draw)
+    small_pictures(binary, table, folder, draw)
+    large(binary, table, folder, draw)

@@ -1,0 +1,37 @@
+"""The peer of bench/frames.py: single frames as the product that PigWeight replaces serves them.
+
+FastAPI over OpenCV: a capture kept open for each video, sought by the frame's time, the picture encoded as an optimised
+progressive JPEG.  python opencv_server.py PORT FOLDER
+"""
+
+import pathlib
+import sys
+import threading
+
+import cv2
+import fastapi
+import uvicorn
+
+app = fastapi.FastAPI()
+folder = pathlib.Path(sys.argv[2])
+captures, lock = {}, threading.Lock()
+FLAGS = [cv2.IMWRITE_JPEG_OPTIMIZE, 1, cv2.IMWRITE_JPEG_PROGRESSIVE, 1]
+
+
+@app.get("/frame/{name}")
+def frame(name: str, t: float, quality: int = 80):
+    with lock:
+        if name not in captures:
+            captures[name] = cv2.VideoCapture(str(folder / name))
+        capture = captures[name]
+        capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * t)
+        there, pixels = capture.read()
+    if not there:
+        raise fastapi.HTTPException(416)
+    _, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality, *FLAGS])
+    return fastapi.Response(jpeg.tobytes(), media_type="image/jpeg")
+
+
+if __name__ == "__main__":
+    cv2.setNumThreads(1)
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")

@@ -38,7 +38,11 @@ impl Calibration {
             toml_of(self)
         );
         // Whole or not at all: a reader never sees half of it.
-        let written = tempfile::NamedTempFile::new_in(folder).and_then(|file| {
+        let mut named = tempfile::Builder::new();
+        // The server may be another user than who calibrates.
+        #[cfg(unix)]
+        named.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+        let written = named.tempfile_in(folder).and_then(|file| {
             std::fs::write(file.path(), &text)?;
             file.persist(&path).map(drop).map_err(|error| error.error)
         });
@@ -56,7 +60,7 @@ impl Calibration {
 
     /// The nearest file above a video, whatever model it was found with.
     pub fn nearest(video: &Path) -> Option<PathBuf> {
-        video.ancestors().skip(1).map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file())
+        whole(video).ancestors().skip(1).map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file())
     }
 
     /// The nearest one above a video that was found with this model.
@@ -64,7 +68,7 @@ impl Calibration {
     /// # Errors
     /// Where a file lies there that cannot be read or understood.
     pub fn of(video: &Path, model: &Model) -> anyhow::Result<Option<Self>> {
-        for folder in video.ancestors().skip(1) {
+        for folder in whole(video).ancestors().skip(1) {
             let path = folder.join(FILE_NAME);
             let text = match std::fs::read_to_string(&path) {
                 Ok(text) => text,
@@ -81,6 +85,11 @@ impl Calibration {
         }
         Ok(None)
     }
+}
+
+/// From the root on: folders above the one in which the program was started count too.
+fn whole(video: &Path) -> PathBuf {
+    video.canonicalize().unwrap_or_else(|_| video.to_owned())
 }
 
 fn toml_of(calibration: &Calibration) -> String {
@@ -105,8 +114,8 @@ pub type Look = (Pts, f64, Option<Vec<Detection>>);
 pub struct Known {
     /// Frame by frame.
     pub looks: Vec<Look>,
-    /// Of the frames whose count is known.
-    pub truth: BTreeMap<usize, u32>,
+    /// Of the frames whose count is known, by their pts.
+    pub truth: BTreeMap<Pts, u32>,
 }
 
 impl Known {
@@ -115,16 +124,18 @@ impl Known {
         let settings = TrackerSettings::for_min_score(min_score);
         let low_score = settings.low_score;
         let mut tracker = SettledTracker::new(settings);
-        let mut counts = Vec::new();
+        let mut counts = BTreeMap::new();
         for (pts, secs, detections) in &self.looks {
             let sure: Option<Vec<Detection>> = detections
                 .as_ref()
                 .map(|found| found.iter().copied().filter(|found| found.score >= low_score).collect());
-            counts.extend(tracker.push(*pts, *secs, sure.as_deref()).iter().map(|frame| frame.boxes.len()));
+            counts.extend(
+                tracker.push(*pts, *secs, sure.as_deref()).iter().map(|frame| (frame.pts, frame.boxes.len())),
+            );
         }
-        counts.extend(tracker.finish().iter().map(|frame| frame.boxes.len()));
-        let off = |(&frame, &known): (&usize, &u32)| {
-            counts.get(frame).map(|&count| (count as f64 - f64::from(known)).abs())
+        counts.extend(tracker.finish().iter().map(|frame| (frame.pts, frame.boxes.len())));
+        let off = |(pts, &known): (&Pts, &u32)| {
+            counts.get(pts).map(|&count| (count as f64 - f64::from(known)).abs())
         };
         let errors: Vec<f64> = self.truth.iter().filter_map(off).collect();
         errors.iter().sum::<f64>() / errors.len().max(1) as f64
@@ -170,7 +181,7 @@ mod tests {
             scores.iter().enumerate().map(|(place, &score)| detection(place, score)).collect();
         Known {
             looks: (0..20).map(|n| (Pts(n), n as f64 / 10.0, Some(found.clone()))).collect(),
-            truth: (0..20).map(|frame| (frame, true_count)).collect(),
+            truth: (0..20).map(|frame| (Pts(frame), true_count)).collect(),
         }
     }
 
@@ -189,7 +200,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let kept = Calibration { model: "abc".into(), min_score: 0.23 };
         let path = kept.keep(folder.path()).unwrap();
-        assert_eq!(parse(&std::fs::read_to_string(path).unwrap()).unwrap(), kept);
+        assert_eq!(parse(&std::fs::read_to_string(&path).unwrap()).unwrap(), kept);
+        let mode = std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions());
+        assert_eq!(mode & 0o004, 0o004, "other users can read it");
         for bad in [
             "",
             "model = 5\nmin_score = 0.3",

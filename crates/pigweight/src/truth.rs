@@ -17,8 +17,10 @@ const MOST_FRAMES: u32 = 10_000_000;
 pub struct Truth {
     /// The table.
     pub path: PathBuf,
-    /// Animals by frame, the first is 0; of the other frames nothing is known.
-    pub counts: BTreeMap<usize, u32>,
+    /// Animals by frame, the first is 0.
+    counts: BTreeMap<usize, u32>,
+    /// Frames before this one that are not in `counts` have no animal; of others nothing is known.
+    empty_before: usize,
 }
 
 impl Truth {
@@ -40,7 +42,15 @@ impl Truth {
         };
         let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let read = text_of(&bytes).and_then(parse).with_context(|| path.display().to_string());
-        read.map(|counts| Some(Self { path, counts }))
+        read.map(|(counts, empty_before)| Some(Self { path, counts, empty_before }))
+    }
+
+    /// Frame and animals of each frame of which they are known, in a video of so many frames.
+    pub fn known(&self, frames: usize) -> impl Iterator<Item = (usize, u32)> + '_ {
+        let is_whole = 0..self.empty_before.min(frames);
+        let behind =
+            self.counts.range(is_whole.end..frames.max(is_whole.end)).map(|(&frame, &count)| (frame, count));
+        is_whole.map(|frame| (frame, self.counts.get(&frame).copied().unwrap_or(0))).chain(behind)
     }
 
     /// A sentence where the table tells of frames that the video does not have.
@@ -69,29 +79,62 @@ fn text_of(bytes: &[u8]) -> anyhow::Result<&str> {
 fn rows<'a, const COLUMNS: usize>(
     text: &'a str,
     titles: [&str; COLUMNS],
-) -> anyhow::Result<impl Iterator<Item = anyhow::Result<(usize, [&'a str; COLUMNS])>>> {
-    let mut lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+) -> anyhow::Result<impl Iterator<Item = anyhow::Result<(usize, [String; COLUMNS])>> + use<'a, COLUMNS>> {
+    // Old Macs end lines with a carriage return alone.
+    let ends: &[char] = if text.contains('\n') { &['\n'] } else { &['\r'] };
+    // Excel leaves rows of nothing but separators.
+    let is_filled =
+        |line: &str| line.contains(|letter: char| !letter.is_whitespace() && !",;".contains(letter));
+    let mut lines = (1..).zip(text.split(ends)).filter(move |(_, line)| is_filled(line));
     let wanted = || titles.join(",");
     let (number, head) = lines.next().with_context(|| format!("is empty; its first line is {}", wanted()))?;
     let separator = [',', ';', '\t'].into_iter().find(|&part| head.contains(part)).unwrap_or(',');
-    let cells = move |line: &'a str| line.split(separator).map(|cell| cell.trim().trim_matches('"').trim());
+    let head = cells(head, separator);
     let mut places = [0; COLUMNS];
     for (place, title) in places.iter_mut().zip(titles) {
-        *place = cells(head)
-            .position(|cell| cell.eq_ignore_ascii_case(title))
+        let mut found = (0..head.len()).filter(|&place| head[place].eq_ignore_ascii_case(title));
+        *place = found
+            .next()
             .with_context(|| format!("line {number} has no column {title}; write {} there", wanted()))?;
+        anyhow::ensure!(found.next().is_none(), "line {number} has two columns {title}");
     }
+    let titles = titles.map(str::to_owned);
     Ok(lines.map(move |(number, line)| {
-        let cells: Vec<&str> = cells(line).collect();
-        let mut row = [""; COLUMNS];
-        for ((value, place), title) in row.iter_mut().zip(places).zip(titles) {
+        let mut cells = cells(line, separator);
+        let most = head.len();
+        anyhow::ensure!(
+            cells.len() <= most || cells[most..].iter().all(String::is_empty),
+            "line {number} has {} cells, more than the {most} titles: are separators in a text without quotes?",
+            cells.len()
+        );
+        let mut row = [const { String::new() }; COLUMNS];
+        for ((value, place), title) in row.iter_mut().zip(places).zip(&titles) {
             *value = cells
-                .get(place)
+                .get_mut(place)
                 .filter(|cell| !cell.is_empty())
+                .map(std::mem::take)
                 .with_context(|| format!("line {number} has no {title}"))?;
         }
         Ok((number, row))
     }))
+}
+
+/// The cells of a line; in quotes a separator parts nothing (RFC 4180, without line breaks in cells).
+fn cells(line: &str, separator: char) -> Vec<String> {
+    let mut cells = vec![String::new()];
+    let mut is_quoted = false;
+    for letter in line.chars() {
+        match letter {
+            '"' => is_quoted = !is_quoted,
+            _ if letter == separator && !is_quoted => cells.push(String::new()),
+            _ => {
+                if let Some(cell) = cells.last_mut() {
+                    cell.push(letter);
+                }
+            }
+        }
+    }
+    cells.iter().map(|cell| cell.trim().to_owned()).collect()
 }
 
 fn whole(number: usize, title: &str, value: &str) -> anyhow::Result<u32> {
@@ -106,13 +149,16 @@ fn frame_number(number: usize, value: &str) -> anyhow::Result<usize> {
     Ok(frame as usize)
 }
 
+/// What a table says: as the fields of [`Truth`].
+type Table = (BTreeMap<usize, u32>, usize);
+
 /// A row a box.
-fn parse_boxes(text: &str) -> anyhow::Result<BTreeMap<usize, u32>> {
+fn parse_boxes(text: &str) -> anyhow::Result<Table> {
     let titles = ["frame", "x", "y", "w", "h"];
     let mut counts = BTreeMap::new();
     for row in rows(text, titles)? {
         let (number, [frame, sides @ ..]) = row?;
-        for (title, value) in titles[1..].iter().zip(sides) {
+        for (title, value) in titles[1..].iter().zip(&sides) {
             let px: Option<f64> = value.parse().ok().filter(|px: &f64| px.is_finite());
             let is_fine = px.is_some_and(|px| px > 0.0 || !["w", "h"].contains(title));
             anyhow::ensure!(
@@ -124,26 +170,31 @@ fn parse_boxes(text: &str) -> anyhow::Result<BTreeMap<usize, u32>> {
                 }
             );
         }
-        *counts.entry(frame_number(number, frame)?).or_insert(0_u32) += 1;
+        let count = counts.entry(frame_number(number, &frame)?).or_insert(0_u32);
+        *count += 1;
+        anyhow::ensure!(
+            *count <= MOST_ANIMALS,
+            "line {number}: more than {MOST_ANIMALS} boxes on frame {frame}"
+        );
     }
     // Frames without a box have no animal, up to the last box; behind it nothing is known.
     let last =
         *counts.keys().next_back().context("has no box; write a NAME.counts.csv where there is no pig")?;
-    Ok((0..=last).map(|frame| (frame, counts.get(&frame).copied().unwrap_or(0))).collect())
+    Ok((counts, last + 1))
 }
 
 /// A row a frame whose count is known; of the others nothing is.
-fn parse_counts(text: &str) -> anyhow::Result<BTreeMap<usize, u32>> {
+fn parse_counts(text: &str) -> anyhow::Result<Table> {
     let mut counts = BTreeMap::new();
     for row in rows(text, ["frame", "count"])? {
         let (number, [frame, count]) = row?;
-        let frame = frame_number(number, frame)?;
-        let count = whole(number, "count", count)?;
+        let frame = frame_number(number, &frame)?;
+        let count = whole(number, "count", &count)?;
         anyhow::ensure!(count <= MOST_ANIMALS, "line {number}: {count} pigs are more than {MOST_ANIMALS}");
         anyhow::ensure!(counts.insert(frame, count).is_none(), "line {number}: frame {frame} is there twice");
     }
     anyhow::ensure!(!counts.is_empty(), "has no row");
-    Ok(counts)
+    Ok((counts, 0))
 }
 
 #[cfg(test)]
@@ -153,12 +204,17 @@ mod tests {
     #[test]
     fn frames_without_a_box_are_empty_up_to_the_last_box() {
         let truth = parse_boxes("frame,x,y,w,h\n0,1,1,5,5\n0,-9,9.5,5,5\n2,1,1,5,5\n").unwrap();
-        assert_eq!(truth.into_iter().collect::<Vec<_>>(), [(0, 2), (1, 0), (2, 1)]);
+        let truth = Truth { path: "pen.boxes.csv".into(), counts: truth.0, empty_before: truth.1 };
+        let known = |frames| truth.known(frames).collect::<Vec<_>>();
+        assert_eq!(known(9), [(0, 2), (1, 0), (2, 1)]);
+        assert_eq!(known(2), [(0, 2), (1, 0)]);
+        assert_eq!(known(0), []);
     }
 
     #[test]
     fn a_frame_number_that_no_video_has_takes_no_memory() {
         assert!(parse_boxes("frame,x,y,w,h\n4000000000,1,1,5,5\n").is_err());
+        assert_eq!(parse_boxes("frame,x,y,w,h\n9999999,1,1,5,5\n").unwrap().0.len(), 1);
     }
 
     #[test]
@@ -168,8 +224,10 @@ mod tests {
             "count,frame\n5,3\n0,9\n",
             "Frame;Count;note\r\n3;5;calm\r\n\r\n9;0\r\n",
             "\"frame\"\t\"count\"\n\"3\"\t\"5\"\n 9 \t 0",
+            "frame,note,count\r\n3,\"calm, 7\",5\r\n9,,0\r\n,,\r\n",
+            "frame;count\r3;5\r9;0;;\r;;\r",
         ] {
-            let counts = parse_counts(text_of(text.as_bytes()).unwrap()).expect(text);
+            let (counts, _) = parse_counts(text_of(text.as_bytes()).unwrap()).expect(text);
             assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(3, 5), (9, 0)], "{text}");
         }
         assert_eq!(text_of(b"\xef\xbb\xbfframe").unwrap(), "frame");
@@ -185,6 +243,8 @@ mod tests {
             ("frame,count\n0,3\n0,4\n", "line 3: frame 0 is there twice"),
             ("frame,count\n0,many\n", "line 2: count \"many\" is not a whole number"),
             ("frame,count\n-1,3\n", "line 2: frame \"-1\" is not a whole number"),
+            ("frame,count\n0,3,calm\n", "line 2 has 3 cells"),
+            ("frame,count,Frame\n0,3,1\n", "line 1 has two columns frame"),
             ("frame,count\n0,4000000000\n", "line 2: 4000000000 pigs are more"),
         ] {
             let error = parse_counts(text).expect_err(text).to_string();
@@ -206,8 +266,8 @@ mod tests {
 
     #[test]
     fn rows_behind_the_end_of_the_video_are_told() {
-        let counts = parse_counts("frame,count\n0,3\n99,4\n").unwrap();
-        let truth = Truth { path: "pen.counts.csv".into(), counts };
+        let (counts, empty_before) = parse_counts("frame,count\n0,3\n99,4\n").unwrap();
+        let truth = Truth { path: "pen.counts.csv".into(), counts, empty_before };
         assert!(truth.beyond(100).is_none());
         let told = truth.beyond(99).unwrap();
         assert!(told.contains("frame 99") && told.contains("has 99 frames"), "{told}");

@@ -7,9 +7,11 @@ use crate::pipeline::{Analysis, Progress};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use pigweight_core::line::Line;
+use pigweight_core::time::Pts;
 use pigweight_detect::Model;
 use pigweight_media::Video;
 use pigweight_store::{LineCrossing, LineRecord, NewLine, RunRecord, Store};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use tokio::runtime::Runtime;
@@ -86,6 +88,16 @@ impl Workshop {
             [run.frames_done, run.damaged_frames].map(|frames| frames.try_into().unwrap_or(0));
         let damage = damage(&video, decoded, guessed);
         Ok(Analysed { video, run, lines, crossings, damage })
+    }
+
+    /// Count of every settled frame by its pts.
+    pub fn counts(&self, run: &RunRecord) -> anyhow::Result<BTreeMap<Pts, u32>> {
+        let mut counts = BTreeMap::new();
+        for sequence in 0..run.next_chunk {
+            let frames = self.runtime.block_on(self.store.chunk(&run.id, sequence))?.unwrap_or_default();
+            counts.extend(frames.iter().map(|frame| (frame.pts, frame.boxes.len() as u32)));
+        }
+        Ok(counts)
     }
 
     /// Seconds and count of every settled frame.

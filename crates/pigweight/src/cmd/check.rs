@@ -10,6 +10,7 @@ use crate::library;
 use crate::looking::{self, Begin, Looking};
 use crate::truth::Truth;
 use pigweight_core::detection::Detection;
+use pigweight_core::time::Pts;
 use pigweight_detect::Model;
 use pigweight_media::Video;
 use serde::Serialize;
@@ -49,20 +50,21 @@ pub fn run(args: &Check) -> anyhow::Result<()> {
     if args.every_frame {
         config.detect.looks_per_sec = 0.0;
     }
-    let subjects = subjects(&args.folder)?;
+    let mut notes = Vec::new();
+    let subjects = subjects(&args.folder, &mut notes)?;
     let model = Model::load(config.model_settings())?;
     if args.calibrate {
-        return calibrate(args, &config, &model, subjects);
+        return calibrate(args, &config, &model, subjects, notes);
     }
     let workshop = Workshop::open(None)?;
-    let mut notes = Vec::new();
     let mut results = Vec::new();
     for subject in &subjects {
         let result = workshop.analyse(&subject.path, &[], &model, &config).and_then(|analysed| {
-            let series = workshop.series(&analysed.run)?;
+            let counted = workshop.counts(&analysed.run)?;
+            let truth = by_pts(&subject.truth, &analysed.video);
             notes.extend(subject.truth.beyond(analysed.video.index().frame_count()));
             notes.extend(analysed.damage);
-            accuracy(&subject.name, &series, &subject.truth.counts)
+            accuracy(&subject.name, &counted, &truth)
         });
         match result {
             Ok(result) => results.push(result),
@@ -78,13 +80,16 @@ pub fn run(args: &Check) -> anyhow::Result<()> {
     Partial::unless_empty(&notes)
 }
 
-fn subjects(folder: &Path) -> anyhow::Result<Vec<Subject>> {
+fn subjects(folder: &Path, notes: &mut Vec<String>) -> anyhow::Result<Vec<Subject>> {
     let mut subjects = Vec::new();
     for found in library::find_videos(&[folder.to_owned()]) {
-        if let Some(truth) = Truth::beside(&found.path)? {
-            subjects.push(Subject { name: found.name, path: found.path, truth });
+        match Truth::beside(&found.path) {
+            Ok(Some(truth)) => subjects.push(Subject { name: found.name, path: found.path, truth }),
+            Ok(None) => {}
+            Err(error) => notes.push(Chain(error.as_ref()).to_string()),
         }
     }
+    anyhow::ensure!(!subjects.is_empty() || notes.is_empty(), notes.join("; "));
     anyhow::ensure!(
         !subjects.is_empty(),
         "{} holds no video with its truth beside it; put NAME.boxes.csv (frame,x,y,w,h) or NAME.counts.csv \
@@ -126,8 +131,13 @@ impl fmt::Display for Calibrated {
 }
 
 /// Looks at each video once, tries all thresholds on what was found, and keeps the best for the folder.
-fn calibrate(args: &Check, config: &Config, model: &Model, subjects: Vec<Subject>) -> anyhow::Result<()> {
-    let mut notes = Vec::new();
+fn calibrate(
+    args: &Check,
+    config: &Config,
+    model: &Model,
+    subjects: Vec<Subject>,
+    mut notes: Vec<String>,
+) -> anyhow::Result<()> {
     let mut known = Vec::new();
     for subject in subjects {
         // What the videos are counted with now; a calibration that cannot be read is what this one replaces.
@@ -135,9 +145,7 @@ fn calibrate(args: &Check, config: &Config, model: &Model, subjects: Vec<Subject
             .run_settings(&subject.path, model)
             .map_or_else(|_unreadable| config.detect.min_score(), |settings| settings.tracker.high_score);
         match look_at(&subject, config, model, &mut notes) {
-            Ok(looks) => {
-                known.push((subject.name, before, Known { looks, truth: subject.truth.counts }));
-            }
+            Ok(seen) => known.push((subject.name, before, seen)),
             Err(error) => notes.push(Chain(error.as_ref()).to_string()),
         }
         let nearest = Calibration::nearest(&subject.path);
@@ -178,14 +186,14 @@ fn look_at(
     config: &Config,
     model: &Model,
     notes: &mut Vec<String>,
-) -> anyhow::Result<Vec<Look>> {
+) -> anyhow::Result<Known> {
     let video = Video::open(&subject.path)?;
     let bar = progress_bar(&subject.name, video.index().frame_count() as u64);
     let looking =
         Looking { video: &video, model, schedule: config.detect.schedule(), workers: config.detect.workers };
     let see = |_: &_, found: Vec<_>| found.into_iter().map(Detection::on_grid).collect();
     let mut guessed = 0;
-    let looks = looking.through(Begin::default(), see, |looks| {
+    let looks: Vec<Look> = looking.through(Begin::default(), see, |looks| {
         looks
             .inspect(|_| bar.inc(1))
             .map(|looked| {
@@ -196,11 +204,21 @@ fn look_at(
             .collect::<Result<Vec<_>, _>>()
     })??;
     bar.finish_and_clear();
-    let is_usable = subject.truth.counts.keys().next().is_some_and(|&first| first < looks.len());
-    anyhow::ensure!(is_usable, "{} has no frame with a known count", subject.name);
+    let truth = by_pts(&subject.truth, &video);
+    anyhow::ensure!(
+        looks.iter().any(|(pts, ..)| truth.contains_key(pts)),
+        "{} has no frame with a known count",
+        subject.name
+    );
     notes.extend(subject.truth.beyond(video.index().frame_count()));
     notes.extend(damage(&video, looks.len(), guessed));
-    Ok(looks)
+    Ok(Known { looks, truth })
+}
+
+/// The table numbers all frames of the video, also those that cannot be decoded.
+fn by_pts(truth: &Truth, video: &Video) -> BTreeMap<Pts, u32> {
+    let known = truth.known(video.index().frame_count());
+    known.filter_map(|(place, count)| Some((video.index().pts_at(place)?, count))).collect()
 }
 
 /// Whether a folder lies in the other one, and is not that one.
@@ -209,10 +227,14 @@ fn is_below(folder: &Path, above: &Path) -> bool {
 }
 
 /// Over the frames whose count is known.
-fn accuracy(video: &str, series: &[(f64, u32)], truth: &BTreeMap<usize, u32>) -> anyhow::Result<Accuracy> {
+fn accuracy(
+    video: &str,
+    counted: &BTreeMap<Pts, u32>,
+    truth: &BTreeMap<Pts, u32>,
+) -> anyhow::Result<Accuracy> {
     let pairs: Vec<(f64, f64)> = truth
         .iter()
-        .filter_map(|(&frame, &known)| Some((f64::from(series.get(frame)?.1), f64::from(known))))
+        .filter_map(|(pts, &known)| Some((f64::from(*counted.get(pts)?), f64::from(known))))
         .collect();
     anyhow::ensure!(!pairs.is_empty(), "{video} has no frame with a known count");
     let frames = pairs.len() as f64;
@@ -254,11 +276,13 @@ mod tests {
 
     #[test]
     fn only_frames_of_known_count_are_compared() {
-        let series = [(0.0, 2), (0.1, 1), (0.2, 0), (0.3, 7)];
-        let result = accuracy("v", &series, &[(0, 2), (1, 0), (2, 1)].into()).unwrap();
+        let by_pts = |pairs: &[(i64, u32)]| pairs.iter().map(|&(pts, count)| (Pts(pts), count)).collect();
+        // One frame could not be decoded.
+        let counted: BTreeMap<Pts, u32> = by_pts(&[(0, 2), (1, 1), (2, 0), (4, 7)]);
+        let result = accuracy("v", &counted, &by_pts(&[(0, 2), (1, 0), (2, 1), (3, 5)])).unwrap();
         assert_eq!((result.frames, result.mean_absolute_error, result.bias), (3, 2.0 / 3.0, 0.0));
-        let result = accuracy("v", &series, &[(3, 5), (9, 5)].into()).unwrap();
+        let result = accuracy("v", &counted, &by_pts(&[(4, 5), (9, 5)])).unwrap();
         assert_eq!((result.frames, result.mean_absolute_error, result.bias), (1, 2.0, 2.0));
-        assert!(accuracy("v", &series, &[(4, 5)].into()).is_err());
+        assert!(accuracy("v", &counted, &by_pts(&[(3, 5)])).is_err());
     }
 }

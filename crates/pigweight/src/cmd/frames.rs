@@ -17,7 +17,7 @@ use pigweight_detect::Model;
 use pigweight_media::{FrameSeeker, Video, jpeg};
 use serde::Serialize;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tempfile::TempDir;
 
 /// Looks at a video at the most, evenly spread, and how far apart at the least.
@@ -29,11 +29,14 @@ const JPEG_QUALITY: u8 = 95;
 pub fn export(args: &FramesExport) -> anyhow::Result<()> {
     let config = configure(&args.model)?;
     let place = Place::find(&args.out)?;
-    let videos: Vec<(String, Video)> = args
-        .videos
-        .iter()
-        .map(|path| Ok((unique_stem(path, &args.videos), Video::open(path)?)))
-        .collect::<anyhow::Result<_>>()?;
+    let mut videos: Vec<(String, Video)> = Vec::new();
+    for path in &args.videos {
+        // The same file twice gives its frames once.
+        if videos.iter().all(|(_, known)| !is_same(known.path(), path)) {
+            let name = unused_stem(path, |name| videos.iter().any(|(known, _)| known == name));
+            videos.push((name, Video::open(path)?));
+        }
+    }
     let model = Model::load(config.model_settings())?;
 
     let (mut seen, mut notes) = (Vec::new(), Vec::new());
@@ -56,7 +59,18 @@ pub fn export(args: &FramesExport) -> anyhow::Result<()> {
             Some(open) => seeker.insert(open),
             None => seeker.insert((frame.video, FrameSeeker::open(video)?)),
         };
-        let picture = open.frame(frame.pts)?.picture;
+        // The frame before, or none: its boxes would lie over another picture.
+        let picture = match open.frame(frame.pts) {
+            Ok(shown) if shown.pts == frame.pts => shown.picture,
+            Ok(_) => {
+                notes.push(format!("{name} is damaged and was left out"));
+                continue;
+            }
+            Err(error) => {
+                notes.push(format!("{name} was left out: {error}"));
+                continue;
+            }
+        };
         let encoded = jpeg::encode(picture.view(), JPEG_QUALITY, &[], 1.0)?;
         dataset.add(&name, (picture.width(), picture.height()), &encoded, &frame.draft)?;
     }
@@ -127,13 +141,17 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The file's name without its ending; with its number where two are called alike.
-fn unique_stem(path: &Path, all: &[PathBuf]) -> String {
+/// The file's name without its ending; with a number where another is called so.
+fn unused_stem(path: &Path, is_used: impl Fn(&str) -> bool) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let namesakes: Vec<&PathBuf> = all.iter().filter(|other| other.file_stem() == path.file_stem()).collect();
-    match namesakes.iter().position(|other| *other == path) {
-        Some(place) if namesakes.len() > 1 => format!("{stem}-{}", place + 1),
-        _ => stem,
+    let numbered = (2..).map(|number| format!("{stem}-{number}"));
+    std::iter::once(stem.clone()).chain(numbered).find(|name| !is_used(name)).unwrap_or(stem)
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
     }
 }
 

@@ -61,3 +61,16 @@ fn a_video_that_is_not_the_demos_is_not_written_over() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("without its truth"));
     assert_eq!(contents(folder.path()), BTreeMap::from([("pen.mp4".into(), b"somebody's".to_vec())]));
 }
+
+#[test]
+fn the_plain_demo_is_counted_by_the_built_in_detector() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = printed(pigweight().arg("demo").arg(folder.path()).args(["--secs", "8"]));
+    assert!(!told.contains("--model"), "{told}");
+    let text = printed(pigweight().arg("check").arg(folder.path()).arg("--json"));
+    let results: Value = serde_json::from_str(&text).unwrap();
+    for result in results.as_array().unwrap() {
+        // Of 12 in the pen and about 3 in the corridor.
+        assert!(result["mean_absolute_error"].as_f64().unwrap() <= 1.2, "{result}");
+    }
+}

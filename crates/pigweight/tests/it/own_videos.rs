@@ -35,9 +35,10 @@ fn a_calibrated_folder_is_counted_with_its_own_threshold_unless_one_is_named() {
     let calibrated = json(&run(&["check", "--calibrate", "--json"], &[folder.path()]));
     let kept = Path::new(calibrated["kept_in"].as_str().unwrap());
     assert_eq!(kept.parent().unwrap(), folder.path());
-    for video in calibrated["videos"].as_array().unwrap() {
-        assert!(video["error_after"].as_f64() <= video["error_before"].as_f64(), "{video}");
-    }
+    // Best for all together: one may lose a little of what another gains.
+    let videos = calibrated["videos"].as_array().unwrap();
+    let sum = |which: &str| videos.iter().map(|video| video[which].as_f64().unwrap()).sum::<f64>();
+    assert!(sum("error_after") <= sum("error_before"), "{calibrated}");
     let usual = mean(&["--min-score", "0.3"]);
     assert!(usual > 8.0, "{usual}");
 

@@ -1,6 +1,6 @@
 """The peer of bench/frames.py: single frames as the product that PigWeight replaces serves them.
 
-FastAPI over OpenCV: a capture kept open for each video, sought by the frame's time, the picture encoded as an optimised
+FastAPI over OpenCV: a capture kept open for each video, sought by the frame's number (time by frames a second), the picture encoded as an optimised
 progressive JPEG.  python opencv_server.py PORT FOLDER
 """
 
@@ -24,7 +24,7 @@ def frame(name: str, t: float, quality: int = 80):
         if name not in captures:
             captures[name] = cv2.VideoCapture(str(folder / name))
         capture = captures[name]
-        capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * t)
+        capture.set(cv2.CAP_PROP_POS_FRAMES, int(t * capture.get(cv2.CAP_PROP_FPS)))
         there, pixels = capture.read()
     if not there:
         raise fastapi.HTTPException(416)

@@ -129,7 +129,7 @@ impl VideoIndex {
     fn count_frames(&mut self, path: &Path, stream_index: i32, frame_ticks: i64) -> Result<()> {
         let (mut input, _) = crate::video::open_input(path)?;
         input.keep_only(&[stream_index]);
-        let mut decoder = Decoder::open(&input, stream_index, MAX_PIXELS)
+        let mut decoder = Decoder::open(&input, stream_index, MAX_PIXELS, 1)
             .ok_or_else(|| Error::NoDecoder { path: path.to_owned(), codec: "unknown".into() })?;
         let mut ordinal = 0_i64;
         let mut ended = false;

@@ -8,6 +8,7 @@
 
 mod encode;
 mod error;
+mod full_range;
 pub mod hls;
 mod index;
 pub mod jpeg;

@@ -27,12 +27,27 @@ pub struct FrameReader {
     after: Option<Pts>,
     damaged_packets: usize,
     ended: bool,
+    threads: i32,
 }
 
 impl FrameReader {
     /// From the first frame on.
     pub fn open(video: &Video) -> Result<Self> {
-        let (source, decoder) = open_stream(video)?;
+        Self::open_on(video, 1)
+    }
+
+    /// From the first frame on, or from the one that follows `after`; decoding on two cores: for a pass beside which nothing
+    /// else works.
+    pub fn open_hurried(video: &Video, after: Option<Pts>) -> Result<Self> {
+        let reader = Self::open_on(video, 2)?;
+        match after {
+            Some(pts) => reader.go_behind(pts),
+            None => Ok(reader),
+        }
+    }
+
+    fn open_on(video: &Video, threads: i32) -> Result<Self> {
+        let (source, decoder) = open_stream(video, threads)?;
         Ok(Self {
             video: video.clone(),
             source,
@@ -41,20 +56,24 @@ impl FrameReader {
             after: None,
             damaged_packets: 0,
             ended: false,
+            threads,
         })
     }
 
     /// From the frame that follows `pts` on.
     pub fn open_after(video: &Video, pts: Pts) -> Result<Self> {
-        let mut reader = Self::open(video)?;
-        reader.after = Some(pts);
-        if let Some(ordinal) = video.index().ordinal_of(pts) {
-            let key = video.index().key_for(ordinal);
-            if !reader.source.land_on(key) {
-                reader = Self { after: Some(pts), ..Self::open(video)? };
+        Self::open(video)?.go_behind(pts)
+    }
+
+    fn go_behind(mut self, pts: Pts) -> Result<Self> {
+        self.after = Some(pts);
+        if let Some(ordinal) = self.video.index().ordinal_of(pts) {
+            let key = self.video.index().key_for(ordinal);
+            if !self.source.land_on(key) {
+                self = Self { after: Some(pts), ..Self::open_on(&self.video, self.threads)? };
             }
         }
-        Ok(reader)
+        Ok(self)
     }
 
     /// Packets so far that the decoder refused.
@@ -110,11 +129,12 @@ pub(crate) fn shown_pts(video: &Video, ordinal: i64) -> Option<Pts> {
     entry.is_shown.then_some(entry.pts)
 }
 
-pub(crate) fn open_stream(video: &Video) -> Result<(PacketSource, Decoder)> {
+pub(crate) fn open_stream(video: &Video, threads: i32) -> Result<(PacketSource, Decoder)> {
     let source = PacketSource::open(video)?;
-    let decoder = Decoder::open(source.input(), video.stream_index(), MAX_PIXELS).ok_or_else(|| {
-        Error::NoDecoder { path: video.path().to_owned(), codec: video.info().codec.clone() }
-    })?;
+    let decoder =
+        Decoder::open(source.input(), video.stream_index(), MAX_PIXELS, threads).ok_or_else(|| {
+            Error::NoDecoder { path: video.path().to_owned(), codec: video.info().codec.clone() }
+        })?;
     Ok((source, decoder))
 }
 

@@ -20,20 +20,30 @@ pub struct FrameSeeker {
     scaler: Scaler,
     /// The last frame that came out since the last seek.
     last_shown: Option<Pts>,
+    /// The packet at which decoding began then.
+    began_at: usize,
     /// The decoder has seen the end of the stream and must be reset before it takes more.
     is_drained: bool,
+}
+
+/// Somebody waits for the frame: two cores bring it sooner. Whole videos are read on one, since the others are kept busy by
+/// inference, and more than two add as much delay as they take away.
+fn threads() -> i32 {
+    static THREADS: std::sync::OnceLock<i32> = std::sync::OnceLock::new();
+    *THREADS.get_or_init(|| std::thread::available_parallelism().map_or(1, |cores| cores.get().min(2) as i32))
 }
 
 impl FrameSeeker {
     /// Opens the file; nothing is decoded yet.
     pub fn open(video: &Video) -> Result<Self> {
-        let (source, decoder) = open_stream(video)?;
+        let (source, decoder) = open_stream(video, threads())?;
         Ok(Self {
             video: video.clone(),
             source,
             decoder,
             scaler: Scaler::new(),
             last_shown: None,
+            began_at: 0,
             is_drained: false,
         })
     }
@@ -63,9 +73,12 @@ impl FrameSeeker {
             last_secs: self.video.secs(index.last_pts()),
         })?;
         let key = index.key_for(ordinal);
+        // The frame may be in the decoder already: packets come before their frames. One that has not come out yet was not
+        // left out either, since only what is shown before an earlier target is.
         let can_go_on = !self.is_drained
             && self.last_shown.is_some_and(|last| last < pts)
-            && (key..=ordinal).contains(&self.source.next_ordinal());
+            && self.began_at <= key
+            && key <= self.source.next_ordinal();
         if !can_go_on {
             self.start_at(key)?;
         }
@@ -87,13 +100,15 @@ impl FrameSeeker {
         }
         self.decoder.flush();
         self.last_shown = None;
+        self.began_at = self.source.next_ordinal();
         self.is_drained = false;
         Ok(())
     }
 
     fn restart(&mut self) -> Result<()> {
-        (self.source, self.decoder) = open_stream(&self.video)?;
+        (self.source, self.decoder) = open_stream(&self.video, threads())?;
         self.last_shown = None;
+        self.began_at = 0;
         self.is_drained = false;
         Ok(())
     }

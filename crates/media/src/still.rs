@@ -15,7 +15,7 @@ pub fn open(path: &Path) -> Result<Picture> {
     if !is_picture(&input) {
         return Err(Error::IsAVideo { path: path.to_owned() });
     }
-    let mut decoder = Decoder::open(&input, stream.index, MAX_PIXELS)
+    let mut decoder = Decoder::open(&input, stream.index, MAX_PIXELS, 1)
         .ok_or_else(|| Error::NoDecoder { path: path.to_owned(), codec: stream.codec.clone() })?;
     let no_frames = || Error::NoFrames { path: path.to_owned() };
     let mut ended = false;

@@ -46,6 +46,13 @@ fn every_frame_is_exact(name: &str, expected: &[u32]) {
             assert_eq!(number(&frame.picture.view(), &video), expected, "{name} at {pts:?}");
         }
     }
+    // Forwards, within groups of pictures and over them: on the way pictures are left out.
+    for stride in [2, 3, 7, 11] {
+        for &(pts, expected) in frames.iter().skip(stride / 2).step_by(stride) {
+            let frame = seeker.frame(pts).unwrap_or_else(|error| panic!("{name} frame {expected}: {error}"));
+            assert_eq!((frame.pts, number(&frame.picture.view(), &video)), (pts, expected), "{name}");
+        }
+    }
 }
 
 fn numbers(range: std::ops::Range<u32>) -> Vec<u32> {

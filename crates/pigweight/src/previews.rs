@@ -250,10 +250,7 @@ impl Making<'_> {
         let Some(done) = self.writer.as_ref().map(PreviewWriter::frames) else { return Ok(true) };
         if done < total {
             let before = done.checked_sub(1).and_then(|place| self.video.index().pts_at(place as usize));
-            let mut reader = match before {
-                Some(pts) => FrameReader::open_after(self.video, pts)?,
-                None => FrameReader::open(self.video)?,
-            };
+            let mut reader = FrameReader::open_hurried(self.video, before)?;
             while let Some(frame) = reader.next_frame()? {
                 if stop.load(Ordering::Relaxed) {
                     self.flush();

@@ -160,7 +160,8 @@ fn parse_boxes(text: &str) -> anyhow::Result<Table> {
         let (number, [frame, sides @ ..]) = row?;
         for (title, value) in titles[1..].iter().zip(&sides) {
             let px: Option<f64> = value.parse().ok().filter(|px: &f64| px.is_finite());
-            let is_fine = px.is_some_and(|px| px > 0.0 || !["w", "h"].contains(title));
+            // Of an animal at the edge of the picture tools leave a box without extent.
+            let is_fine = px.is_some_and(|px| px >= 0.0 || !["w", "h"].contains(title));
             anyhow::ensure!(
                 is_fine,
                 "line {number}: {title} {value:?} is no {} in px",
@@ -203,7 +204,7 @@ mod tests {
 
     #[test]
     fn frames_without_a_box_are_empty_up_to_the_last_box() {
-        let truth = parse_boxes("frame,x,y,w,h\n0,1,1,5,5\n0,-9,9.5,5,5\n2,1,1,5,5\n").unwrap();
+        let truth = parse_boxes("frame,x,y,w,h\n0,1,1,5,5\n0,-9,9.5,5,0\n2,1,1,5,5\n").unwrap();
         let truth = Truth { path: "pen.boxes.csv".into(), counts: truth.0, empty_before: truth.1 };
         let known = |frames| truth.known(frames).collect::<Vec<_>>();
         assert_eq!(known(9), [(0, 2), (1, 0), (2, 1)]);

@@ -32,8 +32,9 @@ pub(crate) enum Received {
 }
 
 impl Decoder {
-    /// `None` where no decoder for the stream is built in or it will not open.
-    pub(crate) fn open(input: &Input, stream_index: i32, max_pixels: u64) -> Option<Self> {
+    /// `None` where no decoder for the stream is built in or it will not open. With more than one thread each frame comes
+    /// out that many packets later less one.
+    pub(crate) fn open(input: &Input, stream_index: i32, max_pixels: u64, threads: i32) -> Option<Self> {
         let stream = input.stream(stream_index)?;
         // SAFETY: `stream` lives as long as `input`; each pointer is checked before it is used, and the context is
         // owned by the returned value as soon as it exists.
@@ -51,8 +52,7 @@ impl Decoder {
             if ffi::avcodec_parameters_to_context(context, parameters) < 0 {
                 return None;
             }
-            // One thread: the two cores of a farm PC are kept busy by inference, and frame threads add latency.
-            (*context).thread_count = 1;
+            (*context).thread_count = threads;
             (*context).max_pixels = i64::try_from(max_pixels).unwrap_or(i64::MAX);
             (*context).pkt_timebase = (*stream).time_base;
             (ffi::avcodec_open2(context, codec, ptr::null_mut()) >= 0).then_some(decoder)

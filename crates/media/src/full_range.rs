@@ -40,7 +40,7 @@ impl FullRange {
                     full.u.iter_mut().chain(&mut full.v).for_each(stretch_chroma);
                 }
                 if matrix == ColorMatrix::Bt709 {
-                    full.to_bt601(width, columns);
+                    full.turn_into_bt601(width, columns);
                 }
                 full
             }
@@ -55,7 +55,7 @@ impl FullRange {
     /// 0.98999 Cb - 0.11064 Cr          in 1/512, the whole one apart
     /// 0.98367 Cr - 0.07248 Cb
     /// ```
-    fn to_bt601(&mut self, width: usize, columns: usize) {
+    fn turn_into_bt601(&mut self, width: usize, columns: usize) {
         let mut added = vec![0_i16; columns];
         let mut wide = vec![0_i16; width];
         let rows_of_chroma = self.u.chunks_exact(columns).zip(self.v.chunks_exact(columns));

@@ -2,7 +2,8 @@
 //!
 //! They are made in the background, of the frames that the analysis decodes anyway, within a share of the disk. When it is
 //! used up, the frames of the video that nobody looked at for longest go; its thumbnails and counts stay, and when somebody
-//! looks at it again they are made anew.
+//! looks at it again they are made anew. Where nobody asks, what was made or looked at within a day is not taken away: a
+//! library larger than the room fills it once, and is not made over and over.
 
 use pigweight_media::preview::{PreviewReader, PreviewWriter};
 use pigweight_media::{DecodedFrame, FrameReader, Result, Video, sprites};
@@ -30,6 +31,10 @@ const FRAMES: &str = "frames.jpegs";
 const ENDS: &str = "frames.ends";
 /// Its time says when somebody last looked.
 const USED: &str = "used";
+/// Says that the frames were taken away, and are made again only when somebody looks.
+const TAKEN_AWAY: &str = "taken-away";
+/// What was used so lately is left alone, unless somebody waits.
+const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// The small pictures of all videos.
 pub struct Previews {
@@ -44,6 +49,8 @@ struct Looks {
     noted: BTreeMap<String, Instant>,
     /// Videos without small pictures that somebody looked at.
     wanted: BTreeSet<String>,
+    /// Of those, the ones whose turn has come.
+    taken: BTreeSet<String>,
 }
 
 /// How far the small pictures of a video are.
@@ -93,7 +100,10 @@ impl Previews {
 
     /// Videos that somebody looked at in vain since this was last asked.
     pub fn take_wanted(&self) -> BTreeSet<String> {
-        std::mem::take(&mut self.looks().wanted)
+        let mut looks = self.looks();
+        let wanted = std::mem::take(&mut looks.wanted);
+        looks.taken.extend(wanted.iter().cloned());
+        wanted
     }
 
     /// Thumbnails, unless they are there. `false` when stopped before the end.
@@ -114,15 +124,23 @@ impl Previews {
         if self.budget_bytes == 0 || self.made(video_id).frames >= frames {
             return None;
         }
-        let (width, bytes) = self.size_for(video)?;
-        if !self.make_room(video_id, bytes) {
+        let is_wanted = self.looks().taken.remove(video_id);
+        let taken_away = folder.join(TAKEN_AWAY);
+        if taken_away.exists() && !is_wanted {
             return None;
         }
+        let (width, bytes) = self.size_for(video)?;
+        if !self.make_room(video_id, bytes, is_wanted) {
+            return None;
+        }
+        // One that stays is met again, and a look makes the frames again.
+        let _gone = std::fs::remove_file(taken_away);
         match PreviewWriter::open(&folder, width) {
             Ok(writer) => Some(Making {
                 previews: self,
                 video_id,
                 video,
+                is_wanted,
                 room_looked_at: writer.bytes(),
                 writer: Some(writer),
                 last_flush: Instant::now(),
@@ -147,14 +165,19 @@ impl Previews {
         })
     }
 
-    /// Takes the frames of other videos away, longest unused first, until `bytes` more than there are of `video_id` fit.
-    fn make_room(&self, video_id: &str, bytes: u64) -> bool {
+    /// Takes the frames of other videos away, longest unused first, until those of `video_id` may have `bytes`.
+    fn make_room(&self, video_id: &str, bytes: u64, is_wanted: bool) -> bool {
         let mut kept = self.kept();
         let own = kept.iter().position(|video| video.id == video_id).map(|place| kept.remove(place));
         let needed = bytes.max(own.map_or(0, |own| own.bytes));
         kept.sort_by_key(|video| video.used);
         let mut total: u64 = kept.iter().map(|video| video.bytes).sum();
-        for video in kept {
+        let may_go = |video: &Kept| is_wanted || video.used.elapsed().is_ok_and(|unused| unused > KEPT_FOR);
+        let to_spare: u64 = kept.iter().filter(|video| may_go(video)).map(|video| video.bytes).sum();
+        if total - to_spare + needed > self.budget_bytes {
+            return false;
+        }
+        for video in kept.iter().filter(|video| may_go(video)) {
             if total + needed <= self.budget_bytes {
                 break;
             }
@@ -165,6 +188,8 @@ impl Previews {
     }
 
     fn remove_frames(&self, video_id: &str) {
+        // First, so that nothing makes them again in between. Without it they are made again once.
+        let _unsaid = File::create(self.folder(video_id).join(TAKEN_AWAY));
         for name in [ENDS, FRAMES] {
             // One that is not there needs no removing; one that cannot be removed is met again.
             let _gone = std::fs::remove_file(self.folder(video_id).join(name));
@@ -220,6 +245,7 @@ pub struct Making<'a> {
     writer: Option<PreviewWriter>,
     last_flush: Instant,
     room_looked_at: u64,
+    is_wanted: bool,
     /// Whether the frames that come go on where the writer stands; `None` before the first.
     is_joined: Option<bool>,
 }
@@ -278,7 +304,7 @@ impl Making<'_> {
         if bytes >= self.room_looked_at + LOOK_AT_ROOM_AFTER_BYTES {
             self.room_looked_at = bytes;
             let is_too_much = bytes as f64 > self.previews.budget_bytes as f64 * MOST_OF_ONE;
-            if is_too_much || !self.previews.make_room(self.video_id, bytes) {
+            if is_too_much || !self.previews.make_room(self.video_id, bytes, self.is_wanted) {
                 tracing::warn!(
                     "no room for more small pictures of {}; preview.disk_gb sets how much",
                     self.video.path().display()
@@ -330,15 +356,32 @@ mod tests {
                 .filter(|id| previews.folder(id).join(FRAMES).exists())
                 .collect()
         };
-        assert!(previews.make_room("fresh", 100));
+        assert!(previews.make_room("fresh", 100, false));
         assert_eq!(kept(), ["old", "middle", "new"], "there was room");
-        assert!(previews.make_room("fresh", 500));
+        assert!(previews.make_room("fresh", 500, false));
         assert_eq!(kept(), ["new"]);
         assert!(previews.made("old").has_sprites);
+        assert!(
+            previews.folder("old").join(TAKEN_AWAY).exists()
+                && !previews.folder("new").join(TAKEN_AWAY).exists()
+        );
         // What it has itself is not counted twice, and is not taken away.
-        assert!(previews.make_room("new", 900));
+        assert!(previews.make_room("new", 900, false));
         assert_eq!(kept(), ["new"]);
-        assert!(!previews.make_room("fresh", 1001));
+        assert!(!previews.make_room("fresh", 1001, true));
+        assert_eq!(kept(), ["new"], "nothing goes for what does not fit anyway");
+    }
+
+    #[test]
+    fn what_was_used_within_a_day_goes_only_for_somebody_who_waits() {
+        let data = tempfile::tempdir().unwrap();
+        let previews = Previews::new(data.path(), 1000e-9);
+        let now_secs = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        keep(&previews, "young", 800, now_secs - 3600);
+        assert!(!previews.make_room("fresh", 300, false));
+        assert!(previews.folder("young").join(FRAMES).exists());
+        assert!(previews.make_room("fresh", 300, true));
+        assert!(!previews.folder("young").join(FRAMES).exists());
     }
 
     #[test]

@@ -255,7 +255,9 @@ fn whole(frames: &mut File, ends: &mut File) -> std::io::Result<(u64, u64)> {
     let mut count = ends.metadata()?.len().saturating_sub(HEAD_BYTES) / 8;
     while count > 0 {
         let end = end_of(ends, count - 1)?;
-        if end <= bytes {
+        // Some file systems keep the length after a power cut, and fill it with zeros.
+        let before = if count > 1 { end_of(ends, count - 2)? } else { 0 };
+        if end <= bytes && end >= before && (end > 0 || bytes == 0) {
             return Ok((count, end));
         }
         count -= 1;

@@ -6,6 +6,9 @@ use crate::picture::Picture;
 use crate::video::{MAX_PIXELS, Video};
 use pigweight_core::time::Pts;
 
+/// More errors behind the last packet are no late ones.
+pub(crate) const MOST_ERRORS_AT_END: usize = 64;
+
 /// A frame and what it is.
 pub struct DecodedFrame {
     /// Its name.
@@ -27,6 +30,7 @@ pub struct FrameReader {
     after: Option<Pts>,
     damaged_packets: usize,
     ended: bool,
+    errors_at_end: usize,
     threads: i32,
 }
 
@@ -56,6 +60,7 @@ impl FrameReader {
             after: None,
             damaged_packets: 0,
             ended: false,
+            errors_at_end: 0,
             threads,
         })
     }
@@ -104,10 +109,14 @@ impl FrameReader {
                 Ok(Received::End) => return Ok(None),
                 Err(_) => {
                     self.damaged_packets += 1;
-                    if self.ended {
+                    if !self.ended {
+                        self.feed()?;
+                    } else if self.errors_at_end < MOST_ERRORS_AT_END {
+                        // It may come some packets late, and good frames behind it.
+                        self.errors_at_end += 1;
+                    } else {
                         return Ok(None);
                     }
-                    self.feed()?;
                 }
             }
         }

@@ -8,7 +8,7 @@
 use crate::error::{Error, Result};
 use crate::libav::{Decoder, Received, Scaler, Skip};
 use crate::picture::Picture;
-use crate::reader::{DecodedFrame, PacketSource, open_stream, shown_pts};
+use crate::reader::{DecodedFrame, MOST_ERRORS_AT_END, PacketSource, open_stream, shown_pts};
 use crate::video::Video;
 use pigweight_core::time::Pts;
 
@@ -82,7 +82,13 @@ impl FrameSeeker {
         if !can_go_on {
             self.start_at(key)?;
         }
-        match self.decode_until(pts, ordinal, is_given_up)? {
+        let mut found = self.decode_until(pts, ordinal, is_given_up)?;
+        if found.is_none() && can_go_on {
+            // It does not come out, and the one before it has been given out: it is decoded once more.
+            self.start_at(key)?;
+            found = self.decode_until(pts, ordinal, is_given_up)?;
+        }
+        match found {
             Some(frame) => Ok(frame),
             // A container may hide the right start (a keyframe that is none): the whole way cannot miss.
             None if key > 0 => {
@@ -121,6 +127,7 @@ impl FrameSeeker {
         is_given_up: &dyn Fn() -> bool,
     ) -> Result<Option<DecodedFrame>> {
         let mut before = None;
+        let mut errors_at_end = 0;
         loop {
             if is_given_up() {
                 // Pictures before the target were left out: a nearer one cannot be reached by going on.
@@ -139,6 +146,8 @@ impl FrameSeeker {
                     }
                 }
                 Ok(Received::End) => break,
+                // An error may come some packets late, and good frames behind it.
+                Err(_) if self.is_drained && errors_at_end < MOST_ERRORS_AT_END => errors_at_end += 1,
                 Ok(Received::NeedsPacket) | Err(_) if self.is_drained => break,
                 Ok(Received::NeedsPacket) | Err(_) => self.feed(target, target_ordinal)?,
             }

@@ -45,15 +45,16 @@ pub fn make(video: &Video, folder: &Path, is_stopped: &dyn Fn() -> bool) -> Resu
     for (number, moments_of_sheet) in moments.chunks(PER_SHEET).enumerate() {
         let mut sheet = Sheet::new(size, moments_of_sheet.len());
         for (place, &pts) in moments_of_sheet.iter().enumerate() {
-            if is_stopped() {
-                return Ok(false);
-            }
-            // A keyframe that cannot be decoded leaves its place grey.
-            if let Ok(frame) = seeker.frame(pts)
-                && let Some(small) = frame.picture.small_copy(size.0, size.1, &mut scaler)
-            {
-                sheet.lay(place, &small.view());
-            }
+            // One that cannot be decoded, or in whose stead the frame before it comes, is not in the map.
+            let frame = match seeker.frame_unless(pts, is_stopped) {
+                Err(Error::GivenUp) => return Ok(false),
+                frame => frame.ok().filter(|frame| frame.pts == pts),
+            };
+            let Some(small) = frame.and_then(|frame| frame.picture.small_copy(size.0, size.1, &mut scaler))
+            else {
+                continue;
+            };
+            sheet.lay(place, &small.view());
             let all = number * PER_SHEET + place;
             let end = moments.get(all + 1).map_or(video.duration_secs(), |&next| video.secs(next));
             let (x, y) = sheet.corner(place);

@@ -110,3 +110,34 @@ fn pictures_open_and_what_is_none_does_not() {
     assert!(still::open(&video("text.mp4")).is_err());
     assert!(still::open(&video("empty.mp4")).is_err());
 }
+
+/// A frame whose bytes hold no picture at all is answered with the one before it, however the seeker came there.
+#[test]
+fn a_frame_that_does_not_come_out_is_answered_with_the_one_before() {
+    use std::io::{Seek as _, SeekFrom, Write as _};
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("hole.mp4");
+    std::fs::copy(video("gop25.mp4"), &path).expect("a copy");
+    let whole = Video::open(&path).expect("it opens");
+    let times: Vec<_> = whole.index().frame_pts().collect();
+    // Nobody refers to it, so that its neighbours are whole: of the second group of pictures the smallest packet.
+    let in_group = whole.index().packets()[26..49].iter().min_by_key(|packet| packet.size);
+    let hole = *in_group.expect("packets");
+    let mut file = std::fs::OpenOptions::new().write(true).open(&path).expect("it can be written");
+    file.seek(SeekFrom::Start(hole.position as u64 + 4)).expect("a place");
+    file.write_all(&[0]).expect("a kind of unit that decoders pass over");
+    drop(file);
+
+    let place = times.iter().position(|&pts| pts == hole.pts).expect("it is shown");
+    let opened = Video::open(&path).expect("it opens");
+    for way in [&[place][..], &[place - 1, place], &[place - 3, place, place + 1, place], &[place + 1, place]]
+    {
+        let mut seeker = FrameSeeker::open(&opened).expect("the seeker opens");
+        for &at in way {
+            let shown = seeker.frame(times[at]).expect("an answer");
+            let expected = if at == place { place - 1 } else { at };
+            assert_eq!(shown.pts, times[expected], "{way:?}, {at}");
+            assert_eq!(bar_code(&shown.picture.view()), Some(expected as u32));
+        }
+    }
+}

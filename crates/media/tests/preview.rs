@@ -126,6 +126,18 @@ fn files_that_are_no_previews_are_begun_anew_and_never_trusted() {
     assert_eq!(reader.frame(2).unwrap(), None);
 }
 
+/// As a power cut leaves it on some file systems: the length is there, and zeros.
+#[test]
+fn zeros_behind_the_ends_lose_no_frame() {
+    let (video, folder) = (open("gop25.mp4"), tempfile::tempdir().unwrap());
+    write(&video, folder.path(), 192, |place| place < 20).flush().unwrap();
+    let ends = OpenOptions::new().write(true).open(folder.path().join("frames.ends")).unwrap();
+    ends.set_len(ends.metadata().unwrap().len() + 80).unwrap();
+    assert_eq!(PreviewWriter::open(folder.path(), 192).unwrap().frames(), 20);
+    let bytes = PreviewReader::open(folder.path()).unwrap().unwrap().frame(19).unwrap().unwrap();
+    assert_eq!(number(&bytes, folder.path()), Some(19));
+}
+
 #[test]
 fn a_full_disk_is_told_with_what_to_do() {
     let (video, folder) = (open("gop25.mp4"), tempfile::tempdir().unwrap());

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 /// How often the folders are looked through for new videos.
@@ -52,6 +52,7 @@ impl Analyser {
         // Videos that this process has nothing more to do for.
         let mut finished: BTreeSet<String> = BTreeSet::new();
         let mut looked_into: BTreeSet<String> = BTreeSet::new();
+        let mut tried = BTreeMap::new();
         while !self.is_stopped() {
             let found = library::find_videos(&self.folders);
             // A file that grew since the last look is still being written; at the start there is no last look.
@@ -65,16 +66,26 @@ impl Analyser {
                     return;
                 }
             }
-            for wanted in self.previews.take_wanted() {
-                finished.remove(&wanted);
+            let wanted = self.previews.take_wanted();
+            for video in
+                videos.iter().filter(|video| finished.contains(&video.id) && wanted.contains(&video.id))
+            {
+                self.make_previews(runtime, video);
             }
-            // One video, then a look for new ones: a short new video need not wait for all that were there before.
-            match videos.iter().find(|video| !finished.contains(&video.id)) {
+            // One video, then a look for new ones: a short new video need not wait for all that were there before. One that
+            // must be tried again does not keep those behind it waiting.
+            tried.retain(|_, tried: &mut Instant| tried.elapsed() < RESCAN_AFTER);
+            let is_due =
+                |video: &&VideoRecord| !finished.contains(&video.id) && !tried.contains_key(&video.id);
+            match videos.iter().find(is_due) {
                 Some(video) if self.attend_to(runtime, video) => {
                     finished.insert(video.id.clone());
                 }
+                Some(video) => {
+                    tried.insert(video.id.clone(), Instant::now());
+                }
                 // The event that ends the wait early is a stop.
-                _ => drop(wake.recv_timeout(RESCAN_AFTER)),
+                None => drop(wake.recv_timeout(RESCAN_AFTER)),
             }
         }
     }
@@ -146,6 +157,16 @@ impl Analyser {
                 tracing::warn!("{}: {error}", record.name);
                 is_counted
             }
+        }
+    }
+
+    /// The small pictures of a video that is counted already, for somebody who looks at it.
+    fn make_previews(&self, runtime: &Handle, record: &VideoRecord) {
+        let Ok(video) = library::open(&self.store, runtime, record) else { return };
+        if let Some(making) = self.previews.begin(&record.id, &video)
+            && let Err(error) = making.complete(&self.stop)
+        {
+            tracing::warn!("{}: {error}", record.name);
         }
     }
 

@@ -33,6 +33,8 @@ const ENDS: &str = "frames.ends";
 const USED: &str = "used";
 /// Says that the frames were taken away, and are made again only when somebody looks.
 const TAKEN_AWAY: &str = "taken-away";
+/// Of the disk: results come first.
+const LEFT_FREE_BYTES: u64 = 2_000_000_000;
 /// What was used so lately is left alone, unless somebody waits.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 
@@ -130,7 +132,10 @@ impl Previews {
             return None;
         }
         let (width, bytes) = self.size_for(video)?;
-        if !self.make_room(video_id, bytes, is_wanted) {
+        let begun_bytes = folder.join(FRAMES).metadata().map_or(0, |frames| frames.len());
+        if begun_bytes as f64 > self.budget_bytes as f64 * MOST_OF_ONE
+            || !self.make_room(video_id, bytes, is_wanted)
+        {
             return None;
         }
         // One that stays is met again, and a look makes the frames again.
@@ -169,7 +174,15 @@ impl Previews {
     fn make_room(&self, video_id: &str, bytes: u64, is_wanted: bool) -> bool {
         let mut kept = self.kept();
         let own = kept.iter().position(|video| video.id == video_id).map(|place| kept.remove(place));
-        let needed = bytes.max(own.map_or(0, |own| own.bytes));
+        let own_bytes = own.map_or(0, |own| own.bytes);
+        let needed = bytes.max(own_bytes);
+        if !self.has_free(needed - own_bytes) {
+            tracing::warn!(
+                "no more small pictures are made: the disk of {} is nearly full",
+                self.root.display()
+            );
+            return false;
+        }
         kept.sort_by_key(|video| video.used);
         let mut total: u64 = kept.iter().map(|video| video.bytes).sum();
         let may_go = |video: &Kept| is_wanted || video.used.elapsed().is_ok_and(|unused| unused > KEPT_FOR);
@@ -185,6 +198,15 @@ impl Previews {
             total -= video.bytes;
         }
         total + needed <= self.budget_bytes
+    }
+
+    /// Whether so many bytes leave enough of the disk for what counts.
+    fn has_free(&self, bytes: u64) -> bool {
+        let folder = self.root.ancestors().find(|folder| folder.is_dir());
+        // Where it cannot be told, the disk's own refusal must do.
+        folder.and_then(|folder| rustix::fs::statvfs(folder).ok()).is_none_or(|disk| {
+            disk.f_bavail.saturating_mul(disk.f_frsize) >= bytes.saturating_add(LEFT_FREE_BYTES)
+        })
     }
 
     fn remove_frames(&self, video_id: &str) {
@@ -211,7 +233,7 @@ impl Previews {
 
     fn note_use(&self, video_id: &str, is_in_vain: bool) {
         let mut looks = self.looks();
-        if is_in_vain {
+        if is_in_vain && self.budget_bytes > 0 {
             looks.wanted.insert(video_id.to_owned());
         }
         let is_noted = looks.noted.get(video_id).is_some_and(|noted| noted.elapsed() < NOTE_USE_AFTER);
@@ -272,7 +294,8 @@ impl Making<'_> {
     /// Where the video cannot be read on.
     pub fn complete(mut self, stop: &AtomicBool) -> Result<bool> {
         let total = self.video.index().frame_count() as u64;
-        self.is_joined = None;
+        // The pass below begins right behind what is there.
+        self.is_joined = Some(true);
         let Some(done) = self.writer.as_ref().map(PreviewWriter::frames) else { return Ok(true) };
         if done < total {
             let before = done.checked_sub(1).and_then(|place| self.video.index().pts_at(place as usize));
@@ -301,6 +324,13 @@ impl Making<'_> {
         let flushed = writer.flush();
         let bytes = writer.bytes();
         self.keep_if(flushed);
+        if !self.previews.has_free(0) {
+            tracing::warn!(
+                "no more small pictures of {}: the disk is nearly full",
+                self.video.path().display()
+            );
+            self.writer = None;
+        }
         if bytes >= self.room_looked_at + LOOK_AT_ROOM_AFTER_BYTES {
             self.room_looked_at = bytes;
             let is_too_much = bytes as f64 > self.previews.budget_bytes as f64 * MOST_OF_ONE;

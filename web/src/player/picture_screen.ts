@@ -34,6 +34,7 @@ export class PictureScreen implements Screen {
   #request: AbortController | null = null;
   #requestedAtMs = 0;
   #wantedIndex: number | null = null;
+  #requestedIndex: number | null = null;
   #shownIndex: number | null = null;
   #rate = 1;
   #isPlaying = false;
@@ -64,7 +65,7 @@ export class PictureScreen implements Screen {
     if (this.#isPlaying) return;
     clearTimeout(this.#restTimer);
     this.#isPlaying = true;
-    this.#playFrom(this.#table.secsOfIndex(this.#wantedIndex ?? this.#shownIndex ?? 0));
+    this.#playFrom(this.#table.secsOfIndex(this.#nextIndex));
     this.#reports.playing(true);
     this.#playNext();
   }
@@ -79,7 +80,7 @@ export class PictureScreen implements Screen {
 
   setRate(rate: number): void {
     this.#rate = rate;
-    if (this.#isPlaying) this.#playFrom(this.#table.secsOfIndex(this.#shownIndex ?? 0));
+    if (this.#isPlaying) this.#playFrom(this.#table.secsOfIndex(this.#nextIndex));
   }
 
   setMuted(): void {
@@ -91,6 +92,7 @@ export class PictureScreen implements Screen {
     clearTimeout(this.#restTimer);
     this.#wantedIndex = null;
     this.#shownIndex = null;
+    this.#requestedIndex = null;
     this.#request?.abort();
     this.#request = null;
   }
@@ -99,6 +101,11 @@ export class PictureScreen implements Screen {
     clearTimeout(this.#playTimer);
     this.#isPlaying = false;
     this.forget();
+  }
+
+  /** What is wished for, on its way, or shown. */
+  get #nextIndex(): number {
+    return this.#wantedIndex ?? this.#requestedIndex ?? this.#shownIndex ?? 0;
   }
 
   #playFrom(secs: number): void {
@@ -159,7 +166,9 @@ export class PictureScreen implements Screen {
       if (this.#request || this.#wantedIndex !== null || this.#shownIndex === null) return;
       void this.#fetch(this.#shownIndex, this.#source.wholeAddress(this.#askedSecs(this.#shownIndex))).then(
         () => {
-          if (!this.#request && this.#wantedIndex !== null) void this.#fetchWanted();
+          if (this.#request) return;
+          if (this.#wantedIndex !== null) void this.#fetchWanted();
+          else if (this.#isPlaying) this.#playNext();
         },
       );
     }, REST_MS);
@@ -169,13 +178,17 @@ export class PictureScreen implements Screen {
   async #fetch(index: number, address: string): Promise<boolean> {
     const request = new AbortController();
     this.#request = request;
+    this.#requestedIndex = index;
     this.#requestedAtMs = performance.now();
     this.#reports.waiting(true);
     let isDone = false;
     try {
       const response = await ask(address, { signal: request.signal });
       const picture = await createImageBitmap(await response.blob());
-      if (request.signal.aborted) return false;
+      if (request.signal.aborted) {
+        picture.close();
+        return false;
+      }
       const served = Number.parseInt(response.headers.get('x-frame-pts') ?? '', 10);
       this.#resize(picture.width, picture.height)?.drawImage(picture, 0, 0);
       picture.close();
@@ -187,7 +200,10 @@ export class PictureScreen implements Screen {
       this.pause();
       this.#reports.pictureFailed(error instanceof Problem ? error.detail : String(error));
     }
-    if (this.#request === request) this.#request = null;
+    if (this.#request === request) {
+      this.#request = null;
+      this.#requestedIndex = null;
+    }
     this.#reports.waiting(false);
     return isDone;
   }

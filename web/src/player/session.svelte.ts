@@ -146,6 +146,7 @@ export class VideoSession {
       if (this.#isClosed) return;
       if (video.index === 'ready') this.#asksForSprites -= 1;
       await this.#take(video);
+      if (this.#isClosed) return;
       this.isSilent = false;
       this.problem = null;
       this.#failures = 0;

@@ -89,6 +89,12 @@ export class Cursor {
 
   /** Report of the screen: the frame on it at `secs`. */
   showAt(secs: number): void {
+    this.coverAt(secs);
+    if (this.playing || this.#wanted?.index === this.shown?.index) this.#wanted = null;
+  }
+
+  /** Report of what covers the screen: the frame at `secs` is seen, and the screen itself is still waited for. */
+  coverAt(secs: number): void {
     const index = this.table ? this.table.indexAt(secs) : null;
     if (index !== null && this.table) {
       const pts = this.table.ptsOfIndex(index);
@@ -96,7 +102,6 @@ export class Cursor {
     } else {
       this.shown = { secs, index: null, pts: null };
     }
-    if (this.playing || this.#wanted?.index === this.shown.index) this.#wanted = null;
   }
 
   /** Report of the screen: it has come to rest. Some browsers miss the frame (variable rate with B-frames): tell it. */

@@ -67,7 +67,9 @@ pub async fn frame(
     let jpeg = Jpeg { pts, width: WIDTH, quality: preview::QUALITY, boxes: Vec::new() };
     let (shown, bytes) = app.frames.jpeg(&id, &video, jpeg).await?;
     name_frame(&mut headers, video.secs(shown), shown);
-    headers.insert(header::CACHE_CONTROL, FOREVER);
+    // Where the frame's own bytes are damaged, the one before it came.
+    let keep = if shown == pts { FOREVER } else { HeaderValue::from_static("no-store") };
+    headers.insert(header::CACHE_CONTROL, keep);
     headers.insert("x-frame-source", header_value("decoded"));
     Ok(jpeg_answer(headers, bytes))
 }

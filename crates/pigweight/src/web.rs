@@ -12,6 +12,7 @@ mod lines;
 mod live;
 mod preview;
 mod types;
+mod unread;
 mod videos;
 
 pub use error::Problem;
@@ -117,6 +118,7 @@ pub fn router(app: Arc<App>) -> Router {
     .layer(CompressionLayer::new().compress_when(compressible))
     .layer(middleware::from_fn(measure))
     .layer(middleware::from_fn(guard))
+    .layer(middleware::from_fn(unread::read_the_rest))
     .with_state(app)
 }
 

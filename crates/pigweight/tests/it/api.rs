@@ -3,6 +3,8 @@
 use crate::server::{Server, model, pigweight, root};
 use pigweight_media::still;
 use pigweight_testkit::videos::{bar_code, video};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
@@ -275,6 +277,32 @@ fn every_error_is_a_problem_document() {
     assert_eq!(server.get(&socket).header("upgrade"), "websocket");
     let text = server.ask("POST", "/api/lines", &[], None);
     assert!(text.problem(415).contains("application/json"));
+}
+
+/// A connection closed while the client still sends is reset, and the reset takes the answer with it.
+#[test]
+fn who_sends_too_much_still_gets_the_answer() {
+    let (videos, data) = (folder_of(&[]), tempfile::tempdir().unwrap());
+    let server = Server::start(videos.path(), data.path(), None);
+    // More than the buffers of both ends hold.
+    let body = vec![b' '; 12 << 20];
+    for (line, status) in
+        [("POST /api/lines", 413), ("POST /api/nowhere", 404), ("PUT /api/video_file/frame_optimized", 405)]
+    {
+        let mut connection = TcpStream::connect(&server.address).unwrap();
+        let head = format!(
+            "{line} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n",
+            server.address,
+            body.len()
+        );
+        connection.write_all(head.as_bytes()).unwrap();
+        connection.write_all(&body).unwrap_or_else(|error| panic!("{line}: {error}"));
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap_or_else(|error| panic!("{line}: {error}"));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line}: {answer}");
+        assert!(answer.contains("problem+json"), "{line}: {answer}");
+    }
 }
 
 #[test]

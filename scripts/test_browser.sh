@@ -6,8 +6,11 @@ folder=$(mktemp -d)
 binary=target/debug/pigweight
 [ -x "$binary" ] || { echo "test_browser: $binary is not built; run make test" >&2; exit 1; }
 "$binary" demo --marked "$folder/videos" --secs 12 > /dev/null
+# A container that no browser opens.
+ffmpeg -v error -i "$folder/videos/corridor.mp4" -c copy "$folder/videos/stream.ts"
+: > "$folder/serve.out"
 "$binary" serve --videos "$folder/videos" --data "$folder/data" --listen 127.0.0.1:0 --model "$folder/videos/drawn-pigs.onnx" \
-  > "$folder/serve.out" 2> "$folder/serve.err" &
+  >> "$folder/serve.out" 2> "$folder/serve.err" &
 server=$!
 trap 'kill $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$folder"' EXIT
 # The server prints its address as soon as it listens.

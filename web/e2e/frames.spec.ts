@@ -16,10 +16,11 @@ async function expectFrame(page: Page, index: number): Promise<void> {
   await expect(shownFrame(page)).toHaveText(`frame ${index + 1} of 196`);
 }
 
-for (const film of ['plain', 'shifted'] as const) {
+for (const film of ['plain', 'shifted', 'streamed'] as const) {
   test.describe(`${film} film`, () => {
     test.beforeEach(async ({ farm, page }) => {
-      farm.world.film = film;
+      if (film === 'streamed') Object.assign(farm.world.find('pen-4') ?? {}, { media_type: 'video/mp2t' });
+      else farm.world.film = film;
       await prepareReading(page);
       await farm.open('#/video/pen-4');
       await expectFrame(page, 0);
@@ -224,12 +225,24 @@ test('what the browser cannot play is shown picture by picture', async ({ farm, 
   await expect(page.getByRole('button', { name: 'Play', exact: true })).toBeVisible();
 });
 
-test('a file that turns out not to be playable falls back to pictures', async ({ farm, page }) => {
+test('a file that turns out not to be playable is streamed, then shown picture by picture', async ({
+  farm,
+  page,
+}) => {
   await prepareReading(page);
   await page.route('**/api/videos/pen-4/file', (route) =>
     route.fulfill({ contentType: 'video/mp4', body: 'this is no film' }),
   );
   await farm.open('#/video/pen-4?t=1');
+  await expectFrame(page, farm.world.floorIndex(1));
+  await expect(page.locator('video')).toBeVisible();
+  expect(farm.world.requests).toContain('GET api/video_file/stream_hls/pen-4');
+
+  farm.forgive(/422/);
+  await page.route('**/api/video_file/stream_hls/pen-4', (route) =>
+    route.fulfill({ status: 422, contentType: 'application/problem+json', body: '{}' }),
+  );
+  await page.reload();
   await expect(page.getByText('This browser cannot play H.264 videos')).toBeVisible();
   await expectFrame(page, farm.world.floorIndex(1));
 });

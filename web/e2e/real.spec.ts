@@ -70,3 +70,60 @@ test('a video is counted, sought and crossed by a line', async ({ page, baseURL 
   await screenshot(page, 'settings');
   expect(complaints).toEqual([]);
 });
+
+test('a transport stream, which no browser opens, is played from its packets', async ({ page, baseURL }) => {
+  const complaints = watch(page, new URL(baseURL ?? '').origin);
+  await page.goto('./');
+  await page.getByRole('link', { name: /stream\.ts/ }).click();
+  await expect(page.locator('video')).toBeVisible();
+  const strip = page.getByTestId('time-line');
+  const place = page.getByText(/^frame \d+ of/);
+  await expect(place).toHaveText(/^frame 1 of/);
+  for (const share of [0.7, 0.2, 0.95]) {
+    const box = await strip.boundingBox();
+    if (!box) throw new Error('no time line');
+    await strip.click({ position: { x: box.width * share, y: 60 } });
+    await expect.poll(() => differenceFromServer(page), { timeout: 20_000 }).toBeLessThan(4);
+  }
+  const video = page.locator('video');
+  const playedTo = () => video.evaluate((element: HTMLVideoElement) => element.currentTime);
+  await page.keyboard.press('Home');
+  await page.keyboard.press(' ');
+  await expect.poll(playedTo, { timeout: 20_000 }).toBeGreaterThan(2);
+  await page.keyboard.press(' ');
+  await expect(page.getByRole('button', { name: 'Play', exact: true })).toBeVisible();
+  expect(complaints).toEqual([]);
+});
+
+/** How much the picture of the video differs from the server's exact frame of the moment that the page tells; 0 to 255. */
+function differenceFromServer(page: Page): Promise<number> {
+  return page.evaluate(async () => {
+    const video = document.querySelector('video') as HTMLVideoElement;
+    const id = location.hash.replace(/^#\/video\/([^?]*).*$/, '$1');
+    const words = [...document.querySelectorAll('*')].find(
+      (element) => element.children.length === 0 && /^frame \d+ of/.test(element.textContent ?? ''),
+    );
+    const frame = Number(/\d+/.exec(words?.textContent ?? '')?.[0]) - 1;
+    const index = await (await fetch(`api/videos/${id}/index`)).json();
+    let pts = index.first_pts;
+    let left = frame;
+    for (const [delta, count] of index.runs as [number, number][]) {
+      pts += delta * Math.min(left, count);
+      left -= Math.min(left, count);
+    }
+    const small = (source: CanvasImageSource) => {
+      const canvas = new OffscreenCanvas(320, 180);
+      const context = canvas.getContext('2d') as OffscreenCanvasRenderingContext2D;
+      context.drawImage(source, 0, 0, 320, 180);
+      return context.getImageData(0, 0, 320, 180).data;
+    };
+    const answer = await fetch(`api/videos/${id}/preview/frame?pts=${pts}`);
+    const exact = small(await createImageBitmap(await answer.blob()));
+    const shown = small(video);
+    let sum = 0;
+    for (let place = 0; place < shown.length; place += 1) {
+      sum += Math.abs((shown[place] as number) - (exact[place] as number));
+    }
+    return (4 / 3) * (sum / shown.length);
+  });
+}

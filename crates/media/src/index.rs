@@ -4,29 +4,25 @@
 //! packets  (decode order)   0:I  1:P  2:b  3:b  4:P …      the ordinal names a packet and its frame
 //! display  (shown order)    0    2    3    1    4   …      ordinals sorted by pts
 //! ```
-//! One scan of the packets makes it; nothing is decoded where the container gives every packet its pts. Where it
-//! does not (raw H.264, AVI with B-frames), or gives one twice, only decoding tells the order: then one decoding
-//! pass makes the index and [`Timing::Counted`] says so.
+//! It is made of the container's own list of packets (mp4), or by one scan of them all; nothing is decoded where every
+//! packet has its pts. Where one lacks it (raw H.264, AVI with B-frames), or two share it, only decoding tells the
+//! order: then one decoding pass makes the index and [`Timing::Counted`] says so.
+
+mod stored;
 
 use crate::error::{Error, Result};
 use crate::libav::{Decoder, Input, Packet, Received, StreamInfo};
+use crate::listed;
 use crate::video::MAX_PIXELS;
 use pigweight_core::time::{Pts, TimeBase};
 use serde::{Deserialize, Serialize};
-use std::io::{Read as _, Write as _};
 use std::path::Path;
 
-/// Raised whenever the stored form changes; an older one is made anew.
-const FORMAT_VERSION: u8 = 2;
 /// Times beyond this are damage: 4,000 years of nanoseconds have room below it, and sums of two cannot overflow.
 const MOST_TICKS: u64 = 1 << 57;
-/// Brotli's quality: indexes are long lists of small numbers, and wait for their reader to open a video.
-const COMPRESSION: u32 = 5;
-const WINDOW_BITS: u32 = 22;
-const BUFFER_BYTES: usize = 16 << 10;
 
 /// One packet of the video stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PacketEntry {
     /// When its frame is shown, ticks. Given by the container, or counted.
     pub pts: Pts,
@@ -53,7 +49,7 @@ pub enum Timing {
 }
 
 /// See the module's head.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct VideoIndex {
     packets: Vec<PacketEntry>,
     display: Vec<u32>,
@@ -70,23 +66,12 @@ impl VideoIndex {
         time_base: TimeBase,
     ) -> Result<Self> {
         input.keep_only(&[stream.index]);
-        let mut packets = Vec::new();
-        let mut durations = Vec::new();
-        let mut damage = None;
-        loop {
-            match input.read() {
-                Ok(Some(packet)) if packet.stream_index() == stream.index => {
-                    durations.push(packet.duration());
-                    packets.push(entry(&packet, &stream.codec));
-                }
-                Ok(Some(_)) => {}
-                Ok(None) => break,
-                Err(code) => {
-                    damage = Some(format!("reading stops early: {}", crate::libav::describe(code)));
-                    break;
-                }
-            }
-        }
+        let Found { mut packets, durations, without_pts, mut damage } =
+            match listed::packets(path, input, stream) {
+                Some(found) => found,
+                None if listed::may_list(input, stream) => read_all(&mut reopened(path, stream)?, stream),
+                None => read_all(input, stream),
+            };
         let read = packets.len() as i64;
         if damage.is_none() && stream.frames_promised > read {
             damage = Some(format!("only {read} of {} frames are in the file", stream.frames_promised));
@@ -96,31 +81,19 @@ impl VideoIndex {
                 .map(|bytes| format!("its last {bytes} bytes are missing"));
         }
         let mut shown_from_key = false;
-        for (packet, _) in &mut packets {
+        for packet in &mut packets {
             shown_from_key |= packet.is_key;
             packet.is_shown &= shown_from_key;
         }
         let frame_ticks = frame_ticks(stream, time_base, &durations);
-        let mut index = match stated_order(&packets) {
-            Some(display) => Self {
-                packets: packets.into_iter().map(|(packet, _)| packet).collect(),
-                display,
-                timing: Timing::Stated,
-                last_duration_ticks: frame_ticks,
-                damage,
-            },
-            None => {
-                let mut index = Self {
-                    packets: packets.into_iter().map(|(packet, _)| packet).collect(),
-                    display: Vec::new(),
-                    timing: Timing::Counted,
-                    last_duration_ticks: frame_ticks,
-                    damage,
-                };
-                index.count_frames(path, stream.index, frame_ticks)?;
-                index
-            }
-        };
+        let is_stated = !without_pts.iter().any(|&number| packets[number].is_shown);
+        let display = if is_stated { stated_order(&packets) } else { None };
+        let timing = if display.is_some() { Timing::Stated } else { Timing::Counted };
+        let display = display.unwrap_or_default();
+        let mut index = Self { packets, display, timing, last_duration_ticks: frame_ticks, damage };
+        if timing == Timing::Counted {
+            index.count_frames(path, stream.index, frame_ticks)?;
+        }
         index.note_last_duration(&durations);
         Ok(index)
     }
@@ -297,62 +270,74 @@ impl VideoIndex {
     fn packet(&self, number: u32) -> &PacketEntry {
         &self.packets[number as usize]
     }
+}
 
-    /// The stored form: a version byte and compressed columns.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let plain = postcard::to_stdvec(self).unwrap_or_default();
-        let mut bytes = vec![FORMAT_VERSION];
-        let mut compressor =
-            brotli::CompressorWriter::new(&mut bytes, BUFFER_BYTES, COMPRESSION, WINDOW_BITS);
-        // Memory takes all that it is given.
-        let _written = compressor.write_all(&plain);
-        drop(compressor);
-        bytes
+/// The file from its beginning.
+fn reopened(path: &Path, stream: &StreamInfo) -> Result<Input> {
+    let (mut input, found) = crate::video::open_input(path)?;
+    if found.index != stream.index {
+        return Err(Error::Changed { path: path.to_owned() });
     }
+    input.keep_only(&[stream.index]);
+    Ok(input)
+}
 
-    /// Back from [`Self::to_bytes`].
-    ///
-    /// # Errors
-    /// [`Error::StaleIndex`] for another version or bytes that are no index.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let Some((&FORMAT_VERSION, compressed)) = bytes.split_first() else { return Err(Error::StaleIndex) };
-        let mut plain = Vec::new();
-        let mut decompressor = brotli::Decompressor::new(compressed, BUFFER_BYTES);
-        decompressor.read_to_end(&mut plain).map_err(|_| Error::StaleIndex)?;
-        let index: Self = postcard::from_bytes(&plain).map_err(|_| Error::StaleIndex)?;
-        let in_range = index.display.iter().all(|&number| (number as usize) < index.packets.len());
-        if in_range { Ok(index) } else { Err(Error::StaleIndex) }
+/// All packets of a video stream in decode order, as they were found.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub packets: Vec<PacketEntry>,
+    /// Ticks of each; 0 where it is not known.
+    pub durations: Vec<i64>,
+    /// Ordinals of those whose pts the container does not state.
+    pub without_pts: Vec<usize>,
+    /// What hindered reading them.
+    pub damage: Option<String>,
+}
+
+/// Reads on to the end.
+pub(crate) fn read_all(input: &mut Input, stream: &StreamInfo) -> Found {
+    let mut found = Found::default();
+    loop {
+        match input.read() {
+            Ok(Some(packet)) if packet.stream_index() == stream.index => found.push(&packet, &stream.codec),
+            Ok(Some(_)) => {}
+            Ok(None) => return found,
+            Err(code) => {
+                found.damage = Some(format!("reading stops early: {}", crate::libav::describe(code)));
+                return found;
+            }
+        }
     }
 }
 
-/// The packet's entry, and whether the container stated its pts.
-fn entry(packet: &Packet, codec: &str) -> (PacketEntry, bool) {
-    // VP8 hides its alternate reference frames in packets of their own; bit 4 of the first byte is show_frame
-    // (RFC 6386, 9.1).
-    let is_invisible = codec == "vp8" && packet.first_byte().is_some_and(|byte| byte & 0x10 == 0);
-    let [pts, dts] =
-        [packet.pts(), packet.dts()].map(|ticks| ticks.filter(|ticks| ticks.unsigned_abs() < MOST_TICKS));
-    let entry = PacketEntry {
-        pts: Pts(pts.unwrap_or(0)),
-        dts,
-        position: packet.position(),
-        size: packet.size(),
-        is_key: packet.is_key(),
-        is_shown: !packet.is_hidden() && !is_invisible && packet.size() > 0,
-    };
-    (entry, pts.is_some())
+impl Found {
+    fn push(&mut self, packet: &Packet, codec: &str) {
+        // VP8 hides its alternate reference frames in packets of their own; bit 4 of the first byte is show_frame
+        // (RFC 6386, 9.1).
+        let is_invisible = codec == "vp8" && packet.first_byte().is_some_and(|byte| byte & 0x10 == 0);
+        let [pts, dts] =
+            [packet.pts(), packet.dts()].map(|ticks| ticks.filter(|ticks| ticks.unsigned_abs() < MOST_TICKS));
+        if pts.is_none() {
+            self.without_pts.push(self.packets.len());
+        }
+        self.durations.push(packet.duration());
+        self.packets.push(PacketEntry {
+            pts: Pts(pts.unwrap_or(0)),
+            dts,
+            position: packet.position(),
+            size: packet.size(),
+            is_key: packet.is_key(),
+            is_shown: !packet.is_hidden() && !is_invisible && packet.size() > 0,
+        });
+    }
 }
 
-/// Ordinals of shown packets by pts, where every one has a pts of its own.
-fn stated_order(packets: &[(PacketEntry, bool)]) -> Option<Vec<u32>> {
-    if packets.iter().any(|(packet, stated)| packet.is_shown && !stated) {
-        return None;
-    }
+/// Ordinals of shown packets by pts, where no two share one.
+fn stated_order(packets: &[PacketEntry]) -> Option<Vec<u32>> {
     let mut display: Vec<u32> =
-        (0_u32..).zip(packets).filter(|(_, (packet, _))| packet.is_shown).map(|(number, _)| number).collect();
-    display.sort_by_key(|&number| packets[number as usize].0.pts);
-    let unique =
-        display.windows(2).all(|pair| packets[pair[0] as usize].0.pts < packets[pair[1] as usize].0.pts);
+        (0_u32..).zip(packets).filter(|(_, packet)| packet.is_shown).map(|(number, _)| number).collect();
+    display.sort_by_key(|&number| packets[number as usize].pts);
+    let unique = display.windows(2).all(|pair| packets[pair[0] as usize].pts < packets[pair[1] as usize].pts);
     unique.then_some(display)
 }
 

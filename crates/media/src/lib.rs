@@ -13,6 +13,8 @@ pub mod hls;
 mod index;
 pub mod jpeg;
 mod libav;
+mod listed;
+mod mp4;
 pub mod overlay;
 mod picture;
 pub mod preview;

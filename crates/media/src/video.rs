@@ -187,7 +187,7 @@ pub(crate) fn open_input(path: &Path) -> Result<(Input, StreamInfo)> {
         return Err(Error::Empty { path: owned() });
     }
     let input = Input::open(path).map_err(|failure| match failure {
-        _ if crate::sniff::is_mp4_without_index(path) => Error::Unfinished { path: owned() },
+        _ if crate::mp4::is_without_index(path) => Error::Unfinished { path: owned() },
         OpenFailure::Path => Error::NotAVideo { path: owned(), reason: "its name holds a NUL byte".into() },
         OpenFailure::Code(code) => Error::NotAVideo { path: owned(), reason: crate::libav::describe(code) },
     })?;

@@ -26,6 +26,9 @@ export function pigBoxes(index: number): [number, number, number, number][] {
 
 export const filmPath = (name: 'plain' | 'shifted') => join(FOLDER, `${name}.mp4`);
 
+/** The plain film as a stream: its playlist, film.m3u8, or a piece that it names. */
+export const streamPath = (name: string) => join(FOLDER, 'stream', name);
+
 export interface FilmTable {
   timeBase: [number, number];
   pts: number[];
@@ -80,8 +83,8 @@ function probe(path: string): FilmTable {
 }
 
 export default function makeFilms(): void {
-  if (existsSync(join(FOLDER, 'shifted.json'))) return;
-  mkdirSync(FOLDER, { recursive: true });
+  if (existsSync(join(FOLDER, 'shifted.json')) && existsSync(streamPath('film.m3u8'))) return;
+  mkdirSync(streamPath(''), { recursive: true });
   const frames: Buffer[] = [];
   let index = 0;
   for (let picture = 0; picture < PICTURES; picture += 1) {
@@ -139,6 +142,11 @@ export default function makeFilms(): void {
   execFileSync('ffmpeg', [
     ...['-v', 'error', '-y', '-i', filmPath('plain'), '-c', 'copy', '-use_editlist', '0'],
     ...['-movflags', '+frag_keyframe+empty_moov+default_base_moof', filmPath('shifted')],
+  ]);
+  execFileSync('ffmpeg', [
+    ...['-v', 'error', '-y', '-i', filmPath('plain'), '-c', 'copy', '-f', 'hls', '-hls_segment_type', 'fmp4'],
+    ...['-hls_playlist_type', 'vod', '-hls_time', '2', '-hls_segment_filename', streamPath('%d.m4s')],
+    ...['-hls_fmp4_init_filename', 'init.mp4', streamPath('film.m3u8')],
   ]);
   for (const name of ['plain', 'shifted'] as const) {
     writeFileSync(join(FOLDER, `${name}.json`), JSON.stringify(probe(filmPath(name))));

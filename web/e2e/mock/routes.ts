@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Page, Route } from '@playwright/test';
-import { filmPath } from './film.ts';
+import { filmPath, streamPath } from './film.ts';
 import { framePicture, SPRITE, spriteSheet } from './picture.ts';
 import type { World } from './world.ts';
 
@@ -53,6 +53,7 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
   const [noun, id = '', part] = path;
   if (noun === 'health') return json(route, world.health);
   if (noun === 'lines') return answerLines(route, world, id, query);
+  if (noun === 'video_file' && id === 'stream_hls') return answerStream(route, part ?? '', path[3]);
   if (noun === 'video_file') return answerPicture(route, world, query);
   if (noun !== 'videos') return problem(route, 404, `No ${noun} here.`);
   if (id === '') return json(route, world.videos);
@@ -119,6 +120,13 @@ function answerPreview(route: Route, world: World, name: string, query: URLSearc
     return [`${time(from)} --> ${time(to)}\n0.jpg#xywh=${x},0,${SPRITE.width},${SPRITE.height}\n`];
   });
   return route.fulfill({ contentType: 'text/vtt', body: `WEBVTT\n\n${cues.join('\n')}` });
+}
+
+/** The playlist lies beside the folder of its pieces, which is called like itself. */
+function answerStream(route: Route, id: string, piece: string | undefined): Promise<void> {
+  if (piece) return route.fulfill({ contentType: 'video/mp4', body: readFileSync(streamPath(piece)) });
+  const playlist = readFileSync(streamPath('film.m3u8'), 'utf8').replace(/\w+\.(m4s|mp4)/g, `${id}/$&`);
+  return route.fulfill({ contentType: 'application/vnd.apple.mpegurl', body: playlist });
 }
 
 async function answerPicture(route: Route, world: World, query: URLSearchParams): Promise<void> {

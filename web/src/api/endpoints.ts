@@ -21,6 +21,9 @@ export const fetchVideo = (id: string) => askJson<Video>(address(videoPath(id)))
 
 export const fetchIndex = (id: string) => askJson<FrameIndex>(address(`${videoPath(id)}/index`));
 
+/** The video's own packets in pieces that browsers take. */
+export const playlistAddress = (id: string) => address(`api/video_file/stream_hls/${encodeURIComponent(id)}`);
+
 export const fileAddress = (id: string) => address(`${videoPath(id)}/file`);
 
 export function fetchDetections(id: string, from: number, to: number, signal: AbortSignal) {

@@ -1,9 +1,20 @@
-// Can this browser play this video? Asked before loading, because a refused file costs time and traffic; what slips through
-// is caught by the video element's error. What cannot be played is shown as single pictures made by the server.
+// How can this browser play this video? Asked before loading, because a refused file costs time and traffic; what slips
+// through is caught by the video element's error, and the next way is tried.
 import type { Video } from '../api/types.ts';
 
-/** Codec names as the server tells them, and what to ask a browser about each. */
-const QUESTIONS: Record<string, string> = {
+/** The file as it lies there, its packets in pieces that browsers take (HLS), or single pictures made by the server. */
+export type Way = 'file' | 'stream' | 'pictures';
+
+/** What a browser is asked about a media type. */
+export interface Asked {
+  /** Of a file. */
+  file(mediaType: string): boolean;
+  /** Of pieces of mp4. */
+  stream(mediaType: string): boolean;
+}
+
+/** Codec names as the server tells them, and what to ask a browser about each in a file. */
+const IN_FILE: Record<string, string> = {
   h264: 'video/mp4; codecs="avc1.42E01E"',
   hevc: 'video/mp4; codecs="hvc1.1.6.L93.B0"',
   vp8: 'video/webm; codecs="vp8"',
@@ -12,17 +23,30 @@ const QUESTIONS: Record<string, string> = {
   theora: 'video/ogg; codecs="theora"',
 };
 
+/** The same for those that the server streams. */
+const IN_STREAM: Record<string, string> = {
+  h264: 'video/mp4; codecs="avc1.42E01E"',
+  hevc: 'video/mp4; codecs="hvc1.1.6.L93.B0"',
+  vp9: 'video/mp4; codecs="vp09.00.41.08"',
+  av1: 'video/mp4; codecs="av01.0.05M.08"',
+};
+
 /** Containers that no browser opens, whatever is inside. */
 const REFUSED = /avi|msvideo|mp2t|mpegts|x-flv|x-ms-|x-dv|vnd\.rn|x-asf|mpeg$/i;
+/** Some open it, and of those some cannot seek in it. */
+const RATHER_STREAMED = /matroska/i;
 
-export function isPlayable(
-  video: Pick<Video, 'codec' | 'media_type'>,
-  canPlay: (mediaType: string) => string,
-): boolean {
-  if (REFUSED.test(video.media_type)) return false;
-  if (video.codec === null) return true;
-  const question = QUESTIONS[video.codec.toLowerCase()];
-  return question !== undefined && canPlay(question) !== '';
+/** The ways that may work, the best first. */
+export function waysToPlay(video: Pick<Video, 'codec' | 'media_type'>, asked: Asked): Way[] {
+  const codec = video.codec?.toLowerCase() ?? null;
+  const is = (question: string | undefined, ask: (mediaType: string) => boolean) =>
+    question !== undefined && ask(question);
+  const ways: Way[] = [];
+  if (!REFUSED.test(video.media_type) && (codec === null || is(IN_FILE[codec], asked.file)))
+    ways.push('file');
+  if (codec !== null && is(IN_STREAM[codec], asked.stream)) ways.push('stream');
+  if (RATHER_STREAMED.test(video.media_type)) ways.reverse();
+  return [...ways, 'pictures'];
 }
 
 /** What a reader knows the format by. */

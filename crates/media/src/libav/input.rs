@@ -1,7 +1,9 @@
 //! A container being read: streams, packets, seeks.
 
 use super::{NO_TIMESTAMP, silence_log};
+use crate::index::PacketEntry;
 use ffmpeg_sys_next as ffi;
+use pigweight_core::time::Pts;
 use std::ffi::{CStr, CString};
 use std::path::Path;
 use std::ptr;
@@ -29,6 +31,8 @@ pub(crate) enum OpenFailure {
 #[derive(Clone, Debug)]
 pub(crate) struct StreamInfo {
     pub index: i32,
+    /// What the container calls it; in an mp4 the number of its track.
+    pub id: u32,
     pub codec: String,
     pub width: u32,
     pub height: u32,
@@ -105,6 +109,7 @@ impl Input {
             let parameters = &*(*stream).codecpar;
             Some(StreamInfo {
                 index,
+                id: u32::try_from((*stream).id).unwrap_or(0),
                 codec: CStr::from_ptr(ffi::avcodec_get_name(parameters.codec_id))
                     .to_string_lossy()
                     .into_owned(),
@@ -169,6 +174,29 @@ impl Input {
                 unsafe { (*stream).discard = ffi::AVDiscard::AVDISCARD_ALL }
             }
         }
+    }
+
+    /// The packets that the demuxer knows of without having read them, their pts set to their dts.
+    pub(crate) fn listed_packets(&self, stream_index: i32) -> Vec<PacketEntry> {
+        let Some(stream) = self.stream(stream_index) else { return Vec::new() };
+        // SAFETY: a pointer to a stream of this context.
+        let count = unsafe { ffi::avformat_index_get_entries_count(stream) };
+        (0..count)
+            .filter_map(|number| {
+                // SAFETY: the number is below the count; the entry belongs to the stream and is copied at once.
+                let entry = unsafe { ffi::avformat_index_get_entry(stream, number).as_ref() }?;
+                let size = u32::try_from(entry.size()).unwrap_or(0);
+                let has = |flag: u32| entry.flags().cast_unsigned() & flag != 0;
+                Some(PacketEntry {
+                    pts: Pts(entry.timestamp),
+                    dts: Some(entry.timestamp),
+                    position: entry.pos,
+                    size,
+                    is_key: has(ffi::AVINDEX_KEYFRAME as u32),
+                    is_shown: !has(ffi::AVINDEX_DISCARD_FRAME as u32) && size > 0,
+                })
+            })
+            .collect()
     }
 
     /// The next packet of any kept stream; `Ok(None)` at the end.

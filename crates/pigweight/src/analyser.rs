@@ -29,6 +29,8 @@ pub struct Analyser {
     pub live: Arc<Live>,
     /// Folders to look through.
     pub folders: Vec<PathBuf>,
+    /// The one of them in which every file is whole from the beginning.
+    pub uploads: PathBuf,
     /// `None`: videos are shown, and wait to be counted.
     pub model: Option<Model>,
     /// How.
@@ -56,7 +58,11 @@ impl Analyser {
         while !self.is_stopped() {
             let found = library::find_videos(&self.folders);
             // A file that grew since the last look is still being written; at the start there is no last look.
-            let is_whole = |found: &&Found| is_first || sizes.get(&found.path) == Some(&found.size_bytes);
+            let is_whole = |found: &&Found| {
+                is_first
+                    || found.path.starts_with(&self.uploads)
+                    || sizes.get(&found.path) == Some(&found.size_bytes)
+            };
             let videos = self.register(runtime, found.iter().filter(is_whole));
             sizes = found.into_iter().map(|found| (found.path, found.size_bytes)).collect();
             is_first = false;
@@ -84,7 +90,7 @@ impl Analyser {
                 Some(video) => {
                     tried.insert(video.id.clone(), Instant::now());
                 }
-                // The event that ends the wait early is a stop.
+                // What ends the wait early is a stop, or an upload.
                 None => drop(wake.recv_timeout(RESCAN_AFTER)),
             }
         }

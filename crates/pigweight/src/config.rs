@@ -31,6 +31,22 @@ pub struct Config {
     pub detect: DetectConfig,
     /// Small pictures for quick looks.
     pub preview: PreviewConfig,
+    /// Files that come over the network.
+    pub upload: UploadConfig,
+}
+
+/// Files that come over the network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UploadConfig {
+    /// The largest that is taken, 10⁹ bytes; 0 takes none. Default 100.
+    pub max_gb: f64,
+}
+
+impl Default for UploadConfig {
+    fn default() -> Self {
+        Self { max_gb: 100.0 }
+    }
 }
 
 /// Small pictures for quick looks.
@@ -76,6 +92,7 @@ impl Default for Config {
             model: None,
             detect: DetectConfig::default(),
             preview: PreviewConfig::default(),
+            upload: UploadConfig::default(),
         }
     }
 }
@@ -106,7 +123,7 @@ impl Config {
         let is_ours = |key: &figment::value::UncasedStr| {
             let key = key.as_str().to_lowercase();
             ["videos", "data", "listen", "model"].contains(&key.as_str())
-                || ["detect__", "preview__"].iter().any(|table| key.starts_with(table))
+                || ["detect__", "preview__", "upload__"].iter().any(|table| key.starts_with(table))
         };
         let environment = Env::prefixed("PIGWEIGHT_").filter(is_ours).split("__");
         let config: Self = figment.merge(environment).extract().map_err(|error| {
@@ -115,8 +132,11 @@ impl Config {
             )
         })?;
         config.detect.check()?;
-        let disk_gb = config.preview.disk_gb;
-        anyhow::ensure!(disk_gb.is_finite() && disk_gb >= 0.0, "preview.disk_gb is not negative");
+        for (key, gigabytes) in
+            [("preview.disk_gb", config.preview.disk_gb), ("upload.max_gb", config.upload.max_gb)]
+        {
+            anyhow::ensure!(gigabytes.is_finite() && gigabytes >= 0.0, "{key} is a number and not negative");
+        }
         Ok(config)
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 /// Files that are taken for videos.
-const EXTENSIONS: [&str; 18] = [
+pub const EXTENSIONS: [&str; 18] = [
     "mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "m2ts", "mts", "mpg", "mpeg", "h264", "264", "hevc",
     "265", "flv", "wmv", "3gp",
 ];
@@ -72,7 +72,8 @@ fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
 }
 
-fn has_video_extension(path: &Path) -> bool {
+/// Whether a file is taken for a video by its name.
+pub fn has_video_extension(path: &Path) -> bool {
     path.extension()
         .and_then(|extension| extension.to_str())
         .is_some_and(|extension| EXTENSIONS.contains(&extension.to_lowercase().as_str()))

@@ -49,6 +49,11 @@ impl Live {
         self.lock().present = video_ids;
     }
 
+    /// One more lies there than at the last look.
+    pub fn add_present(&self, video_id: &str) {
+        self.lock().present.insert(video_id.to_owned());
+    }
+
     /// Whether a registered video lies in the folders now.
     pub fn is_present(&self, video_id: &str) -> bool {
         self.lock().present.contains(video_id)

@@ -8,12 +8,14 @@ mod calibration;
 mod cmd;
 mod config;
 mod describe;
+mod disk;
 mod library;
 mod live;
 mod looking;
 mod pipeline;
 mod previews;
 mod truth;
+mod uploads;
 mod web;
 
 use args::{Args, Command};

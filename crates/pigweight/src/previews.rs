@@ -5,6 +5,7 @@
 //! looks at it again they are made anew. Where nobody asks, what was made or looked at within a day is not taken away: a
 //! library larger than the room fills it once, and is not made over and over.
 
+use crate::disk;
 use pigweight_media::preview::{PreviewReader, PreviewWriter};
 use pigweight_media::{DecodedFrame, FrameReader, Result, Video, sprites};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,8 +34,6 @@ const ENDS: &str = "frames.ends";
 const USED: &str = "used";
 /// Says that the frames were taken away, and are made again only when somebody looks.
 const TAKEN_AWAY: &str = "taken-away";
-/// Of the disk: results come first.
-const LEFT_FREE_BYTES: u64 = 2_000_000_000;
 /// What was used so lately is left alone, unless somebody waits.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 
@@ -176,7 +175,7 @@ impl Previews {
         let own = kept.iter().position(|video| video.id == video_id).map(|place| kept.remove(place));
         let own_bytes = own.map_or(0, |own| own.bytes);
         let needed = bytes.max(own_bytes);
-        if !self.has_free(needed - own_bytes) {
+        if !disk::has_room(&self.root, needed - own_bytes) {
             tracing::warn!(
                 "no more small pictures are made: the disk of {} is nearly full",
                 self.root.display()
@@ -198,15 +197,6 @@ impl Previews {
             total -= video.bytes;
         }
         total + needed <= self.budget_bytes
-    }
-
-    /// Whether so many bytes leave enough of the disk for what counts.
-    fn has_free(&self, bytes: u64) -> bool {
-        let folder = self.root.ancestors().find(|folder| folder.is_dir());
-        // Where it cannot be told, the disk's own refusal must do.
-        folder.and_then(|folder| rustix::fs::statvfs(folder).ok()).is_none_or(|disk| {
-            disk.f_bavail.saturating_mul(disk.f_frsize) >= bytes.saturating_add(LEFT_FREE_BYTES)
-        })
     }
 
     fn remove_frames(&self, video_id: &str) {
@@ -324,7 +314,7 @@ impl Making<'_> {
         let flushed = writer.flush();
         let bytes = writer.bytes();
         self.keep_if(flushed);
-        if !self.previews.has_free(0) {
+        if !disk::has_room(&self.previews.root, 0) {
             tracing::warn!(
                 "no more small pictures of {}: the disk is nearly full",
                 self.video.path().display()

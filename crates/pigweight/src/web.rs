@@ -13,6 +13,7 @@ mod live;
 mod preview;
 mod types;
 mod unread;
+mod uploads;
 mod videos;
 
 pub use error::Problem;
@@ -20,6 +21,7 @@ pub use frames::FramePool;
 
 use crate::live::Live;
 use crate::previews::Previews;
+use crate::uploads::Uploads;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
@@ -50,6 +52,10 @@ pub struct App {
     pub frames: FramePool,
     /// Small pictures.
     pub previews: Arc<Previews>,
+    /// Files that come over the network.
+    pub uploads: Uploads,
+    /// Wakes the background work when there is something new.
+    pub wake: crossbeam_channel::Sender<()>,
     /// For the uptime.
     pub started: Instant,
     /// Renders `/metrics`.
@@ -87,6 +93,14 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(health::health))
         .routes(routes!(health::metrics))
         .routes(routes!(live::count_updates))
+        .merge(uploads())
+}
+
+fn uploads() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(uploads::create, uploads::options))
+        .routes(routes!(uploads::progress, uploads::add, uploads::remove))
+        .layer(middleware::from_fn(uploads::speak_tus))
 }
 
 /// The OpenAPI document as it is served and committed (`docs/reference/openapi.json`).

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::describe::counted;
 use crate::live::Live;
 use crate::previews::Previews;
+use crate::uploads::Uploads;
 use crate::web::{App, FramePool, router};
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
@@ -61,6 +62,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .install_recorder()?;
     let live = Arc::new(Live::default());
     let previews = Arc::new(Previews::new(&config.data, config.preview.disk_gb));
+    let uploads = Uploads::new(&config.data, config.upload.max_gb);
+    uploads.recover().await?;
+    let uploads_folder = uploads.folder().canonicalize()?;
+    // Holds one: more than awake nobody can be.
+    let (wake, woken) = crossbeam_channel::bounded(1);
     let app = Arc::new(App {
         store: store.clone(),
         live: live.clone(),
@@ -68,6 +74,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         min_score: config.detect.min_score(),
         frames: FramePool::new(std::thread::available_parallelism().map_or(1, usize::from)),
         previews: previews.clone(),
+        uploads,
+        wake: wake.clone(),
         started: Instant::now(),
         metrics,
     });
@@ -76,7 +84,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let analyser = Analyser {
         store: store.clone(),
         live,
-        folders: config.videos.clone(),
+        folders: config.videos.iter().chain([&uploads_folder]).cloned().collect(),
+        uploads: uploads_folder,
         model: app.model.clone().ok(),
         config: config.clone(),
         previews,
@@ -99,7 +108,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         Err(reason) => format!("Videos are shown and not counted: {reason}"),
     };
     let folders = if config.videos.is_empty() {
-        "No folder of videos is named; give one with --videos DIR".to_owned()
+        "No folder of videos is named; give one with --videos DIR, or add videos in the page".to_owned()
     } else {
         format!(
             "{} in {}",
@@ -112,7 +121,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         config.data.display()
     ))?;
 
-    let (wake, woken) = crossbeam_channel::bounded(1);
     let work = std::thread::Builder::new()
         .name("analyser".into())
         .spawn(move || analyser.work(&runtime, &woken))

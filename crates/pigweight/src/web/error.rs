@@ -28,7 +28,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+    /// Any status, with a sentence for the reader.
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self {
             kind: "about:blank",
             title: status.canonical_reason().unwrap_or("Error").to_owned(),
@@ -162,6 +163,25 @@ impl From<crate::library::OpenError> for Problem {
             crate::library::OpenError::Media(error) => error.into(),
             crate::library::OpenError::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<crate::uploads::Error> for Problem {
+    fn from(error: crate::uploads::Error) -> Self {
+        use crate::uploads::Error;
+        let status = match &error {
+            Error::Off => StatusCode::FORBIDDEN,
+            Error::Empty => StatusCode::BAD_REQUEST,
+            Error::Name(..) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Error::TooLarge { .. } | Error::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::NoRoom(_) | Error::Full => StatusCode::INSUFFICIENT_STORAGE,
+            Error::TooMany => StatusCode::SERVICE_UNAVAILABLE,
+            Error::NotFound(_) => StatusCode::NOT_FOUND,
+            Error::Offset { .. } => StatusCode::CONFLICT,
+            Error::Superseded => StatusCode::LOCKED,
+            Error::Disk { .. } => return Self::internal(error),
+        };
+        Self::new(status, error.to_string())
     }
 }
 

@@ -13,4 +13,5 @@ mod own_videos;
 mod previews;
 mod server;
 mod streaming;
+mod uploads;
 mod wrong_words;

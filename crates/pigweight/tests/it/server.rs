@@ -67,18 +67,20 @@ impl Server {
 
     /// Status, headers and body, whatever the status.
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
+        let json = [("content-type", "application/json")];
+        let headers: Vec<_> = headers.iter().chain(json.iter().filter(|_| body.is_some())).copied().collect();
+        self.send(method, path, &headers, body.map(str::as_bytes))
+    }
+
+    /// The same with bytes of any kind.
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Answer {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let mut request = ureq::http::Request::builder().method(method).uri(self.url(path));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let response = match body {
-            Some(body) => agent.run(
-                request
-                    .header("content-type", "application/json")
-                    .body(body.to_owned())
-                    .expect("a sound request"),
-            ),
+            Some(body) => agent.run(request.body(body).expect("a sound request")),
             None => agent.run(request.body(()).expect("a sound request")),
         };
         let mut response = response.expect("the server answers");

@@ -1,0 +1,219 @@
+//! Uploads as they come over a farm's network: in pieces, over connections that break, with names from anywhere.
+
+use crate::server::{Answer, Server};
+use base64::Engine as _;
+use pigweight_testkit::videos::video;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+
+const TUS: (&str, &str) = ("tus-resumable", "1.0.0");
+const PIECE: (&str, &str) = ("content-type", "application/offset+octet-stream");
+
+fn film() -> Vec<u8> {
+    std::fs::read(video("gop25.mp4")).unwrap()
+}
+
+fn started(data: &Path) -> (tempfile::TempDir, Server) {
+    let videos = tempfile::tempdir().unwrap();
+    let server = Server::start(videos.path(), data, None);
+    (videos, server)
+}
+
+fn announce(server: &Server, name: &str, length: &str) -> Answer {
+    let name = base64::engine::general_purpose::STANDARD.encode(name);
+    let metadata = format!("filetype dmlkZW8vbXA0,filename {name}");
+    let headers = [TUS, ("upload-length", length), ("upload-metadata", &metadata)];
+    server.send("POST", "/api/uploads", &headers, Some(&[]))
+}
+
+/// Where an announced file goes.
+fn accepted(server: &Server, name: &str, length: usize) -> String {
+    let answer = announce(server, name, &length.to_string());
+    assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.bytes));
+    format!("/api/{}", answer.header("location"))
+}
+
+fn add(server: &Server, place: &str, offset: usize, bytes: &[u8]) -> Answer {
+    server.send("PATCH", place, &[TUS, PIECE, ("upload-offset", &offset.to_string())], Some(bytes))
+}
+
+fn arrived(server: &Server, place: &str) -> usize {
+    let answer = server.send("HEAD", place, &[TUS], None);
+    assert_eq!((answer.status, answer.header("cache-control")), (200, "no-store"));
+    answer.header("upload-offset").parse().unwrap()
+}
+
+fn names(server: &Server) -> Vec<String> {
+    let list = server.get("/api/videos").json();
+    let mut names: Vec<String> =
+        list.as_array().unwrap().iter().map(|video| video["name"].as_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_file_in_pieces_becomes_a_video_at_once() {
+    let data = tempfile::tempdir().unwrap();
+    let (_videos, server) = started(data.path());
+    let film = film();
+    let place = accepted(&server, "Загон №1, утро.mp4", film.len());
+    let half = film.len() / 2;
+    let answer = add(&server, &place, 0, &film[..half]);
+    assert_eq!((answer.status, answer.header("upload-offset")), (204, half.to_string().as_str()));
+    assert_eq!(answer.header("x-video-id"), "", "it is not whole");
+    assert_eq!(arrived(&server, &place), half);
+    assert!(names(&server).is_empty());
+    let answer = add(&server, &place, half, &film[half..]);
+    assert_eq!((answer.status, answer.header("upload-offset")), (204, film.len().to_string().as_str()));
+    let id = answer.header("x-video-id").to_owned();
+    assert_eq!(names(&server), ["Загон №1, утро.mp4"], "at once");
+    assert_eq!(server.get(&format!("/api/videos/{id}/file")).bytes, film);
+    // The work was woken, and the list keeps it at the next look at the folders.
+    let found = crate::api::indexed(&server, "Загон №1, утро.mp4");
+    assert_eq!((found["index"].as_str(), found["frames"].as_u64()), (Some("ready"), Some(150)));
+    // Again under the same name: both are kept.
+    let other = accepted(&server, "Загон №1, утро.mp4", film.len());
+    assert_eq!(add(&server, &other, 0, &film).status, 204);
+    assert_eq!(names(&server), ["Загон №1, утро (2).mp4", "Загон №1, утро.mp4"]);
+    assert_eq!(server.send("HEAD", &place, &[TUS], None).status, 404);
+}
+
+#[test]
+fn what_came_over_a_connection_that_broke_is_kept_also_through_kill_9() {
+    let data = tempfile::tempdir().unwrap();
+    let (_videos, server) = started(data.path());
+    let film = film();
+    let place = accepted(&server, "pen.mp4", film.len());
+    let half = film.len() / 2;
+    let mut connection = TcpStream::connect(&server.address).unwrap();
+    let head = format!(
+        "PATCH {place} HTTP/1.1\r\nHost: {}\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Type: {}\r\n\
+         Content-Length: {}\r\n\r\n",
+        server.address,
+        PIECE.1,
+        film.len()
+    );
+    connection.write_all(head.as_bytes()).unwrap();
+    connection.write_all(&film[..half]).unwrap();
+    // Cut in the middle: the server notices, and keeps what it has.
+    connection.shutdown(std::net::Shutdown::Both).unwrap();
+    drop(connection);
+    let here = std::iter::repeat_with(|| arrived(&server, &place)).find(|&here| here == half);
+    assert_eq!(here, Some(half));
+    server.kill();
+    let (_videos, server) = started(data.path());
+    assert_eq!(arrived(&server, &place), half);
+    assert_eq!(add(&server, &place, half, &film[half..]).status, 204);
+    assert_eq!(names(&server), ["pen.mp4"]);
+    assert_eq!(std::fs::read(data.path().join("uploads/pen.mp4")).unwrap(), film);
+    let left = std::fs::read_dir(data.path().join("uploads/.partial")).unwrap().count();
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn a_new_connection_takes_over_from_one_that_hangs() {
+    let data = tempfile::tempdir().unwrap();
+    let (_videos, server) = started(data.path());
+    let film = film();
+    let place = accepted(&server, "pen.mp4", film.len());
+    let mut hanging = TcpStream::connect(&server.address).unwrap();
+    let head = format!(
+        "PATCH {place} HTTP/1.1\r\nHost: {}\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Type: {}\r\n\
+         Content-Length: {}\r\n\r\nfirst",
+        server.address,
+        PIECE.1,
+        film.len()
+    );
+    hanging.write_all(head.as_bytes()).unwrap();
+    // Asked as tus clients do: how far is it, and on from there. Five bytes may be on their way yet.
+    let answer = std::iter::repeat_with(|| {
+        let here = arrived(&server, &place);
+        add(&server, &place, here, &film[here..here + 10])
+    })
+    .find(|answer| answer.status != 409)
+    .unwrap();
+    assert_eq!(answer.status, 204);
+    let mut told = String::new();
+    hanging.read_to_string(&mut told).unwrap();
+    assert!(told.starts_with("HTTP/1.1 423 "), "{told}");
+}
+
+#[test]
+fn lies_about_size_and_place_are_refused_and_nothing_is_lost() {
+    let data = tempfile::tempdir().unwrap();
+    let (_videos, server) = started(data.path());
+    let film = film();
+    let place = accepted(&server, "pen.mp4", film.len());
+    add(&server, &place, 1, &film[1..]).problem(409);
+    assert_eq!(add(&server, &place, 0, &film[..1000]).status, 204);
+    // The same bytes once more, as a client does that got no answer.
+    let told = add(&server, &place, 0, &film[..1000]).problem(409);
+    assert!(told.contains("1000 bytes are here"), "{told}");
+    let longer = [&film[1000..], &[7; 100]].concat();
+    add(&server, &place, 1000, &longer).problem(413);
+    // What was announced is whole.
+    assert_eq!(names(&server), ["pen.mp4"]);
+    assert_eq!(std::fs::read(data.path().join("uploads/pen.mp4")).unwrap(), film);
+}
+
+#[test]
+fn what_cannot_be_taken_is_said_at_the_announcement() {
+    let (videos, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server =
+        Server::start_with(videos.path(), data.path(), None, &[("PIGWEIGHT_UPLOAD__MAX_GB", "0.001")]);
+    for (name, length, status, word) in [
+        ("notes.txt", "10", 415, "mp4"),
+        ("..", "10", 415, "mp4"),
+        ("pen.mp4", "0", 400, "empty"),
+        ("pen.mp4", "-1", 400, "upload-length"),
+        ("pen.mp4", "many", 400, "upload-length"),
+        ("pen.mp4", "1000001", 413, "1000000"),
+        ("pen.mp4", "99999999999999999999999", 400, "upload-length"),
+    ] {
+        let told = announce(&server, name, length).problem(status);
+        assert!(told.contains(word), "{name} {length}: {told}");
+    }
+    let headers = [("upload-length", "10")];
+    assert!(server.send("POST", "/api/uploads", &headers, Some(&[])).problem(412).contains("1.0.0"));
+    let headers = [TUS, ("upload-length", "10")];
+    assert!(server.send("POST", "/api/uploads", &headers, Some(&[])).problem(400).contains("filename"));
+    server.send("DELETE", "/api/uploads/..%2f..%2fpigweight", &[TUS], None).problem(404);
+    add(&server, "/api/uploads/nobody", 0, b"x").problem(404);
+    let place = accepted(&server, "../../../outside.mp4", 10);
+    let plain = server.send("PATCH", &place, &[TUS, ("upload-offset", "0")], Some(b"x"));
+    assert!(plain.problem(415).contains("offset+octet-stream"));
+    assert_eq!(server.send("DELETE", &place, &[TUS], None).status, 204);
+    server.send("DELETE", &place, &[TUS], None).problem(404);
+    let options = server.send("OPTIONS", "/api/uploads", &[], None);
+    assert_eq!((options.status, options.header("tus-max-size")), (204, "1000000"));
+    assert_eq!(options.header("tus-extension"), "creation,termination");
+    let foreign = [TUS, ("origin", "http://elsewhere"), ("upload-length", "10")];
+    server.send("POST", "/api/uploads", &foreign, Some(&[])).problem(403);
+    assert!(names(&server).is_empty());
+}
+
+#[test]
+fn uploads_can_be_switched_off() {
+    let (videos, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Server::start_with(videos.path(), data.path(), None, &[("PIGWEIGHT_UPLOAD__MAX_GB", "0")]);
+    assert!(announce(&server, "pen.mp4", "10").problem(403).contains("max_gb"));
+}
+
+/// A file system in memory stands for a nearly full disk; only root may mount one.
+#[test]
+fn a_disk_without_room_is_said_before_the_first_byte() {
+    let mount = tempfile::tempdir().unwrap();
+    let mounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=200m", "tmpfs"]).arg(mount.path()).output();
+    if !mounted.is_ok_and(|mounted| mounted.status.success()) {
+        eprintln!("skipped: mounting a small file system needs root");
+        return;
+    }
+    let (_videos, server) = started(mount.path());
+    let told = announce(&server, "pen.mp4", "100000000").problem(507);
+    drop(server);
+    Command::new("umount").arg("-l").arg(mount.path()).status().unwrap();
+    assert!(told.contains("room"), "{told}");
+}

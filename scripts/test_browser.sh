@@ -8,6 +8,7 @@ binary=target/debug/pigweight
 "$binary" demo --marked "$folder/videos" --secs 12 > /dev/null
 # A container that no browser opens.
 ffmpeg -v error -i "$folder/videos/corridor.mp4" -c copy "$folder/videos/stream.ts"
+cp "$folder/videos/corridor.mp4" "$folder/upload.mp4"
 : > "$folder/serve.out"
 "$binary" serve --videos "$folder/videos" --data "$folder/data" --listen 127.0.0.1:0 --model "$folder/videos/drawn-pigs.onnx" \
   >> "$folder/serve.out" 2> "$folder/serve.err" &
@@ -17,4 +18,4 @@ trap 'kill $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$folder"' EXIT
 address=$(timeout 60 grep -m1 -o 'http://[0-9.:]*' <(tail -f -n +1 --pid=$server "$folder/serve.out")) || {
   echo "test_browser: the server did not start:" >&2; cat "$folder/serve.err" >&2; exit 1; }
 cd web
-PIGWEIGHT_URL=$address npx playwright test --project=real
+PIGWEIGHT_URL=$address UPLOAD_FILE=$folder/upload.mp4 npx playwright test --project=real

@@ -26,6 +26,30 @@ test.describe('list of videos', () => {
     await expect(page.getByRole('heading', { name: 'Pen 4, morning.mp4' })).toBeVisible();
   });
 
+  test('a file that the server refuses says why, and can be tried again or given up', async ({
+    farm,
+    page,
+  }) => {
+    farm.forgive(/415/);
+    const detail = 'notes.txt is no name of a video';
+    await page.route('**/api/uploads', (route) =>
+      route.fulfill({
+        status: 415,
+        contentType: 'application/problem+json',
+        body: JSON.stringify({ detail }),
+      }),
+    );
+    await farm.open();
+    const file = { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('no film') };
+    await page.getByTestId('files').setInputFiles(file);
+    const panel = page.getByRole('region', { name: 'Files on their way' });
+    await expect(panel).toContainText(detail);
+    await panel.getByRole('button', { name: 'Go on with the upload of notes.txt' }).click();
+    await expect(panel).toContainText(detail);
+    await panel.getByRole('button', { name: 'Give up the upload of notes.txt' }).click();
+    await expect(panel).toBeHidden();
+  });
+
   test('is asked for again while something is counted, and not when nothing is', async ({ farm, page }) => {
     await page.clock.install();
     farm.world.videos = [farm.world.video('pen-5', 'Pen 5.mp4', { ...RUNNING })];

@@ -1,10 +1,11 @@
 // Against a running server, named by PIGWEIGHT_URL: the first video of its list is opened, counted, sought, and crossed by a
-// line. SCREENSHOTS names a folder for pictures of it.
+// line. SCREENSHOTS names a folder for pictures of it, UPLOAD_FILE a video that is not there yet.
 import { join } from 'node:path';
 import { expect, type Page, test } from '@playwright/test';
 import { watch } from './mock/page.ts';
 
 const folder = process.env.SCREENSHOTS;
+const uploadFile = process.env.UPLOAD_FILE;
 
 async function screenshot(page: Page, name: string): Promise<void> {
   if (!folder) return;
@@ -93,6 +94,29 @@ test('a transport stream, which no browser opens, is played from its packets', a
   await page.keyboard.press(' ');
   await expect(page.getByRole('button', { name: 'Play', exact: true })).toBeVisible();
   expect(complaints).toEqual([]);
+});
+
+test('a file from this device becomes a video, also over a connection that breaks', async ({
+  page,
+  baseURL,
+}) => {
+  test.skip(!uploadFile, 'UPLOAD_FILE names no video');
+  const complaints = watch(page, new URL(baseURL ?? '').origin);
+  let pieces = 0;
+  await page.route('**/api/uploads/*', async (route) => {
+    if (route.request().method() === 'PATCH') pieces += 1;
+    if (route.request().method() === 'PATCH' && pieces === 1) await route.abort('connectionreset');
+    else await route.continue();
+  });
+  await page.goto('./');
+  await page.getByTestId('files').setInputFiles(uploadFile as string);
+  const card = page.getByRole('article').filter({ hasText: 'upload.mp4' });
+  await expect(card).toBeVisible({ timeout: 20_000 });
+  expect(pieces).toBeGreaterThan(1);
+  await expect(page.getByRole('region', { name: 'Files on their way' })).toBeHidden();
+  await card.getByRole('link').click();
+  await expect(page.getByText(/^frame 1 of/)).toBeVisible({ timeout: 20_000 });
+  expect(complaints.filter((text) => !text.includes('ERR_CONNECTION_RESET'))).toEqual([]);
 });
 
 /** How much the picture of the video differs from the server's exact frame of the moment that the page tells; 0 to 255. */

@@ -11,6 +11,7 @@ use crate::picture::Picture;
 use crate::reader::{DecodedFrame, MOST_ERRORS_AT_END, PacketSource, open_stream, shown_pts};
 use crate::video::Video;
 use pigweight_core::time::Pts;
+use std::time::{Duration, Instant};
 
 /// Serves single frames of one video, one at a time.
 pub struct FrameSeeker {
@@ -24,6 +25,8 @@ pub struct FrameSeeker {
     began_at: usize,
     /// The decoder has seen the end of the stream and must be reset before it takes more.
     is_drained: bool,
+    /// How long the last frame's way to its keyframe took.
+    sought: Option<Duration>,
 }
 
 /// Somebody waits for the frame: two cores bring it sooner. Whole videos are read on one, since the others are kept busy by
@@ -45,7 +48,13 @@ impl FrameSeeker {
             last_shown: None,
             began_at: 0,
             is_drained: false,
+            sought: None,
         })
+    }
+
+    /// How long the last frame's way to the keyframe that it decodes from took; `None` where decoding simply went on.
+    pub fn sought(&self) -> Option<Duration> {
+        self.sought
     }
 
     /// The video it serves.
@@ -79,8 +88,11 @@ impl FrameSeeker {
             && self.last_shown.is_some_and(|last| last < pts)
             && self.began_at <= key
             && key <= self.source.next_ordinal();
+        self.sought = None;
         if !can_go_on {
+            let started = Instant::now();
             self.start_at(key)?;
+            self.sought = Some(started.elapsed());
         }
         let mut found = self.decode_until(pts, ordinal, is_given_up)?;
         if found.is_none() && can_go_on {

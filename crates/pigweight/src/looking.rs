@@ -11,6 +11,7 @@ use pigweight_core::time::Pts;
 use pigweight_detect::{Detector, Model};
 use pigweight_media::{DecodedFrame, FrameReader, Picture, Video};
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// Why the frames end before the video does.
 #[derive(Debug, thiserror::Error)]
@@ -159,7 +160,12 @@ fn detect<T>(
 ) {
     for Job { sequence, frame, is_looked_at } in jobs {
         let seen = match is_looked_at {
-            true => detector.detect(&frame.picture.view()).map(|found| Some(see(&frame.picture, found))),
+            true => {
+                let started = Instant::now();
+                let found = detector.detect(&frame.picture.view());
+                metrics::histogram!("pigweight_inference_seconds").record(started.elapsed().as_secs_f64());
+                found.map(|found| Some(see(&frame.picture, found)))
+            }
             false => Ok(None),
         };
         let (pts, secs, is_damaged) = (frame.pts, frame.secs, frame.is_damaged);

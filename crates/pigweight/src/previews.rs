@@ -209,6 +209,11 @@ impl Previews {
         tracing::info!("took the small pictures of the video {video_id} away to make room");
     }
 
+    /// Bytes that the small pictures of all videos take of the disk.
+    pub fn bytes(&self) -> u64 {
+        self.kept().iter().map(|video| video.bytes).sum()
+    }
+
     fn kept(&self) -> Vec<Kept> {
         let entries = std::fs::read_dir(&self.root).into_iter().flatten().filter_map(std::result::Result::ok);
         let kept = entries.filter_map(|entry| {

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::{IntoParams, ToSchema};
 
 /// Decoders that stay open for the next frame of the same video; an open 1080p decoder holds about 60 MB.
@@ -43,6 +43,23 @@ struct WaitsNoMore(Arc<AtomicBool>);
 impl Drop for WaitsNoMore {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Counts one more in a gauge as long as it lives.
+struct Counted(metrics::Gauge);
+
+impl Counted {
+    fn up(gauge: &'static str) -> Self {
+        let gauge = metrics::gauge!(gauge);
+        gauge.increment(1);
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.decrement(1);
     }
 }
 
@@ -84,10 +101,7 @@ impl FramePool {
         pts: Pts,
         then: impl FnOnce(DecodedFrame) -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let waiting = Instant::now();
-        // The semaphore is never closed.
-        let permit = self.permits.clone().acquire_owned().await.map_err(Problem::internal)?;
-        metrics::histogram!("pigweight_frame_wait_seconds").record(waiting.elapsed().as_secs_f64());
+        let permit = self.permit().await?;
         let given_up = Arc::new(AtomicBool::new(false));
         let _waits = WaitsNoMore(given_up.clone());
         let (idle, id, video) = (self.idle.clone(), id.to_owned(), video.clone());
@@ -100,12 +114,17 @@ impl FramePool {
                 None => FrameSeeker::open(&video)?,
             };
             let frame = seeker.frame_unless(pts, &|| given_up.load(Ordering::Relaxed));
+            let sought = seeker.sought().unwrap_or_default();
             if !matches!(&frame, Err(error) if !matches!(error, pigweight_media::Error::GivenUp)) {
                 put_back(&idle, id, seeker);
             }
-            let frame =
-                frame.inspect_err(|_| metrics::counter!("pigweight_frames_given_up_total").increment(1))?;
-            metrics::histogram!("pigweight_frame_decode_seconds").record(started.elapsed().as_secs_f64());
+            if matches!(&frame, Err(pigweight_media::Error::GivenUp)) {
+                metrics::counter!("pigweight_frames_given_up_total").increment(1);
+            }
+            let frame = frame?;
+            metrics::histogram!("pigweight_frame_seek_seconds").record(sought.as_secs_f64());
+            let decoding = started.elapsed().saturating_sub(sought);
+            metrics::histogram!("pigweight_frame_decode_seconds").record(decoding.as_secs_f64());
             Ok(then(frame))
         })
         .await?
@@ -116,12 +135,22 @@ impl FramePool {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let permit = self.permits.clone().acquire_owned().await.map_err(Problem::internal)?;
+        let permit = self.permit().await?;
         blocking(move || {
             let _permit = permit;
             work()
         })
         .await
+    }
+
+    /// The right to decode; how many wait for it, and for how long, is told.
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let (started, waiting) = (Instant::now(), Counted::up("pigweight_frames_waiting"));
+        // The semaphore is never closed.
+        let permit = self.permits.clone().acquire_owned().await.map_err(Problem::internal)?;
+        drop(waiting);
+        metrics::histogram!("pigweight_frame_wait_seconds").record(started.elapsed().as_secs_f64());
+        Ok(permit)
     }
 }
 

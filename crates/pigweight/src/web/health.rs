@@ -1,7 +1,8 @@
 //! How the server is.
 
-use super::Shared;
 use super::error::Problem;
+use super::types::{Run, RunState};
+use super::{App, Shared};
 use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -89,8 +90,43 @@ pub async fn health(app: Shared) -> Json<Health> {
     })
 }
 
-/// Figures for Prometheus.
+/// Figures for Prometheus; `docs/guide/grafana.json` is a dashboard of them.
 #[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "text/plain")))]
 pub async fn metrics(app: Shared) -> Result<String, Problem> {
+    // What is rather looked at than followed.
+    for (state, count) in videos_by_state(&app).await? {
+        metrics::gauge!("pigweight_videos", "state" => state).set(f64::from(count));
+    }
+    let previews = app.previews.clone();
+    let bytes = tokio::task::spawn_blocking(move || previews.bytes()).await.map_err(Problem::internal)?;
+    metrics::gauge!("pigweight_small_pictures_bytes").set(bytes as f64);
+    if let Some(bytes) = resident_bytes() {
+        metrics::gauge!("process_resident_memory_bytes").set(bytes as f64);
+    }
     Ok(app.metrics.render())
+}
+
+/// How many videos there are in each state; those that wait are the queue of the background work.
+async fn videos_by_state(app: &App) -> Result<[(&'static str, u32); 5], Problem> {
+    let [mut reading, mut waiting, mut running, mut done, mut failed] = [0; 5];
+    for video in app.store.videos().await?.into_iter().filter(|video| app.live.is_present(&video.id)) {
+        let run = app.store.latest_run(&video.id).await?;
+        let state = run.map(|run| Run::new(&run, video.frames.unwrap_or(0), &app.live).state);
+        *match state {
+            _ if video.error.is_some() => &mut failed,
+            _ if video.frames.is_none() => &mut reading,
+            None | Some(RunState::Queued) => &mut waiting,
+            Some(RunState::Running) => &mut running,
+            Some(RunState::Done) => &mut done,
+            Some(RunState::Failed) => &mut failed,
+        } += 1;
+    }
+    Ok([("reading", reading), ("waiting", waiting), ("running", running), ("done", done), ("failed", failed)])
+}
+
+/// Memory of this process, where the system tells it (Linux): the second number is pages.
+fn resident_bytes() -> Option<u64> {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = pages.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
 }

@@ -62,8 +62,10 @@ pub async fn frame(
         name_frame(&mut headers, video.secs(pts), pts);
         headers.insert(header::CACHE_CONTROL, FOREVER);
         headers.insert("x-frame-source", header_value("kept"));
+        metrics::counter!("pigweight_small_pictures_total", "source" => "kept").increment(1);
         return Ok(jpeg_answer(headers, Bytes::from(bytes)));
     }
+    metrics::counter!("pigweight_small_pictures_total", "source" => "decoded").increment(1);
     let jpeg = Jpeg { pts, width: WIDTH, quality: preview::QUALITY, boxes: Vec::new() };
     let (shown, bytes) = app.frames.jpeg(&id, &video, jpeg).await?;
     name_frame(&mut headers, video.secs(shown), shown);

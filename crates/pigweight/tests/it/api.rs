@@ -361,6 +361,40 @@ fn after_kill_9_the_server_goes_on_and_ends_with_the_same_numbers() {
     assert_eq!(numbers(&server), expected);
 }
 
+/// A dashboard that asks for what nobody tells shows empty panels and no error.
+#[test]
+fn the_dashboard_asks_for_nothing_that_is_not_told() {
+    let (videos, data) = (demo(), tempfile::tempdir().unwrap());
+    let server = Server::start(videos.path(), data.path(), Some(&model()));
+    let id = indexed(&server, "corridor.mp4")["id"].as_str().unwrap().to_owned();
+    server.wait_for_run(&id, "done");
+    for path in ["frame_optimized", "frame_optimized", "count_at_time"] {
+        assert_eq!(server.get(&format!("/api/video_file/{path}?id={id}&t=1")).status, 200);
+    }
+    let first = server.get(&format!("/api/videos/{id}/index")).json()["first_pts"].clone();
+    assert_eq!(server.get(&format!("/api/videos/{id}/preview/frame?pts={first}")).status, 200);
+    // A frame that nobody waits for any more cannot be had on demand.
+    let rare = ["pigweight_frames_given_up_total"];
+    let told = String::from_utf8(server.get("/metrics").bytes).unwrap();
+    let is_told = |name: &&str| told.lines().any(|line| line.split(['{', ' ']).next() == Some(*name));
+    let dashboard = std::fs::read_to_string(root().join("docs/guide/grafana.json")).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
+    let targets =
+        dashboard["panels"].as_array().unwrap().iter().flat_map(|panel| panel["targets"].as_array());
+    let asked: Vec<&str> = targets.flatten().map(|target| target["expr"].as_str().unwrap()).collect();
+    let mut names: Vec<&str> = asked
+        .iter()
+        .flat_map(|asked| asked.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_'))
+        .filter(|word| word.starts_with("pigweight_") || word.starts_with("process_"))
+        .filter(|name| !rare.contains(name))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    assert!(names.len() > 10, "{names:?}");
+    let missing: Vec<&&str> = names.iter().filter(|name| !is_told(name)).collect();
+    assert!(missing.is_empty(), "{missing:?} are not in\n{told}");
+}
+
 #[test]
 fn a_data_folder_that_cannot_be_written_is_said_plainly() {
     let videos = folder_of(&["gop25.mp4"]);

@@ -23,14 +23,13 @@ fail() { echo "setup: $*" >&2; exit 1; }
 # --- system packages -------------------------------------------------------------------------------------------------
 packages=(build-essential ca-certificates clang cmake libavcodec-dev libavformat-dev libavutil-dev libclang-dev libswscale-dev
   nasm pkg-config python3 python3-pip python3-venv)
-[ $with_tests = 0 ] || packages+=(chromium ffmpeg fonts-dejavu-core)
-if [ "$(. /etc/os-release && echo "$ID")" = ubuntu ]; then
-  # Ubuntu's chromium is a snap; Debian's is a package. Playwright's tests then use what CHROMIUM names.
-  packages=("${packages[@]/chromium/}")
+if [ $with_tests = 1 ]; then
+  packages+=(ffmpeg fonts-dejavu-core)
+  # Ubuntu's browsers are snaps; Debian's are packages. The tests then use what CHROMIUM names, and a Firefox where there is one.
+  [ "$(. /etc/os-release && echo "$ID")" = ubuntu ] || packages+=(chromium firefox-esr)
 fi
 missing=()
 for package in "${packages[@]}"; do
-  [ -z "$package" ] && continue
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then

@@ -18,4 +18,11 @@ trap 'kill $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$folder"' EXIT
 address=$(timeout 60 grep -m1 -o 'http://[0-9.:]*' <(tail -f -n +1 --pid=$server "$folder/serve.out")) || {
   echo "test_browser: the server did not start:" >&2; cat "$folder/serve.err" >&2; exit 1; }
 cd web
-PIGWEIGHT_URL=$address UPLOAD_FILE=$folder/upload.mp4 npx playwright test --project=real
+export PIGWEIGHT_URL=$address
+UPLOAD_FILE=$folder/upload.mp4 npx playwright test --project=real
+if FIREFOX=$(command -v firefox-esr || command -v firefox); then
+  export FIREFOX
+  NODE_OPTIONS=--experimental-websocket npx playwright test --project=firefox
+else
+  echo "test_browser: skipped in Firefox: neither firefox-esr nor firefox is installed"
+fi

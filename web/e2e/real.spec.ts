@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { expect, type Page, test } from '@playwright/test';
 import { watch } from './mock/page.ts';
+import { LIKENESS, look } from './real/look.ts';
 
 const folder = process.env.SCREENSHOTS;
 const uploadFile = process.env.UPLOAD_FILE;
@@ -84,7 +85,9 @@ test('a transport stream, which no browser opens, is played from its packets', a
     const box = await strip.boundingBox();
     if (!box) throw new Error('no time line');
     await strip.click({ position: { x: box.width * share, y: 60 } });
-    await expect.poll(() => differenceFromServer(page), { timeout: 20_000 }).toBeLessThan(4);
+    await expect
+      .poll(async () => (await page.evaluate(look)).difference, { timeout: 20_000 })
+      .toBeLessThan(LIKENESS);
   }
   const video = page.locator('video');
   const playedTo = () => video.evaluate((element: HTMLVideoElement) => element.currentTime);
@@ -118,36 +121,3 @@ test('a file from this device becomes a video, also over a connection that break
   await expect(page.getByText(/^frame 1 of/)).toBeVisible({ timeout: 20_000 });
   expect(complaints.filter((text) => !text.includes('ERR_CONNECTION_RESET'))).toEqual([]);
 });
-
-/** How much the picture of the video differs from the server's exact frame of the moment that the page tells; 0 to 255. */
-function differenceFromServer(page: Page): Promise<number> {
-  return page.evaluate(async () => {
-    const video = document.querySelector('video') as HTMLVideoElement;
-    const id = location.hash.replace(/^#\/video\/([^?]*).*$/, '$1');
-    const words = [...document.querySelectorAll('*')].find(
-      (element) => element.children.length === 0 && /^frame \d+ of/.test(element.textContent ?? ''),
-    );
-    const frame = Number(/\d+/.exec(words?.textContent ?? '')?.[0]) - 1;
-    const index = await (await fetch(`api/videos/${id}/index`)).json();
-    let pts = index.first_pts;
-    let left = frame;
-    for (const [delta, count] of index.runs as [number, number][]) {
-      pts += delta * Math.min(left, count);
-      left -= Math.min(left, count);
-    }
-    const small = (source: CanvasImageSource) => {
-      const canvas = new OffscreenCanvas(320, 180);
-      const context = canvas.getContext('2d') as OffscreenCanvasRenderingContext2D;
-      context.drawImage(source, 0, 0, 320, 180);
-      return context.getImageData(0, 0, 320, 180).data;
-    };
-    const answer = await fetch(`api/videos/${id}/preview/frame?pts=${pts}`);
-    const exact = small(await createImageBitmap(await answer.blob()));
-    const shown = small(video);
-    let sum = 0;
-    for (let place = 0; place < shown.length; place += 1) {
-      sum += Math.abs((shown[place] as number) - (exact[place] as number));
-    }
-    return (4 / 3) * (sum / shown.length);
-  });
-}

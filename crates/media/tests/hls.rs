@@ -1,6 +1,6 @@
 //! Streamed fragments hold every frame once, at its own time, whatever the container was.
 
-use pigweight_media::hls::Segments;
+use pigweight_media::hls::{Segments, Streamer};
 use pigweight_media::{Error, FrameReader, Video};
 use pigweight_testkit::videos::{bar_code, video};
 use std::path::Path;
@@ -50,10 +50,11 @@ fn all_fragments_together_are_the_video() {
     let folder = tempfile::tempdir().unwrap();
     for name in STREAMED {
         let opened = Video::open(&video(name)).expect(name);
-        let segments = Segments::of(&opened).expect(name);
-        let mut bytes = segments.init(&opened).expect(name);
+        let mut streamer = Streamer::open(&opened).expect(name);
+        let segments = streamer.segments().clone();
+        let mut bytes = streamer.init().expect(name);
         for number in 0..segments.segments().len() {
-            bytes.extend(segments.fragment(&opened, number).expect(name));
+            bytes.extend(streamer.fragment(number).expect(name));
         }
         let path = folder.path().join("all.mp4");
         std::fs::write(&path, bytes).unwrap();
@@ -69,16 +70,16 @@ fn a_player_may_begin_with_any_fragment() {
     let folder = tempfile::tempdir().unwrap();
     for name in STREAMED {
         let opened = Video::open(&video(name)).expect(name);
-        let segments = Segments::of(&opened).expect(name);
-        let init = segments.init(&opened).expect(name);
+        let mut streamer = Streamer::open(&opened).expect(name);
+        let segments = streamer.segments().clone();
+        let init = streamer.init().expect(name);
         let original = frames(&video(name), true);
         let is_independent = segments.playlist("").contains("INDEPENDENT");
         // x265 lets frames lead, too, where nothing else is said.
         assert_eq!(is_independent, !(name.starts_with("leading") || name == "hevc.mp4"), "{name}");
         for (number, segment) in segments.segments().iter().enumerate() {
             let path = folder.path().join("one.mp4");
-            std::fs::write(&path, [init.clone(), segments.fragment(&opened, number).expect(name)].concat())
-                .unwrap();
+            std::fs::write(&path, [init.clone(), streamer.fragment(number).expect(name)].concat()).unwrap();
             let (start, end) = (segment.start_secs(), segment.start_secs() + segment.duration_secs());
             let within = |&&(secs, _): &&(f64, _)| (start - 1e-4..end - 1e-4).contains(&secs);
             let expected: Vec<_> = original.iter().filter(within).copied().collect();
@@ -119,13 +120,13 @@ fn sound_is_kept_and_each_packet_belongs_to_one_fragment() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["gop25.mp4", "copy.mkv", "copy.ts", "start10.ts"] {
         let opened = Video::open(&video(name)).expect(name);
-        let segments = Segments::of(&opened).expect(name);
-        let init = segments.init(&opened).expect(name);
+        let mut streamer = Streamer::open(&opened).expect(name);
+        let segments = streamer.segments().clone();
+        let init = streamer.init().expect(name);
         let mut all = Vec::new();
         for number in 0..segments.segments().len() {
             let path = folder.path().join("one.mp4");
-            std::fs::write(&path, [init.clone(), segments.fragment(&opened, number).expect(name)].concat())
-                .unwrap();
+            std::fs::write(&path, [init.clone(), streamer.fragment(number).expect(name)].concat()).unwrap();
             all.extend(sound_pts(&path));
         }
         assert!((255..=260).contains(&all.len()), "{name}: {}", all.len());
@@ -147,10 +148,11 @@ fn sound_of_any_kind_is_no_hindrance() {
         ("shortsound.mkv", 1.0),
     ] {
         let opened = Video::open(&video(name)).expect(name);
-        let segments = Segments::of(&opened).expect(name);
-        let mut bytes = segments.init(&opened).expect(name);
+        let mut streamer = Streamer::open(&opened).expect(name);
+        let segments = streamer.segments().clone();
+        let mut bytes = streamer.init().expect(name);
         for number in 0..segments.segments().len() {
-            bytes.extend(segments.fragment(&opened, number).expect(name));
+            bytes.extend(streamer.fragment(number).expect(name));
         }
         let path = folder.path().join("all.mp4");
         std::fs::write(&path, bytes).unwrap();
@@ -163,18 +165,34 @@ fn sound_of_any_kind_is_no_hindrance() {
     }
 }
 
+/// Viewers share an open file, each at another place.
+#[test]
+fn fragments_are_the_same_in_whatever_order_they_are_made() {
+    for name in ["gop25.mp4", "copy.mkv", "leading.ts", "raw.h264", "mp3.mkv", "h264.avi"] {
+        let opened = Video::open(&video(name)).expect(name);
+        let fresh = |number: usize| Streamer::open(&opened).expect(name).fragment(number).expect(name);
+        let mut shared = Streamer::open(&opened).expect(name);
+        let init = shared.init().expect(name);
+        let count = shared.segments().segments().len();
+        for number in [count - 1, 0, 0, count - 1].into_iter().chain((0..count).rev()).chain(0..count) {
+            assert_eq!(shared.fragment(number).expect(name), fresh(number), "{name} {number}");
+        }
+        assert_eq!(shared.init().expect(name), init, "{name}");
+    }
+}
+
 #[test]
 fn a_file_that_lost_its_end_gives_an_error_and_no_half_fragment() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shrinks.mp4");
     std::fs::copy(video("gop25.mp4"), &path).unwrap();
     let opened = Video::open(&path).unwrap();
-    let segments = Segments::of(&opened).unwrap();
-    segments.fragment(&opened, 1).unwrap();
+    let mut streamer = Streamer::open(&opened).unwrap();
+    streamer.fragment(1).unwrap();
     let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
     file.set_len(file.metadata().unwrap().len() * 8 / 10).unwrap();
-    assert!(matches!(segments.fragment(&opened, 1), Err(Error::Changed { .. } | Error::Libav { .. })));
-    segments.fragment(&opened, 0).unwrap();
+    assert!(matches!(streamer.fragment(1), Err(Error::Changed { .. } | Error::Libav { .. })));
+    streamer.fragment(0).unwrap();
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod hls;
 mod jpeg_cache;
 mod lines;
 mod live;
+mod pool;
 mod preview;
 mod types;
 mod unread;
@@ -17,7 +18,7 @@ mod uploads;
 mod videos;
 
 pub use error::Problem;
-pub use frames::FramePool;
+pub use pool::VideoPool;
 
 use crate::live::Live;
 use crate::previews::Previews;
@@ -48,8 +49,8 @@ pub struct App {
     pub model: Result<Model, String>,
     /// The usual threshold.
     pub min_score: f32,
-    /// Open decoders.
-    pub frames: FramePool,
+    /// Open videos.
+    pub pool: VideoPool,
     /// Small pictures.
     pub previews: Arc<Previews>,
     /// Files that come over the network.

@@ -285,6 +285,13 @@ impl Packet {
         (!packet.is_null()).then_some(Self(packet))
     }
 
+    /// Another packet of the same bytes, which are not copied.
+    pub(crate) fn share(&self) -> Option<Self> {
+        // SAFETY: the packet is valid; the answer is a new one that holds a reference of its own, or null.
+        let packet = unsafe { ffi::av_packet_clone(self.0) };
+        (!packet.is_null()).then_some(Self(packet))
+    }
+
     fn get(&self) -> &ffi::AVPacket {
         // SAFETY: allocated in `new`, freed only on drop.
         unsafe { &*self.0 }

@@ -8,7 +8,7 @@ use crate::describe::counted;
 use crate::live::Live;
 use crate::previews::Previews;
 use crate::uploads::Uploads;
-use crate::web::{App, FramePool, router};
+use crate::web::{App, VideoPool, router};
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use pigweight_detect::Model;
@@ -72,7 +72,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         live: live.clone(),
         model,
         min_score: config.detect.min_score(),
-        frames: FramePool::new(std::thread::available_parallelism().map_or(1, usize::from)),
+        pool: VideoPool::new(std::thread::available_parallelism().map_or(1, usize::from)),
         previews: previews.clone(),
         uploads,
         wake: wake.clone(),

@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::error::Problem;
-use super::jpeg_cache::JpegCache;
+use super::pool::VideoPool;
 use super::types::{Query, present_video};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -10,171 +10,13 @@ use axum::response::{IntoResponse as _, Response};
 use pigweight_core::time::Pts;
 use pigweight_core::track::Origin;
 use pigweight_media::overlay::OverlayBox;
-use pigweight_media::{DecodedFrame, FrameSeeker, Video, jpeg};
-use pigweight_store::{Store, VideoRecord};
+use pigweight_media::{DecodedFrame, Video, jpeg};
 use serde::Deserialize;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::{IntoParams, ToSchema};
 
-/// Decoders that stay open for the next frame of the same video; an open 1080p decoder holds about 60 MB.
-const IDLE_SEEKERS: usize = 3;
-/// Opened videos whose index stays in memory.
-const KNOWN_VIDEOS: usize = 32;
-/// Of whole frames as JPEG: about 200 at 1080p.
-const CACHED_BYTES: usize = 48 << 20;
 /// Bump when the bytes of an answer change for the same frame.
 const ETAG_VERSION: u32 = 1;
-
-/// Decoders kept open between requests, with a bound on how many decode at once.
-pub struct FramePool {
-    idle: Arc<Mutex<Vec<(String, FrameSeeker)>>>,
-    known: Mutex<Vec<(String, Video)>>,
-    permits: Arc<Semaphore>,
-    /// JPEGs of whole frames, by their ETag.
-    jpegs: JpegCache,
-}
-
-/// Says that nobody waits any more when the future that waited is dropped: the browser went on to another frame.
-struct WaitsNoMore(Arc<AtomicBool>);
-
-impl Drop for WaitsNoMore {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Counts one more in a gauge as long as it lives.
-struct Counted(metrics::Gauge);
-
-impl Counted {
-    fn up(gauge: &'static str) -> Self {
-        let gauge = metrics::gauge!(gauge);
-        gauge.increment(1);
-        Self(gauge)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.decrement(1);
-    }
-}
-
-impl FramePool {
-    /// At most `parallel` decodings at once; more wait.
-    pub fn new(parallel: usize) -> Self {
-        Self {
-            idle: Arc::default(),
-            known: Mutex::new(Vec::new()),
-            permits: Arc::new(Semaphore::new(parallel.max(1))),
-            jpegs: JpegCache::new(CACHED_BYTES),
-        }
-    }
-
-    /// The opened video, from memory or the store's index.
-    pub async fn video(&self, store: &Store, record: &VideoRecord) -> Result<Video, Problem> {
-        if let Some(error) = &record.error {
-            return Err(Problem::unreadable(error.clone()));
-        }
-        if let Some((_, video)) = lock(&self.known).iter().find(|(id, _)| *id == record.id) {
-            return Ok(video.clone());
-        }
-        let (store, runtime, record) = (store.clone(), tokio::runtime::Handle::current(), record.clone());
-        let id = record.id.clone();
-        let video = blocking(move || crate::library::open(&store, &runtime, &record)).await??;
-        let mut known = lock(&self.known);
-        if known.len() >= KNOWN_VIDEOS {
-            known.remove(0);
-        }
-        known.push((id, video.clone()));
-        Ok(video)
-    }
-
-    /// Decodes a frame and does `then` with it, on the same thread. When the caller stops waiting, decoding stops too.
-    async fn with_frame<T: Send + 'static>(
-        &self,
-        id: &str,
-        video: &Video,
-        pts: Pts,
-        then: impl FnOnce(DecodedFrame) -> T + Send + 'static,
-    ) -> Result<T, Problem> {
-        let permit = self.permit().await?;
-        let given_up = Arc::new(AtomicBool::new(false));
-        let _waits = WaitsNoMore(given_up.clone());
-        let (idle, id, video) = (self.idle.clone(), id.to_owned(), video.clone());
-        blocking(move || {
-            // Until the work ends, which may be later than the wait for it.
-            let _permit = permit;
-            let started = Instant::now();
-            let mut seeker = match take(&idle, &id) {
-                Some(seeker) => seeker,
-                None => FrameSeeker::open(&video)?,
-            };
-            let frame = seeker.frame_unless(pts, &|| given_up.load(Ordering::Relaxed));
-            let sought = seeker.sought().unwrap_or_default();
-            if !matches!(&frame, Err(error) if !matches!(error, pigweight_media::Error::GivenUp)) {
-                put_back(&idle, id, seeker);
-            }
-            if matches!(&frame, Err(pigweight_media::Error::GivenUp)) {
-                metrics::counter!("pigweight_frames_given_up_total").increment(1);
-            }
-            let frame = frame?;
-            metrics::histogram!("pigweight_frame_seek_seconds").record(sought.as_secs_f64());
-            let decoding = started.elapsed().saturating_sub(sought);
-            metrics::histogram!("pigweight_frame_decode_seconds").record(decoding.as_secs_f64());
-            Ok(then(frame))
-        })
-        .await?
-    }
-
-    /// Work on a video's file, no more at once than decodings.
-    pub async fn work<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Problem> {
-        let permit = self.permit().await?;
-        blocking(move || {
-            let _permit = permit;
-            work()
-        })
-        .await
-    }
-
-    /// The right to decode; how many wait for it, and for how long, is told.
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let (started, waiting) = (Instant::now(), Counted::up("pigweight_frames_waiting"));
-        // The semaphore is never closed.
-        let permit = self.permits.clone().acquire_owned().await.map_err(Problem::internal)?;
-        drop(waiting);
-        metrics::histogram!("pigweight_frame_wait_seconds").record(started.elapsed().as_secs_f64());
-        Ok(permit)
-    }
-}
-
-fn take(idle: &Mutex<Vec<(String, FrameSeeker)>>, id: &str) -> Option<FrameSeeker> {
-    let mut idle = lock(idle);
-    idle.iter().position(|(open, _)| open == id).map(|place| idle.remove(place).1)
-}
-
-fn put_back(idle: &Mutex<Vec<(String, FrameSeeker)>>, id: String, seeker: FrameSeeker) {
-    let mut idle = lock(idle);
-    if idle.len() >= IDLE_SEEKERS {
-        idle.remove(0);
-    }
-    idle.push((id, seeker));
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // Each change of these lists is a single push or remove: a panicking holder leaves them whole.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    tokio::task::spawn_blocking(work).await.map_err(Problem::internal)
-}
 
 #[derive(Deserialize, IntoParams)]
 pub struct FrameQuery {
@@ -226,7 +68,7 @@ pub async fn frame_optimized(
         return Err(Problem::bad_request("width is at least 1 px; leave it out for the original's"));
     }
     let record = present_video(&app, &query.id).await?;
-    let video = app.frames.video(&app.store, &record).await?;
+    let video = app.pool.video(&app.store, &record).await?;
     let on_screen = video.frame_at(query.t)?;
     let pts = match query.mode {
         Some(Mode::Nearest) => video.index().key_near(on_screen).unwrap_or(on_screen),
@@ -259,7 +101,7 @@ pub async fn frame_optimized(
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
     name_frame(&mut headers, secs, pts);
-    let cached = app.frames.jpegs.get(&etag);
+    let cached = app.pool.jpegs.get(&etag);
     metrics::counter!("pigweight_jpeg_cache_total", "found" => cached.is_some().to_string()).increment(1);
     if let Some(bytes) = cached {
         return Ok(jpeg_answer(headers, bytes));
@@ -269,9 +111,9 @@ pub async fn frame_optimized(
         .iter()
         .map(|found| OverlayBox { rect: found.rect, is_measured: found.origin == Origin::Measured });
     let jpeg = Jpeg { pts, width, quality, boxes: drawn.collect() };
-    let (shown, bytes) = app.frames.jpeg(&record.id, &video, jpeg).await?;
+    let (shown, bytes) = app.pool.jpeg(&record.id, &video, jpeg).await?;
     if shown == pts {
-        app.frames.jpegs.put(etag, bytes.clone());
+        app.pool.jpegs.put(etag, bytes.clone());
     } else {
         // The frame's own bytes are damaged and the one before it is served: its boxes are others.
         headers.remove(header::ETAG);
@@ -290,7 +132,7 @@ pub struct Jpeg {
     pub boxes: Vec<OverlayBox>,
 }
 
-impl FramePool {
+impl VideoPool {
     /// A frame as JPEG, and which it is: where its bytes are damaged, the one before it, without boxes.
     pub async fn jpeg(&self, id: &str, video: &Video, wanted: Jpeg) -> Result<(Pts, Bytes), Problem> {
         let Jpeg { pts, width, quality, boxes } = wanted;

@@ -26,7 +26,7 @@ pub async fn playlist(app: Shared, Path(id): Path<String>) -> Result<Response, P
     let video = streamed(&app, &id).await?;
     // Relative, so that it works under any path: this playlist is named like the folder of its pieces.
     let text =
-        app.frames.work(move || Segments::of(&video).map(|cut| cut.playlist(&format!("{id}/")))).await??;
+        app.pool.work(move || Segments::of(&video).map(|cut| cut.playlist(&format!("{id}/")))).await??;
     Ok(([(header::CONTENT_TYPE, "application/vnd.apple.mpegurl")], text).into_response())
 }
 
@@ -45,16 +45,11 @@ pub async fn part(app: Shared, Path((id, name)): Path<(String, String)>) -> Resu
         "init.mp4" => None,
         name => Some(name.strip_suffix(".m4s").and_then(|number| number.parse().ok()).ok_or_else(unknown)?),
     };
-    let bytes = app
-        .frames
-        .work(move || {
-            let segments = Segments::of(&video)?;
-            match number {
-                None => segments.init(&video),
-                Some(number) => segments.fragment(&video, number),
-            }
-        })
-        .await?;
+    let bytes = app.pool.stream(&id, &video, move |streamer| match number {
+        None => streamer.init(),
+        Some(number) => streamer.fragment(number),
+    });
+    let bytes = bytes.await?;
     let bytes = bytes.map_err(|error| match error {
         pigweight_media::Error::OutsideVideo { .. } => unknown(),
         error => error.into(),
@@ -70,5 +65,5 @@ pub async fn part(app: Shared, Path((id, name)): Path<(String, String)>) -> Resu
 async fn streamed(app: &Shared, id: &str) -> Result<Video, Problem> {
     let record = present_video(app, id).await?;
     unchanged(app, &record).await?;
-    app.frames.video(&app.store, &record).await
+    app.pool.video(&app.store, &record).await
 }

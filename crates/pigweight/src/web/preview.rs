@@ -41,7 +41,7 @@ pub async fn frame(
     Query(query): Query<PreviewQuery>,
 ) -> Result<Response, Problem> {
     let record = present_video(&app, &id).await?;
-    let video = app.frames.video(&app.store, &record).await?;
+    let video = app.pool.video(&app.store, &record).await?;
     let pts = Pts(query.pts);
     let place = video.index().place_of(pts).ok_or_else(|| {
         Problem::not_found(format!(
@@ -67,7 +67,7 @@ pub async fn frame(
     }
     metrics::counter!("pigweight_small_pictures_total", "source" => "decoded").increment(1);
     let jpeg = Jpeg { pts, width: WIDTH, quality: preview::QUALITY, boxes: Vec::new() };
-    let (shown, bytes) = app.frames.jpeg(&id, &video, jpeg).await?;
+    let (shown, bytes) = app.pool.jpeg(&id, &video, jpeg).await?;
     name_frame(&mut headers, video.secs(shown), shown);
     // Where the frame's own bytes are damaged, the one before it came.
     let keep = if shown == pts { FOREVER } else { HeaderValue::from_static("no-store") };

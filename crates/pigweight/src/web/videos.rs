@@ -51,7 +51,7 @@ pub struct FrameTimes {
 )]
 pub async fn index(app: Shared, Path(id): Path<String>) -> Result<Json<FrameTimes>, Problem> {
     let record = present_video(&app, &id).await?;
-    let video = app.frames.video(&app.store, &record).await?;
+    let video = app.pool.video(&app.store, &record).await?;
     let mut runs: Vec<[i64; 2]> = Vec::new();
     let mut before = video.index().first_pts();
     for pts in video.index().frame_pts().skip(1) {

@@ -79,8 +79,22 @@ class Server:
         return json.loads(self.get(path)[1])
 
     def memory_mb(self):
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024 / 1e6
+        """Of the server and the processes that read videos for it. What they share is counted for each."""
+        status = [pathlib.Path(f"/proc/{process}/status").read_text() for process in [self.process.pid, *self.children()]]
+        return sum(int(re.search(r"VmRSS:\s+(\d+)", text)[1]) for text in status) * 1024 / 1e6
+
+    def cpu_secs(self):
+        """Of all processes, also of those that have ended."""
+        def ticks(process, *fields):
+            stat = pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            return sum(int(stat[field]) for field in fields)
+
+        own = ticks(self.process.pid, 11, 12, 13, 14)
+        return (own + sum(ticks(child, 11, 12) for child in self.children())) / os.sysconf("SC_CLK_TCK")
+
+    def children(self):
+        tasks = pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [child for task in tasks for child in task.read_text().split()]
 
 
 def pigweight(binary, videos, data, disk_gb=0):

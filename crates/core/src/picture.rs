@@ -10,7 +10,7 @@ pub struct Plane<'a> {
 }
 
 /// The matrix that leads from luma and chroma to RGB.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum ColorMatrix {
     /// ITU-R BT.601, also of JPEG.
     Bt601,

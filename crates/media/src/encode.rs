@@ -47,12 +47,13 @@ impl VideoWriter {
 
     /// Adds a picture of tightly packed RGB samples, `width * height * 3` bytes.
     pub fn write_rgb(&mut self, rgb: &[u8]) -> Result<()> {
-        let no_memory = || Error::Libav { operation: "writing the video", reason: "out of memory".into() };
+        let no_memory =
+            || Error::Libav { operation: "writing the video".into(), reason: "out of memory".into() };
         let mut frame = self.encoder.frame().ok_or_else(no_memory)?;
         let (width, height) = (self.width, self.height);
         if rgb.len() < width * height * 3 {
             return Err(Error::Libav {
-                operation: "writing the video",
+                operation: "writing the video".into(),
                 reason: "the picture is too small".into(),
             });
         }

@@ -1,18 +1,21 @@
 //! What can be wrong with a video, each said in one line that tells its reader what to do next.
 
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// The result of anything that reads a video.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a video or picture could not be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Error {
     /// The operating system would not open or read the file.
     #[error("cannot read {path}: {reason}")]
     Unreadable {
         /// The file.
+        #[serde(with = "crate::worker::path")]
         path: PathBuf,
         /// In the operating system's words.
         reason: String,
@@ -21,12 +24,14 @@ pub enum Error {
     #[error("{path} is not a file; name a video file")]
     NotAFile {
         /// What was named.
+        #[serde(with = "crate::worker::path")]
         path: PathBuf,
     },
     /// Zero bytes.
     #[error("{path} is empty (0 bytes); copy it again from the camera or recorder")]
     Empty {
         /// The file.
+        #[serde(with = "crate::worker::path")]
         path: PathBuf,
     },
     /// An mp4 without its index: the recorder was cut off before it could write it.
@@ -36,6 +41,7 @@ pub enum Error {
     )]
     Unfinished {
         /// The file.
+        #[serde(with = "crate::worker::path")]
         path: PathBuf,
     },
     /// No demuxer knows these bytes.
@@ -44,6 +50,7 @@ pub enum Error {
     )]
     NotAVideo {
         /// The file.
+        #[serde(with = "crate::worker::path")]
         path: PathBuf,
         /// In libav's words.
         reason: String,
@@ -52,24 +59,28 @@ pub enum Error {
     #[error("{path} is not a picture that can be read; JPEG, PNG, WebP, BMP and TIFF are understood")]
     NotAPicture {
         /// The file.
+        #[serde(with = "crate::worker::path")]
         path: PathBuf,
     },
     /// A still where a video is wanted.
     #[error("{path} is a picture, not a video")]
     IsAPicture {
         /// The file.
+        #[serde(with = "crate::worker::path")]
         path: PathBuf,
     },
     /// A video where a still is wanted.
     #[error("{path} is a video, not a picture")]
     IsAVideo {
         /// The file.
+        #[serde(with = "crate::worker::path")]
         path: PathBuf,
     },
     /// Sound only, or only attached pictures.
     #[error("{path} has no video stream (only {streams}); name the file that holds the picture")]
     NoVideoStream {
         /// The file.
+        #[serde(with = "crate::worker::path")]
         path: PathBuf,
         /// What it has instead.
         streams: String,
@@ -78,6 +89,7 @@ pub enum Error {
     #[error("{path} is coded as {codec}, which this build of FFmpeg cannot decode")]
     NoDecoder {
         /// The file.
+        #[serde(with = "crate::worker::path")]
         path: PathBuf,
         /// The codec's name.
         codec: String,
@@ -88,12 +100,14 @@ pub enum Error {
     )]
     NoFrames {
         /// The file.
+        #[serde(with = "crate::worker::path")]
         path: PathBuf,
     },
     /// More pixels than the limit in the message.
     #[error("{path} is {width}×{height} px, larger than the {limit} px per frame that are allowed")]
     TooLarge {
         /// The file.
+        #[serde(with = "crate::worker::path")]
         path: PathBuf,
         /// px.
         width: u32,
@@ -114,6 +128,7 @@ pub enum Error {
     #[error("{path} cannot be streamed as it is: {reason}; look at single frames, or at the original file")]
     NotStreamable {
         /// The file.
+        #[serde(with = "crate::worker::path")]
         path: PathBuf,
         /// Why.
         reason: String,
@@ -125,6 +140,7 @@ pub enum Error {
     #[error("{path} was changed while it was being read; open it again")]
     Changed {
         /// The file.
+        #[serde(with = "crate::worker::path")]
         path: PathBuf,
     },
     /// Stored index bytes of another version, or damaged.
@@ -134,14 +150,44 @@ pub enum Error {
     #[error("{operation} failed: {reason}")]
     Libav {
         /// What was being done.
-        operation: &'static str,
+        operation: Cow<'static, str>,
         /// In libav's words.
+        reason: String,
+    },
+    /// The process that read it is gone: a fault in a decoder, or too much memory.
+    #[error(
+        "the process that read {path} ended ({reason}); try again, and if it ends again copy the file anew or convert it"
+    )]
+    WorkerEnded {
+        /// The file.
+        #[serde(with = "crate::worker::path")]
+        path: PathBuf,
+        /// How it ended.
+        reason: String,
+    },
+    /// The process that read it stopped answering.
+    #[error(
+        "reading {path} got stuck: nothing came for {silence_secs} s, so the process that read it was ended; \
+         look whether its disk or network share answers, and try again"
+    )]
+    WorkerStuck {
+        /// The file.
+        #[serde(with = "crate::worker::path")]
+        path: PathBuf,
+        /// How long nothing came.
+        silence_secs: u64,
+    },
+    /// No process could be started.
+    #[error("cannot start a process to read videos in: {reason}")]
+    NoWorker {
+        /// In the operating system's words.
         reason: String,
     },
     /// Small pictures could not be kept or read back.
     #[error("cannot keep small pictures in {path}: {reason}; make room there, or set preview.disk_gb to 0")]
     Preview {
         /// The file or folder.
+        #[serde(with = "crate::worker::path")]
         path: PathBuf,
         /// In the operating system's words.
         reason: String,
@@ -155,8 +201,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether it tells of the process that read the file rather than of the file.
+    pub fn is_of_worker(&self) -> bool {
+        matches!(self, Self::WorkerEnded { .. } | Self::WorkerStuck { .. } | Self::NoWorker { .. })
+    }
+
     /// From libav's return code.
     pub(crate) fn libav(operation: &'static str, code: i32) -> Self {
-        Self::Libav { operation, reason: crate::libav::describe(code) }
+        Self::Libav { operation: operation.into(), reason: crate::libav::describe(code) }
     }
 }

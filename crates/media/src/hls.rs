@@ -6,11 +6,12 @@
 
 mod fragments;
 
-pub use fragments::Streamer;
+pub(crate) use fragments::LocalStreamer;
 
 use crate::error::{Error, Result};
 use crate::index::{PacketEntry, Timing, VideoIndex};
 use crate::video::Video;
+use crate::worker::{Answer, Held, Request, Worker};
 use pigweight_core::time::TimeBase;
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -21,6 +22,8 @@ const LEAST_SECS: f64 = 4.0;
 const CODECS: [&str; 4] = ["h264", "hevc", "vp9", "av1"];
 /// A segment is made in memory, a few at once.
 const MOST_SEGMENT_BYTES: u64 = 64 << 20;
+/// With its sound.
+const MOST_PIECE_BYTES: u64 = 4 * MOST_SEGMENT_BYTES;
 
 /// Where a video is cut.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,4 +159,65 @@ fn is_start(packet: &PacketEntry) -> bool {
 /// Packets without a picture stay behind; so do those out of which no frame came where only decoding told the times.
 fn is_sent(index: &VideoIndex, packet: &PacketEntry) -> bool {
     packet.size > 0 && (packet.is_shown || index.timing() == Timing::Stated)
+}
+
+/// Makes fragments of a video out of a file that stays open: viewers ask for one after the other.
+pub struct Streamer {
+    segments: Segments,
+    place: Place,
+}
+
+enum Place {
+    Here(Box<LocalStreamer>),
+    Worker(Box<Held>),
+}
+
+impl Streamer {
+    /// Opens the file of a video that a browser can play.
+    ///
+    /// # Errors
+    /// As [`Segments::of`], and where the file does not open.
+    pub fn open(video: &Video) -> Result<Self> {
+        let segments = Segments::of(video)?;
+        let place = match video.workers() {
+            None => Place::Here(Box::new(LocalStreamer::open(video)?)),
+            Some(workers) => Place::Worker(Box::new(workers.hold_one_on(video)?)),
+        };
+        Ok(Self { segments, place })
+    }
+
+    /// Where it is cut.
+    pub fn segments(&self) -> &Segments {
+        &self.segments
+    }
+
+    /// What every player needs before the first fragment: "ftyp" and "moov".
+    ///
+    /// # Errors
+    /// Where the file cannot be read or put into an mp4.
+    pub fn init(&mut self) -> Result<Vec<u8>> {
+        match &mut self.place {
+            Place::Here(streamer) => streamer.init(),
+            Place::Worker(held) => held.with(|worker| piece(worker, &Request::Init)),
+        }
+    }
+
+    /// A fragment: "moof" and "mdat".
+    ///
+    /// # Errors
+    /// [`Error::OutsideVideo`] where there is none of this number; and where the file cannot be read.
+    pub fn fragment(&mut self, number: usize) -> Result<Vec<u8>> {
+        match &mut self.place {
+            Place::Here(streamer) => streamer.fragment(number),
+            Place::Worker(held) => held.with(|worker| piece(worker, &Request::Fragment { number })),
+        }
+    }
+}
+
+fn piece(worker: &mut Worker, wanted: &Request) -> Result<Vec<u8>> {
+    worker.ask(wanted, &[])?;
+    match worker.hear()? {
+        Answer::Bytes => worker.bytes(MOST_PIECE_BYTES),
+        _ => Err(worker.said_nonsense()),
+    }
 }

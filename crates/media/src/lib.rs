@@ -4,6 +4,9 @@
 //! is a keyframe. [`FrameReader`] decodes all frames in order; [`FrameSeeker`] serves the one exact frame asked
 //! for. Both name each frame by its integer pts, never by a count of frames per second.
 //!
+//! Where the bytes are foreign and the process must live, [`worker::Workers`] opens the video: all of the above then works on it
+//! as before, in processes that may do nothing else.
+//!
 //! Left out on purpose: what is on a picture (the detect crate), and what is kept (the store crate).
 
 mod encode;
@@ -24,6 +27,7 @@ mod sniff;
 pub mod sprites;
 pub mod still;
 mod video;
+pub mod worker;
 
 pub use encode::{VideoWriter, VideoWriterSettings};
 pub use error::{Error, Result};

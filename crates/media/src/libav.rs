@@ -23,9 +23,22 @@ pub(crate) use scaler::Scaler;
 use ffmpeg_sys_next as ffi;
 use std::ffi::CStr;
 use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// libav's "no timestamp".
 pub(crate) const NO_TIMESTAMP: i64 = ffi::AV_NOPTS_VALUE;
+
+/// Packets read and frames received by this process.
+static STEPS: AtomicU64 = AtomicU64::new(0);
+
+/// Grows as long as libav gets on with what it does.
+pub(crate) fn steps() -> u64 {
+    STEPS.load(Ordering::Relaxed)
+}
+
+fn step() {
+    STEPS.fetch_add(1, Ordering::Relaxed);
+}
 
 /// libav's words for a return code.
 pub(crate) fn describe(code: i32) -> String {

@@ -31,10 +31,12 @@ impl Picture {
             PixelFormat::Other { .. } => scaler.convert(&frame, frame.width(), frame.height())?,
             _ => frame,
         };
-        Some(
-            Self { width: frame.width(), height: frame.height(), storage: Storage::Frame(frame) }
-                .turned(rotation),
-        )
+        Some(Self::of_frame(frame).turned(rotation))
+    }
+
+    /// A frame that is upright and in a known layout.
+    pub(crate) fn of_frame(frame: Frame) -> Self {
+        Self { width: frame.width(), height: frame.height(), storage: Storage::Frame(frame) }
     }
 
     /// px.

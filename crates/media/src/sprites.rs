@@ -25,6 +25,8 @@ const MOST: usize = 400;
 /// Nearer to each other than this they tell nothing new.
 const LEAST_SECS: f64 = 1.0;
 const QUALITY: u8 = 60;
+/// A keyframe that ends the process that reads it is left out. More of them say that it is not the keyframes.
+const MOST_WORKERS_LOST: u32 = 3;
 
 /// Makes the thumbnails of a video in `folder`, unless they are there; `false` when `is_stopped` says so before the end.
 ///
@@ -42,12 +44,18 @@ pub fn make(video: &Video, folder: &Path, is_stopped: &dyn Fn() -> bool) -> Resu
     let mut seeker = FrameSeeker::open(video)?;
     let mut scaler = Scaler::new();
     let mut map = String::from("WEBVTT\n");
+    let mut workers_lost = 0;
     for (number, moments_of_sheet) in moments.chunks(PER_SHEET).enumerate() {
         let mut sheet = Sheet::new(size, moments_of_sheet.len());
         for (place, &pts) in moments_of_sheet.iter().enumerate() {
             // One that cannot be decoded, or in whose stead the frame before it comes, is not in the map.
             let frame = match seeker.frame_unless(pts, is_stopped) {
                 Err(Error::GivenUp) => return Ok(false),
+                Err(error) if error.is_of_worker() && workers_lost == MOST_WORKERS_LOST => return Err(error),
+                Err(error) if error.is_of_worker() => {
+                    workers_lost += 1;
+                    None
+                }
                 frame => frame.ok().filter(|frame| frame.pts == pts),
             };
             let Some(small) = frame.and_then(|frame| frame.picture.small_copy(size.0, size.1, &mut scaler))

@@ -3,9 +3,10 @@
 use crate::error::{Error, Result};
 use crate::index::VideoIndex;
 use crate::libav::{Input, OpenFailure, StreamInfo};
+use crate::worker::Workers;
 use pigweight_core::time::{Pts, TimeBase};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Frames of more pixels are refused: 16384 × 8192, four times 8K. A file can claim any size in a few bytes.
 pub const MAX_PIXELS: u64 = 16_384 * 8_192;
@@ -66,13 +67,17 @@ pub struct Video {
     path: Arc<Path>,
     info: Arc<VideoInfo>,
     index: Arc<VideoIndex>,
+    /// The index in its stored form, once somebody wants it.
+    stored_index: Arc<OnceLock<Vec<u8>>>,
     stream_index: i32,
+    /// Who reads the file; `None`: this process.
+    workers: Option<Workers>,
 }
 
 impl Video {
     /// Opens a file and reads its packets once to index them.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::open_with(path, None)
+        Self::open_stored(path, None)
     }
 
     /// Whether a file is a video that can be opened, without indexing it.
@@ -81,8 +86,9 @@ impl Video {
         if is_picture(&input) { Err(Error::IsAPicture { path: path.to_owned() }) } else { Ok(()) }
     }
 
-    /// Opens a file with an index made before for these very bytes, where there is one.
-    pub fn open_with(path: &Path, index: Option<VideoIndex>) -> Result<Self> {
+    /// Opens a file with an index made before for these very bytes, in its stored form. One that is damaged or of another
+    /// version is made anew: [`Self::stored_index`] is another then.
+    pub fn open_stored(path: &Path, stored: Option<&[u8]>) -> Result<Self> {
         let (mut input, stream) = open_input(path)?;
         let time_base = match stream.time_base {
             (numerator, denominator) if numerator > 0 && denominator > 0 => {
@@ -90,7 +96,7 @@ impl Video {
             }
             _ => None,
         }
-        .ok_or(Error::Libav { operation: "reading the time base", reason: "it is zero".into() })?;
+        .ok_or(Error::Libav { operation: "reading the time base".into(), reason: "it is zero".into() })?;
         let rotation = Rotation::from_degrees(stream.rotation_degrees);
         let (width, height) = if rotation.swaps_sides() {
             (stream.height, stream.width)
@@ -106,14 +112,48 @@ impl Video {
             rotation,
             has_audio: input.stream_kinds().contains(&"sound"),
         };
-        let index = match index {
-            Some(index) => index,
-            None => VideoIndex::scan(path, &mut input, &stream, time_base)?,
+        let known = stored.and_then(|bytes| Some((VideoIndex::from_bytes(bytes).ok()?, bytes.to_vec())));
+        let (index, stored) = match known {
+            Some((index, stored)) => (index, Some(stored)),
+            None => (VideoIndex::scan(path, &mut input, &stream, time_base)?, None),
         };
         if index.frame_count() == 0 {
             return Err(Error::NoFrames { path: path.to_owned() });
         }
-        Ok(Self { path: path.into(), info: info.into(), index: index.into(), stream_index: stream.index })
+        Ok(Self::known(path, info, index, stored, stream.index))
+    }
+
+    /// One about which everything is known already.
+    pub(crate) fn known(
+        path: &Path,
+        info: VideoInfo,
+        index: VideoIndex,
+        stored: Option<Vec<u8>>,
+        stream_index: i32,
+    ) -> Self {
+        let stored_index = Arc::new(stored.map_or_else(OnceLock::new, OnceLock::from));
+        Self {
+            path: path.into(),
+            info: info.into(),
+            index: index.into(),
+            stored_index,
+            stream_index,
+            workers: None,
+        }
+    }
+
+    /// The same, its file read by others.
+    pub(crate) fn read_by(self, workers: Workers) -> Self {
+        Self { workers: Some(workers), ..self }
+    }
+
+    pub(crate) fn workers(&self) -> Option<&Workers> {
+        self.workers.as_ref()
+    }
+
+    /// The index in its stored form, to open the file with later.
+    pub fn stored_index(&self) -> &[u8] {
+        self.stored_index.get_or_init(|| self.index.to_bytes())
     }
 
     /// The file.

@@ -9,6 +9,7 @@ use crate::looking::Watch;
 use crate::pipeline::{self, Analysis};
 use crate::previews::Previews;
 use pigweight_detect::Model;
+use pigweight_media::worker::Workers;
 use pigweight_media::{DecodedFrame, Video};
 use pigweight_store::{Store, VideoRecord};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,19 @@ use tokio::runtime::Handle;
 
 /// How often the folders are looked through for new videos.
 const RESCAN_AFTER: Duration = Duration::from_secs(10);
+/// How often a video is tried whose reading process comes to an end: it may have been the process, or its machine.
+const MOST_TRIES: u32 = 3;
+
+/// How the work on a video ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attended {
+    /// This process has nothing more to do for it.
+    Done,
+    /// It must be tried again.
+    Later,
+    /// It must be tried again, though not for ever: the process that read it is gone.
+    Interrupted,
+}
 
 /// What the work needs.
 pub struct Analyser {
@@ -35,6 +49,8 @@ pub struct Analyser {
     pub model: Option<Model>,
     /// How.
     pub config: Config,
+    /// Who reads the files; `None`: this process.
+    pub workers: Option<Workers>,
     /// Small pictures are made beside the counting.
     pub previews: Arc<Previews>,
     /// Set to make it stop at the next frame.
@@ -55,6 +71,7 @@ impl Analyser {
         let mut finished: BTreeSet<String> = BTreeSet::new();
         let mut looked_into: BTreeSet<String> = BTreeSet::new();
         let mut tried = BTreeMap::new();
+        let mut interrupted: BTreeMap<String, u32> = BTreeMap::new();
         while !self.is_stopped() {
             let found = library::find_videos(&self.folders);
             // A file that grew since the last look is still being written; at the start there is no last look.
@@ -84,11 +101,15 @@ impl Analyser {
             let is_due =
                 |video: &&VideoRecord| !finished.contains(&video.id) && !tried.contains_key(&video.id);
             match videos.iter().find(is_due) {
-                Some(video) if self.attend_to(runtime, video) => {
-                    finished.insert(video.id.clone());
-                }
                 Some(video) => {
-                    tried.insert(video.id.clone(), Instant::now());
+                    let times = interrupted.entry(video.id.clone()).or_default();
+                    let attended = self.attend_to(runtime, video, *times + 1 >= MOST_TRIES);
+                    *times += u32::from(attended == Attended::Interrupted);
+                    if attended == Attended::Done || *times >= MOST_TRIES {
+                        finished.insert(video.id.clone());
+                    } else {
+                        tried.insert(video.id.clone(), Instant::now());
+                    }
                 }
                 // What ends the wait early is a stop, or an upload.
                 None => drop(wake.recv_timeout(RESCAN_AFTER)),
@@ -103,7 +124,7 @@ impl Analyser {
         }
         let is_done = library::is_described(video) && self.previews.made(&video.id).has_sprites;
         if !is_done && video.error.is_none() {
-            match library::open(&self.store, runtime, video) {
+            match library::open(&self.store, runtime, self.workers.as_ref(), video) {
                 Ok(opened) => {
                     if let Err(error) = self.previews.make_sprites(&video.id, &opened, &self.stop) {
                         tracing::warn!("{error}");
@@ -136,15 +157,17 @@ impl Analyser {
         videos
     }
 
-    /// Counts a video and makes its small pictures, both from one pass where they have come equally far. `false` when it must
-    /// be tried again later.
-    fn attend_to(&self, runtime: &Handle, record: &VideoRecord) -> bool {
-        let video = match library::open(&self.store, runtime, record) {
+    /// Counts a video and makes its small pictures, both from one pass where they have come equally far.
+    fn attend_to(&self, runtime: &Handle, record: &VideoRecord, is_last_try: bool) -> Attended {
+        let video = match library::open(&self.store, runtime, self.workers.as_ref(), record) {
             Ok(video) => video,
-            Err(library::OpenError::Media(_)) => return true,
+            Err(library::OpenError::Media(error)) if error.is_of_worker() => {
+                return interrupted(record, &error);
+            }
+            Err(library::OpenError::Media(_)) => return Attended::Done,
             Err(library::OpenError::Store(error)) => {
                 self.live.report_trouble(&error.to_string());
-                return false;
+                return Attended::Later;
             }
         };
         let mut making = self.previews.begin(&record.id, &video);
@@ -153,22 +176,27 @@ impl Analyser {
                 making.see(frame);
             }
         };
-        let is_counted =
-            self.model.as_ref().is_none_or(|model| self.count(runtime, record, &video, model, watch));
+        if let Some(model) = &self.model {
+            let counted = self.count(runtime, record, (&video, model), is_last_try, watch);
+            if counted != Attended::Done {
+                return counted;
+            }
+        }
         match making.map(|making| making.complete(&self.stop)) {
-            None | Some(Ok(true)) => is_counted,
-            Some(Ok(false)) => false,
+            None | Some(Ok(true)) => Attended::Done,
+            Some(Ok(false)) => Attended::Later,
+            Some(Err(error)) if error.is_of_worker() => interrupted(record, &error),
             // What there is of it is shown; frames without a small picture are decoded when they are asked for.
             Some(Err(error)) => {
                 tracing::warn!("{}: {error}", record.name);
-                is_counted
+                Attended::Done
             }
         }
     }
 
     /// The small pictures of a video that is counted already, for somebody who looks at it.
     fn make_previews(&self, runtime: &Handle, record: &VideoRecord) {
-        let Ok(video) = library::open(&self.store, runtime, record) else { return };
+        let Ok(video) = library::open(&self.store, runtime, self.workers.as_ref(), record) else { return };
         if let Some(making) = self.previews.begin(&record.id, &video)
             && let Err(error) = making.complete(&self.stop)
         {
@@ -176,20 +204,19 @@ impl Analyser {
         }
     }
 
-    /// `false` when it must be tried again later.
     fn count(
         &self,
         runtime: &Handle,
         record: &VideoRecord,
-        video: &Video,
-        model: &Model,
+        (video, model): (&Video, &Model),
+        is_last_try: bool,
         watch: Watch<'_>,
-    ) -> bool {
+    ) -> Attended {
         let settings = match self.config.run_settings(Path::new(&record.path), model) {
             Ok(settings) => settings,
             Err(error) => {
                 self.live.report_trouble(&Chain(error.as_ref()).to_string());
-                return false;
+                return Attended::Later;
             }
         };
         let analysis = Analysis {
@@ -199,6 +226,7 @@ impl Analyser {
             device: "cpu",
             settings: &settings,
             workers: self.config.detect.workers,
+            is_last_try,
         };
         let ended = analysis.run(&self.store, runtime, &self.stop, watch, &mut |progress| {
             self.live.tell(&record.id, progress.clone());
@@ -206,17 +234,24 @@ impl Analyser {
         });
         self.live.end(&record.id);
         match ended {
-            Ok(_) => true,
-            Err(pipeline::Error::Stopped) => false,
+            Ok(_) => Attended::Done,
+            Err(pipeline::Error::Stopped) => Attended::Later,
+            Err(pipeline::Error::Interrupted(error)) => interrupted(record, &error),
             Err(error @ pipeline::Error::Store(_)) => {
                 self.live.report_trouble(&error.to_string());
-                false
+                Attended::Later
             }
             // Kept with the run.
             Err(error) => {
                 tracing::warn!("{}: {error}", record.name);
-                true
+                Attended::Done
             }
         }
     }
+}
+
+fn interrupted(record: &VideoRecord, error: &pigweight_media::Error) -> Attended {
+    tracing::warn!("{}: {error}", record.name);
+    metrics::counter!("pigweight_workers_lost_total").increment(1);
+    Attended::Interrupted
 }

@@ -44,6 +44,9 @@ pub enum Command {
     /// Print the API's OpenAPI document
     #[command(hide = true)]
     Openapi,
+    /// Read a video for the server, which starts this itself
+    #[command(hide = true)]
+    Worker,
 }
 
 /// Which detector and how it is read.

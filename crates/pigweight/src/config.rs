@@ -8,9 +8,11 @@ use pigweight_core::schedule::Schedule;
 use pigweight_core::track::TrackerSettings;
 use pigweight_detect::layout::Head;
 use pigweight_detect::{Model, ModelSettings, ModelSource};
+use pigweight_media::worker::{self, Workers};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The starter detector's scores are moved so that its counts are best here (`training/`).
 const USUAL_MIN_SCORE: f32 = 0.3;
@@ -33,6 +35,26 @@ pub struct Config {
     pub preview: PreviewConfig,
     /// Files that come over the network.
     pub upload: UploadConfig,
+    /// The processes that read videos for the server.
+    pub worker: WorkerConfig,
+}
+
+/// The processes that read videos for the server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkerConfig {
+    /// Whether there are any; without them a file that breaks a decoder ends the server. Default true.
+    pub enabled: bool,
+    /// What each may hold of memory, 10⁶ bytes. Default 2000: enough for 8K.
+    pub memory_mb: u64,
+    /// One that says nothing for so many seconds while it is waited for is ended. Default 60.
+    pub silence_secs: u64,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self { enabled: true, memory_mb: 2000, silence_secs: 60 }
+    }
 }
 
 /// Files that come over the network.
@@ -93,6 +115,7 @@ impl Default for Config {
             detect: DetectConfig::default(),
             preview: PreviewConfig::default(),
             upload: UploadConfig::default(),
+            worker: WorkerConfig::default(),
         }
     }
 }
@@ -123,7 +146,9 @@ impl Config {
         let is_ours = |key: &figment::value::UncasedStr| {
             let key = key.as_str().to_lowercase();
             ["videos", "data", "listen", "model"].contains(&key.as_str())
-                || ["detect__", "preview__", "upload__"].iter().any(|table| key.starts_with(table))
+                || ["detect__", "preview__", "upload__", "worker__"]
+                    .iter()
+                    .any(|table| key.starts_with(table))
         };
         let environment = Env::prefixed("PIGWEIGHT_").filter(is_ours).split("__");
         let config: Self = figment.merge(environment).extract().map_err(|error| {
@@ -137,7 +162,24 @@ impl Config {
         {
             anyhow::ensure!(gigabytes.is_finite() && gigabytes >= 0.0, "{key} is a number and not negative");
         }
+        anyhow::ensure!(
+            config.worker.memory_mb >= 100 && config.worker.silence_secs >= 1,
+            "worker.memory_mb is at least 100, worker.silence_secs at least 1"
+        );
         Ok(config)
+    }
+
+    /// Who reads videos for the server; `None`: it does so itself.
+    pub fn workers(&self) -> anyhow::Result<Option<Workers>> {
+        if !self.worker.enabled {
+            return Ok(None);
+        }
+        Ok(Some(Workers::new(worker::Settings {
+            program: this_program()?,
+            arguments: vec!["worker".to_owned()],
+            memory_bytes: self.worker.memory_mb.saturating_mul(1_000_000),
+            silence: Duration::from_secs(self.worker.silence_secs),
+        })))
     }
 
     /// For runs of the pipeline, whatever their threshold.
@@ -166,6 +208,12 @@ impl Config {
             tracker: TrackerSettings::for_min_score(min_score),
         })
     }
+}
+
+/// Also after its file was replaced by a newer one, which may speak otherwise.
+fn this_program() -> std::io::Result<PathBuf> {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() { Ok(running) } else { std::env::current_exe() }
 }
 
 impl DetectConfig {
@@ -217,6 +265,7 @@ mod tests {
             "[detect]\nmin_scor = 0.1",
             "listen = 5",
             "[preview]\ndisk_gb = -1",
+            "[worker]\nmemory_mb = 1",
         ] {
             let error = load(bad).expect_err(bad).to_string();
             assert!(!error.contains('\n'), "{error}");

@@ -1,6 +1,7 @@
 //! The folders of videos: what lies in them is registered, and nothing outside them is served.
 
-use pigweight_media::{Video, VideoIndex};
+use pigweight_media::Video;
+use pigweight_media::worker::Workers;
 use pigweight_store::{FileIdentity, NewVideo, Store, VideoRecord};
 use std::fs::File;
 use std::io::Read as _;
@@ -112,17 +113,26 @@ pub fn is_described(record: &VideoRecord) -> bool {
     record.frames.is_some() || record.error.is_some()
 }
 
-/// Opens a video, with its stored index where there is one, and keeps what is found out about it. Blocks.
+/// Opens a video, with its stored index where there is one, and keeps what is found out about it; where there are `workers`, they
+/// read the file. Blocks.
 pub fn open(
     store: &Store,
     runtime: &tokio::runtime::Handle,
+    workers: Option<&Workers>,
     record: &VideoRecord,
 ) -> Result<Video, OpenError> {
     let stored = runtime.block_on(store.packet_index(&record.id)).map_err(OpenError::Store)?;
-    let stored = stored.and_then(|bytes| VideoIndex::from_bytes(&bytes).ok());
-    let was_stored = stored.is_some();
-    let opened = Video::open_with(Path::new(&record.path), stored);
-    if !was_stored || !is_described(record) {
+    let path = Path::new(&record.path);
+    let opened = match workers {
+        Some(workers) => workers.open(path, stored.as_deref()),
+        None => Video::open_stored(path, stored.as_deref()),
+    };
+    let is_news = match &opened {
+        Ok(video) => !is_described(record) || stored.as_deref() != Some(video.stored_index()),
+        // What befell the process may not befall the next.
+        Err(error) => !is_described(record) && !error.is_of_worker(),
+    };
+    if is_news {
         runtime
             .block_on(store.describe_video(&record.id, &description(&opened)))
             .map_err(OpenError::Store)?;
@@ -154,7 +164,7 @@ fn description(opened: &pigweight_media::Result<Video>) -> NewVideo {
             height_px: Some(video.info().height),
             frames: Some(video.index().frame_count() as u64),
             duration_secs: Some(video.duration_secs()),
-            packet_index: Some(video.index().to_bytes()),
+            packet_index: Some(video.stored_index().to_vec()),
         },
     }
 }

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Completions { shell } => cmd::generate::completions(shell),
         Command::Man => cmd::generate::man(),
         Command::Openapi => cmd::generate::openapi(),
+        Command::Worker => pigweight_media::worker::serve().map_err(Into::into),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

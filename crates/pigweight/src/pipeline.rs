@@ -60,6 +60,9 @@ pub enum Error {
     /// It was told to stop; it goes on from here another time.
     #[error("stopped")]
     Stopped,
+    /// The process that read the video is gone; it goes on from here another time.
+    #[error("{0}")]
+    Interrupted(pigweight_media::Error),
 }
 
 /// What a checkpoint needs besides what is settled.
@@ -84,6 +87,8 @@ pub struct Analysis<'a> {
     pub settings: &'a RunSettings,
     /// Sessions side by side; each takes one core.
     pub workers: usize,
+    /// Where the process that reads the video is gone once more, the run has failed.
+    pub is_last_try: bool,
 }
 
 impl Analysis<'_> {
@@ -130,7 +135,7 @@ impl Analysis<'_> {
         let ended = self.work(Steps::new(self, store, runtime, &run, state), stop, watch, tell);
         match &ended {
             // A full disk or a stop says nothing about the video: the run stays open and goes on later.
-            Ok(_) | Err(Error::Store(_) | Error::Stopped) => {}
+            Ok(_) | Err(Error::Store(_) | Error::Stopped | Error::Interrupted(_)) => {}
             Err(error) => runtime.block_on(store.fail_run(&run.id, &Chain(error).to_string()))?,
         }
         ended
@@ -223,6 +228,10 @@ impl<'a> Steps<'a> {
             }
             match looked {
                 Ok(looked) => self.track(looked),
+                Err(looking::Error::Media(error)) if error.is_of_worker() && !self.analysis.is_last_try => {
+                    self.write(false, tell)?;
+                    return Err(Error::Interrupted(error));
+                }
                 Err(error) => {
                     failure = Some(error.into());
                     break;

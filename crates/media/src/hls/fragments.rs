@@ -4,27 +4,23 @@ use super::{Segment, Segments, is_sent};
 use crate::error::{Error, Result};
 use crate::index::VideoIndex;
 use crate::libav::{FragmentMuxer, Input, Packet, PacketTimes, StreamToWrite};
-use crate::reader::PacketSource;
+use crate::reader::local::PacketSource;
 use crate::video::{Video, open_input};
 use pigweight_core::time::TimeBase;
 
 /// Browsers refuse a whole video for sound that they do not know, AC-3 for one.
 const SOUND_CODECS: [&str; 4] = ["aac", "mp3", "opus", "flac"];
 
-/// Makes fragments of a video out of a file that stays open: viewers ask for one after the other.
-pub struct Streamer {
+/// See [`super::Streamer`].
+pub(crate) struct LocalStreamer {
     video: Video,
     segments: Segments,
     picture: PacketSource,
     sound: Option<Sound>,
 }
 
-impl Streamer {
-    /// Opens the file of a video that a browser can play.
-    ///
-    /// # Errors
-    /// As [`Segments::of`], and where the file does not open.
-    pub fn open(video: &Video) -> Result<Self> {
+impl LocalStreamer {
+    pub(crate) fn open(video: &Video) -> Result<Self> {
         Ok(Self {
             video: video.clone(),
             segments: Segments::of(video)?,
@@ -33,16 +29,7 @@ impl Streamer {
         })
     }
 
-    /// Where it is cut.
-    pub fn segments(&self) -> &Segments {
-        &self.segments
-    }
-
-    /// What every player needs before the first fragment: "ftyp" and "moov".
-    ///
-    /// # Errors
-    /// Where the file cannot be read or put into an mp4.
-    pub fn init(&mut self) -> Result<Vec<u8>> {
+    pub(crate) fn init(&mut self) -> Result<Vec<u8>> {
         let Some(first) = self.segments.segments().first() else {
             return Err(Error::NoFrames { path: self.video.path().to_owned() });
         };
@@ -52,11 +39,7 @@ impl Streamer {
         wanted(&self.video, &bytes, [b"ftyp", b"moov"])
     }
 
-    /// A fragment: "moof" and "mdat".
-    ///
-    /// # Errors
-    /// [`Error::OutsideVideo`] where there is none of this number; and where the file cannot be read.
-    pub fn fragment(&mut self, number: usize) -> Result<Vec<u8>> {
+    pub(crate) fn fragment(&mut self, number: usize) -> Result<Vec<u8>> {
         let segment = self.segments.segments().get(number).cloned().ok_or_else(|| Error::OutsideVideo {
             secs: super::LEAST_SECS * number as f64,
             last_secs: self.video.duration_secs(),

@@ -79,6 +79,7 @@ impl Decoder {
 
     /// The next frame in display order.
     pub(crate) fn receive(&mut self) -> Result<Received, i32> {
+        super::step();
         let mut frame = Frame::new().ok_or(ffi::AVERROR(ffi::ENOMEM))?;
         // SAFETY: both objects are valid and exclusively ours.
         match unsafe { ffi::avcodec_receive_frame(self.context, frame.as_mut_ptr()) } {

@@ -41,31 +41,49 @@ impl Frame {
         }
     }
 
-    /// A copy of 8-bit planes; `None` for a subsampling that libav has no format for, or when memory is short.
-    pub(crate) fn of(view: &PictureView<'_>) -> Option<Self> {
+    /// An RGB frame to write into; `None` when memory is short.
+    pub(crate) fn rgb(width: u32, height: u32) -> Option<Self> {
+        Self::with_buffers(ffi::AVPixelFormat::AV_PIX_FMT_RGB24, width, height)
+    }
+
+    /// A frame of 8-bit planes to write into; `None` for a subsampling that libav has no format for, or when memory is
+    /// short.
+    pub(crate) fn yuv(
+        (width, height): (u32, u32),
+        shifts: (u8, u8),
+        matrix: ColorMatrix,
+        full_range: bool,
+    ) -> Option<Self> {
         use ffi::AVPixelFormat as F;
+        let format = match shifts {
+            (0, 0) => F::AV_PIX_FMT_YUV444P,
+            (1, 0) => F::AV_PIX_FMT_YUV422P,
+            (0, 1) => F::AV_PIX_FMT_YUV440P,
+            (1, 1) => F::AV_PIX_FMT_YUV420P,
+            _ => return None,
+        };
+        let mut frame = Self::with_buffers(format, width, height)?;
+        frame.set_color(matrix, full_range);
+        Some(frame)
+    }
+
+    /// A copy of 8-bit planes; `None` as for [`Self::yuv`].
+    pub(crate) fn of(view: &PictureView<'_>) -> Option<Self> {
         let (width, height) = (view.width as usize, view.height as usize);
         match view.planes {
             Planes::Rgb(plane) => {
-                let mut frame = Self::with_buffers(F::AV_PIX_FMT_RGB24, view.width, view.height)?;
+                let mut frame = Self::rgb(view.width, view.height)?;
                 frame.copy_plane(0, plane, width * 3, height)?;
                 Some(frame)
             }
             Planes::Yuv { y, u, v, chroma_shift_x, chroma_shift_y, matrix, full_range } => {
-                let format = match (chroma_shift_x, chroma_shift_y) {
-                    (0, 0) => F::AV_PIX_FMT_YUV444P,
-                    (1, 0) => F::AV_PIX_FMT_YUV422P,
-                    (0, 1) => F::AV_PIX_FMT_YUV440P,
-                    (1, 1) => F::AV_PIX_FMT_YUV420P,
-                    _ => return None,
-                };
-                let mut frame = Self::with_buffers(format, view.width, view.height)?;
+                let shifts = (chroma_shift_x, chroma_shift_y);
+                let mut frame = Self::yuv((view.width, view.height), shifts, matrix, full_range)?;
                 let columns = width.div_ceil(1 << chroma_shift_x);
                 let rows = height.div_ceil(1 << chroma_shift_y);
                 frame.copy_plane(0, y, width, height)?;
                 frame.copy_plane(1, u, columns, rows)?;
                 frame.copy_plane(2, v, columns, rows)?;
-                frame.set_color(matrix, full_range);
                 Some(frame)
             }
         }
@@ -142,6 +160,7 @@ impl Frame {
             F::AV_PIX_FMT_YUV420P | F::AV_PIX_FMT_YUVJ420P => planar(1, 1),
             F::AV_PIX_FMT_YUV422P | F::AV_PIX_FMT_YUVJ422P => planar(1, 0),
             F::AV_PIX_FMT_YUV444P | F::AV_PIX_FMT_YUVJ444P => planar(0, 0),
+            F::AV_PIX_FMT_YUV440P | F::AV_PIX_FMT_YUVJ440P => planar(0, 1),
             F::AV_PIX_FMT_RGB24 => PixelFormat::Rgb24,
             other => {
                 // SAFETY: looks up a static table; null for an unknown format.
@@ -185,7 +204,10 @@ impl Frame {
         stated == ffi::AVColorRange::AVCOL_RANGE_JPEG as u32
             || matches!(
                 self.raw_format(),
-                F::AV_PIX_FMT_YUVJ420P | F::AV_PIX_FMT_YUVJ422P | F::AV_PIX_FMT_YUVJ444P
+                F::AV_PIX_FMT_YUVJ420P
+                    | F::AV_PIX_FMT_YUVJ422P
+                    | F::AV_PIX_FMT_YUVJ444P
+                    | F::AV_PIX_FMT_YUVJ440P
             )
     }
 

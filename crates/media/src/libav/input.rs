@@ -201,6 +201,7 @@ impl Input {
 
     /// The next packet of any kept stream; `Ok(None)` at the end.
     pub(crate) fn read(&mut self) -> Result<Option<Packet>, i32> {
+        super::step();
         let packet = Packet::new().ok_or(ffi::AVERROR(ffi::ENOMEM))?;
         // SAFETY: both objects are valid and exclusively ours.
         match unsafe { ffi::av_read_frame(self.context, packet.0) } {

@@ -61,13 +61,14 @@ impl Workshop {
         let path = path.canonicalize().with_context(|| format!("cannot read {}", path.display()))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let record = self.runtime.block_on(library::register(&self.store, &path, &name))?;
-        let video = library::open(&self.store, self.runtime.handle(), &record)?;
+        let video = library::open(&self.store, self.runtime.handle(), None, &record)?;
         for line in lines {
             line.check_on_picture(video.info().width, video.info().height)?;
         }
         let lines = self.runtime.block_on(self.keep_lines(&record.id, lines))?;
         let settings = config.run_settings(&path, model)?;
         let analysis = Analysis {
+            is_last_try: true,
             video: &video,
             video_id: &record.id,
             model,

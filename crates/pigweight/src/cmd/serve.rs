@@ -12,6 +12,7 @@ use crate::web::{App, VideoPool, router};
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use pigweight_detect::Model;
+use pigweight_media::worker::Workers;
 use pigweight_store::Store;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,12 +51,29 @@ fn model(config: &Config) -> anyhow::Result<Result<Model, String>> {
     }
 }
 
+/// Who reads the videos, tried once: where processes cannot be started, that is told at the beginning.
+async fn workers(config: &Config) -> anyhow::Result<Option<Workers>> {
+    let Some(workers) = config.workers()? else {
+        tracing::warn!(
+            "videos are read by the server itself: one that breaks a decoder ends it (worker.enabled)"
+        );
+        return Ok(None);
+    };
+    let tried = workers.clone();
+    let confinement = tokio::task::spawn_blocking(move || tried.check())
+        .await?
+        .context("videos are read by processes of their own; worker.enabled = false does without")?;
+    tracing::info!("videos are read by processes of their own: {confinement}");
+    Ok(Some(workers))
+}
+
 async fn serve(config: Config) -> anyhow::Result<()> {
     let store = Store::open(&config.data).await?;
     let listener = tokio::net::TcpListener::bind(config.listen).await.with_context(|| {
         format!("cannot listen on {}; stop what does, or name another with --listen ADDR", config.listen)
     })?;
     let address = listener.local_addr()?;
+    let workers = workers(&config).await?;
     let model = model(&config)?;
     let metrics = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
@@ -72,7 +90,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         live: live.clone(),
         model,
         min_score: config.detect.min_score(),
-        pool: VideoPool::new(std::thread::available_parallelism().map_or(1, usize::from)),
+        pool: VideoPool::new(std::thread::available_parallelism().map_or(1, usize::from), workers.clone()),
         previews: previews.clone(),
         uploads,
         wake: wake.clone(),
@@ -88,6 +106,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         uploads: uploads_folder,
         model: app.model.clone().ok(),
         config: config.clone(),
+        workers,
         previews,
         stop: stop.clone(),
     };

@@ -152,6 +152,8 @@ impl From<pigweight_media::Error> for Problem {
             Error::Jpeg { .. } | Error::Preview { .. } => Self::internal(error),
             // Nobody reads it.
             Error::GivenUp => Self::unavailable(error.to_string()),
+            // The next one may fare better.
+            error if error.is_of_worker() => Self::unavailable(error.to_string()),
             error => Self::unreadable(error.to_string()),
         }
     }

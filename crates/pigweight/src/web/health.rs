@@ -100,9 +100,14 @@ pub async fn metrics(app: Shared) -> Result<String, Problem> {
     let previews = app.previews.clone();
     let bytes = tokio::task::spawn_blocking(move || previews.bytes()).await.map_err(Problem::internal)?;
     metrics::gauge!("pigweight_small_pictures_bytes").set(bytes as f64);
-    if let Some(bytes) = resident_bytes() {
+    if let Some(bytes) = resident_bytes("self") {
         metrics::gauge!("process_resident_memory_bytes").set(bytes as f64);
     }
+    let workers = pigweight_media::worker::running();
+    metrics::gauge!("pigweight_workers").set(workers.len() as f64);
+    // One that ended meanwhile holds nothing.
+    let bytes: u64 = workers.iter().filter_map(|pid| resident_bytes(&pid.to_string())).sum();
+    metrics::gauge!("pigweight_workers_resident_memory_bytes").set(bytes as f64);
     Ok(app.metrics.render())
 }
 
@@ -124,9 +129,9 @@ async fn videos_by_state(app: &App) -> Result<[(&'static str, u32); 5], Problem>
     Ok([("reading", reading), ("waiting", waiting), ("running", running), ("done", done), ("failed", failed)])
 }
 
-/// Memory of this process, where the system tells it (Linux): the second number is pages.
-fn resident_bytes() -> Option<u64> {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
+/// Memory of a process, where the system tells it (Linux): the second number is pages.
+fn resident_bytes(process: &str) -> Option<u64> {
+    let pages = std::fs::read_to_string(format!("/proc/{process}/statm")).ok()?;
     let pages: u64 = pages.split_whitespace().nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)
 }

@@ -4,6 +4,7 @@ use super::error::Problem;
 use super::jpeg_cache::JpegCache;
 use pigweight_core::time::Pts;
 use pigweight_media::hls::Streamer;
+use pigweight_media::worker::Workers;
 use pigweight_media::{DecodedFrame, FrameSeeker, Video};
 use pigweight_store::{Store, VideoRecord};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +27,8 @@ pub struct VideoPool {
     streamers: Arc<Idle<Streamer>>,
     known: Mutex<Vec<(String, Opened)>>,
     permits: Arc<Semaphore>,
+    /// Who reads the files; `None`: this process.
+    workers: Option<Workers>,
     /// JPEGs of whole frames, by their ETag.
     pub jpegs: JpegCache,
 }
@@ -87,12 +90,13 @@ impl Drop for Counted {
 
 impl VideoPool {
     /// At most `parallel` works at once; more wait.
-    pub fn new(parallel: usize) -> Self {
+    pub fn new(parallel: usize, workers: Option<Workers>) -> Self {
         Self {
             seekers: Idle::new(IDLE_SEEKERS),
             streamers: Idle::new(IDLE_STREAMERS),
             known: Mutex::default(),
             permits: Arc::new(Semaphore::new(parallel.max(1))),
+            workers,
             jpegs: JpegCache::new(CACHED_BYTES),
         }
     }
@@ -103,11 +107,18 @@ impl VideoPool {
             return Err(Problem::unreadable(error.clone()));
         }
         let opened = self.known(&record.id);
-        let open = || async {
-            let (store, runtime, record) = (store.clone(), tokio::runtime::Handle::current(), record.clone());
-            Ok::<_, Problem>(blocking(move || crate::library::open(&store, &runtime, &record)).await??)
-        };
-        opened.get_or_try_init(open).await.cloned()
+        if let Some(video) = opened.get() {
+            return Ok(video.clone());
+        }
+        let (store, runtime, record) = (store.clone(), tokio::runtime::Handle::current(), record.clone());
+        let workers = self.workers.clone();
+        // A task of its own: somebody who drags asks and leaves in less time than opening takes, again and again.
+        let opening = tokio::spawn(async move {
+            let open = move || crate::library::open(&store, &runtime, workers.as_ref(), &record);
+            let open = || async { Ok::<_, Problem>(blocking(open).await??) };
+            opened.get_or_try_init(open).await.cloned()
+        });
+        opening.await.map_err(Problem::internal)?
     }
 
     fn known(&self, id: &str) -> Opened {

@@ -14,4 +14,5 @@ mod previews;
 mod server;
 mod streaming;
 mod uploads;
+mod workers;
 mod wrong_words;

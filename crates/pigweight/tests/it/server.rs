@@ -113,6 +113,21 @@ impl Server {
         }
     }
 
+    /// Processes that read videos for it now.
+    pub fn workers(&self) -> Vec<u32> {
+        let children = format!("/proc/{0}/task", self.process.id());
+        let threads = std::fs::read_dir(children).expect("it runs").filter_map(Result::ok);
+        let children =
+            threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+        let pids = children.flat_map(|list| {
+            list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>()
+        });
+        pids.filter(|pid| {
+            std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.ends_with(b"\0worker\0"))
+        })
+        .collect()
+    }
+
     /// As `kill -9` does it.
     pub fn kill(mut self) {
         self.process.kill().expect("it runs");

@@ -1,0 +1,172 @@
+//! Seeking in a file that this process has open.
+//!
+//! target pts → its packet → the keyframe it decodes from → seek there, checked against the index → decode on,
+//! leaving out pictures nobody refers to, until the target comes out. A target further on in the GOP where the
+//! decoder already stands is reached by going on. If no seek of the container lands right, the file is read
+//! from its start: slower, and still the right frame.
+
+use crate::error::{Error, Result};
+use crate::libav::{Decoder, Received, Scaler, Skip};
+use crate::picture::Picture;
+use crate::reader::DecodedFrame;
+use crate::reader::local::{MOST_ERRORS_AT_END, PacketSource, open_stream, shown_pts};
+use crate::video::Video;
+use pigweight_core::time::Pts;
+use std::time::{Duration, Instant};
+
+/// Serves single frames of one video, one at a time.
+pub(crate) struct LocalSeeker {
+    video: Video,
+    source: PacketSource,
+    decoder: Decoder,
+    scaler: Scaler,
+    /// The last frame that came out since the last seek.
+    last_shown: Option<Pts>,
+    /// The packet at which decoding began then.
+    began_at: usize,
+    /// The decoder has seen the end of the stream and must be reset before it takes more.
+    is_drained: bool,
+    /// How long the last frame's way to its keyframe took.
+    sought: Option<Duration>,
+}
+
+/// Somebody waits for the frame: two cores bring it sooner. Whole videos are read on one, since the others are kept busy by
+/// inference, and more than two add as much delay as they take away.
+fn threads() -> i32 {
+    static THREADS: std::sync::OnceLock<i32> = std::sync::OnceLock::new();
+    *THREADS.get_or_init(|| std::thread::available_parallelism().map_or(1, |cores| cores.get().min(2) as i32))
+}
+
+impl LocalSeeker {
+    /// Opens the file; nothing is decoded yet.
+    pub(crate) fn open(video: &Video) -> Result<Self> {
+        let (source, decoder) = open_stream(video, threads())?;
+        Ok(Self {
+            video: video.clone(),
+            source,
+            decoder,
+            scaler: Scaler::new(),
+            last_shown: None,
+            began_at: 0,
+            is_drained: false,
+            sought: None,
+        })
+    }
+
+    /// How long the last frame's way to the keyframe that it decodes from took; `None` where decoding simply went on.
+    pub(crate) fn sought(&self) -> Option<Duration> {
+        self.sought
+    }
+
+    /// See [`crate::FrameSeeker::frame_unless`].
+    pub(crate) fn frame_unless(&mut self, pts: Pts, is_given_up: &dyn Fn() -> bool) -> Result<DecodedFrame> {
+        let index = self.video.index();
+        let ordinal = index.ordinal_of(pts).ok_or_else(|| Error::OutsideVideo {
+            secs: self.video.secs(pts),
+            last_secs: self.video.secs(index.last_pts()),
+        })?;
+        let key = index.key_for(ordinal);
+        // The frame may be in the decoder already: packets come before their frames. One that has not come out yet was not
+        // left out either, since only what is shown before an earlier target is.
+        let can_go_on = !self.is_drained
+            && self.last_shown.is_some_and(|last| last < pts)
+            && self.began_at <= key
+            && key <= self.source.next_ordinal();
+        self.sought = None;
+        if !can_go_on {
+            let started = Instant::now();
+            self.start_at(key)?;
+            self.sought = Some(started.elapsed());
+        }
+        let mut found = self.decode_until(pts, ordinal, is_given_up)?;
+        if found.is_none() && can_go_on {
+            // It does not come out, and the one before it has been given out: it is decoded once more.
+            self.start_at(key)?;
+            found = self.decode_until(pts, ordinal, is_given_up)?;
+        }
+        match found {
+            Some(frame) => Ok(frame),
+            // A container may hide the right start (a keyframe that is none): the whole way cannot miss.
+            None if key > 0 => {
+                self.restart()?;
+                self.decode_until(pts, ordinal, is_given_up)?
+                    .ok_or_else(|| Error::NoFrames { path: self.video.path().to_owned() })
+            }
+            None => Err(Error::NoFrames { path: self.video.path().to_owned() }),
+        }
+    }
+
+    fn start_at(&mut self, key: usize) -> Result<()> {
+        if key == 0 || !self.source.land_on(key) {
+            return self.restart();
+        }
+        self.decoder.flush();
+        self.last_shown = None;
+        self.began_at = self.source.next_ordinal();
+        self.is_drained = false;
+        Ok(())
+    }
+
+    fn restart(&mut self) -> Result<()> {
+        (self.source, self.decoder) = open_stream(&self.video, threads())?;
+        self.last_shown = None;
+        self.began_at = 0;
+        self.is_drained = false;
+        Ok(())
+    }
+
+    /// `None` when the target did not come out and no frame before it did either.
+    fn decode_until(
+        &mut self,
+        target: Pts,
+        target_ordinal: usize,
+        is_given_up: &dyn Fn() -> bool,
+    ) -> Result<Option<DecodedFrame>> {
+        let mut before = None;
+        let mut errors_at_end = 0;
+        loop {
+            if is_given_up() {
+                // Pictures before the target were left out: a nearer one cannot be reached by going on.
+                self.last_shown = None;
+                return Err(Error::GivenUp);
+            }
+            match self.decoder.receive() {
+                Ok(Received::Frame(frame, ordinal)) => {
+                    let Some(pts) = shown_pts(&self.video, ordinal) else { continue };
+                    self.last_shown = Some(pts);
+                    match pts.cmp(&target) {
+                        std::cmp::Ordering::Less => before = Some((frame, pts)),
+                        std::cmp::Ordering::Equal => return Ok(self.finish(frame, pts)),
+                        // The target should have come out before this one: it is damaged.
+                        std::cmp::Ordering::Greater => break,
+                    }
+                }
+                Ok(Received::End) => break,
+                // An error may come some packets late, and good frames behind it.
+                Err(_) if self.is_drained && errors_at_end < MOST_ERRORS_AT_END => errors_at_end += 1,
+                Ok(Received::NeedsPacket) | Err(_) if self.is_drained => break,
+                Ok(Received::NeedsPacket) | Err(_) => self.feed(target, target_ordinal)?,
+            }
+        }
+        Ok(before.and_then(|(frame, pts)| self.finish(frame, pts)))
+    }
+
+    fn feed(&mut self, target: Pts, target_ordinal: usize) -> Result<()> {
+        let packet = self.source.next()?;
+        self.is_drained = packet.is_none();
+        if let Some((_, ordinal)) = &packet {
+            let entry = &self.video.index().packets()[*ordinal];
+            let can_skip = entry.pts < target && *ordinal != target_ordinal;
+            self.decoder.skip(if can_skip { Skip::NonReference } else { Skip::Nothing });
+        }
+        // A refused packet is damage; the frames around it still come out.
+        let _damaged = self.decoder.send(packet.as_ref().map(|(packet, _)| packet)).is_err();
+        Ok(())
+    }
+
+    fn finish(&mut self, frame: crate::libav::Frame, pts: Pts) -> Option<DecodedFrame> {
+        let is_damaged = frame.is_corrupt();
+        let picture = Picture::from_frame(frame, self.video.info().rotation, &mut self.scaler)?;
+        Some(DecodedFrame { pts, secs: self.video.secs(pts), picture, is_damaged })
+    }
+}

@@ -1,0 +1,127 @@
+//! Processes that read foreign files, so that a file which breaks a decoder breaks nothing else.
+//!
+//! ```text
+//! server: Workers::open ── FrameSeeker, FrameReader, Streamer ── Worker      one process each
+//!                                                                  │ pipes (wire.rs)
+//! process: serve ── sandbox::confine ── LocalSeeker, LocalReader, LocalStreamer
+//! ```
+//! A process reads one file and may do nothing else (`sandbox.rs`): other files, the network, other programs and more memory
+//! than it was given are out of its reach. It says every second that libav gets on with its work; one that is silent for too
+//! long is ended, and so is each with its owner. Owners start another for the next request.
+
+mod client;
+mod pictures;
+mod sandbox;
+mod serve;
+mod wire;
+
+pub(crate) use client::Worker;
+pub use client::running;
+pub use sandbox::Confinement;
+pub use serve::{ServeError, serve};
+pub(crate) use wire::{Answer, Request, path};
+
+use crate::error::{Error, Result};
+use crate::index::VideoIndex;
+use crate::video::Video;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Starts the processes. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Workers(Arc<Settings>);
+
+/// How processes are started and what they may.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The program that calls [`serve`].
+    pub program: PathBuf,
+    /// Its arguments that make it do so.
+    pub arguments: Vec<String>,
+    /// Bytes that each may hold; one that needs more ends, or says so.
+    pub memory_bytes: u64,
+    /// One that says nothing for so long while it is waited for is ended.
+    pub silence: Duration,
+}
+
+impl Workers {
+    /// Nothing is started yet.
+    pub fn new(settings: Settings) -> Self {
+        Self(Arc::new(settings))
+    }
+
+    /// Starts one and ends it: whether processes can be started, and what confines them here.
+    ///
+    /// # Errors
+    /// [`Error::NoWorker`], and what befell it.
+    pub fn check(&self) -> Result<Confinement> {
+        Ok(Worker::start(&self.0, &self.0.program)?.1)
+    }
+
+    /// As [`Video::open_stored`]; the file is read by other processes only, now and later.
+    ///
+    /// # Errors
+    /// As [`Video::open_stored`], and what befell the process.
+    pub fn open(&self, path: &Path, stored: Option<&[u8]>) -> Result<Video> {
+        let (mut worker, _) = Worker::start(&self.0, path)?;
+        // Looked at here, as what comes back is: the process is not believed that its index is one.
+        let known = stored.and_then(|bytes| Some((VideoIndex::from_bytes(bytes).ok()?, bytes.to_vec())));
+        let sent = known.as_ref().map_or(&[][..], |(_, bytes)| bytes);
+        worker.ask(&Request::Open, sent)?;
+        let Answer::Opened { info, stream_index } = worker.hear()? else {
+            return Err(worker.said_nonsense());
+        };
+        let (index, stored) = match known {
+            Some(known) => known,
+            None => {
+                let bytes = worker.bytes(wire::MOST_INDEX_BYTES)?;
+                (VideoIndex::from_bytes(&bytes)?, bytes)
+            }
+        };
+        Ok(Video::known(path, info, index, Some(stored), stream_index).read_by(self.clone()))
+    }
+
+    /// One that knows the video and waits for what it shall do.
+    pub(crate) fn start_on(&self, video: &Video) -> Result<Worker> {
+        let (mut worker, _) = Worker::start(&self.0, video.path())?;
+        let (info, stream_index) = (video.info().clone(), video.stream_index());
+        worker.ask(&Request::Use { info, stream_index }, video.stored_index())?;
+        Ok(worker)
+    }
+
+    /// The same, replaced when it is gone.
+    pub(crate) fn hold_one_on(&self, video: &Video) -> Result<Held> {
+        Ok(Held { workers: self.clone(), video: video.clone(), worker: Some(self.start_on(video)?) })
+    }
+}
+
+/// A process that stays between requests, and is replaced when it is gone.
+pub(crate) struct Held {
+    workers: Workers,
+    video: Video,
+    worker: Option<Worker>,
+}
+
+impl Held {
+    /// Lets it work. One that ended since it worked last (a system short of memory looks for those that idle) is replaced and
+    /// nobody hears of it; one that ends at the work itself is told.
+    pub(crate) fn with<T>(&mut self, work: impl Fn(&mut Worker) -> Result<T>) -> Result<T> {
+        if let Some(mut worker) = self.worker.take() {
+            match work(&mut worker) {
+                Err(Error::WorkerEnded { .. }) => {}
+                done => return self.keep(worker, done),
+            }
+        }
+        let mut worker = self.workers.start_on(&self.video)?;
+        let done = work(&mut worker);
+        self.keep(worker, done)
+    }
+
+    fn keep<T>(&mut self, worker: Worker, done: Result<T>) -> Result<T> {
+        if !done.as_ref().is_err_and(Error::is_of_worker) {
+            self.worker = Some(worker);
+        }
+        done
+    }
+}

@@ -1,0 +1,209 @@
+//! The processes that read videos: they give what would be read without them, and no end of theirs is the server's.
+
+use crate::api::folder_of;
+use crate::server::{Answer, Server, model, pigweight};
+use pigweight_media::hls::Streamer;
+use pigweight_media::worker::{Settings, Workers};
+use pigweight_media::{DecodedFrame, Error, FrameReader, FrameSeeker, Video};
+use pigweight_testkit::videos::video;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+fn workers() -> Workers {
+    workers_with(2_000_000_000)
+}
+
+fn workers_with(memory_bytes: u64) -> Workers {
+    Workers::new(Settings {
+        program: env!("CARGO_BIN_EXE_pigweight").into(),
+        arguments: vec!["worker".into()],
+        memory_bytes,
+        silence: Duration::from_secs(60),
+    })
+}
+
+/// Its pts, whether it is damaged, its size, and a hash of all its samples.
+type Whole = (i64, bool, [u32; 2], String);
+
+fn whole(frame: &DecodedFrame) -> Whole {
+    let view = frame.picture.view();
+    // JPEG without loss to speak of: equal bytes for equal samples, whatever the strides.
+    let jpeg = pigweight_media::jpeg::encode(view, 100, &[], 1.0).expect("a JPEG");
+    let hash = blake3::hash(&jpeg).to_hex().to_string();
+    (frame.pts.0, frame.is_damaged, [view.width, view.height], hash)
+}
+
+fn all(video: &Video) -> (Vec<Whole>, usize) {
+    let mut reader = FrameReader::open(video).expect("the reader opens");
+    let mut frames = Vec::new();
+    while let Some(frame) = reader.next_frame().expect("it reads on") {
+        frames.push(whole(&frame));
+    }
+    assert!(reader.next_frame().expect("the end stays the end").is_none());
+    (frames, reader.damaged_packets())
+}
+
+#[test]
+fn a_process_gives_the_very_frames_and_fragments_that_are_read_without_it() {
+    let names = [
+        "rot90.mp4",
+        "vfr.mp4",
+        "opengop.ts",
+        "hevc10.mkv",
+        "mjpeg.avi",
+        "vp9.webm",
+        "corrupt.mp4",
+        "truncated.mkv",
+        "raw.h264",
+        "oneframe.mp4",
+    ];
+    for name in names {
+        let here = Video::open(&video(name)).expect(name);
+        let there = workers().open(&video(name), None).expect(name);
+        assert_eq!((here.info(), here.index()), (there.info(), there.index()), "{name}");
+        assert_eq!(here.stored_index(), there.stored_index(), "{name}");
+        let known = workers().open(&video(name), Some(here.stored_index())).expect(name);
+        assert_eq!(here.index(), known.index(), "{name}");
+        assert_eq!(all(&here), all(&there), "{name}");
+        let (mut seeker_here, mut seeker_there) =
+            (FrameSeeker::open(&here).unwrap(), FrameSeeker::open(&there).unwrap());
+        // With two threads libav does not always say of the same frame that it is damaged.
+        let sought = if name == "corrupt.mp4" { usize::MAX } else { 13 };
+        for pts in here.index().frame_pts().collect::<Vec<_>>().into_iter().rev().step_by(sought) {
+            let [mine, its] =
+                [&mut seeker_here, &mut seeker_there].map(|seeker| seeker.frame(pts).expect(name));
+            assert_eq!(whole(&mine), whole(&its), "{name} {pts:?}");
+        }
+        let outside = pigweight_core::time::Pts(i64::MAX / 2);
+        assert_eq!(
+            seeker_here.frame(outside).err().map(|error| error.to_string()),
+            seeker_there.frame(outside).err().map(|error| error.to_string())
+        );
+        match (Streamer::open(&here), Streamer::open(&there)) {
+            (Ok(mut mine), Ok(mut its)) => {
+                assert_eq!(mine.init().unwrap(), its.init().unwrap(), "{name}");
+                for number in (0..mine.segments().segments().len()).rev() {
+                    let [mine, its] = [&mut mine, &mut its]
+                        .map(|streamer| streamer.fragment(number).map_err(|e| e.to_string()));
+                    assert_eq!(mine, its, "{name}");
+                }
+                assert!(matches!(its.fragment(1_000_000), Err(Error::OutsideVideo { .. })));
+            }
+            (mine, its) => assert_eq!(mine.err().map(|e| e.to_string()), its.err().map(|e| e.to_string())),
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_told_as_without_a_process() {
+    for name in ["empty.mp4", "nomoov.mp4", "text.mp4", "soundonly.mp4", "picture.png", "nothing.mp4"] {
+        let path = video("").join(name);
+        let [here, there] =
+            [Video::open(&path), workers().open(&path, None)].map(|opened| opened.err().unwrap().to_string());
+        assert_eq!(here, there);
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_frame_and_the_process_stops_decoding_it() {
+    let opened = workers().open(&video("gop150.mp4"), None).unwrap();
+    let mut seeker = FrameSeeker::open(&opened).unwrap();
+    let last = opened.index().last_pts();
+    assert!(matches!(seeker.frame_unless(last, &|| true), Err(Error::GivenUp) | Ok(_)));
+    assert_eq!(seeker.frame(last).unwrap().pts, last);
+}
+
+#[test]
+fn more_memory_than_a_process_may_have_is_its_own_affair() {
+    let opened = workers().open(&video("large8k.mp4"), None).unwrap();
+    let first = opened.index().first_pts();
+    assert!(FrameSeeker::open(&opened).unwrap().frame(first).is_ok());
+    let opened = workers_with(30_000_000).open(&video("large8k.mp4"), Some(opened.stored_index()));
+    let frame = opened.and_then(|opened| FrameSeeker::open(&opened)?.frame(first));
+    assert!(frame.is_err(), "8K takes more than 30 MB");
+}
+
+fn signal(pid: u32, signal: &str) {
+    let sent = Command::new("kill").args([signal, &pid.to_string()]).status().expect("kill is there");
+    assert!(sent.success(), "{signal} {pid}");
+}
+
+fn frame_at(server: &Server, id: &str, secs: f64) -> Answer {
+    server.get(&format!("/api/video_file/frame_optimized?id={id}&t={secs}"))
+}
+
+/// A server that reads videos for nobody but who asks.
+fn quiet_server(videos: &Path, data: &Path) -> Server {
+    let settings = [("PIGWEIGHT_PREVIEW__DISK_GB", "0"), ("PIGWEIGHT_WORKER__SILENCE_SECS", "2")];
+    Server::start_with(videos, data, None, &settings)
+}
+
+#[test]
+fn a_process_that_ends_or_hangs_is_replaced_and_the_server_lives() {
+    let (videos, data) = (folder_of(&["gop150.mp4"]), tempfile::tempdir().unwrap());
+    let server = quiet_server(videos.path(), data.path());
+    let id = crate::api::indexed(&server, "gop150.mp4")["id"].as_str().unwrap().to_owned();
+    let first = frame_at(&server, &id, 0.0);
+    assert_eq!(first.status, 200);
+    let the_one = || -> u32 {
+        let found = server.workers();
+        assert_eq!(found.len(), 1, "one process for the one open video");
+        found[0]
+    };
+
+    // Ended while it waits for work: nobody hears of it.
+    let before = the_one();
+    signal(before, "-KILL");
+    assert_eq!(frame_at(&server, &id, 5.0).status, 200);
+    assert_ne!(the_one(), before);
+
+    // Hanging: told, within the time that it is given, and well again with the next request.
+    let before = the_one();
+    signal(before, "-STOP");
+    let advice = frame_at(&server, &id, 1.0).problem(503);
+    assert!(advice.contains("got stuck") && advice.contains("try again"), "{advice}");
+    assert_eq!(frame_at(&server, &id, 1.0).status, 200);
+    assert_ne!(the_one(), before);
+    assert_eq!(server.get("/api/health").json()["status"], "no_model");
+}
+
+#[test]
+fn processes_end_with_their_server() {
+    let (videos, data) = (folder_of(&["gop150.mp4"]), tempfile::tempdir().unwrap());
+    let server = quiet_server(videos.path(), data.path());
+    let id = crate::api::indexed(&server, "gop150.mp4")["id"].as_str().unwrap().to_owned();
+    assert_eq!(frame_at(&server, &id, 0.0).status, 200);
+    let left = server.workers();
+    assert_eq!(left.len(), 1);
+    server.kill();
+    let runs = |pid: u32| {
+        // What is dead and not yet taken note of is dead.
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    while left.iter().any(|&pid| runs(pid)) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_count_goes_on_behind_the_end_of_the_process_that_read_the_video() {
+    let (videos, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let drawn = pigweight().args(["demo", "--marked", "--secs", "20"]).arg(videos.path()).output().unwrap();
+    assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));
+    let settings = [("PIGWEIGHT_PREVIEW__DISK_GB", "0")];
+    let server = Server::start_with(videos.path(), data.path(), Some(&model()), &settings);
+    let id = crate::api::indexed(&server, "corridor.mp4")["id"].as_str().unwrap().to_owned();
+    server.wait_for_run(&id, "running");
+    for pid in server.workers() {
+        signal(pid, "-KILL");
+    }
+    server.wait_for_run(&id, "done");
+    let found = server.video("corridor.mp4");
+    assert_eq!(found["run"]["frames_done"], found["frames"]);
+    let metrics = String::from_utf8(server.get("/metrics").bytes).unwrap();
+    assert!(
+        metrics.contains("pigweight_workers_lost_total 1"),
+        "the process was ended in the middle of its work"
+    );
+}

@@ -1,4 +1,4 @@
-# make run · build · test · lint · bench · train · eval · docs — and nothing else to remember.
+# make run · build · test · lint · bench · fuzz · train · eval · docs — and nothing else to remember.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,7 +12,7 @@ DATA ?= pigweight-data
 LISTEN ?= 127.0.0.1:8080
 MODEL ?=
 
-.PHONY: help setup setup-tests setup-train page build run test lint bench train eval docs
+.PHONY: help setup setup-tests setup-train page build run test lint bench fuzz train eval docs
 
 help: ## Say what there is
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench: ## Measure beside peers in the same run; DATA_DIR names a folder of video
 	@scripts/setup.sh --bench
 	cargo build --release --locked -p pigweight
 	bench/run.sh
+
+fuzz: setup ## Throw bytes at every parser, SECS each (default 60); wants a nightly compiler and cargo-fuzz
+	scripts/fuzz.sh
 
 setup-train: build
 	@scripts/setup.sh --train

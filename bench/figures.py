@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the measurements of bench/run.sh and writes their table.
 
-    figures.py --binary target/release/pigweight --data DIR --out bench/out [--only speed memory storage frames viewers tracking]
+    figures.py --binary target/release/pigweight --data DIR --out bench/out [--only speed memory storage frames viewers page tracking]
 
 Speeds of both programs are whole runs, taken in turns so that a machine that is busy for a while is busy for both; the
 figure is the median. PigWeight's run includes its start, loading the model, indexing and storing; the peer's starts
@@ -25,6 +25,7 @@ import tempfile
 import time
 
 import frames
+import page
 import viewers
 
 HERE = pathlib.Path(__file__).parent
@@ -161,7 +162,7 @@ def main():
     parser.add_argument("--binary", type=pathlib.Path, required=True)
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    names = ["speed", "memory", "storage", "frames", "viewers", "tracking"]
+    names = ["speed", "memory", "storage", "frames", "viewers", "page", "tracking"]
     parser.add_argument("--only", nargs="*", choices=names, default=names)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each program whose speeds are compared")
     parser.add_argument("--minutes", type=int, nargs="+", default=[1, 10], help="lengths of the videos of `memory`")
@@ -171,8 +172,9 @@ def main():
     table = Table()
     video, model = arguments.data / "videos/pen-day.mp4", arguments.data / "models/pig-yolox-nano-416.onnx"
     sequences = arguments.data / "tracking/mot17"
+    chromium = pathlib.Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
     recordings = [video, arguments.data / "videos/sows.mp4"]
-    needs = {"speed": [video, model], "memory": [model], "storage": [*recordings, model], "frames": [], "viewers": [], "tracking": [sequences]}
+    needs = {"speed": [video, model], "memory": [model], "storage": [*recordings, model], "frames": [], "viewers": [], "page": [chromium], "tracking": [sequences]}
     with tempfile.TemporaryDirectory(dir=arguments.out) as folder:
         folder = pathlib.Path(folder)
         steps = {
@@ -181,6 +183,7 @@ def main():
             "storage": lambda: storage(arguments, table, recordings, model, folder),
             "frames": lambda: frames.measure(arguments.binary, table, folder),
             "viewers": lambda: viewers.measure(arguments.binary, table, folder),
+            "page": lambda: page.measure(arguments.binary, table, folder),
             "tracking": lambda: tracking(arguments, table, sequences),
         }
         for name in arguments.only:

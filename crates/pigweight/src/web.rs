@@ -1,6 +1,7 @@
 //! The HTTP edge: routes, JSON, status codes. Nothing behind it knows of them.
 
 mod assets;
+mod byte_range;
 mod counts;
 mod error;
 mod file;
@@ -10,6 +11,7 @@ mod hls;
 mod jpeg_cache;
 mod lines;
 mod live;
+mod piece;
 mod pool;
 mod preview;
 mod types;

@@ -3,6 +3,7 @@
 use super::Shared;
 use super::error::Problem;
 use super::file::unchanged;
+use super::piece::Piece;
 use super::types::present_video;
 use axum::body::Bytes;
 use axum::extract::Path;
@@ -41,13 +42,10 @@ pub async fn part(app: Shared, Path((id, name)): Path<(String, String)>) -> Resu
     let video = streamed(&app, &id).await?;
     let unknown =
         || Problem::not_found(format!("{name} is not in the playlist /api/video_file/stream_hls/{id}"));
-    let number = match name.as_str() {
-        "init.mp4" => None,
-        name => Some(name.strip_suffix(".m4s").and_then(|number| number.parse().ok()).ok_or_else(unknown)?),
-    };
-    let bytes = app.pool.stream(&id, &video, move |streamer| match number {
-        None => streamer.init(),
-        Some(number) => streamer.fragment(number),
+    let piece = Piece::named(&name).ok_or_else(unknown)?;
+    let bytes = app.pool.stream(&id, &video, move |streamer| match piece {
+        Piece::Head => streamer.init(),
+        Piece::Fragment(number) => streamer.fragment(number),
     });
     let bytes = bytes.await?;
     let bytes = bytes.map_err(|error| match error {

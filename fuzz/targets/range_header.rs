@@ -1,0 +1,15 @@
+//! Any Range header on a file of any size: what is served lies in the file.
+#![no_main]
+
+#[path = "../../crates/pigweight/src/web/byte_range.rs"]
+mod byte_range;
+
+use byte_range::{Asked, asked};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: (u64, &[u8])| {
+    let (size_bytes, header) = input;
+    if let Asked::Part(first, last) = asked(header, size_bytes) {
+        assert!(first <= last && last < size_bytes);
+    }
+});

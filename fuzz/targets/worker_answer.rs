@@ -1,0 +1,6 @@
+//! Any bytes from a process that reads a video: its owner believes none of them.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| pigweight_media::worker::fuzzing::hear(bytes));

@@ -25,8 +25,9 @@ packages=(build-essential ca-certificates clang cmake libavcodec-dev libavformat
   nasm pkg-config python3 python3-pip python3-venv)
 if [ $with_tests = 1 ]; then
   packages+=(ffmpeg fonts-dejavu-core)
-  # Ubuntu's browsers are snaps; Debian's are packages. The tests then use what CHROMIUM names, and a Firefox where there is one.
-  [ "$(. /etc/os-release && echo "$ID")" = ubuntu ] || packages+=(chromium firefox-esr)
+  # Ubuntu's browsers are snaps; Debian's are packages. The tests then use what CHROMIUM names, and others where there are any.
+  [ "$(. /etc/os-release && echo "$ID")" = ubuntu ] || packages+=(chromium firefox-esr
+    webkit2gtk-driver xvfb gstreamer1.0-libav gstreamer1.0-plugins-good)
 fi
 missing=()
 for package in "${packages[@]}"; do

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The page and the server together: the built binary serves drawn videos, and Chromium looks at them.
+# The page and the server together: the built binary serves drawn videos; Chromium, Firefox and WebKit look at them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$(mktemp -d)
@@ -25,4 +25,9 @@ if FIREFOX=$(command -v firefox-esr || command -v firefox); then
   NODE_OPTIONS=--experimental-websocket npx playwright test --project=firefox
 else
   echo "test_browser: skipped in Firefox: neither firefox-esr nor firefox is installed"
+fi
+if command -v WebKitWebDriver >/dev/null && command -v Xvfb >/dev/null; then
+  npx playwright test --project=webkit
+else
+  echo "test_browser: skipped in WebKit: webkit2gtk-driver and xvfb are not both installed"
 fi

@@ -1,5 +1,5 @@
-// Two projects. `mock`: the built page with an API made up in the test, no server and no port; `real` and `firefox`: a
-// running server, named by PIGWEIGHT_URL. One worker: both play video, and a starved decoder is not a fault of the page.
+// Two projects. `mock`: the built page with an API made up in the test, no server and no port; `real`, `firefox` and
+// `webkit`: a running server, named by PIGWEIGHT_URL. One worker: both play video, and a starved decoder is not a fault of the page.
 import { defineConfig } from '@playwright/test';
 
 const realUrl = process.env.PIGWEIGHT_URL;
@@ -36,7 +36,8 @@ export default defineConfig({
           timeout: 600_000,
           use: { baseURL: realUrl.replace(/\/?$/, '/') },
         },
-        { name: 'firefox', testMatch: 'firefox.spec.ts', timeout: 300_000 },
+        { name: 'firefox', testMatch: 'browsers.spec.ts', timeout: 300_000 },
+        { name: 'webkit', testMatch: 'browsers.spec.ts', timeout: 300_000 },
       ]
-    : [{ name: 'mock', testIgnore: ['real.spec.ts', 'firefox.spec.ts'] }],
+    : [{ name: 'mock', testIgnore: ['real.spec.ts', 'browsers.spec.ts'] }],
 });

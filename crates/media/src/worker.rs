@@ -40,7 +40,8 @@ pub mod fuzzing {
 
 use crate::error::{Error, Result};
 use crate::index::VideoIndex;
-use crate::video::Video;
+use crate::video::{MAX_PIXELS, Video, VideoInfo};
+use pigweight_core::time::TimeBase;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,6 +97,9 @@ impl Workers {
                 (VideoIndex::from_bytes(&bytes)?, bytes)
             }
         };
+        if index.frame_count() == 0 || !is_possible(&info) {
+            return Err(worker.said_nonsense());
+        }
         Ok(Video::known(path, info, index, Some(stored), stream_index).read_by(self.clone()))
     }
 
@@ -111,6 +115,12 @@ impl Workers {
     pub(crate) fn hold_one_on(&self, video: &Video) -> Result<Held> {
         Ok(Held { workers: self.clone(), video: video.clone(), worker: Some(self.start_on(video)?) })
     }
+}
+
+/// Whether a file can be so: a process is not believed more than the file that it reads.
+fn is_possible(info: &VideoInfo) -> bool {
+    let (base, pixels) = (info.time_base, u64::from(info.width) * u64::from(info.height));
+    TimeBase::new(base.numerator(), base.denominator()).is_some() && (1..=MAX_PIXELS).contains(&pixels)
 }
 
 /// A process that stays between requests, and is replaced when it is gone.

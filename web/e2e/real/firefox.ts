@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Driven } from './driven.ts';
 
 interface Answer {
   id?: number;
@@ -14,7 +15,7 @@ interface Answer {
   params?: { level?: string; text?: string };
 }
 
-export class Firefox {
+export class Firefox implements Driven {
   /** Errors and warnings of the page. */
   readonly complaints: string[] = [];
   readonly #socket: WebSocket;

@@ -3,8 +3,13 @@
 //
 // A browser's clock need not begin at the first frame: a stream copied with B-frames starts at 0.08 s. So the first frame of
 // a fresh load, shown at time 0, tells the offset, and nothing is sought or played before it is known.
+// WebKitGTK reports such frames by the stream's clock and seeks by one that begins at 0: a frame that is reported later than the
+// time sought tells so.
 // Seeks do not pile up: while one is under way only the newest wish is kept.
 import type { Screen, ScreenReports } from '../time/cursor.svelte.ts';
+
+/** Browsers round times; frames last longer. */
+const ROUNDING_SECS = 0.002;
 
 export class VideoScreen implements Screen {
   readonly #video: HTMLVideoElement;
@@ -12,7 +17,11 @@ export class VideoScreen implements Screen {
   readonly #firstPtsSecs: () => number | null;
   readonly #events = new AbortController();
   readonly #hasFrameReports: boolean;
+  /** Of the first frame, on the clock of reports. */
   #offsetSecs: number | null = null;
+  /** The same on the clock of seeks. */
+  #seekOffsetSecs = 0;
+  #soughtSecs: number | null = null;
   #nextSeekSecs: number | null = null;
   #isPlayWanted = false;
   #frameReport = 0;
@@ -87,23 +96,41 @@ export class VideoScreen implements Screen {
   #listenForFrames(): void {
     this.#frameReport = this.#video.requestVideoFrameCallback((_now, frame) => {
       if (this.#offsetSecs === null) this.#learnOffset(frame.mediaTime);
-      this.#reportTime(frame.mediaTime);
+      if (this.#isAheadOfSeek(frame.mediaTime)) {
+        this.#seekOffsetSecs = 0;
+        this.#nextSeekSecs ??= this.#soughtSecs;
+        this.#seekNext();
+      } else this.#reportTime(frame.mediaTime);
       this.#listenForFrames();
     });
+  }
+
+  /** A video at rest shows a frame that has begun; one that has not was reported by another clock than it was sought by. */
+  #isAheadOfSeek(mediaSecs: number): boolean {
+    const { paused, seeking, currentTime } = this.#video;
+    return (
+      this.#seekOffsetSecs !== 0 &&
+      this.#soughtSecs !== null &&
+      paused &&
+      !seeking &&
+      mediaSecs > currentTime + ROUNDING_SECS
+    );
   }
 
   #learnOffset(firstFrameSecs: number): void {
     const own = this.#firstPtsSecs();
     // Browsers round; the stream's own start is exact where the two agree.
-    const isOwn = own !== null && Math.abs(firstFrameSecs - own) < 0.002;
+    const isOwn = own !== null && Math.abs(firstFrameSecs - own) < ROUNDING_SECS;
     this.#offsetSecs = isOwn ? own : firstFrameSecs;
+    this.#seekOffsetSecs = this.#offsetSecs;
     this.#seekNext();
     if (this.#isPlayWanted) this.play();
   }
 
   #seekNext(): void {
     if (this.#nextSeekSecs === null || this.#offsetSecs === null) return;
-    const target = this.#nextSeekSecs + this.#offsetSecs;
+    const target = this.#nextSeekSecs + this.#seekOffsetSecs;
+    this.#soughtSecs = this.#nextSeekSecs;
     this.#nextSeekSecs = null;
     this.#reportsBeforeSeek = this.#reportsMade;
     this.#video.currentTime = target;
@@ -119,7 +146,10 @@ export class VideoScreen implements Screen {
     requestAnimationFrame(() =>
       requestAnimationFrame(() => {
         if (this.#video.seeking || this.#nextSeekSecs !== null) return;
-        if (this.#reportsMade === this.#reportsBeforeSeek) this.#reportTime(this.#video.currentTime);
+        if (this.#reportsMade === this.#reportsBeforeSeek) {
+          const { currentTime } = this.#video;
+          this.#reportTime(currentTime - this.#seekOffsetSecs + (this.#offsetSecs ?? 0));
+        }
         this.#reports.settled();
       }),
     );

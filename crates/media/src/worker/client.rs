@@ -108,6 +108,9 @@ impl Worker {
 
     /// The frame whose samples follow the last answer.
     pub(crate) fn frame(&mut self, head: &FrameHead, video: &Video) -> Result<DecodedFrame> {
+        if video.index().place_of(head.pts).is_none() {
+            return Err(self.said_nonsense());
+        }
         let mut from = Patient::new(&self.from, self.silence);
         let picture = pictures::read((head.width, head.height), head.samples, self.length, &mut from);
         let picture = picture.map_err(|error| self.ended(&error))?;

@@ -1,19 +1,23 @@
-// The same promises in Firefox, on a running server named by PIGWEIGHT_URL; FIREFOX names the browser.
+// The same promises in Firefox and WebKit, on a running server named by PIGWEIGHT_URL. FIREFOX names the browser, WEBKIT its
+// WebDriver.
 import { expect, test } from '@playwright/test';
+import { type Driven, HOME } from './real/driven.ts';
 import { Firefox } from './real/firefox.ts';
 import { LIKENESS, type Look, look } from './real/look.ts';
+import { WebKit } from './real/webkit.ts';
 
 const SERVER = (process.env.PIGWEIGHT_URL ?? '').replace(/\/?$/, '/');
-/** As WebDriver writes the key. */
-const HOME = '\uE011';
 
-let firefox: Firefox;
+let browser: Driven;
 test.beforeAll(async () => {
-  firefox = await Firefox.start(process.env.FIREFOX ?? 'firefox-esr');
+  const isWebKit = test.info().project.name === 'webkit';
+  browser = isWebKit
+    ? await WebKit.start(process.env.WEBKIT ?? 'WebKitWebDriver')
+    : await Firefox.start(process.env.FIREFOX ?? 'firefox-esr');
 });
-test.afterAll(() => firefox?.close());
+test.afterAll(() => browser?.close());
 
-const seen = () => firefox.ask<Look>(`(${look})()`);
+const seen = () => browser.ask<Look>(`(${look})()`);
 
 /** Waits until the page names a frame that `isRight`, and shows it. */
 async function expectFrame(isRight: (frame: number, frames: number) => boolean): Promise<void> {
@@ -29,27 +33,27 @@ for (const name of ['corridor.mp4', 'stream.ts']) {
     const list = await (await fetch(`${SERVER}api/videos`)).json();
     const video = (list as { id: string; name: string }[]).find((one) => one.name === name);
     // In between, since an address that differs in its hash alone is no other page.
-    await firefox.open('about:blank');
-    await firefox.open(`${SERVER}#/video/${video?.id}`);
+    await browser.open('about:blank');
+    await browser.open(`${SERVER}#/video/${video?.id}`);
     await expectFrame((frame) => frame === 0);
     for (const step of [1, 2, 3]) {
-      await firefox.press('.');
+      await browser.press('.');
       await expectFrame((frame) => frame === step);
     }
     for (const share of [0.7, 0.2, 0.9]) {
-      const box = await firefox.ask<DOMRect>(
+      const box = await browser.ask<DOMRect>(
         `document.querySelector('[data-testid="time-line"]').getBoundingClientRect()`,
       );
-      await firefox.click(box.x + box.width * share, box.y + 60);
+      await browser.click(box.x + box.width * share, box.y + 60);
       await expectFrame((frame, frames) => Math.abs(frame - share * frames) < 3);
     }
-    await firefox.press(HOME);
+    await browser.press(HOME);
     await expectFrame((frame) => frame === 0);
-    await firefox.press(' ');
-    const playedTo = () => firefox.ask<number>(`document.querySelector('video').currentTime`);
+    await browser.press(' ');
+    const playedTo = () => browser.ask<number>(`document.querySelector('video').currentTime`);
     await expect.poll(playedTo, { timeout: 30_000 }).toBeGreaterThan(1.5);
-    await firefox.press(' ');
+    await browser.press(' ');
     await expectFrame((frame) => frame > 20);
-    expect(firefox.complaints).toEqual([]);
+    expect(browser.complaints).toEqual([]);
   });
 }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// Times beyond this are damage: 4,000 years of nanoseconds have room below it, and sums of two cannot overflow.
-const MOST_TICKS: u64 = 1 << 57;
+pub(crate) const MOST_TICKS: u64 = 1 << 57;
 
 /// One packet of the video stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

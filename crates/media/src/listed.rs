@@ -5,7 +5,7 @@
 //! follow from the composition offsets. What comes out is compared with packets that are really read, at the beginning, at
 //! places throughout and at the end. Anything unusual is left to the scan of all packets.
 
-use crate::index::{Found, PacketEntry};
+use crate::index::{Found, MOST_TICKS, PacketEntry};
 use crate::libav::{Input, Packet, SeekTarget, StreamInfo};
 use crate::mp4;
 use pigweight_core::time::Pts;
@@ -51,6 +51,10 @@ pub(crate) fn packets(path: &Path, input: &mut Input, stream: &StreamInfo) -> Op
     let shift = first.pts()?.checked_sub(packets[0].pts.0)?;
     for packet in &mut packets {
         packet.pts = Pts(packet.pts.0.checked_add(shift)?);
+    }
+    let is_possible = |ticks: i64| ticks.unsigned_abs() < MOST_TICKS;
+    if !packets.iter().all(|packet| is_possible(packet.pts.0) && packet.dts.is_none_or(is_possible)) {
+        return None;
     }
     let mut reader = Comparison { input, stream_index: stream.index, durations: vec![0; packets.len()] };
     reader.take(&first, &packets, 0)?;

@@ -73,6 +73,7 @@ impl Analyser {
         let mut tried = BTreeMap::new();
         let mut interrupted: BTreeMap<String, u32> = BTreeMap::new();
         while !self.is_stopped() {
+            self.live.begin_look();
             let found = library::find_videos(&self.folders);
             // A file that grew since the last look is still being written; at the start there is no last look.
             let is_whole = |found: &&Found| {

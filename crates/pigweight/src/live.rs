@@ -15,6 +15,8 @@ pub struct Live {
 struct Inner {
     progress: BTreeMap<String, watch::Sender<Option<Progress>>>,
     present: BTreeSet<String>,
+    /// Of them, those that were told since the look at the folders began.
+    added: BTreeSet<String>,
     trouble: Option<String>,
 }
 
@@ -44,14 +46,24 @@ impl Live {
         inner.progress.get(video_id).and_then(|sender| sender.borrow().clone())
     }
 
-    /// Which registered videos lie in the folders now.
+    /// The folders are looked through from now on.
+    pub fn begin_look(&self) {
+        self.lock().added.clear();
+    }
+
+    /// Which registered videos the look found in the folders; what was added since it began it may have missed.
     pub fn set_present(&self, video_ids: BTreeSet<String>) {
-        self.lock().present = video_ids;
+        let mut inner = self.lock();
+        inner.present = video_ids;
+        let added = inner.added.clone();
+        inner.present.extend(added);
     }
 
     /// One more lies there than at the last look.
     pub fn add_present(&self, video_id: &str) {
-        self.lock().present.insert(video_id.to_owned());
+        let mut inner = self.lock();
+        inner.present.insert(video_id.to_owned());
+        inner.added.insert(video_id.to_owned());
     }
 
     /// Whether a registered video lies in the folders now.

@@ -3,10 +3,11 @@
 //!
 //! ```text
 //! DATA/uploads/                  whole files: analysed like all videos
-//! DATA/uploads/.partial/ID.json  what was announced
+//! DATA/uploads/.partial/ID.json  what was announced, and for a week what became of it
 //! DATA/uploads/.partial/ID.part  what has arrived; its length is how much
 //! ```
-//! So what has arrived survives `kill -9`, and an upload goes on where it stopped.
+//! So what has arrived survives `kill -9`, and an upload goes on where it stopped. Whoever did not hear that the last byte arrived
+//! asks again and is told, rather than sending all of it once more.
 
 use crate::disk;
 use crate::library;
@@ -28,6 +29,8 @@ const MOST_NAME_BYTES: usize = 200;
 /// Numbers tried for a name that is taken.
 const MOST_NAMESAKES: usize = 10_000;
 const PARTIAL: &str = ".partial";
+/// How often the room on the disk is looked at: others write there too.
+const LOOK_AT_ROOM_AFTER_BYTES: u64 = 64 << 20;
 
 /// Why an upload does not go on.
 #[derive(Debug, thiserror::Error)]
@@ -74,11 +77,21 @@ pub struct Upload {
     pub length: u64,
 }
 
+impl Upload {
+    /// Whether all of it is here.
+    pub fn is_whole(&self) -> bool {
+        self.offset >= self.length
+    }
+}
+
 /// What was announced.
 #[derive(Serialize, Deserialize)]
 struct Announced {
     name: String,
     length: u64,
+    /// The name that it is given when it is whole.
+    #[serde(default)]
+    becomes: Option<String>,
 }
 
 /// One writer at a time; a newer connection takes over from one that hangs.
@@ -131,6 +144,8 @@ impl Uploads {
         if length > self.max_bytes {
             return Err(Error::TooLarge { bytes: length, most: self.max_bytes });
         }
+        // Two announcements must not both find the last room.
+        let _naming = self.naming.lock().await;
         let unfinished = self.unfinished().await?;
         if unfinished.len() >= MOST_UNFINISHED {
             return Err(Error::TooMany);
@@ -145,9 +160,7 @@ impl Uploads {
         let id = ulid::Ulid::generate().to_string().to_lowercase();
         let part = self.part(&id);
         tokio::fs::write(&part, []).await.map_err(at(&part))?;
-        let announced = serde_json::to_vec(&Announced { name, length }).unwrap_or_default();
-        let path = self.announced(&id);
-        tokio::fs::write(&path, announced).await.map_err(at(&path))?;
+        self.announce(&id, &Announced { name, length, becomes: None }).await?;
         Ok(Upload { id, offset: 0, length })
     }
 
@@ -174,51 +187,96 @@ impl Uploads {
         }
         let path = self.part(id);
         let file = tokio::fs::OpenOptions::new().append(true).open(&path).await.map_err(at(&path))?;
-        Ok(Writing { slot: self.slot(id), turn, upload, path, file, _guard: guard })
+        let room_looked_at = upload.offset;
+        Ok(Writing { slot: self.slot(id), turn, upload, path, file, room_looked_at, _guard: guard })
     }
 
-    /// Moves it to its name, if all of it is here; where it lies then.
+    /// Moves it to its name, if all of it is here; where it lies then, also when it was moved before.
     pub async fn finish(&self, id: &str) -> Result<Option<PathBuf>, Error> {
         let _naming = self.naming.lock().await;
-        let (upload, announced) = self.read(id).await?;
-        if upload.offset < upload.length {
+        let (upload, mut announced) = self.read(id).await?;
+        if !upload.is_whole() {
             return Ok(None);
         }
-        let target = free_name(&self.folder, &announced.name)
-            .ok_or_else(|| Error::Name(announced.name.clone(), "that is not taken".into()))?;
-        tokio::fs::rename(self.part(id), &target).await.map_err(at(&target))?;
-        self.remove(id).await;
-        Ok(Some(target))
+        let part = self.part(id);
+        if let (Some(name), false) = (&announced.becomes, part.exists()) {
+            return Ok(Some(self.folder.join(name)));
+        }
+        let extension = Path::new(&announced.name).extension().unwrap_or_default().to_string_lossy();
+        // A file system may not take the name; every one takes this.
+        let plain = format!("{id}.{extension}");
+        let mut failure = None;
+        for name in [announced.name.clone(), plain] {
+            for name in names(&name).filter(|name| is_free(&self.folder.join(name))) {
+                // Kept before it is moved: whatever comes in between, the one or the other is found.
+                announced.becomes = Some(name.clone());
+                self.announce(id, &announced).await?;
+                let target = self.folder.join(name);
+                match move_to_free(&part, &target) {
+                    Ok(()) => {
+                        self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+                        return Ok(Some(target));
+                    }
+                    // Somebody else took it meanwhile.
+                    Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                    Err(error) => {
+                        failure = Some(at(&target)(error));
+                        break;
+                    }
+                }
+            }
+        }
+        Err(failure.unwrap_or_else(|| Error::Name(announced.name, "that is not taken".into())))
     }
 
-    /// At the start: the folder is made, and what was whole when the server was killed is moved to its name.
+    /// At the start: the folder is made, and what was whole when the server was killed is moved to its name. What cannot be
+    /// moved is told and keeps nobody waiting.
     pub async fn recover(&self) -> Result<(), Error> {
         tokio::fs::create_dir_all(&self.folder).await.map_err(at(&self.folder))?;
         for upload in self.unfinished().await? {
-            self.finish(&upload.id).await?;
+            if let Err(error) = self.finish(&upload.id).await {
+                tracing::warn!("{error}");
+            }
         }
         Ok(())
     }
 
-    /// Those that have not been moved to their names; old ones are removed.
+    /// Those that have not been moved to their names; old ones, and what is kept of old finished ones, are removed.
     async fn unfinished(&self) -> Result<Vec<Upload>, Error> {
         let folder = self.folder.join(PARTIAL);
         let Ok(mut entries) = tokio::fs::read_dir(&folder).await else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         while let Some(entry) = entries.next_entry().await.map_err(at(&folder))? {
             let path = entry.path();
-            let Some(id) = path.file_stem().and_then(|stem| stem.to_str()).filter(|_| is_part(&path)) else {
-                continue;
-            };
+            let Some(id) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
             let age = entry.metadata().await.ok().and_then(|file| file.modified().ok()?.elapsed().ok());
-            if age.is_some_and(|age| age > EXPIRE_AFTER) {
-                tracing::info!("nothing came for the upload {id} in a week: it is given up");
-                self.remove(id).await;
-            } else if let Ok((upload, _)) = self.read(id).await {
-                found.push(upload);
+            let is_old = age.is_some_and(|age| age > EXPIRE_AFTER);
+            if !is_part(&path) {
+                if is_old && !self.part(id).exists() {
+                    self.remove(id).await;
+                }
+                continue;
+            }
+            match self.read(id).await {
+                // One that is whole waits for its name alone, however long the machine was off.
+                Ok((upload, _)) if upload.is_whole() || !is_old => found.push(upload),
+                _ if is_old => {
+                    tracing::info!("nothing came for the upload {id} in a week: it is given up");
+                    self.remove(id).await;
+                }
+                _ => {}
             }
         }
         Ok(found)
+    }
+
+    /// Written beside and moved: it is whole or not there.
+    async fn announce(&self, id: &str, announced: &Announced) -> Result<(), Error> {
+        let path = self.announced(id);
+        let partial = path.with_extension("partial");
+        let bytes = serde_json::to_vec(announced).unwrap_or_default();
+        tokio::fs::write(&partial, bytes).await.map_err(at(&partial))?;
+        tokio::fs::rename(&partial, &path).await.map_err(at(&path))
     }
 
     async fn read(&self, id: &str) -> Result<(Upload, Announced), Error> {
@@ -229,7 +287,12 @@ impl Uploads {
         let gone = || Error::NotFound(id.to_owned());
         let announced = tokio::fs::read(self.announced(id)).await.map_err(|_| gone())?;
         let announced: Announced = serde_json::from_slice(&announced).map_err(|_| gone())?;
-        let offset = tokio::fs::metadata(self.part(id)).await.map_err(|_| gone())?.len();
+        let offset = match (tokio::fs::metadata(self.part(id)).await, &announced.becomes) {
+            (Ok(part), _) => part.len(),
+            (Err(_), Some(name)) if self.folder.join(name).is_file() => announced.length,
+            // Moved to its name, and deleted there since; or never here.
+            _ => return Err(gone()),
+        };
         Ok((Upload { id: id.to_owned(), offset, length: announced.length }, announced))
     }
 
@@ -269,6 +332,7 @@ pub struct Writing {
     upload: Upload,
     path: PathBuf,
     file: tokio::fs::File,
+    room_looked_at: u64,
     _guard: OwnedMutexGuard<()>,
 }
 
@@ -289,6 +353,12 @@ impl Writing {
     pub async fn add(&mut self, piece: &[u8]) -> Result<(), Error> {
         if !self.is_current() {
             return Err(Error::Superseded);
+        }
+        if self.upload.offset >= self.room_looked_at + LOOK_AT_ROOM_AFTER_BYTES {
+            self.room_looked_at = self.upload.offset;
+            if !disk::has_room(&self.path, 0) {
+                return Err(Error::Full);
+            }
         }
         let room = usize::try_from(self.upload.length - self.upload.offset).unwrap_or(usize::MAX);
         let taken = &piece[..piece.len().min(room)];
@@ -329,7 +399,8 @@ fn clean_name(name: &str) -> Option<String> {
             },
         )
         .collect();
-    let plain = plain.trim().trim_start_matches('.').trim();
+    let plain =
+        plain.trim_start_matches(|character: char| character == '.' || character.is_whitespace()).trim_end();
     if !library::has_video_extension(Path::new(plain)) {
         return None;
     }
@@ -342,14 +413,32 @@ fn clean_name(name: &str) -> Option<String> {
     (!stem.is_empty()).then(|| format!("{stem}.{extension}"))
 }
 
-/// The name, or with a number where it is taken.
-fn free_name(folder: &Path, name: &str) -> Option<PathBuf> {
+/// The name, then those with a number.
+fn names(name: &str) -> impl Iterator<Item = String> + use<> {
     let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
-    let numbered = (2..MOST_NAMESAKES).map(|number| format!("{stem} ({number}).{extension}"));
-    std::iter::once(name.to_owned())
-        .chain(numbered)
-        .map(|name| folder.join(name))
-        .find(|path| path.symlink_metadata().is_err())
+    let (stem, extension) = (stem.to_owned(), extension.to_owned());
+    let numbered = (2..MOST_NAMESAKES).map(move |number| format!("{stem} ({number}).{extension}"));
+    std::iter::once(name.to_owned()).chain(numbered)
+}
+
+/// One that cannot be looked at is not free; what is wrong with a name that the file system does not take is told by moving.
+fn is_free(path: &Path) -> bool {
+    use std::io::ErrorKind::{InvalidFilename, NotFound};
+    path.symlink_metadata().is_err_and(|error| matches!(error.kind(), NotFound | InvalidFilename))
+}
+
+/// Moves a file to a name that nobody has, also not since it was looked.
+fn move_to_free(from: &Path, to: &Path) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // A file system that cannot do so.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
+            moved => return Ok(moved?),
+        }
+    }
+    std::fs::rename(from, to)
 }
 
 #[cfg(test)]
@@ -364,6 +453,7 @@ mod tests {
             ("../../etc/pen.mp4", Some("pen.mp4")),
             (r"C:\videos\pen.mp4", Some("pen.mp4")),
             (".hidden.mp4", Some("hidden.mp4")),
+            (". .hidden.mp4", Some("hidden.mp4")),
             (" a\u{0}b\nc?.mkv ", Some("a_b_c_.mkv")),
             ("..", None),
             (".mp4", None),
@@ -380,10 +470,34 @@ mod tests {
     #[test]
     fn a_name_that_is_taken_gets_a_number() {
         let folder = tempfile::tempdir().expect("a folder");
-        let free = || free_name(folder.path(), "pen 1.mp4").expect("a name");
+        let at = |name: &str| folder.path().join(name);
+        let free = || names("pen 1.mp4").find(|name| is_free(&at(name))).expect("a name");
         for expected in ["pen 1.mp4", "pen 1 (2).mp4", "pen 1 (3).mp4"] {
-            assert_eq!(free(), folder.path().join(expected));
-            std::fs::write(free(), "").expect("it can be written");
+            assert_eq!(free(), expected);
+            std::fs::write(at(expected), "").expect("it can be written");
         }
+        std::fs::write(at("other"), "other").expect("it can be written");
+        let error = move_to_free(&at("other"), &at("pen 1.mp4")).expect_err("it is taken");
+        assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
+        assert!(at("other").exists());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_the_file_system_refuses_loses_nothing() {
+        let data = tempfile::tempdir().expect("a folder");
+        let uploads = Uploads::new(data.path(), 1.0);
+        uploads.recover().await.expect("the folder is made");
+        let upload = uploads.create("pen.mp4", 3).await.expect("it is taken");
+        // As one comes out whose letters take more bytes than a file system allows.
+        let name = format!("{}.mp4", "x".repeat(300));
+        let announced = Announced { name, length: 3, becomes: None };
+        uploads.announce(&upload.id, &announced).await.expect("it is written");
+        let mut writing = uploads.go_on(&upload.id, 0).await.expect("it goes on");
+        writing.add(b"pig").await.expect("there is room");
+        writing.end().await.expect("it is written");
+        uploads.recover().await.expect("the server starts");
+        let path = uploads.finish(&upload.id).await.expect("it is found").expect("it is whole");
+        assert_eq!(path, uploads.folder().join(format!("{}.mp4", upload.id)));
+        assert_eq!(std::fs::read(path).expect("it is there"), b"pig");
     }
 }

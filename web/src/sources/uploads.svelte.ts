@@ -3,8 +3,11 @@
 import type { Upload as TusUpload } from 'tus-js-client';
 import { address } from '../api/request.ts';
 
-/** Tried again after so long; a farm's network may be gone for minutes. */
+/** Tried again after so long; a farm's network may be gone for minutes, and then again whenever it comes back. */
 const RETRY_AFTER_MS = [0, 1000, 3000, 5000, 10_000, 20_000, 30_000, 60_000, 60_000, 60_000];
+
+/** One that the server did not answer is tried again after so long, for as long as the page is open. */
+const RETRY_FAILED_AFTER_MS = 60_000;
 
 export type UploadState = 'waiting' | 'sending' | 'paused' | 'failed';
 
@@ -15,6 +18,9 @@ export class UploadItem {
   /** The server's words, or '' when it does not answer. */
   problem = $state<string | null>(null);
   upload: TusUpload | null = null;
+  preparing: Promise<TusUpload> | null = null;
+  /** Raised whenever it is begun, so that one begun twice is sent once. */
+  turn = 0;
 
   constructor(file: File) {
     this.file = file;
@@ -29,6 +35,9 @@ class Uploads {
   constructor() {
     window.addEventListener('beforeunload', (event) => {
       if (this.items.some((item) => item.state === 'sending')) event.preventDefault();
+    });
+    window.addEventListener('online', () => {
+      for (const item of this.items) this.#tryAgain(item);
     });
   }
 
@@ -71,13 +80,17 @@ class Uploads {
   }
 
   async #send(item: UploadItem): Promise<void> {
+    item.turn += 1;
+    const { turn } = item;
     try {
-      item.upload ??= await this.#prepare(item);
+      item.preparing ??= this.#prepare(item);
+      item.upload = await item.preparing;
     } catch {
-      this.#fail(item, '');
+      item.preparing = null;
+      if (turn === item.turn) this.#fail(item, '');
       return;
     }
-    if (item.state === 'sending' && this.items.includes(item)) item.upload.start();
+    if (turn === item.turn && item.state === 'sending' && this.items.includes(item)) item.upload.start();
   }
 
   async #prepare(item: UploadItem): Promise<TusUpload> {
@@ -95,6 +108,11 @@ class Uploads {
         this.finished += 1;
         this.#startNext();
       },
+      // Also where the browser says that there is no network: it comes back.
+      onShouldRetry: (error) => {
+        const status = error.originalResponse?.getStatus() ?? 0;
+        return status === 0 || status >= 500 || status === 409 || status === 423;
+      },
       onError: (error) => {
         const answer = 'originalResponse' in error ? error.originalResponse : null;
         this.#fail(item, answer ? detail(answer.getBody()) : '');
@@ -108,7 +126,13 @@ class Uploads {
   #fail(item: UploadItem, problem: string): void {
     if (item.state === 'sending') item.state = 'failed';
     item.problem = problem;
+    if (problem === '') window.setTimeout(() => this.#tryAgain(item), RETRY_FAILED_AFTER_MS);
     this.#startNext();
+  }
+
+  /** One that failed for want of an answer, and is still wanted. */
+  #tryAgain(item: UploadItem): void {
+    if (item.state === 'failed' && item.problem === '' && this.items.includes(item)) this.resume(item);
   }
 }
 

@@ -1,22 +1,26 @@
-//! The stored form of an index: a version byte, then compressed columns of differences.
+//! The stored form of an index: a version byte, a hash, then compressed columns of differences.
 //!
 //! A video of a day has a million packets, and whoever opens it waits for its index. Most differences are the same
 //! number again and again, which costs next to nothing to compress, to keep and to read back.
 
-use super::{PacketEntry, Timing, VideoIndex, stated_order};
+use super::{MOST_TICKS, PacketEntry, Timing, VideoIndex, stated_order};
 use crate::error::{Error, Result};
 use pigweight_core::time::Pts;
 use serde::{Deserialize, Serialize};
 use std::io::{Read as _, Write as _};
 
 /// Raised whenever the stored form changes; an older one is made anew.
-const FORMAT_VERSION: u8 = 3;
+const FORMAT_VERSION: u8 = 4;
+/// Of BLAKE3: a bit that falls over on a disk would shift all times behind it.
+const HASH_BYTES: usize = 16;
 /// Brotli's quality and window. The next better quality takes three times the time for a tenth of the bytes.
 const COMPRESSION: u32 = 4;
 const WINDOW_BITS: u32 = 20;
 const BUFFER_BYTES: usize = 16 << 10;
-/// Packets that an index may have: 40 days at 60 frames a second. Damage must not ask for more memory than there is.
-const MOST_PACKETS: usize = 200 << 20;
+/// Packets that an index may have: 15 days at 25 frames a second. Damage must not ask for more memory than there is.
+const MOST_PACKETS: usize = 32 << 20;
+/// Of them in columns: a few kB of compressed ones can claim any number.
+const MOST_PLAIN_BYTES: u64 = 512 << 20;
 
 const IS_KEY: u8 = 1;
 const IS_SHOWN: u8 = 2;
@@ -108,6 +112,7 @@ impl VideoIndex {
         };
         let plain = postcard::to_stdvec(&stored).unwrap_or_default();
         let mut bytes = vec![FORMAT_VERSION];
+        bytes.extend_from_slice(&blake3::hash(&plain).as_bytes()[..HASH_BYTES]);
         let mut compressor =
             brotli::CompressorWriter::new(&mut bytes, BUFFER_BYTES, COMPRESSION, WINDOW_BITS);
         // Memory takes all that it is given.
@@ -121,12 +126,23 @@ impl VideoIndex {
     /// # Errors
     /// [`Error::StaleIndex`] for another version or bytes that are no index.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let Some((&FORMAT_VERSION, compressed)) = bytes.split_first() else { return Err(Error::StaleIndex) };
+        let Some((&FORMAT_VERSION, bytes)) = bytes.split_first() else { return Err(Error::StaleIndex) };
+        let (hash, compressed) = bytes.split_first_chunk::<HASH_BYTES>().ok_or(Error::StaleIndex)?;
         let mut plain = Vec::new();
-        let mut decompressor = brotli::Decompressor::new(compressed, BUFFER_BYTES);
-        decompressor.read_to_end(&mut plain).map_err(|_| Error::StaleIndex)?;
+        let decompressor = brotli::Decompressor::new(compressed, BUFFER_BYTES);
+        decompressor.take(MOST_PLAIN_BYTES).read_to_end(&mut plain).map_err(|_| Error::StaleIndex)?;
+        if !blake3::hash(&plain).as_bytes().starts_with(hash) {
+            return Err(Error::StaleIndex);
+        }
         let stored: Stored = postcard::from_bytes(&plain).map_err(|_| Error::StaleIndex)?;
+        drop(plain);
         let packets = stored.columns.packets().ok_or(Error::StaleIndex)?;
+        let is_possible = |ticks: i64| ticks.unsigned_abs() < MOST_TICKS;
+        if !packets.iter().all(|packet| is_possible(packet.pts.0) && packet.dts.is_none_or(is_possible))
+            || !(0..MOST_TICKS.cast_signed()).contains(&stored.last_duration_ticks)
+        {
+            return Err(Error::StaleIndex);
+        }
         // Counted times rise in the order of the frames as well.
         let display = stated_order(&packets).ok_or(Error::StaleIndex)?;
         Ok(Self {
@@ -158,11 +174,32 @@ mod tests {
 
     #[test]
     fn what_is_no_index_is_made_anew() {
-        let bytes = Video::open(&video("gop25.mp4")).unwrap().index().to_bytes();
+        let opened = Video::open(&video("gop25.mp4")).unwrap();
+        let bytes = opened.index().to_bytes();
         let older = [&[FORMAT_VERSION - 1], &bytes[1..]].concat();
         for bad in [&[][..], &older, &bytes[..bytes.len() / 2], &[FORMAT_VERSION; 40]] {
             assert!(matches!(VideoIndex::from_bytes(bad), Err(Error::StaleIndex)));
         }
+        for bit in 0..8 * bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            // Some bits say nothing: what is read is then what was stored.
+            let read = VideoIndex::from_bytes(&damaged);
+            assert!(read.is_err() || read.is_ok_and(|read| &read == opened.index()), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn few_bytes_that_claim_many_take_no_memory() {
+        let mut bomb = vec![FORMAT_VERSION];
+        bomb.extend_from_slice(&[0; HASH_BYTES]);
+        let mut compressor = brotli::CompressorWriter::new(&mut bomb, BUFFER_BYTES, 1, WINDOW_BITS);
+        for _ in 0..(MOST_PLAIN_BYTES >> 20) + 8 {
+            compressor.write_all(&[0; 1 << 20]).unwrap();
+        }
+        drop(compressor);
+        assert!(bomb.len() < 1 << 20);
+        assert!(matches!(VideoIndex::from_bytes(&bomb), Err(Error::StaleIndex)));
     }
 
     #[test]

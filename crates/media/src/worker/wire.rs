@@ -16,8 +16,8 @@ use std::time::Duration;
 
 /// Heads hold names and numbers.
 const MOST_HEAD_BYTES: u32 = 1 << 20;
-/// Of an index in its stored form: 40 days of video have fewer.
-pub(crate) const MOST_INDEX_BYTES: u64 = 1 << 30;
+/// Of an index in its stored form, which is compressed.
+pub(crate) const MOST_INDEX_BYTES: u64 = 256 << 20;
 
 /// What an owner wants.
 #[derive(Debug, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 const PROBLEM_TYPE: &str = "application/problem+json";
 
 /// What went wrong and what to do about it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// Always `about:blank`: the title is the status's own.
     #[serde(rename = "type")]

@@ -8,9 +8,9 @@ use pigweight_media::worker::Workers;
 use pigweight_media::{DecodedFrame, FrameSeeker, Video};
 use pigweight_store::{Store, VideoRecord};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Decoders that stay open for the next frame of the same video; one of 1080p holds about 60 MB.
 const IDLE_SEEKERS: usize = 3;
@@ -25,7 +25,7 @@ const CACHED_BYTES: usize = 48 << 20;
 pub struct VideoPool {
     seekers: Arc<Idle<FrameSeeker>>,
     streamers: Arc<Idle<Streamer>>,
-    known: Mutex<Vec<(String, Opened)>>,
+    known: Mutex<Vec<(String, Arc<Opened>)>>,
     permits: Arc<Semaphore>,
     /// Who reads the files; `None`: this process.
     workers: Option<Workers>,
@@ -33,8 +33,13 @@ pub struct VideoPool {
     pub jpegs: JpegCache,
 }
 
-/// A video that the first who asks opens, while the others wait for it.
-type Opened = Arc<OnceCell<Video>>;
+/// A video that the first who asks opens, while the others wait for what comes of it.
+#[derive(Default)]
+struct Opened {
+    video: OnceLock<Video>,
+    /// `None` before the first try, and after one that failed: who asks next tries again.
+    opening: Mutex<Option<watch::Receiver<Option<Result<Video, Problem>>>>>,
+}
 
 /// What is open and not in use, by video; the oldest goes when there are too many.
 struct Idle<T> {
@@ -107,21 +112,48 @@ impl VideoPool {
             return Err(Problem::unreadable(error.clone()));
         }
         let opened = self.known(&record.id);
-        if let Some(video) = opened.get() {
+        if let Some(video) = opened.video.get() {
             return Ok(video.clone());
         }
-        let (store, runtime, record) = (store.clone(), tokio::runtime::Handle::current(), record.clone());
-        let workers = self.workers.clone();
-        // A task of its own: somebody who drags asks and leaves in less time than opening takes, again and again.
-        let opening = tokio::spawn(async move {
-            let open = move || crate::library::open(&store, &runtime, workers.as_ref(), &record);
-            let open = || async { Ok::<_, Problem>(blocking(open).await??) };
-            opened.get_or_try_init(open).await.cloned()
-        });
-        opening.await.map_err(Problem::internal)?
+        let mut opening = {
+            let mut opening = lock(&opened.opening);
+            match &*opening {
+                Some(under_way) => under_way.clone(),
+                None => opening.insert(self.open(opened.clone(), store, record)).clone(),
+            }
+        };
+        let ended = opening.wait_for(Option::is_some).await.map_err(Problem::internal)?;
+        ended.clone().unwrap_or_else(|| Err(Problem::internal("a video was opened without an end")))
     }
 
-    fn known(&self, id: &str) -> Opened {
+    /// Opens a video in a task of its own: somebody who drags asks and leaves in less time than that takes, again and again.
+    fn open(
+        &self,
+        opened: Arc<Opened>,
+        store: &Store,
+        record: &VideoRecord,
+    ) -> watch::Receiver<Option<Result<Video, Problem>>> {
+        let (tell, told) = watch::channel(None);
+        let (store, runtime, record) = (store.clone(), tokio::runtime::Handle::current(), record.clone());
+        let (workers, permits) = (self.workers.clone(), self.permits.clone());
+        tokio::spawn(async move {
+            let open = move || Ok(crate::library::open(&store, &runtime, workers.as_ref(), &record)?);
+            let ended = match permits.acquire_owned().await {
+                Ok(_permit) => blocking(open).await.and_then(|opened| opened),
+                // The semaphore is never closed.
+                Err(error) => Err(Problem::internal(error)),
+            };
+            if let Ok(video) = &ended {
+                // Nobody else opens it meanwhile.
+                let _first = opened.video.set(video.clone());
+            }
+            *lock(&opened.opening) = None;
+            tell.send_replace(Some(ended));
+        });
+        told
+    }
+
+    fn known(&self, id: &str) -> Arc<Opened> {
         let mut known = lock(&self.known);
         if let Some((_, opened)) = known.iter().find(|(known, _)| known == id) {
             return opened.clone();
@@ -129,7 +161,7 @@ impl VideoPool {
         if known.len() >= KNOWN_VIDEOS {
             known.remove(0);
         }
-        let opened = Opened::default();
+        let opened = Arc::<Opened>::default();
         known.push((id.to_owned(), opened.clone()));
         opened
     }

@@ -77,13 +77,13 @@ pub async fn create(app: Shared, headers: HeaderMap) -> Result<Response, Problem
 pub async fn progress(app: Shared, Path(id): Path<String>) -> Result<Response, Problem> {
     let upload = app.uploads.find(&id).await?;
     // The last bytes came over a connection that broke before it was told so.
-    become_video(&app, &upload).await?;
+    let video_id = become_video(&app, &upload).await?;
     let headers = [
         (UPLOAD_OFFSET, upload.offset.to_string()),
         (UPLOAD_LENGTH, upload.length.to_string()),
         (header::CACHE_CONTROL, "no-store".to_owned()),
     ];
-    Ok((StatusCode::OK, headers).into_response())
+    named((StatusCode::OK, headers).into_response(), video_id)
 }
 
 /// The next bytes, from `Upload-Offset` on. With the last of them the file becomes a video: `X-Video-Id` names it.
@@ -107,7 +107,18 @@ pub async fn add(
         let detail = format!("send the bytes with the header Content-Type: {PIECE_TYPE}");
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
-    let mut writing = app.uploads.go_on(&id, number(&headers, &UPLOAD_OFFSET)?).await?;
+    let offset = number(&headers, &UPLOAD_OFFSET)?;
+    let here = app.uploads.find(&id).await?;
+    if here.is_whole() {
+        if here.offset != offset {
+            return Err(Error::Offset { here: here.offset, sent: offset }.into());
+        }
+        // Whoever sent the last byte did not hear of it.
+        let video_id = become_video(&app, &here).await?;
+        let answer = (StatusCode::NO_CONTENT, [(UPLOAD_OFFSET, here.offset.to_string())]);
+        return named(answer.into_response(), video_id);
+    }
+    let mut writing = app.uploads.go_on(&id, offset).await?;
     // By itself: a client that goes away ends this function and must not end writing in the middle.
     let taking = tokio::spawn(async move {
         let came = take(&mut writing, body).await;
@@ -117,7 +128,12 @@ pub async fn add(
         came.map(|()| (upload, video_id))
     });
     let (upload, video_id) = taking.await.map_err(Problem::internal)??;
-    let mut answer = (StatusCode::NO_CONTENT, [(UPLOAD_OFFSET, upload.offset.to_string())]).into_response();
+    let answer = (StatusCode::NO_CONTENT, [(UPLOAD_OFFSET, upload.offset.to_string())]);
+    named(answer.into_response(), video_id)
+}
+
+/// The answer with the video that the upload has become.
+fn named(mut answer: Response, video_id: Option<String>) -> Result<Response, Problem> {
     if let Some(video_id) = video_id {
         answer.headers_mut().insert(VIDEO_ID, HeaderValue::from_str(&video_id).map_err(Problem::internal)?);
     }
@@ -148,9 +164,15 @@ async fn take(writing: &mut Writing, mut body: Body) -> Result<(), Problem> {
                 }
             }
             // Nobody reads the answer.
-            Ok(Some(Err(_))) | Err(_) => {
+            Ok(Some(Err(_))) => {
                 return Err(Problem::bad_request(
                     "the connection broke off; what came is kept, go on from there",
+                ));
+            }
+            // A client that was asleep does, and tries again.
+            Err(_) => {
+                return Err(Problem::unavailable(
+                    "nothing came for a minute; what came is kept, go on from there",
                 ));
             }
         }
@@ -159,17 +181,25 @@ async fn take(writing: &mut Writing, mut body: Body) -> Result<(), Problem> {
 
 /// A whole upload is moved to its name, registered and told of, so that the list has it at once.
 async fn become_video(app: &App, upload: &Upload) -> Result<Option<String>, Problem> {
-    if upload.offset < upload.length {
+    if !upload.is_whole() {
         return Ok(None);
     }
     let Some(path) = app.uploads.finish(&upload.id).await? else { return Ok(None) };
     let path = tokio::fs::canonicalize(&path).await.map_err(Problem::internal)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let record = library::register(&app.store, &path, &name).await.map_err(Problem::internal)?;
-    app.live.add_present(&record.id);
     // A full queue means that the work has been woken already.
     let _already_woken = app.wake.try_send(());
-    Ok(Some(record.id))
+    match library::register(&app.store, &path, &name).await {
+        Ok(record) => {
+            app.live.add_present(&record.id);
+            Ok(Some(record.id))
+        }
+        // The file is where it belongs: the next look at the folder registers it.
+        Err(error) => {
+            tracing::warn!("{name}: {error}");
+            Ok(None)
+        }
+    }
 }
 
 fn number(headers: &HeaderMap, name: &HeaderName) -> Result<u64, Problem> {

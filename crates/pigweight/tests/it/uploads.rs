@@ -77,6 +77,31 @@ fn a_file_in_pieces_becomes_a_video_at_once() {
     let other = accepted(&server, "Загон №1, утро.mp4", film.len());
     assert_eq!(add(&server, &other, 0, &film).status, 204);
     assert_eq!(names(&server), ["Загон №1, утро (2).mp4", "Загон №1, утро.mp4"]);
+}
+
+#[test]
+fn whoever_did_not_hear_of_the_last_byte_is_told_and_sends_nothing_again() {
+    let data = tempfile::tempdir().unwrap();
+    let (_videos, server) = started(data.path());
+    let film = film();
+    let place = accepted(&server, "pen.mp4", film.len());
+    let id = add(&server, &place, 0, &film).header("x-video-id").to_owned();
+    assert_ne!(id, "");
+    let (_videos, server) = {
+        server.kill();
+        started(data.path())
+    };
+    for _ in 0..2 {
+        let answer = server.send("HEAD", &place, &[TUS], None);
+        let here: usize = answer.header("upload-offset").parse().unwrap();
+        assert_eq!((answer.status, here, answer.header("x-video-id")), (200, film.len(), id.as_str()));
+        let answer = add(&server, &place, film.len(), &[]);
+        assert_eq!((answer.status, answer.header("x-video-id")), (204, id.as_str()));
+        add(&server, &place, 0, &film).problem(409);
+    }
+    assert_eq!(names(&server), ["pen.mp4"]);
+    // The video went; what is left of its upload does not bring it back.
+    std::fs::remove_file(data.path().join("uploads/pen.mp4")).unwrap();
     assert_eq!(server.send("HEAD", &place, &[TUS], None).status, 404);
 }
 
@@ -108,8 +133,9 @@ fn what_came_over_a_connection_that_broke_is_kept_also_through_kill_9() {
     assert_eq!(add(&server, &place, half, &film[half..]).status, 204);
     assert_eq!(names(&server), ["pen.mp4"]);
     assert_eq!(std::fs::read(data.path().join("uploads/pen.mp4")).unwrap(), film);
-    let left = std::fs::read_dir(data.path().join("uploads/.partial")).unwrap().count();
-    assert_eq!(left, 0);
+    let left = std::fs::read_dir(data.path().join("uploads/.partial")).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(left, [format!("{}.json", place.rsplit('/').next().unwrap())], "what became of it");
 }
 
 #[test]

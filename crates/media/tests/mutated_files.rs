@@ -48,7 +48,8 @@ fn look_at(path: &Path) {
     let Ok(video) = Video::open(path) else { return };
     let index = video.index();
     assert!(index.frame_pts().is_sorted());
-    assert_eq!(Video::open_stored(path, Some(video.stored_index())).unwrap().index(), index);
+    let again = Video::open_stored(path, Some(video.stored_index())).expect("it opened before");
+    assert_eq!(again.index(), index);
     if let Ok(mut reader) = FrameReader::open(&video) {
         for _ in 0..FRAMES {
             let Ok(Some(frame)) = reader.next_frame() else { break };

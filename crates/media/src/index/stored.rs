@@ -194,8 +194,9 @@ mod tests {
         let mut bomb = vec![FORMAT_VERSION];
         bomb.extend_from_slice(&[0; HASH_BYTES]);
         let mut compressor = brotli::CompressorWriter::new(&mut bomb, BUFFER_BYTES, 1, WINDOW_BITS);
+        let zeros = vec![0; 1 << 20];
         for _ in 0..(MOST_PLAIN_BYTES >> 20) + 8 {
-            compressor.write_all(&[0; 1 << 20]).unwrap();
+            compressor.write_all(&zeros).unwrap();
         }
         drop(compressor);
         assert!(bomb.len() < 1 << 20);

@@ -33,12 +33,15 @@ pub struct VideoPool {
     pub jpegs: JpegCache,
 }
 
+/// What comes of opening a video; `None` until then.
+type Opening = watch::Receiver<Option<Result<Video, Problem>>>;
+
 /// A video that the first who asks opens, while the others wait for what comes of it.
 #[derive(Default)]
 struct Opened {
     video: OnceLock<Video>,
     /// `None` before the first try, and after one that failed: who asks next tries again.
-    opening: Mutex<Option<watch::Receiver<Option<Result<Video, Problem>>>>>,
+    opening: Mutex<Option<Opening>>,
 }
 
 /// What is open and not in use, by video; the oldest goes when there are too many.
@@ -127,12 +130,7 @@ impl VideoPool {
     }
 
     /// Opens a video in a task of its own: somebody who drags asks and leaves in less time than that takes, again and again.
-    fn open(
-        &self,
-        opened: Arc<Opened>,
-        store: &Store,
-        record: &VideoRecord,
-    ) -> watch::Receiver<Option<Result<Video, Problem>>> {
+    fn open(&self, opened: Arc<Opened>, store: &Store, record: &VideoRecord) -> Opening {
         let (tell, told) = watch::channel(None);
         let (store, runtime, record) = (store.clone(), tokio::runtime::Handle::current(), record.clone());
         let (workers, permits) = (self.workers.clone(), self.permits.clone());

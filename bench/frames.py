@@ -81,7 +81,9 @@ class Server:
     def memory_mb(self):
         """Of the server and the processes that read videos for it. What they share is counted for each."""
         status = [pathlib.Path(f"/proc/{process}/status").read_text() for process in [self.process.pid, *self.children()]]
-        return sum(int(re.search(r"VmRSS:\s+(\d+)", text)[1]) for text in status) * 1024 / 1e6
+        # One that has ended and is not yet taken note of holds nothing.
+        held = [re.search(r"VmRSS:\s+(\d+)", text) for text in status]
+        return sum(int(found[1]) for found in held if found) * 1024 / 1e6
 
     def cpu_secs(self):
         """Of all processes, also of those that have ended."""

@@ -9,5 +9,7 @@ export default defineConfig({
     target: ['es2022', 'chrome109', 'firefox115', 'safari16'],
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // What is bundled wants its licences beside it.
+    license: { fileName: 'licences.txt' },
   },
 });

@@ -246,3 +246,35 @@ test('a file that turns out not to be playable is streamed, then shown picture b
   await expect(page.getByText('This browser cannot play H.264 videos')).toBeVisible();
   await expectFrame(page, farm.world.floorIndex(1));
 });
+
+test('a file that is still being read shows what is known of it, and then plays', async ({ farm, page }) => {
+  const video = farm.world.find('pen-6');
+  const isBeingRead = { index: 'growing', index_progress: 0.4, media_type: 'video/mp2t' } as const;
+  Object.assign(video ?? {}, isBeingRead, { preview: { frames: 0, sprites: false } });
+  farm.world.knownFrames = 60;
+  await prepareReading(page);
+  await farm.open('#/video/pen-6');
+  await expect(page.getByText('Until the whole file has been read')).toBeVisible();
+  await expect(page.getByRole('progressbar', { name: 'Progress of Pen 6.mp4' })).toHaveJSProperty(
+    'value',
+    0.4,
+  );
+  await expect(shownFrame(page)).toHaveText('frame 1 of 60');
+  await page.keyboard.press('.');
+  await expect(shownFrame(page)).toHaveText('frame 2 of 60');
+  // The time line is as long as the file says, and leads no farther than what is known.
+  await expect(page.getByTestId('time-line')).toHaveAttribute('aria-valuemax', String(video?.duration_secs));
+  await page.keyboard.press('End');
+  await expect(shownFrame(page)).toHaveText('frame 60 of 60');
+
+  farm.world.knownFrames = 100;
+  await expect(shownFrame(page)).toHaveText('frame 60 of 100');
+  await page.keyboard.press('End');
+  await expect(shownFrame(page)).toHaveText('frame 100 of 100');
+
+  farm.world.knownFrames = undefined;
+  Object.assign(video ?? {}, { index: 'ready', index_progress: null });
+  await expect(page.locator('video')).toBeVisible();
+  await expect(page.getByText('Until the whole file has been read')).toBeHidden();
+  await expect(shownFrame(page)).toHaveText('frame 100 of 196');
+});

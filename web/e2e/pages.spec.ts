@@ -138,6 +138,8 @@ test('a gap of the recorder is shown as no video', async ({ farm, page }) => {
   await page.route('**/api/videos/pen-4/index', async (route) => {
     await route.fulfill({
       json: {
+        is_whole: true,
+        duration_secs: 17.08,
         time_base: [1, 100],
         first_pts: 0,
         runs: [
@@ -227,4 +229,38 @@ test.describe('under a sub-path', () => {
     await expect.poll(() => sockets).toEqual(['ws://pigweight.test/farm/house-2/ws/count?id=pen-5']);
     expect(outside).toEqual([]);
   });
+});
+
+test("when a video was recorded is told on the reader's clock", async ({ farm, page }) => {
+  Object.assign(farm.world.find('pen-4') ?? {}, { recorded_at: '2026-11-23T14:05:00Z' });
+  await farm.open('#/');
+  const told = await page.evaluate(() => new Date('2026-11-23T14:05:00Z').getHours());
+  const card = page.getByRole('link', { name: /Pen 4, morning/ });
+  await expect(card.getByText(/Nov 23, 2026/)).toContainText(`${((told + 11) % 12) + 1}:05`);
+  await farm.open('#/video/pen-4');
+  await expect(page.getByText(/Nov 23, 2026.*:05:00/)).toBeVisible();
+  await page.keyboard.press('End');
+  await expect(page.getByText(/Nov 23, 2026.*:05:08/)).toBeVisible();
+});
+
+test('the work on a video can be paused and goes on when it is wanted', async ({ farm, page }) => {
+  // The server has no news.
+  await page.routeWebSocket('**/ws/count*', () => undefined);
+  await farm.open('#/video/pen-5');
+  await page.getByRole('button', { name: 'Pause the work' }).click();
+  await expect(page.getByText('waits until you let it go on')).toBeVisible();
+  await expect(page.locator('.page header').getByText('Paused')).toBeVisible();
+  expect(farm.world.requests).toContain('PUT api/videos/pen-5/work');
+  await page.getByRole('button', { name: 'Go on' }).click();
+  await expect(page.getByRole('button', { name: 'Pause the work' })).toBeVisible();
+  await farm.open('#/video/pen-4');
+  await expect(page.getByText(/^frame 1 of/)).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Pause the work' })).toBeHidden();
+});
+
+test('licences of what is bundled lie beside the page', async ({ farm, page }) => {
+  await farm.open('#/settings');
+  await page.getByRole('link', { name: 'Licences' }).click();
+  await expect(page.getByText('hls.js')).toBeVisible();
+  await expect(page.getByText('Apache License').first()).toBeVisible();
 });

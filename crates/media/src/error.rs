@@ -103,6 +103,15 @@ pub enum Error {
         #[serde(with = "crate::worker::path")]
         path: PathBuf,
     },
+    /// Memory ran out in the middle of decoding.
+    #[error(
+        "{path} needs more memory to decode than there is; end other programs, or raise worker.memory_mb where that is too low"
+    )]
+    NoMemory {
+        /// The file.
+        #[serde(with = "crate::worker::path")]
+        path: PathBuf,
+    },
     /// More pixels than the limit in the message.
     #[error("{path} is {width}×{height} px, larger than the {limit} px per frame that are allowed")]
     TooLarge {

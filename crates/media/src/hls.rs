@@ -11,7 +11,7 @@ pub(crate) use fragments::LocalStreamer;
 use crate::error::{Error, Result};
 use crate::index::{PacketEntry, Timing, VideoIndex};
 use crate::video::Video;
-use crate::worker::{Answer, Held, Request, Worker};
+use crate::worker::{Answer, Held, Place, Request, Worker};
 use pigweight_core::time::TimeBase;
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -31,6 +31,8 @@ pub struct Segments {
     segments: Vec<Segment>,
     /// No frame needs one of the segment before.
     are_independent: bool,
+    /// When the first frame was taken, where that is known.
+    recorded_at: Option<jiff::Timestamp>,
 }
 
 /// A piece from a keyframe on.
@@ -82,7 +84,9 @@ impl Segments {
         if index.packets()[..key].iter().any(|packet| packet.is_shown) {
             return Err(refuse("it begins with frames that no keyframe precedes"));
         }
-        let segments = Self::cut(index, video.info().time_base);
+        let mut segments = Self::cut(index, video.info().time_base);
+        let recorded_at = video.info().recorded_at;
+        segments.recorded_at = recorded_at.and_then(|secs| jiff::Timestamp::from_second(secs).ok());
         let bytes = |segment: &Segment| -> u64 {
             index.packets()[segment.packets.clone()].iter().map(|packet| u64::from(packet.size)).sum()
         };
@@ -122,7 +126,7 @@ impl Segments {
             }
         });
         let segments = segments.collect();
-        Self { segments, are_independent }
+        Self { segments, are_independent, recorded_at: None }
     }
 
     /// In their order.
@@ -143,6 +147,10 @@ impl Segments {
         }
         // Writing to a string cannot fail.
         let _written = writeln!(text, "#EXT-X-MAP:URI=\"{at}init.mp4\"");
+        if let Some(recorded_at) = self.recorded_at {
+            // Counts on from here for all that follow (RFC 8216, 4.3.2.6).
+            let _written = writeln!(text, "#EXT-X-PROGRAM-DATE-TIME:{recorded_at:.3}");
+        }
         for (number, segment) in self.segments.iter().enumerate() {
             let _written = writeln!(text, "#EXTINF:{:.6},\n{at}{number}.m4s", segment.duration_secs);
         }
@@ -164,12 +172,7 @@ fn is_sent(index: &VideoIndex, packet: &PacketEntry) -> bool {
 /// Makes fragments of a video out of a file that stays open: viewers ask for one after the other.
 pub struct Streamer {
     segments: Segments,
-    place: Place,
-}
-
-enum Place {
-    Here(Box<LocalStreamer>),
-    Worker(Box<Held>),
+    place: Place<LocalStreamer, Held>,
 }
 
 impl Streamer {

@@ -13,6 +13,7 @@ mod stored;
 use crate::error::{Error, Result};
 use crate::libav::{Decoder, Input, Packet, Received, StreamInfo};
 use crate::listed;
+use crate::parts::Parts;
 use crate::video::MAX_PIXELS;
 use pigweight_core::time::{Pts, TimeBase};
 use serde::{Deserialize, Serialize};
@@ -64,13 +65,16 @@ impl VideoIndex {
         input: &mut Input,
         stream: &StreamInfo,
         time_base: TimeBase,
+        parts: &mut Parts<'_>,
     ) -> Result<Self> {
         input.keep_only(&[stream.index]);
         let Found { mut packets, durations, without_pts, mut damage } =
             match listed::packets(path, input, stream) {
                 Some(found) => found,
-                None if listed::may_list(input, stream) => read_all(&mut reopened(path, stream)?, stream),
-                None => read_all(input, stream),
+                None if listed::may_list(input, stream) => {
+                    read_all(&mut reopened(path, stream)?, stream, parts)
+                }
+                None => read_all(input, stream, parts),
             };
         let read = packets.len() as i64;
         if damage.is_none() && stream.frames_promised > read {
@@ -80,11 +84,7 @@ impl VideoIndex {
             damage = crate::sniff::bytes_missing_of_matroska(path)
                 .map(|bytes| format!("its last {bytes} bytes are missing"));
         }
-        let mut shown_from_key = false;
-        for packet in &mut packets {
-            shown_from_key |= packet.is_key;
-            packet.is_shown &= shown_from_key;
-        }
+        hide_before_first_key(&mut packets);
         let frame_ticks = frame_ticks(stream, time_base, &durations);
         let is_stated = !without_pts.iter().any(|&number| packets[number].is_shown);
         let display = if is_stated { stated_order(&packets) } else { None };
@@ -96,6 +96,22 @@ impl VideoIndex {
         }
         index.note_last_duration(&durations);
         Ok(index)
+    }
+
+    /// Of what has been read so far: all before the last keyframe, since a frame that is read later may be shown among those
+    /// that follow it. `None` where there is nothing yet, or only the whole file tells the order.
+    pub(crate) fn so_far(found: &Found) -> Option<Self> {
+        let last_key = found.packets.iter().rposition(|packet| packet.is_key)?;
+        if !found.without_pts.is_empty() {
+            return None;
+        }
+        let mut packets = found.packets[..last_key].to_vec();
+        hide_before_first_key(&mut packets);
+        let display = stated_order(&packets).filter(|display| !display.is_empty())?;
+        let mut index =
+            Self { packets, display, timing: Timing::Stated, last_duration_ticks: 1, damage: None };
+        index.note_last_duration(&found.durations);
+        Some(index)
     }
 
     /// Decodes the whole stream for the order of its frames, and gives them times.
@@ -294,12 +310,17 @@ pub(crate) struct Found {
     pub damage: Option<String>,
 }
 
-/// Reads on to the end.
-pub(crate) fn read_all(input: &mut Input, stream: &StreamInfo) -> Found {
+/// Reads on to the end, and tells of what has been read from time to time.
+pub(crate) fn read_all(input: &mut Input, stream: &StreamInfo, parts: &mut Parts<'_>) -> Found {
     let mut found = Found::default();
     loop {
         match input.read() {
-            Ok(Some(packet)) if packet.stream_index() == stream.index => found.push(&packet, &stream.codec),
+            Ok(Some(packet)) if packet.stream_index() == stream.index => {
+                found.push(&packet, &stream.codec);
+                if packet.is_key() {
+                    parts.tell_if_due(|| VideoIndex::so_far(&found));
+                }
+            }
             Ok(Some(_)) => {}
             Ok(None) => return found,
             Err(code) => {
@@ -329,6 +350,13 @@ impl Found {
             is_key: packet.is_key(),
             is_shown: !packet.is_hidden() && !is_invisible && packet.size() > 0,
         });
+    }
+}
+
+/// Nothing decodes before the first keyframe.
+fn hide_before_first_key(packets: &mut [PacketEntry]) {
+    for packet in packets.iter_mut().take_while(|packet| !packet.is_key) {
+        packet.is_shown = false;
     }
 }
 

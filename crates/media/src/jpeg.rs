@@ -1,9 +1,8 @@
 //! JPEG straight from planar YUV: no way through RGB.
 
 use crate::error::{Error, Result};
-use crate::full_range::FullRange;
+use crate::full_range::{FullRange, Size};
 use crate::overlay::{Canvas, Ink, OverlayBox};
-use crate::picture::subsampled;
 use pigweight_core::geometry::Rect;
 use pigweight_core::picture::PictureView;
 
@@ -29,20 +28,19 @@ pub fn encode(picture: PictureView<'_>, quality: u8, boxes: &[OverlayBox], scale
 
 /// Tightly packed Y, U and V planes, full range, BT.601 as JPEG wants them, with the boxes on them.
 fn drawn_planes(picture: PictureView<'_>, boxes: &[OverlayBox], scale: f32) -> (Vec<u8>, turbojpeg::Subsamp) {
-    let (width, height) = (picture.width as usize, picture.height as usize);
-    let FullRange { mut y, mut u, mut v, shift_x, shift_y } = FullRange::of(picture);
-    let columns = subsampled(picture.width, shift_x);
-    let rows = subsampled(picture.height, shift_y);
+    let FullRange { mut samples, size } = FullRange::of(picture);
+    let Size { width, height, columns, rows, shift_x, shift_y } = size;
+    let [y, u, v] = size.split(&mut samples);
     for found in boxes {
         let ink = if found.is_measured { Ink::MEASURED } else { Ink::INTERPOLATED };
         let thickness = (width / 480).max(2);
         let dash = (!found.is_measured).then_some(thickness * 4);
         let rect = scaled(found.rect, scale, scale);
-        Canvas { samples: &mut y, width, height }.outline(rect, thickness, dash, ink.y);
+        Canvas { samples: &mut *y, width, height }.outline(rect, thickness, dash, ink.y);
         let rect = scaled(rect, 1.0 / f32::from(1_u8 << shift_x), 1.0 / f32::from(1_u8 << shift_y));
         let (thickness, dash) = ((thickness >> shift_x).max(1), dash.map(|dash| (dash >> shift_x).max(1)));
-        Canvas { samples: &mut u, width: columns, height: rows }.outline(rect, thickness, dash, ink.u);
-        Canvas { samples: &mut v, width: columns, height: rows }.outline(rect, thickness, dash, ink.v);
+        Canvas { samples: &mut *u, width: columns, height: rows }.outline(rect, thickness, dash, ink.u);
+        Canvas { samples: &mut *v, width: columns, height: rows }.outline(rect, thickness, dash, ink.v);
     }
     let subsampling = match (shift_x, shift_y) {
         (0, 0) => turbojpeg::Subsamp::None,
@@ -51,17 +49,18 @@ fn drawn_planes(picture: PictureView<'_>, boxes: &[OverlayBox], scale: f32) -> (
         _ => turbojpeg::Subsamp::Sub2x2,
     };
     // turbojpeg wants luma of whole chroma samples: an odd side is filled up with its last column or row.
-    let mut planes = filled_up(y, width, columns << shift_x, rows << shift_y);
-    planes.append(&mut u);
-    planes.append(&mut v);
+    let (full_width, full_height) = (columns << shift_x, rows << shift_y);
+    if (full_width, full_height) == (width, height) {
+        return (samples, subsampling);
+    }
+    let mut planes = filled_up(y, width, full_width, full_height);
+    planes.extend_from_slice(u);
+    planes.extend_from_slice(v);
     (planes, subsampling)
 }
 
 /// A plane of rows of `width` samples made `full_width` × `full_height` by repeating its last column and row.
-fn filled_up(plane: Vec<u8>, width: usize, full_width: usize, full_height: usize) -> Vec<u8> {
-    if plane.len() == full_width * full_height {
-        return plane;
-    }
+fn filled_up(plane: &[u8], width: usize, full_width: usize, full_height: usize) -> Vec<u8> {
     let mut filled = Vec::with_capacity(full_width * full_height);
     for row in plane.chunks_exact(width) {
         filled.extend_from_slice(row);
@@ -80,6 +79,7 @@ fn scaled(rect: Rect, x: f32, y: f32) -> Rect {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::picture::subsampled;
     use pigweight_core::picture::{ColorMatrix, Plane, Planes};
 
     /// Odd sides of subsampled pictures once panicked inside turbojpeg.

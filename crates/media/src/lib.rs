@@ -12,6 +12,7 @@
 mod encode;
 mod error;
 mod full_range;
+mod hevc;
 pub mod hls;
 mod index;
 pub mod jpeg;
@@ -19,6 +20,7 @@ mod libav;
 mod listed;
 mod mp4;
 pub mod overlay;
+mod parts;
 mod picture;
 pub mod preview;
 mod reader;

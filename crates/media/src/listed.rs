@@ -140,6 +140,7 @@ fn is_as_listed(packet: &Packet, listed: &PacketEntry) -> bool {
 mod tests {
     use super::*;
     use crate::index::read_all;
+    use crate::parts::Parts;
     use crate::video::open_input;
     use pigweight_testkit::videos::video;
 
@@ -152,7 +153,7 @@ mod tests {
             let Some(list) = packets(&path, &mut input, &stream) else { continue };
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             let (mut input, _) = open_input(&path).unwrap();
-            let read = read_all(&mut input, &stream);
+            let read = read_all(&mut input, &stream, &mut Parts::unheard());
             assert_eq!(list.packets, read.packets, "{name}");
             let same = |(&known, read): (&i64, i64)| known == 0 || known == read;
             assert!(list.durations.iter().zip(read.durations).all(same), "{name}");

@@ -95,6 +95,11 @@ impl Picture {
         Some(Self { width, height, storage: Storage::Frame(frame) })
     }
 
+    /// Whether it is planar 4:2:0 already.
+    pub(crate) fn is_usual_yuv(&self) -> bool {
+        matches!(self.view().planes, Planes::Yuv { chroma_shift_x: 1, chroma_shift_y: 1, .. })
+    }
+
     /// Of the picture at `width` px, its proportions kept.
     pub(crate) fn height_at(&self, width: u32) -> u32 {
         (u64::from(self.height) * u64::from(width) / u64::from(self.width.max(1))).max(2) as u32

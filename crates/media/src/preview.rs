@@ -85,6 +85,11 @@ impl PreviewWriter {
         open().map_err(|error| failed(folder, &error))
     }
 
+    /// px; no picture is wider.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
     /// How many frames it has, with those that wait for [`Self::flush`].
     pub fn frames(&self) -> u64 {
         self.count
@@ -106,8 +111,12 @@ impl PreviewWriter {
         }
         self.pass_over(place);
         let width = self.width.min(picture.width());
-        let small = picture.small_copy(width, picture.height_at(width), &mut self.scaler);
-        let bytes = match &small {
+        let is_small = width == picture.width() && picture.is_usual_yuv();
+        let scaled = match is_small {
+            true => None,
+            false => picture.small_copy(width, picture.height_at(width), &mut self.scaler),
+        };
+        let bytes = match scaled.as_ref().or(is_small.then_some(picture)) {
             Some(small) => jpeg::encode(small.view(), QUALITY, &[], 1.0)?,
             None => Vec::new(),
         };

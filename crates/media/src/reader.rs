@@ -5,9 +5,10 @@ pub(crate) mod local;
 use crate::error::Result;
 use crate::picture::Picture;
 use crate::video::Video;
-use crate::worker::{Answer, Request, Worker};
+use crate::worker::{Answer, Place, Request, Worker};
 use local::LocalReader;
 use pigweight_core::time::Pts;
+use serde::{Deserialize, Serialize};
 
 /// A frame and what it is.
 pub struct DecodedFrame {
@@ -24,39 +25,50 @@ pub struct DecodedFrame {
 /// Reads a video from one end to the other. Damaged packets are counted and passed over: what can be decoded is.
 pub struct FrameReader {
     video: Video,
-    place: Place,
+    place: Place<LocalReader, Worker>,
     damaged_packets: usize,
     ended: bool,
 }
 
-enum Place {
-    Here(Box<LocalReader>),
-    Worker(Box<Worker>),
+/// How a video is gone through.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Pass {
+    /// Frames up to this one are left out.
+    pub after: Option<Pts>,
+    /// That decode.
+    pub threads: i32,
+    /// px; wider pictures are scaled where they are decoded.
+    pub most_width: Option<u32>,
+}
+
+impl Pass {
+    /// On one core, since inference keeps the others busy.
+    const USUAL: Self = Self { after: None, threads: 1, most_width: None };
 }
 
 impl FrameReader {
     /// From the first frame on.
     pub fn open(video: &Video) -> Result<Self> {
-        Self::open_on(video, None, 1)
+        Self::open_on(video, Pass { after: None, ..Pass::USUAL })
     }
 
     /// From the frame that follows `pts` on.
     pub fn open_after(video: &Video, pts: Pts) -> Result<Self> {
-        Self::open_on(video, Some(pts), 1)
+        Self::open_on(video, Pass { after: Some(pts), ..Pass::USUAL })
     }
 
-    /// From the first frame on, or from the one that follows `after`; decoding on two cores: for a pass beside which nothing
-    /// else works.
-    pub fn open_hurried(video: &Video, after: Option<Pts>) -> Result<Self> {
-        Self::open_on(video, after, 2)
+    /// From the first frame on, or from the one that follows `after`; pictures wider than `most_width` px are made so small.
+    /// Decodes on two cores: for a pass beside which nothing else works.
+    pub fn open_small(video: &Video, after: Option<Pts>, most_width: u32) -> Result<Self> {
+        Self::open_on(video, Pass { after, threads: 2, most_width: Some(most_width) })
     }
 
-    fn open_on(video: &Video, after: Option<Pts>, threads: i32) -> Result<Self> {
+    fn open_on(video: &Video, pass: Pass) -> Result<Self> {
         let place = match video.workers() {
-            None => Place::Here(Box::new(LocalReader::open(video, after, threads)?)),
+            None => Place::Here(Box::new(LocalReader::open(video, pass)?)),
             Some(workers) => {
                 let mut worker = workers.start_on(video)?;
-                worker.ask(&Request::Read { after, threads }, &[])?;
+                worker.ask(&Request::Read(pass), &[])?;
                 Place::Worker(Box::new(worker))
             }
         };

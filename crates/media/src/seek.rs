@@ -5,7 +5,7 @@ pub(crate) mod local;
 use crate::error::{Error, Result};
 use crate::reader::DecodedFrame;
 use crate::video::Video;
-use crate::worker::{Answer, Held, Request, Worker};
+use crate::worker::{Answer, Held, Place, Request, Worker};
 use local::LocalSeeker;
 use pigweight_core::time::Pts;
 use std::time::Duration;
@@ -13,13 +13,8 @@ use std::time::Duration;
 /// Serves single frames of one video, one at a time.
 pub struct FrameSeeker {
     video: Video,
-    place: Place,
+    place: Place<LocalSeeker, Held>,
     sought: Option<Duration>,
-}
-
-enum Place {
-    Here(Box<LocalSeeker>),
-    Worker(Box<Held>),
 }
 
 impl FrameSeeker {

@@ -3,10 +3,12 @@
 use crate::error::{Error, Result};
 use crate::index::VideoIndex;
 use crate::libav::{Input, OpenFailure, StreamInfo};
+use crate::parts::Parts;
 use crate::worker::Workers;
 use pigweight_core::time::{Pts, TimeBase};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// Frames of more pixels are refused: 16384 × 8192, four times 8K. A file can claim any size in a few bytes.
 pub const MAX_PIXELS: u64 = 16_384 * 8_192;
@@ -59,6 +61,12 @@ pub struct VideoInfo {
     pub rotation: Rotation,
     /// Whether sound lies beside the picture.
     pub has_audio: bool,
+    /// Seconds from the first frame to the end of the last, as the container says or libav guesses.
+    pub stated_secs: Option<f64>,
+    /// When recording began as the container says, seconds since 1970 (UTC). Some phones write its end instead.
+    pub recorded_at: Option<i64>,
+    /// Of the file when it was opened.
+    pub size_bytes: u64,
 }
 
 /// A video file with its index. Cheap to clone; readers open the file anew, each for itself.
@@ -70,6 +78,7 @@ pub struct Video {
     /// The index in its stored form, once somebody wants it.
     stored_index: Arc<OnceLock<Vec<u8>>>,
     stream_index: i32,
+    is_whole: bool,
     /// Who reads the file; `None`: this process.
     workers: Option<Workers>,
 }
@@ -89,6 +98,28 @@ impl Video {
     /// Opens a file with an index made before for these very bytes, in its stored form. One that is damaged or of another
     /// version is made anew: [`Self::stored_index`] is another then.
     pub fn open_stored(path: &Path, stored: Option<&[u8]>) -> Result<Self> {
+        Self::open_for(path, stored, None)
+    }
+
+    /// The same. Where the whole file must be read for its index, `tell` is given the video as far as it is known, again and
+    /// again, with pauses of at most `pause`: it ends before the last keyframe that has been read ([`Self::is_whole`]).
+    ///
+    /// The frames of such a part are those of the whole, with one exception: where only the whole file tells the order of its
+    /// frames ([`crate::Timing::Counted`]), and that is found late, they get other pts.
+    pub fn open_in_parts(
+        path: &Path,
+        stored: Option<&[u8]>,
+        pause: Duration,
+        tell: &mut dyn FnMut(Self),
+    ) -> Result<Self> {
+        Self::open_for(path, stored, Some((pause, tell)))
+    }
+
+    fn open_for(
+        path: &Path,
+        stored: Option<&[u8]>,
+        hearer: Option<(Duration, &mut dyn FnMut(Self))>,
+    ) -> Result<Self> {
         let (mut input, stream) = open_input(path)?;
         let time_base = match stream.time_base {
             (numerator, denominator) if numerator > 0 && denominator > 0 => {
@@ -111,11 +142,25 @@ impl Video {
             time_base,
             rotation,
             has_audio: input.stream_kinds().contains(&"sound"),
+            stated_secs: input.stated_secs(),
+            recorded_at: input.creation_time().as_deref().and_then(recording_time),
+            size_bytes: path.metadata().map_or(0, |metadata| metadata.len()),
         };
         let known = stored.and_then(|bytes| Some((VideoIndex::from_bytes(bytes).ok()?, bytes.to_vec())));
         let (index, stored) = match known {
             Some((index, stored)) => (index, Some(stored)),
-            None => (VideoIndex::scan(path, &mut input, &stream, time_base)?, None),
+            None => {
+                let index = match hearer {
+                    None => VideoIndex::scan(path, &mut input, &stream, time_base, &mut Parts::unheard())?,
+                    Some((pause, tell)) => {
+                        let mut tell =
+                            |part| tell(Self::known(path, info.clone(), part, None, stream.index).part());
+                        let parts = &mut Parts::new(pause, &mut tell);
+                        VideoIndex::scan(path, &mut input, &stream, time_base, parts)?
+                    }
+                };
+                (index, None)
+            }
         };
         if index.frame_count() == 0 {
             return Err(Error::NoFrames { path: path.to_owned() });
@@ -138,8 +183,14 @@ impl Video {
             index: index.into(),
             stored_index,
             stream_index,
+            is_whole: true,
             workers: None,
         }
+    }
+
+    /// The same, with more to come.
+    pub(crate) fn part(self) -> Self {
+        Self { is_whole: false, ..self }
     }
 
     /// The same, its file read by others.
@@ -149,6 +200,18 @@ impl Video {
 
     pub(crate) fn workers(&self) -> Option<&Workers> {
         self.workers.as_ref()
+    }
+
+    /// Whether nothing more of the file has to be read for its index.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// How much of the file has been read for its index, 0 to 1; `None` where the container does not tell places.
+    pub fn share_read(&self) -> Option<f64> {
+        let last = self.index.packets().last().filter(|packet| packet.position >= 0)?;
+        let read = last.position as f64 / self.info.size_bytes.max(1) as f64;
+        Some(if self.is_whole { 1.0 } else { read.clamp(0.0, 1.0) })
     }
 
     /// The index in its stored form, to open the file with later.
@@ -194,6 +257,20 @@ impl Video {
         self.index.frame_at(Pts(ticks.0 + self.index.first_pts().0)).ok_or(outside)
     }
 
+    /// Tells want of memory from damage where a frame did not come out: decoders lose the reason on its way.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`] where there is no room for a frame.
+    pub(crate) fn check_memory(&self) -> Result<()> {
+        // What decoders take for one of 4:4:4 with 8 bits, or of 4:2:0 with 16.
+        let bytes = u64::from(self.info.width) * u64::from(self.info.height) * 3;
+        let room = usize::try_from(bytes).ok().map(|bytes| Vec::<u8>::new().try_reserve_exact(bytes));
+        match room {
+            Some(Ok(())) => Ok(()),
+            None | Some(Err(_)) => Err(Error::NoMemory { path: self.path.to_path_buf() }),
+        }
+    }
+
     pub(crate) fn stream_index(&self) -> i32 {
         self.stream_index
     }
@@ -206,6 +283,13 @@ impl Video {
         input.keep_only(&[self.stream_index]);
         Ok(input)
     }
+}
+
+/// Seconds since 1970. Devices whose clock was never set write their epoch (1904, 1970, 2000): that says nothing.
+fn recording_time(stated: &str) -> Option<i64> {
+    const FIRST_BELIEVED: i64 = 978_307_200; // 2001-01-01
+    let secs = stated.parse::<jiff::Timestamp>().ok()?.as_second();
+    (secs >= FIRST_BELIEVED).then_some(secs)
 }
 
 /// Whether it is a single picture: of libav's demuxers, those for pictures are called so.

@@ -21,23 +21,6 @@ pub use sandbox::Confinement;
 pub use serve::{ServeError, serve};
 pub(crate) use wire::{Answer, Request, path};
 
-/// What `fuzz/` reaches that others do not.
-#[cfg(fuzzing)]
-pub mod fuzzing {
-    use super::wire::{self, Answer, FrameHead};
-
-    /// Takes an answer and what follows it as an owner does.
-    pub fn hear(mut bytes: &[u8]) {
-        let Ok((answer, length)) = wire::read::<Answer>(&mut bytes) else { return };
-        match answer {
-            Answer::Frame(FrameHead { width, height, samples, .. }) => {
-                let _may_fail = super::pictures::read((width, height), samples, length, &mut bytes);
-            }
-            _ => drop(wire::read_bytes(&mut bytes, length, wire::MOST_INDEX_BYTES)),
-        }
-    }
-}
-
 use crate::error::{Error, Result};
 use crate::index::VideoIndex;
 use crate::video::{MAX_PIXELS, Video, VideoInfo};
@@ -82,25 +65,44 @@ impl Workers {
     /// # Errors
     /// As [`Video::open_stored`], and what befell the process.
     pub fn open(&self, path: &Path, stored: Option<&[u8]>) -> Result<Video> {
+        self.open_in_parts(path, stored, &mut |_| {})
+    }
+
+    /// The same; `tell` hears of it as [`Video::open_in_parts`] says, every few seconds.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_in_parts(
+        &self,
+        path: &Path,
+        stored: Option<&[u8]>,
+        tell: &mut dyn FnMut(Video),
+    ) -> Result<Video> {
         let (mut worker, _) = Worker::start(&self.0, path)?;
         // Looked at here, as what comes back is: the process is not believed that its index is one.
-        let known = stored.and_then(|bytes| Some((VideoIndex::from_bytes(bytes).ok()?, bytes.to_vec())));
+        let mut known = stored.and_then(|bytes| Some((VideoIndex::from_bytes(bytes).ok()?, bytes.to_vec())));
         let sent = known.as_ref().map_or(&[][..], |(_, bytes)| bytes);
         worker.ask(&Request::Open, sent)?;
-        let Answer::Opened { info, stream_index } = worker.hear()? else {
-            return Err(worker.said_nonsense());
-        };
-        let (index, stored) = match known {
-            Some(known) => known,
-            None => {
-                let bytes = worker.bytes(wire::MOST_INDEX_BYTES)?;
-                (VideoIndex::from_bytes(&bytes)?, bytes)
+        loop {
+            let Answer::Opened { info, stream_index, is_whole } = worker.hear()? else {
+                return Err(worker.said_nonsense());
+            };
+            let (index, stored) = match known.take() {
+                Some(known) => known,
+                None => {
+                    let bytes = worker.bytes(wire::MOST_INDEX_BYTES)?;
+                    (VideoIndex::from_bytes(&bytes)?, bytes)
+                }
+            };
+            if index.frame_count() == 0 || !is_possible(&info) {
+                return Err(worker.said_nonsense());
             }
-        };
-        if index.frame_count() == 0 || !is_possible(&info) {
-            return Err(worker.said_nonsense());
+            let video = Video::known(path, info, index, Some(stored), stream_index).read_by(self.clone());
+            if is_whole {
+                return Ok(video);
+            }
+            tell(video.part());
         }
-        Ok(Video::known(path, info, index, Some(stored), stream_index).read_by(self.clone()))
     }
 
     /// One that knows the video and waits for what it shall do.
@@ -121,6 +123,12 @@ impl Workers {
 fn is_possible(info: &VideoInfo) -> bool {
     let (base, pixels) = (info.time_base, u64::from(info.width) * u64::from(info.height));
     TimeBase::new(base.numerator(), base.denominator()).is_some() && (1..=MAX_PIXELS).contains(&pixels)
+}
+
+/// Where a file is read: in this process, or by one of its own.
+pub(crate) enum Place<Local, Remote> {
+    Here(Box<Local>),
+    Worker(Box<Remote>),
 }
 
 /// A process that stays between requests, and is replaced when it is gone.
@@ -150,5 +158,22 @@ impl Held {
             self.worker = Some(worker);
         }
         done
+    }
+}
+
+/// What `fuzz/` reaches that others do not.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use super::wire::{self, Answer, FrameHead};
+
+    /// Takes an answer and what follows it as an owner does.
+    pub fn hear(mut bytes: &[u8]) {
+        let Ok((answer, length)) = wire::read::<Answer>(&mut bytes) else { return };
+        match answer {
+            Answer::Frame(FrameHead { width, height, samples, .. }) => {
+                let _may_fail = super::pictures::read((width, height), samples, length, &mut bytes);
+            }
+            _ => drop(wire::read_bytes(&mut bytes, length, wire::MOST_INDEX_BYTES)),
+        }
     }
 }

@@ -75,6 +75,12 @@ fn mov() {
 }
 
 #[test]
+fn interlaced() {
+    // A packet may be one of two fields: a keyframe is not taken for whole before the next packet.
+    every_frame_is_exact("interlaced.ts", &numbers(0..150));
+}
+
+#[test]
 fn fragmented_mp4() {
     every_frame_is_exact("fragmented.mp4", &numbers(0..150));
 }
@@ -145,6 +151,8 @@ fn raw_h264_without_any_time() {
 fn hevc_and_ten_bits() {
     every_frame_is_exact("hevc.mp4", &numbers(0..150));
     every_frame_is_exact("hevc10.mkv", &numbers(0..50));
+    // Of several temporal layers nothing is left out.
+    every_frame_is_exact("layers.mp4", &numbers(0..50));
 }
 
 #[test]

@@ -114,6 +114,23 @@ fn the_playlist_is_cut_at_keyframes_and_adds_up_to_the_video() {
     }
 }
 
+#[test]
+fn the_playlist_says_when_the_video_was_recorded() {
+    for name in ["recorded.mp4", "recorded.mkv"] {
+        let opened = Video::open(&video(name)).expect(name);
+        let playlist = Segments::of(&opened).expect(name).playlist("");
+        let (_, list) = playlist.split_once("init.mp4\"\n").expect(name);
+        assert!(list.starts_with("#EXT-X-PROGRAM-DATE-TIME:2026-11-23T11:05:00.000Z\n#EXTINF:"), "{list}");
+        assert_eq!(list.matches("DATE-TIME").count(), 1, "players count on from the first");
+    }
+    // A clock that was never set says nothing.
+    for name in ["gop25.mp4", "unset.mp4", "copy.ts"] {
+        let opened = Video::open(&video(name)).expect(name);
+        assert_eq!(opened.info().recorded_at, None, "{name}");
+        assert!(!Segments::of(&opened).expect(name).playlist("").contains("DATE-TIME"), "{name}");
+    }
+}
+
 /// Of 6 s of AAC at 44,100 Hz, 1,024 samples a packet.
 #[test]
 fn sound_is_kept_and_each_packet_belongs_to_one_fragment() {

@@ -38,6 +38,34 @@ fn number(bytes: &[u8], folder: &Path) -> Option<u32> {
 }
 
 #[test]
+fn frames_that_come_small_give_the_same_pictures() {
+    for name in ["gop25.mp4", "rot90.mp4", "hevc10.mkv", "mjpeg.avi", "vp9.webm"] {
+        for width in [192, 384, 1000] {
+            let video = open(name);
+            let [whole, small] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+            let total = video.index().frame_count() as u64;
+            write(&video, whole.path(), width, |_| true).finish(total).unwrap();
+            let mut writer = PreviewWriter::open(small.path(), width).unwrap();
+            assert_eq!(writer.width(), width);
+            let half = video.index().pts_at(total as usize / 2 - 1).unwrap();
+            // In two passes, as after an interruption.
+            for (after, most) in [(None, total as usize / 2), (Some(half), usize::MAX)] {
+                let mut reader = FrameReader::open_small(&video, after, width).unwrap();
+                for _ in 0..most {
+                    let Some(frame) = reader.next_frame().unwrap() else { break };
+                    assert!(frame.picture.width() <= width);
+                    writer.push(video.index().place_of(frame.pts).unwrap() as u64, &frame.picture).unwrap();
+                }
+            }
+            writer.finish(total).unwrap();
+            let [whole, small] =
+                [whole, small].map(|folder| std::fs::read(folder.path().join("frames.jpegs")).unwrap());
+            assert!(!whole.is_empty() && whole == small, "{name} at {width}");
+        }
+    }
+}
+
+#[test]
 fn every_frame_of_every_kind_of_video_is_its_own() {
     for name in ["gop25.mp4", "vfr.mp4", "start10.ts", "opengop.mp4", "mpeg4.avi", "hevc10.mkv", "vp8.webm"] {
         let (video, folder) = (open(name), tempfile::tempdir().unwrap());

@@ -1,28 +1,29 @@
-//! The background work of the server: registers what lies in the folders, looks into each, then counts one video after the
-//! other and makes its small pictures.
+//! The background work of the server: counts one video after the other and makes its small pictures.
 
 use crate::config::Config;
 use crate::describe::Chain;
-use crate::library::{self, Found};
+use crate::library::OpenError;
 use crate::live::Live;
 use crate::looking::Watch;
+use crate::lookout::{List, news};
+use crate::openings::Openings;
 use crate::pipeline::{self, Analysis};
 use crate::previews::Previews;
+use crate::work::Work;
 use pigweight_detect::Model;
-use pigweight_media::worker::Workers;
 use pigweight_media::{DecodedFrame, Video};
 use pigweight_store::{Store, VideoRecord};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
-/// How often the folders are looked through for new videos.
-const RESCAN_AFTER: Duration = Duration::from_secs(10);
+/// What could not be done is tried again so much later.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// How often a video is tried whose reading process comes to an end: it may have been the process, or its machine.
-const MOST_TRIES: u32 = 3;
+pub const MOST_TRIES: u32 = 3;
 
 /// How the work on a video ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,8 @@ enum Attended {
     Later,
     /// It must be tried again, though not for ever: the process that read it is gone.
     Interrupted,
+    /// It goes on when somebody says so.
+    Paused,
 }
 
 /// What the work needs.
@@ -41,55 +44,32 @@ pub struct Analyser {
     pub store: Store,
     /// Who is told of them.
     pub live: Arc<Live>,
-    /// Folders to look through.
-    pub folders: Vec<PathBuf>,
-    /// The one of them in which every file is whole from the beginning.
-    pub uploads: PathBuf,
     /// `None`: videos are shown, and wait to be counted.
     pub model: Option<Model>,
     /// How.
     pub config: Config,
-    /// Who reads the files; `None`: this process.
-    pub workers: Option<Workers>,
+    /// Opens the videos.
+    pub openings: Openings,
     /// Small pictures are made beside the counting.
     pub previews: Arc<Previews>,
-    /// Set to make it stop at the next frame.
-    pub stop: Arc<AtomicBool>,
+    /// Makes it stop at the next frame.
+    pub work: Arc<Work>,
 }
 
 impl Analyser {
-    /// Registers what lies in the folders now, so that the first look at the list is not at an empty one. Blocks.
-    pub fn register_present(&self, runtime: &Handle) -> usize {
-        self.register(runtime, library::find_videos(&self.folders).iter()).len()
-    }
-
-    /// Works until it is told to stop. Blocks: give it a thread of its own.
-    pub fn work(&self, runtime: &Handle, wake: &crossbeam_channel::Receiver<()>) {
-        let mut sizes: BTreeMap<PathBuf, u64> = BTreeMap::new();
-        let mut is_first = true;
+    /// Works on what `list` names until it is told to stop. Blocks: give it a thread of its own.
+    pub fn work(&self, runtime: &Handle, mut list: List) {
         // Videos that this process has nothing more to do for.
         let mut finished: BTreeSet<String> = BTreeSet::new();
-        let mut looked_into: BTreeSet<String> = BTreeSet::new();
         let mut tried = BTreeMap::new();
         let mut interrupted: BTreeMap<String, u32> = BTreeMap::new();
-        while !self.is_stopped() {
-            self.live.begin_look();
-            let found = library::find_videos(&self.folders);
-            // A file that grew since the last look is still being written; at the start there is no last look.
-            let is_whole = |found: &&Found| {
-                is_first
-                    || found.path.starts_with(&self.uploads)
-                    || sizes.get(&found.path) == Some(&found.size_bytes)
-            };
-            let videos = self.register(runtime, found.iter().filter(is_whole));
-            sizes = found.into_iter().map(|found| (found.path, found.size_bytes)).collect();
-            is_first = false;
-            for video in &videos {
-                self.look_into(runtime, video, &mut looked_into);
-                if self.is_stopped() {
-                    return;
-                }
+        // Paused since the list was made.
+        let mut paused: BTreeSet<String> = BTreeSet::new();
+        while !self.work.is_over() {
+            if list.has_changed().unwrap_or(true) {
+                paused.clear();
             }
+            let videos = list.borrow_and_update().clone();
             let wanted = self.previews.take_wanted();
             for video in
                 videos.iter().filter(|video| finished.contains(&video.id) && wanted.contains(&video.id))
@@ -98,9 +78,11 @@ impl Analyser {
             }
             // One video, then a look for new ones: a short new video need not wait for all that were there before. One that
             // must be tried again does not keep those behind it waiting.
-            tried.retain(|_, tried: &mut Instant| tried.elapsed() < RESCAN_AFTER);
-            let is_due =
-                |video: &&VideoRecord| !finished.contains(&video.id) && !tried.contains_key(&video.id);
+            tried.retain(|_, tried: &mut Instant| tried.elapsed() < TRY_AGAIN_AFTER);
+            let is_due = |video: &&VideoRecord| {
+                let is_held_back = video.paused == 1 || paused.contains(&video.id);
+                !is_held_back && !finished.contains(&video.id) && !tried.contains_key(&video.id)
+            };
             match videos.iter().find(is_due) {
                 Some(video) => {
                     let times = interrupted.entry(video.id.clone()).or_default();
@@ -108,69 +90,38 @@ impl Analyser {
                     *times += u32::from(attended == Attended::Interrupted);
                     if attended == Attended::Done || *times >= MOST_TRIES {
                         finished.insert(video.id.clone());
+                    } else if attended == Attended::Paused {
+                        paused.insert(video.id.clone());
                     } else {
                         tried.insert(video.id.clone(), Instant::now());
                     }
                 }
-                // What ends the wait early is a stop, or an upload.
-                None => drop(wake.recv_timeout(RESCAN_AFTER)),
+                // The next look at the folders ends the wait.
+                None if !runtime.block_on(news(&mut list)) => return,
+                None => {}
             }
         }
-    }
-
-    /// What is quick and makes a video usable: its index, then its thumbnails.
-    fn look_into(&self, runtime: &Handle, video: &VideoRecord, looked_into: &mut BTreeSet<String>) {
-        if looked_into.contains(&video.id) {
-            return;
-        }
-        let is_done = library::is_described(video) && self.previews.made(&video.id).has_sprites;
-        if !is_done && video.error.is_none() {
-            match library::open(&self.store, runtime, self.workers.as_ref(), video) {
-                Ok(opened) => {
-                    if let Err(error) = self.previews.make_sprites(&video.id, &opened, &self.stop) {
-                        tracing::warn!("{error}");
-                    }
-                }
-                // What is wrong with the file is kept with the video.
-                Err(library::OpenError::Media(_)) => {}
-                Err(library::OpenError::Store(error)) => {
-                    self.live.report_trouble(&error.to_string());
-                    return;
-                }
-            }
-        }
-        looked_into.insert(video.id.clone());
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    fn register<'a>(&self, runtime: &Handle, found: impl Iterator<Item = &'a Found>) -> Vec<VideoRecord> {
-        let mut videos = Vec::new();
-        for found in found {
-            match runtime.block_on(library::register(&self.store, &found.path, &found.name)) {
-                Ok(video) => videos.push(video),
-                Err(error) => self.live.report_trouble(&error.to_string()),
-            }
-        }
-        self.live.set_present(videos.iter().map(|video| video.id.clone()).collect());
-        videos
     }
 
     /// Counts a video and makes its small pictures, both from one pass where they have come equally far.
     fn attend_to(&self, runtime: &Handle, record: &VideoRecord, is_last_try: bool) -> Attended {
-        let video = match library::open(&self.store, runtime, self.workers.as_ref(), record) {
+        let video = match runtime.block_on(self.openings.whole(record)) {
             Ok(video) => video,
-            Err(library::OpenError::Media(error)) if error.is_of_worker() => {
-                return interrupted(record, &error);
-            }
-            Err(library::OpenError::Media(_)) => return Attended::Done,
-            Err(library::OpenError::Store(error)) => {
-                self.live.report_trouble(&error.to_string());
-                return Attended::Later;
-            }
+            Err(error) => match &*error {
+                OpenError::Media(error) if error.is_of_worker() => return interrupted(record, error),
+                OpenError::Media(_) => return Attended::Done,
+                OpenError::Stopped => return Attended::Later,
+                OpenError::Store(error) => {
+                    self.live.report_trouble(&error.to_string());
+                    return Attended::Later;
+                }
+            },
         };
+        // Asked after the beginning: who pauses it from now on stops it.
+        let stop = self.work.begin(&record.id);
+        if self.is_paused(runtime, record) {
+            return Attended::Paused;
+        }
         let mut making = self.previews.begin(&record.id, &video);
         let watch = &mut |frame: &DecodedFrame| {
             if let Some(making) = &mut making {
@@ -178,14 +129,14 @@ impl Analyser {
             }
         };
         if let Some(model) = &self.model {
-            let counted = self.count(runtime, record, (&video, model), is_last_try, watch);
+            let counted = self.count(runtime, record, (&video, model), is_last_try, watch, &stop);
             if counted != Attended::Done {
-                return counted;
+                return self.or_paused(runtime, record, counted);
             }
         }
-        match making.map(|making| making.complete(&self.stop)) {
+        match making.map(|making| making.complete(&stop)) {
             None | Some(Ok(true)) => Attended::Done,
-            Some(Ok(false)) => Attended::Later,
+            Some(Ok(false)) => self.or_paused(runtime, record, Attended::Later),
             Some(Err(error)) if error.is_of_worker() => interrupted(record, &error),
             // What there is of it is shown; frames without a small picture are decoded when they are asked for.
             Some(Err(error)) => {
@@ -195,11 +146,21 @@ impl Analyser {
         }
     }
 
+    fn is_paused(&self, runtime: &Handle, record: &VideoRecord) -> bool {
+        // Where that cannot be read, nothing else can: the next step will tell.
+        runtime.block_on(self.store.video(&record.id)).is_ok_and(|record| record.paused == 1)
+    }
+
+    /// How work ended that was not done.
+    fn or_paused(&self, runtime: &Handle, record: &VideoRecord, otherwise: Attended) -> Attended {
+        if self.is_paused(runtime, record) { Attended::Paused } else { otherwise }
+    }
+
     /// The small pictures of a video that is counted already, for somebody who looks at it.
     fn make_previews(&self, runtime: &Handle, record: &VideoRecord) {
-        let Ok(video) = library::open(&self.store, runtime, self.workers.as_ref(), record) else { return };
+        let Ok(video) = runtime.block_on(self.openings.whole(record)) else { return };
         if let Some(making) = self.previews.begin(&record.id, &video)
-            && let Err(error) = making.complete(&self.stop)
+            && let Err(error) = making.complete(&self.work.begin(&record.id))
         {
             tracing::warn!("{}: {error}", record.name);
         }
@@ -212,6 +173,7 @@ impl Analyser {
         (video, model): (&Video, &Model),
         is_last_try: bool,
         watch: Watch<'_>,
+        stop: &AtomicBool,
     ) -> Attended {
         let settings = match self.config.run_settings(Path::new(&record.path), model) {
             Ok(settings) => settings,
@@ -229,7 +191,7 @@ impl Analyser {
             workers: self.config.detect.workers,
             is_last_try,
         };
-        let ended = analysis.run(&self.store, runtime, &self.stop, watch, &mut |progress| {
+        let ended = analysis.run(&self.store, runtime, stop, watch, &mut |progress| {
             self.live.tell(&record.id, progress.clone());
             self.live.clear_trouble();
         });

@@ -6,7 +6,7 @@ use pigweight_store::{FileIdentity, NewVideo, Store, VideoRecord};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Files that are taken for videos.
 pub const EXTENSIONS: [&str; 18] = [
@@ -15,6 +15,8 @@ pub const EXTENSIONS: [&str; 18] = [
 ];
 /// Folders below a folder are entered to this depth: recorders file by year, month and day.
 const MAX_DEPTH: usize = 8;
+/// How often the part of a video that is known is told.
+const HEAR_AFTER: Duration = Duration::from_secs(2);
 /// Bytes that tell one file from another.
 const HEAD_BYTES: u64 = 64 * 1024;
 
@@ -114,21 +116,26 @@ pub fn is_described(record: &VideoRecord) -> bool {
 }
 
 /// Opens a video, with its stored index where there is one, and keeps what is found out about it; where there are `workers`, they
-/// read the file. Blocks.
+/// read the file. `hear` is given the part that is known while the rest is being read. Blocks.
 pub fn open(
     store: &Store,
     runtime: &tokio::runtime::Handle,
     workers: Option<&Workers>,
     record: &VideoRecord,
+    hear: &mut dyn FnMut(Video),
 ) -> Result<Video, OpenError> {
     let stored = runtime.block_on(store.packet_index(&record.id)).map_err(OpenError::Store)?;
     let path = Path::new(&record.path);
     let opened = match workers {
-        Some(workers) => workers.open(path, stored.as_deref()),
-        None => Video::open_stored(path, stored.as_deref()),
+        Some(workers) => workers.open_in_parts(path, stored.as_deref(), hear),
+        None => Video::open_in_parts(path, stored.as_deref(), HEAR_AFTER, hear),
     };
     let is_news = match &opened {
-        Ok(video) => !is_described(record) || stored.as_deref() != Some(video.stored_index()),
+        Ok(video) => {
+            !is_described(record)
+                || stored.as_deref() != Some(video.stored_index())
+                || record.recorded_at != video.info().recorded_at
+        }
         // What befell the process may not befall the next.
         Err(error) => !is_described(record) && !error.is_of_worker(),
     };
@@ -149,6 +156,9 @@ pub enum OpenError {
     /// The store.
     #[error("{0}")]
     Store(pigweight_store::Error),
+    /// The server is being stopped.
+    #[error("the server is being stopped; ask again when it runs")]
+    Stopped,
 }
 
 fn description(opened: &pigweight_media::Result<Video>) -> NewVideo {
@@ -164,6 +174,7 @@ fn description(opened: &pigweight_media::Result<Video>) -> NewVideo {
             height_px: Some(video.info().height),
             frames: Some(video.index().frame_count() as u64),
             duration_secs: Some(video.duration_secs()),
+            recorded_at: video.info().recorded_at,
             packet_index: Some(video.stored_index().to_vec()),
         },
     }

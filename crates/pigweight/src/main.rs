@@ -12,11 +12,15 @@ mod disk;
 mod library;
 mod live;
 mod looking;
+mod lookout;
+mod openings;
 mod pipeline;
+mod preparer;
 mod previews;
 mod truth;
 mod uploads;
 mod web;
+mod work;
 
 use args::{Args, Command};
 use clap::Parser as _;

@@ -34,6 +34,8 @@ const ENDS: &str = "frames.ends";
 const USED: &str = "used";
 /// Says that the frames were taken away, and are made again only when somebody looks.
 const TAKEN_AWAY: &str = "taken-away";
+/// What is there of a video that is gone is kept for so long: it may lie on a disk that comes back.
+const GONE_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 /// What was used so lately is left alone, unless somebody waits.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 
@@ -209,6 +211,23 @@ impl Previews {
         tracing::info!("took the small pictures of the video {video_id} away to make room");
     }
 
+    /// Removes what there is of videos that are not `present` and have not been used for a month.
+    pub fn remove_those_gone(&self, present: &BTreeSet<String>) {
+        let entries = std::fs::read_dir(&self.root).into_iter().flatten().filter_map(std::result::Result::ok);
+        for entry in entries.filter(|entry| !present.contains(&*entry.file_name().to_string_lossy())) {
+            let times = [USED, ENDS, sprites::MAP]
+                .map(|name| entry.path().join(name).metadata().and_then(|file| file.modified()).ok());
+            let used = times.into_iter().flatten().max();
+            let is_old = |used: SystemTime| used.elapsed().is_ok_and(|unused| unused > GONE_KEPT_FOR);
+            if used.is_some_and(is_old) {
+                tracing::info!("removing the pictures of a video that is gone: {}", entry.path().display());
+                if let Err(error) = std::fs::remove_dir_all(entry.path()) {
+                    tracing::warn!("cannot remove {}: {error}", entry.path().display());
+                }
+            }
+        }
+    }
+
     /// Bytes that the small pictures of all videos take of the disk.
     pub fn bytes(&self) -> u64 {
         self.kept().iter().map(|video| video.bytes).sum()
@@ -291,10 +310,11 @@ impl Making<'_> {
         let total = self.video.index().frame_count() as u64;
         // The pass below begins right behind what is there.
         self.is_joined = Some(true);
-        let Some(done) = self.writer.as_ref().map(PreviewWriter::frames) else { return Ok(true) };
+        let Some(writer) = &self.writer else { return Ok(true) };
+        let (done, width) = (writer.frames(), writer.width());
         if done < total {
             let before = done.checked_sub(1).and_then(|place| self.video.index().pts_at(place as usize));
-            let mut reader = FrameReader::open_hurried(self.video, before)?;
+            let mut reader = FrameReader::open_small(self.video, before, width)?;
             while let Some(frame) = reader.next_frame()? {
                 if stop.load(Ordering::Relaxed) {
                     self.flush();
@@ -417,5 +437,23 @@ mod tests {
         assert_eq!(previews.frame("gone", 4).unwrap(), None);
         assert_eq!(previews.take_wanted().into_iter().collect::<Vec<_>>(), ["gone"]);
         assert!(previews.take_wanted().is_empty());
+    }
+
+    #[test]
+    fn pictures_of_a_video_that_is_gone_stay_for_a_month() {
+        let data = tempfile::tempdir().unwrap();
+        let previews = Previews::new(data.path(), 1.0);
+        let days_ago = |days: u64| SystemTime::now() - Duration::from_secs(days * 24 * 3600);
+        let ages = [("present", 90), ("gone", 90), ("gone-lately", 10), ("gone-but-looked-at", 90)];
+        for (id, days) in ages {
+            std::fs::create_dir_all(previews.folder(id)).unwrap();
+            for name in [sprites::MAP, ENDS, FRAMES] {
+                let file = File::create(previews.folder(id).join(name)).unwrap();
+                file.set_modified(days_ago(days)).unwrap();
+            }
+        }
+        previews.note_use("gone-but-looked-at", false);
+        previews.remove_those_gone(&BTreeSet::from(["present".to_owned()]));
+        assert_eq!(ages.map(|(id, _)| previews.folder(id).exists()), [true, false, true, true]);
     }
 }

@@ -25,6 +25,7 @@ pub use pool::VideoPool;
 use crate::live::Live;
 use crate::previews::Previews;
 use crate::uploads::Uploads;
+use crate::work::Work;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
@@ -53,12 +54,16 @@ pub struct App {
     pub min_score: f32,
     /// Open videos.
     pub pool: VideoPool,
+    /// Pieces of streams that are on their way.
+    pub pieces: hls::Pieces,
     /// Small pictures.
     pub previews: Arc<Previews>,
     /// Files that come over the network.
     pub uploads: Uploads,
     /// Wakes the background work when there is something new.
     pub wake: crossbeam_channel::Sender<()>,
+    /// Stops it.
+    pub work: Arc<Work>,
     /// For the uptime.
     pub started: Instant,
     /// Renders `/metrics`.
@@ -81,6 +86,7 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(videos::list))
         .routes(routes!(videos::one))
         .routes(routes!(videos::index))
+        .routes(routes!(videos::change_work))
         .routes(routes!(file::original))
         .routes(routes!(counts::detections))
         .routes(routes!(counts::counts))

@@ -38,6 +38,8 @@ pub struct NewVideo {
     pub frames: Option<u64>,
     /// From the first frame to the end of the last.
     pub duration_secs: Option<f64>,
+    /// When recording began as the file says, seconds since 1970 (UTC).
+    pub recorded_at: Option<i64>,
     /// The media crate's own form.
     pub packet_index: Option<Vec<u8>>,
 }
@@ -69,10 +71,14 @@ pub struct VideoRecord {
     pub frames: Option<i64>,
     /// Seconds.
     pub duration_secs: Option<f64>,
+    /// When recording began as the file says, seconds since 1970 (UTC).
+    pub recorded_at: Option<i64>,
+    /// 1 where the background leaves it alone.
+    pub paused: i64,
 }
 
-const COLUMNS: &str =
-    "id, path, name, error, damage, container, codec, has_audio, width_px, height_px, frames, duration_secs";
+const COLUMNS: &str = "id, path, name, error, damage, container, codec, has_audio, width_px, height_px, frames, \
+                       duration_secs, recorded_at, paused";
 
 impl Store {
     /// The video at this path, if it is still the file it was when it was registered.
@@ -124,7 +130,7 @@ impl Store {
         let failed = |error| Error::from_sql("describing a video", error);
         sqlx::query(
             "update videos set error = $2, damage = $3, container = $4, codec = $5, has_audio = $6, width_px = $7, \
-             height_px = $8, frames = $9, duration_secs = $10, packet_index = $11 where id = $1",
+             height_px = $8, frames = $9, duration_secs = $10, packet_index = $11, recorded_at = $12 where id = $1",
         )
         .bind(id)
         .bind(&video.error)
@@ -137,9 +143,21 @@ impl Store {
         .bind(video.frames.map(u64::cast_signed))
         .bind(video.duration_secs)
         .bind(&video.packet_index)
+        .bind(video.recorded_at)
         .execute(&self.pool)
         .await
         .map_err(failed)?;
+        self.video(id).await
+    }
+
+    /// Whether the background leaves a video alone.
+    pub async fn pause_video(&self, id: &str, paused: bool) -> Result<VideoRecord> {
+        sqlx::query("update videos set paused = $2 where id = $1")
+            .bind(id)
+            .bind(i64::from(paused))
+            .execute(&self.pool)
+            .await
+            .map_err(|error| Error::from_sql("pausing the work on a video", error))?;
         self.video(id).await
     }
 

@@ -64,10 +64,14 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
   switch (part) {
     case undefined:
       return json(route, video);
+    case 'work':
+      Object.assign(video, route.request().postDataJSON());
+      if (video.run?.state === 'running') video.run.state = 'queued';
+      return json(route, video);
     case 'file':
       return answerRange(route, readFileSync(filmPath(world.film)));
     case 'index':
-      return json(route, world.index());
+      return json(route, world.index(world.knownFrames));
     case 'detections':
       return json(route, world.detections(video, from, to));
     case 'counts':

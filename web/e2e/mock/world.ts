@@ -63,6 +63,8 @@ export class World {
   refuseLines: string | null = null;
   /** Opened only when a test says so: an answer may be held back. */
   gate: Promise<void> = Promise.resolve();
+  /** Frames that are known of a file that is being read. */
+  knownFrames: number | undefined;
   requests: string[] = [];
   #nextLine = 1;
 
@@ -104,7 +106,10 @@ export class World {
       height: FILM.height,
       codec: 'h264',
       media_type: 'video/mp4',
+      recorded_at: null,
+      paused: false,
       index: 'ready',
+      index_progress: null,
       error: null,
       has_audio: true,
       preview: { frames: this.table.pts.length, sprites: true },
@@ -128,8 +133,10 @@ export class World {
     return index;
   }
 
-  index(): FrameIndex {
-    const { pts, timeBase } = this.table;
+  /** Of the first `known` frames, where the file is still being read. */
+  index(known?: number): FrameIndex {
+    const { timeBase } = this.table;
+    const pts = this.table.pts.slice(0, known);
     const runs: [number, number][] = [];
     for (let place = 1; place < pts.length; place += 1) {
       const delta = (pts[place] as number) - (pts[place - 1] as number);
@@ -137,7 +144,14 @@ export class World {
       if (last?.[0] === delta) last[1] += 1;
       else runs.push([delta, 1]);
     }
-    return { time_base: timeBase, first_pts: pts[0] as number, runs, frames: pts.length };
+    return {
+      is_whole: known === undefined,
+      duration_secs: this.secs(this.table.pts.length - 1) + 0.04,
+      time_base: timeBase,
+      first_pts: pts[0] as number,
+      runs,
+      frames: pts.length,
+    };
   }
 
   boxes(index: number): Box[] {

@@ -21,6 +21,10 @@ export const fetchVideo = (id: string) => askJson<Video>(address(videoPath(id)))
 
 export const fetchIndex = (id: string) => askJson<FrameIndex>(address(`${videoPath(id)}/index`));
 
+/** The background leaves a video alone, or goes on with it. */
+export const pauseWork = (id: string, paused: boolean) =>
+  sendJson<Video>('PUT', address(`${videoPath(id)}/work`), { paused });
+
 /** The video's own packets in pieces that browsers take. */
 export const playlistAddress = (id: string) => address(`api/video_file/stream_hls/${encodeURIComponent(id)}`);
 

@@ -31,16 +31,27 @@ export interface Video {
   height: number | null;
   codec: string | null;
   media_type: string;
-  index: 'pending' | 'ready' | 'failed';
+  /** When recording began as the file says, RFC 3339; `null` where it says nothing. */
+  recorded_at: string | null;
+  /** `growing`: it is read for its index, and the frames that are known can be looked at. */
+  index: 'pending' | 'growing' | 'ready' | 'failed';
+  /** While the index grows: the share of the file that has been read. */
+  index_progress: number | null;
   error: string | null;
   has_audio: boolean;
   /** How many frames are kept small, and whether there are thumbnails. */
   preview: { frames: number; sprites: boolean };
+  /** The background leaves it alone until somebody says otherwise. */
+  paused: boolean;
   run: Run | null;
 }
 
 /** The pts of all frames in display order, run-length coded: see `time/pts_table.ts`. */
 export interface FrameIndex {
+  /** Whether all frames are there. */
+  is_whole: boolean;
+  /** To the end of the last frame; of a file that is still being read, what it says of itself. */
+  duration_secs: number;
   time_base: [number, number];
   first_pts: number;
   runs: [deltaPts: number, count: number][];

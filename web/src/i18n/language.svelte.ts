@@ -54,6 +54,16 @@ export function span(secs: number): string {
     .join(' ');
 }
 
+/** A day and a time, on the reader's clock. */
+export function dayAndTime(ms: number): string {
+  return new Intl.DateTimeFormat(language.code, { dateStyle: 'medium', timeStyle: 'short' }).format(ms);
+}
+
+/** The same to the second. */
+export function dayAndSecond(ms: number): string {
+  return new Intl.DateTimeFormat(language.code, { dateStyle: 'medium', timeStyle: 'medium' }).format(ms);
+}
+
 export function percent(share: number): string {
   return new Intl.NumberFormat(language.code, { style: 'percent' }).format(share);
 }

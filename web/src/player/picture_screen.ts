@@ -29,7 +29,7 @@ export interface PictureSource {
 export class PictureScreen implements Screen {
   readonly #canvas: HTMLCanvasElement;
   readonly #reports: PictureReports;
-  readonly #table: PtsTable;
+  readonly #tableNow: () => PtsTable;
   readonly #source: PictureSource;
   #request: AbortController | null = null;
   #requestedAtMs = 0;
@@ -42,10 +42,15 @@ export class PictureScreen implements Screen {
   #playTimer = 0;
   #restTimer = 0;
 
-  constructor(canvas: HTMLCanvasElement, reports: PictureReports, table: PtsTable, source: PictureSource) {
+  constructor(
+    canvas: HTMLCanvasElement,
+    reports: PictureReports,
+    table: () => PtsTable,
+    source: PictureSource,
+  ) {
     this.#canvas = canvas;
     this.#reports = reports;
-    this.#table = table;
+    this.#tableNow = table;
     this.#source = source;
   }
 
@@ -101,6 +106,11 @@ export class PictureScreen implements Screen {
     clearTimeout(this.#playTimer);
     this.#isPlaying = false;
     this.forget();
+  }
+
+  /** It grows while the file is being read. */
+  get #table(): PtsTable {
+    return this.#tableNow();
   }
 
   /** What is wished for, on its way, or shown. */

@@ -10,6 +10,7 @@ import { CountSocket } from '../live/count_socket.ts';
 import { DetectionCache } from '../overlay/detections.ts';
 import { momentCount } from '../overlay/moment.ts';
 import { health } from '../settings/health.svelte.ts';
+import { isBeingRead, isWorked } from '../sources/state_words.ts';
 import { Cursor } from '../time/cursor.svelte.ts';
 import { PtsTable } from '../time/pts_table.ts';
 import { CountCurve } from '../timeline/counts.svelte.ts';
@@ -60,12 +61,11 @@ export class VideoSession {
   readonly isWorking = $derived.by(() => {
     const video = this.video;
     if (!video) return true;
-    if (video.index === 'pending') return true;
+    if (isBeingRead(video)) return true;
     if (video.index === 'failed') return false;
     // Thumbnails follow the index within seconds, where there is room for them.
     if (!video.preview.sprites && this.#asksForSprites > 0) return true;
-    if (video.run === null) return health.report?.model != null;
-    return video.run.state === 'queued' || video.run.state === 'running';
+    return isWorked(video, health.report?.model != null);
   });
 
   readonly hasVideo = $derived(this.video?.index !== 'failed');
@@ -172,7 +172,8 @@ export class VideoSession {
 
   async #take(video: Video): Promise<void> {
     if (video.duration_secs !== null) this.cursor.useDuration(video.duration_secs);
-    if (video.index === 'ready' && !this.cursor.table) {
+    const isKnown = video.index === 'ready' || video.index === 'growing';
+    if (isKnown && !this.cursor.table?.isWhole) {
       const table = new PtsTable(await fetchIndex(this.id));
       if (this.#isClosed) return;
       this.cursor.useTable(table);

@@ -1,20 +1,36 @@
 import { expect, it } from 'vitest';
 import type { Run, Video } from '../api/types.ts';
-import { videoState } from './state_words.ts';
+import { isWorked, videoState } from './state_words.ts';
 
 const video = (change: Partial<Video>) => ({ index: 'ready', error: null, run: null, ...change }) as Video;
 const run = (state: Run['state'], error: string | null = null) => ({ state, error }) as Run;
 
 it.each([
   [video({ index: 'pending' }), 'state_reading', 'working'],
+  [video({ index: 'growing' }), 'state_reading', 'working'],
   [video({ index: 'failed', error: 'torn' }), 'state_unreadable', 'bad'],
   [video({}), 'state_untouched', 'calm'],
   [video({ run: run('queued') }), 'state_queued', 'working'],
+  [video({ run: run('queued'), paused: true }), 'state_paused', 'calm'],
+  [video({ paused: true }), 'state_paused', 'calm'],
+  [video({ run: run('done'), paused: true }), 'state_done', 'calm'],
   [video({ run: run('running') }), 'state_running', 'working'],
   [video({ run: run('done') }), 'state_done', 'calm'],
   [video({ run: run('failed', 'out of memory') }), 'state_failed', 'bad'],
 ])('every state has its own words', (which, words, tone) => {
   expect(videoState(which, true)).toMatchObject({ words, tone });
+});
+
+it.each([
+  [video({ index: 'growing', paused: true }), true],
+  [video({ index: 'failed' }), false],
+  [video({}), true],
+  [video({ paused: true }), false],
+  [video({ run: run('running') }), true],
+  [video({ run: run('queued'), paused: true }), false],
+  [video({ run: run('done') }), false],
+])('news of it is worth asking for only where something goes on', (which, expected) => {
+  expect(isWorked(which, true)).toBe(expected);
 });
 
 it('tells the next step when there is no model', () => {

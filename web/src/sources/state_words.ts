@@ -5,10 +5,28 @@ import type { Key } from '../i18n/plural.ts';
 export interface VideoState {
   words: Extract<Key, `state_${string}`>;
   /** What happens or has to be done next. */
-  next: 'reading_next' | 'untouched_no_model' | 'untouched_next' | 'queued_next' | null;
+  next:
+    | 'reading_next'
+    | 'growing_next'
+    | 'paused_next'
+    | 'untouched_no_model'
+    | 'untouched_next'
+    | 'queued_next'
+    | null;
   tone: 'calm' | 'working' | 'bad';
   /** The server's own words about a failure. */
   error: string | null;
+}
+
+/** Its index is not whole yet. */
+export const isBeingRead = (video: Pick<Video, 'index'>) =>
+  video.index === 'pending' || video.index === 'growing';
+
+/** Something goes on with it, or will without anybody's doing. */
+export function isWorked(video: Video, hasModel: boolean): boolean {
+  if (isBeingRead(video)) return true;
+  if (video.index === 'failed' || video.paused) return false;
+  return video.run === null ? hasModel : video.run.state === 'queued' || video.run.state === 'running';
 }
 
 export function videoState(video: Video, hasModel: boolean): VideoState {
@@ -16,8 +34,12 @@ export function videoState(video: Video, hasModel: boolean): VideoState {
   if (video.index === 'failed') {
     return { ...calm, words: 'state_unreadable', tone: 'bad', error: video.error };
   }
-  if (video.index === 'pending') {
-    return { ...calm, words: 'state_reading', next: 'reading_next', tone: 'working' };
+  if (isBeingRead(video)) {
+    const next = video.index === 'growing' ? 'growing_next' : 'reading_next';
+    return { ...calm, words: 'state_reading', next, tone: 'working' };
+  }
+  if (video.paused && video.run?.state !== 'done' && video.run?.state !== 'failed') {
+    return { ...calm, words: 'state_paused', next: 'paused_next' };
   }
   switch (video.run?.state) {
     case undefined:

@@ -3,11 +3,9 @@
 import { fetchVideos } from '../api/endpoints.ts';
 import type { Video } from '../api/types.ts';
 import { backOffMs } from '../live/back_off.ts';
+import { isWorked } from './state_words.ts';
 
 const ASK_AGAIN = { firstMs: 2000, longestMs: 15_000 };
-
-export const isWorked = (video: Video) =>
-  video.index === 'pending' || video.run?.state === 'queued' || video.run?.state === 'running';
 
 export class VideoList {
   videos = $state.raw<Video[] | null>(null);
@@ -38,7 +36,7 @@ export class VideoList {
       this.#failures += 1;
     }
     if (document.hidden) return;
-    if (!this.isSilent && !this.videos?.some(isWorked)) return;
+    if (!this.isSilent && !this.videos?.some((video) => isWorked(video, false))) return;
     const wait = this.isSilent ? backOffMs(ASK_AGAIN, this.#failures, Math.random()) : ASK_AGAIN.firstMs;
     this.#timer = window.setTimeout(() => void this.refresh(), wait);
   }

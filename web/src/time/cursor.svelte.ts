@@ -79,7 +79,7 @@ export class Cursor {
 
   useTable(table: PtsTable): void {
     this.table = table;
-    this.durationSecs = table.endSecs;
+    this.durationSecs = table.durationSecs;
     if (this.shown) this.showAt(this.shown.secs);
   }
 

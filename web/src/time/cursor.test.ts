@@ -13,7 +13,14 @@ class SlowScreen implements Screen {
   close = () => undefined;
 }
 
-const table = new PtsTable({ time_base: [1, 1000], first_pts: 80, runs: [[40, 24]], frames: 25 });
+const table = new PtsTable({
+  is_whole: true,
+  duration_secs: 1,
+  time_base: [1, 1000],
+  first_pts: 80,
+  runs: [[40, 24]],
+  frames: 25,
+});
 
 describe('Cursor', () => {
   let cursor: Cursor;

@@ -1,8 +1,18 @@
 import { describe, expect, it } from 'vitest';
+import type { FrameIndex } from '../api/types.ts';
 import { PtsTable } from './pts_table.ts';
 
-const constant = new PtsTable({ time_base: [1, 90_000], first_pts: 0, runs: [[3600, 249]], frames: 250 });
+const whole = { is_whole: true, duration_secs: 0 };
+
+const constant = new PtsTable({
+  ...whole,
+  time_base: [1, 90_000],
+  first_pts: 0,
+  runs: [[3600, 249]],
+  frames: 250,
+});
 const shifted = new PtsTable({
+  ...whole,
   time_base: [1001, 30_000],
   first_pts: -7,
   runs: [
@@ -60,11 +70,29 @@ describe('PtsTable', () => {
     expect(gap?.toSecs).toBeCloseTo(shifted.secsOfPts(104), 9);
   });
 
+  it('knows how long the video will be while it is being read', () => {
+    const known: Omit<FrameIndex, 'is_whole' | 'duration_secs'> = {
+      time_base: [1, 1000],
+      first_pts: 0,
+      runs: [[40, 24]],
+      frames: 25,
+    };
+    const part = new PtsTable({ ...known, is_whole: false, duration_secs: 60 });
+    expect([part.isWhole, part.endSecs, part.durationSecs]).toEqual([false, 1, 60]);
+    // What a file says of itself may be too little, and is of no interest once all is read.
+    const longer = new PtsTable({ ...known, is_whole: false, duration_secs: 0.5 });
+    expect(longer.durationSecs).toBe(1);
+    const all = new PtsTable({ ...known, is_whole: true, duration_secs: 60 });
+    expect(all.durationSecs).toBe(1);
+  });
+
   it('manages a single frame and none', () => {
-    const single = new PtsTable({ time_base: [1, 1000], first_pts: 40, runs: [], frames: 1 });
+    const single = new PtsTable({ ...whole, time_base: [1, 1000], first_pts: 40, runs: [], frames: 1 });
     expect(single.frames).toBe(1);
     expect(single.indexAt(3)).toBe(0);
     expect(single.endSecs).toBeGreaterThan(0);
-    expect(new PtsTable({ time_base: [1, 1000], first_pts: 0, runs: [], frames: 0 }).frames).toBe(0);
+    expect(new PtsTable({ ...whole, time_base: [1, 1000], first_pts: 0, runs: [], frames: 0 }).frames).toBe(
+      0,
+    );
   });
 });

@@ -21,15 +21,20 @@ export interface Gap {
 }
 
 export class PtsTable {
+  /** Whether all frames are there: a file may still be read. */
+  readonly isWhole: boolean;
   readonly frames: number;
   readonly firstPts: number;
   readonly lastPts: number;
   readonly #numerator: number;
   readonly #denominator: number;
   readonly #runs: PtsRun[] = [];
+  readonly #expectedSecs: number;
 
   constructor(source: FrameIndex) {
     const [numerator, denominator] = source.time_base;
+    this.isWhole = source.is_whole;
+    this.#expectedSecs = source.is_whole ? 0 : source.duration_secs;
     this.#numerator = numerator;
     this.#denominator = denominator;
     this.firstPts = source.first_pts;
@@ -61,6 +66,11 @@ export class PtsTable {
   /** The end of the last frame, which lasts as long as the one before it. */
   get endSecs(): number {
     return this.lastSecs + this.#secs(this.#lastDelta());
+  }
+
+  /** How long the video will be, as far as is known. */
+  get durationSecs(): number {
+    return Math.max(this.endSecs, this.#expectedSecs);
   }
 
   ptsOfIndex(index: number): number {

@@ -1,12 +1,16 @@
 //! A decoder of one video stream.
 
 use super::{Frame, Input, NO_TIMESTAMP, Packet};
+use crate::hevc;
 use ffmpeg_sys_next as ffi;
-use std::ptr;
+use std::{ptr, slice};
 
 /// An open decoder.
 pub(crate) struct Decoder {
     context: *mut ffi::AVCodecContext,
+    is_progressive: bool,
+    /// Pictures that call themselves so are referred to by no other.
+    knows_non_reference: bool,
 }
 
 // SAFETY: codec contexts have no thread affinity; `Decoder` is not `Sync`.
@@ -36,8 +40,8 @@ impl Decoder {
     /// out that many packets later less one.
     pub(crate) fn open(input: &Input, stream_index: i32, max_pixels: u64, threads: i32) -> Option<Self> {
         let stream = input.stream(stream_index)?;
-        // SAFETY: `stream` lives as long as `input`; each pointer is checked before it is used, and the context is
-        // owned by the returned value as soon as it exists.
+        // SAFETY: `stream` lives as long as `input`; each pointer is checked before it is used, the extradata has the length
+        // that is stated beside it, and the context is owned by the returned value as soon as it exists.
         unsafe {
             let parameters = (*stream).codecpar;
             let codec = ffi::avcodec_find_decoder((*parameters).codec_id);
@@ -48,7 +52,15 @@ impl Decoder {
             if context.is_null() {
                 return None;
             }
-            let decoder = Self { context };
+            let is_progressive = (*parameters).field_order == ffi::AVFieldOrder::AV_FIELD_PROGRESSIVE;
+            let extradata = (*parameters).extradata;
+            let head = match usize::try_from((*parameters).extradata_size) {
+                Ok(length) if !extradata.is_null() => slice::from_raw_parts(extradata, length),
+                _ => &[],
+            };
+            let is_hevc = (*parameters).codec_id == ffi::AVCodecID::AV_CODEC_ID_HEVC;
+            let knows_non_reference = !is_hevc || hevc::has_one_layer(head);
+            let decoder = Self { context, is_progressive, knows_non_reference };
             if ffi::avcodec_parameters_to_context(context, parameters) < 0 {
                 return None;
             }
@@ -59,11 +71,16 @@ impl Decoder {
         }
     }
 
-    /// Takes effect with the next packet.
+    /// Whether the stream says that each packet is a whole frame, and not one of two fields.
+    pub(crate) fn is_progressive(&self) -> bool {
+        self.is_progressive
+    }
+
+    /// Takes effect with the next packet. Nothing is left out of a stream that does not say for certain what may be.
     pub(crate) fn skip(&mut self, skip: Skip) {
         let discard = match skip {
-            Skip::Nothing => ffi::AVDiscard::AVDISCARD_DEFAULT,
-            Skip::NonReference => ffi::AVDiscard::AVDISCARD_NONREF,
+            Skip::NonReference if self.knows_non_reference => ffi::AVDiscard::AVDISCARD_NONREF,
+            Skip::Nothing | Skip::NonReference => ffi::AVDiscard::AVDISCARD_DEFAULT,
         };
         // SAFETY: the context is exclusively ours; libav reads the field per packet.
         unsafe { (*self.context).skip_frame = discard }

@@ -166,6 +166,24 @@ impl Input {
         unsafe { CStr::from_ptr((*(*self.context).iformat).name).to_string_lossy().into_owned() }
     }
 
+    /// Seconds that it lasts, as the container says or libav guesses; `None` where it does neither.
+    pub(crate) fn stated_secs(&self) -> Option<f64> {
+        // SAFETY: the context is open.
+        let ticks = unsafe { (*self.context).duration };
+        (ticks > 0).then(|| ticks as f64 / f64::from(ffi::AV_TIME_BASE))
+    }
+
+    /// When the file was made as its container says, in ISO 8601.
+    pub(crate) fn creation_time(&self) -> Option<String> {
+        // SAFETY: the context is open; its metadata may be null, which is an empty dictionary, and values are NUL-terminated
+        // strings that live as long as it.
+        unsafe {
+            let metadata = (*self.context).metadata;
+            let entry = ffi::av_dict_get(metadata, c"creation_time".as_ptr(), ptr::null(), 0);
+            (!entry.is_null()).then(|| CStr::from_ptr((*entry).value).to_string_lossy().into_owned())
+        }
+    }
+
     /// Keeps the demuxer from handing out other streams' packets.
     pub(crate) fn keep_only(&mut self, stream_indexes: &[i32]) {
         for index in 0..self.stream_count() {

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::libav::{Decoder, Input, Packet, Received, Scaler};
 use crate::picture::Picture;
-use crate::reader::DecodedFrame;
+use crate::reader::{DecodedFrame, Pass};
 use crate::video::{MAX_PIXELS, Video};
 use pigweight_core::time::Pts;
 
@@ -16,44 +16,44 @@ pub(crate) struct LocalReader {
     source: PacketSource,
     decoder: Decoder,
     scaler: Scaler,
-    after: Option<Pts>,
+    pass: Pass,
+    /// Of those that are made small.
+    small_scaler: Scaler,
     damaged_packets: usize,
     ended: bool,
     errors_at_end: usize,
-    threads: i32,
 }
 
 impl LocalReader {
-    /// From the first frame on, or from the one that follows `after`.
-    pub(crate) fn open(video: &Video, after: Option<Pts>, threads: i32) -> Result<Self> {
-        let reader = Self::open_on(video, threads)?;
-        match after {
+    /// At the first frame that is wanted.
+    pub(crate) fn open(video: &Video, pass: Pass) -> Result<Self> {
+        let reader = Self::at_start(video, pass)?;
+        match pass.after {
             Some(pts) => reader.go_behind(pts),
             None => Ok(reader),
         }
     }
 
-    fn open_on(video: &Video, threads: i32) -> Result<Self> {
-        let (source, decoder) = open_stream(video, threads)?;
+    fn at_start(video: &Video, pass: Pass) -> Result<Self> {
+        let (source, decoder) = open_stream(video, pass.threads)?;
         Ok(Self {
             video: video.clone(),
             source,
             decoder,
             scaler: Scaler::new(),
-            after: None,
+            pass,
+            small_scaler: Scaler::new(),
             damaged_packets: 0,
             ended: false,
             errors_at_end: 0,
-            threads,
         })
     }
 
     fn go_behind(mut self, pts: Pts) -> Result<Self> {
-        self.after = Some(pts);
         if let Some(ordinal) = self.video.index().ordinal_of(pts) {
             let key = self.video.index().key_for(ordinal);
             if !self.source.land_on(key) {
-                self = Self { after: Some(pts), ..Self::open_on(&self.video, self.threads)? };
+                self = Self::at_start(&self.video, self.pass)?;
             }
         }
         Ok(self)
@@ -70,12 +70,14 @@ impl LocalReader {
             match self.decoder.receive() {
                 Ok(Received::Frame(frame, ordinal)) => {
                     let Some(pts) = shown_pts(&self.video, ordinal) else { continue };
-                    if self.after.is_some_and(|after| pts <= after) {
+                    if self.pass.after.is_some_and(|after| pts <= after) {
                         continue;
                     }
                     let is_damaged = frame.is_corrupt();
                     let rotation = self.video.info().rotation;
-                    let Some(picture) = Picture::from_frame(frame, rotation, &mut self.scaler) else {
+                    let picture = Picture::from_frame(frame, rotation, &mut self.scaler);
+                    let Some(picture) = picture.and_then(|picture| self.made_small(picture)) else {
+                        self.video.check_memory()?;
                         self.damaged_packets += 1;
                         continue;
                     };
@@ -86,6 +88,7 @@ impl LocalReader {
                 Ok(Received::NeedsPacket) => self.feed()?,
                 Ok(Received::End) => return Ok(None),
                 Err(_) => {
+                    self.video.check_memory()?;
                     self.damaged_packets += 1;
                     if !self.ended {
                         self.feed()?;
@@ -100,10 +103,21 @@ impl LocalReader {
         }
     }
 
+    /// As wide as is wanted; `None` where there is no memory for it.
+    fn made_small(&mut self, picture: Picture) -> Option<Picture> {
+        match self.pass.most_width {
+            Some(width) if width < picture.width() => {
+                picture.small_copy(width, picture.height_at(width), &mut self.small_scaler)
+            }
+            _ => Some(picture),
+        }
+    }
+
     fn feed(&mut self) -> Result<()> {
         let packet = self.source.next()?;
         self.ended = packet.is_none();
         if self.decoder.send(packet.as_ref().map(|(packet, _)| packet)).is_err() && !self.ended {
+            self.video.check_memory()?;
             self.damaged_packets += 1;
         }
         Ok(())
@@ -118,11 +132,11 @@ pub(crate) fn shown_pts(video: &Video, ordinal: i64) -> Option<Pts> {
 
 pub(crate) fn open_stream(video: &Video, threads: i32) -> Result<(PacketSource, Decoder)> {
     let source = PacketSource::open(video)?;
-    let decoder =
-        Decoder::open(source.input(), video.stream_index(), MAX_PIXELS, threads).ok_or_else(|| {
-            Error::NoDecoder { path: video.path().to_owned(), codec: video.info().codec.clone() }
-        })?;
-    Ok((source, decoder))
+    if let Some(decoder) = Decoder::open(source.input(), video.stream_index(), MAX_PIXELS, threads) {
+        return Ok((source, decoder));
+    }
+    video.check_memory()?;
+    Err(Error::NoDecoder { path: video.path().to_owned(), codec: video.info().codec.clone() })
 }
 
 /// Packets with their ordinals, checked against the index.

@@ -2,7 +2,8 @@
 //!
 //! target pts → its packet → the keyframe it decodes from → seek there, checked against the index → decode on,
 //! leaving out pictures nobody refers to, until the target comes out. A target further on in the GOP where the
-//! decoder already stands is reached by going on. If no seek of the container lands right, the file is read
+//! decoder already stands is reached by going on. A keyframe that was sought comes out as soon as the decoder is told that
+//! nothing follows: the packets behind it need not be decoded for it. If no seek of the container lands right, the file is read
 //! from its start: slower, and still the right frame.
 
 use crate::error::{Error, Result};
@@ -84,6 +85,9 @@ impl LocalSeeker {
             self.start_at(key)?;
             found = self.decode_until(pts, ordinal, is_given_up)?;
         }
+        if found.as_ref().is_none_or(|frame| frame.pts != pts) {
+            self.video.check_memory()?;
+        }
         match found {
             Some(frame) => Ok(frame),
             // A container may hide the right start (a keyframe that is none): the whole way cannot miss.
@@ -152,7 +156,10 @@ impl LocalSeeker {
     }
 
     fn feed(&mut self, target: Pts, target_ordinal: usize) -> Result<()> {
-        let packet = self.source.next()?;
+        let has_all = self.began_at == target_ordinal
+            && self.source.next_ordinal() > target_ordinal
+            && self.decoder.is_progressive();
+        let packet = if has_all { None } else { self.source.next()? };
         self.is_drained = packet.is_none();
         if let Some((_, ordinal)) = &packet {
             let entry = &self.video.index().packets()[*ordinal];

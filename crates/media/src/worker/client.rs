@@ -10,11 +10,16 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often an owner who waits looks up.
 const LOOK_UP_AFTER: Duration = Duration::from_millis(20);
+/// How seldom a process that does not end is looked after.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Processes that were told to end and whose end nobody has looked for yet.
+const MOST_LEAVING: usize = 256;
 /// Of a pipe, where the system allows: a frame passes in few pieces.
 const PIPE_BYTES: usize = 1 << 20;
 
@@ -208,28 +213,58 @@ impl<P: AsFd> Write for Patient<'_, P> {
 /// A process that ends with its owner.
 struct Ending(Option<Child>);
 
-/// Processes of this one.
-static ALL: Mutex<All> = Mutex::new(All { running: Vec::new(), left: Vec::new() });
+/// Processes of this one that nobody has told to end.
+static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
-struct All {
-    running: Vec<u32>,
-    /// Told to end, and not ended yet: nobody waits for one whose disk does not answer.
-    left: Vec<Child>,
-}
-
-fn all() -> MutexGuard<'static, All> {
-    // Every change is a single push or removal: a panicking holder leaves the lists whole.
-    ALL.lock().unwrap_or_else(PoisonError::into_inner)
+fn numbers() -> MutexGuard<'static, Vec<u32>> {
+    // Every change is a single push or removal: a panicking holder leaves the list whole.
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The system's numbers of the processes that read videos now.
 pub fn running() -> Vec<u32> {
-    all().running.clone()
+    numbers().clone()
+}
+
+/// Takes note of the end of processes that were told to end, on a thread of its own: one whose disk does not answer keeps
+/// nobody waiting.
+fn see_off(process: Child) {
+    static LEAVING: OnceLock<Option<mpsc::SyncSender<Child>>> = OnceLock::new();
+    let leaving = LEAVING.get_or_init(|| {
+        let (leaving, left) = mpsc::sync_channel(MOST_LEAVING);
+        let thread = std::thread::Builder::new().name("processes".into());
+        thread.spawn(move || watch_ends(&left)).ok().map(|_| leaving)
+    });
+    // One that finds no room, or no thread, stays in the system's list until this process ends.
+    if let Some(leaving) = leaving {
+        let _not_taken = leaving.try_send(process);
+    }
+}
+
+fn watch_ends(left: &mpsc::Receiver<Child>) {
+    let mut leaving: Vec<Child> = Vec::new();
+    let mut pause = LOOK_UP_AFTER;
+    loop {
+        let next = if leaving.is_empty() {
+            left.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            left.recv_timeout(pause)
+        };
+        match next {
+            Ok(process) => {
+                leaving.push(process);
+                pause = LOOK_UP_AFTER;
+            }
+            Err(RecvTimeoutError::Timeout) => pause = (pause * 2).min(LONGEST_PAUSE),
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        leaving.retain_mut(|process| matches!(process.try_wait(), Ok(None)));
+    }
 }
 
 impl Ending {
     fn of(process: Child) -> Self {
-        all().running.push(process.id());
+        numbers().push(process.id());
         Self(Some(process))
     }
 
@@ -248,10 +283,8 @@ impl Drop for Ending {
         let Some(mut process) = self.0.take() else { return };
         // One that has ended by itself needs no ending.
         let _ended = process.kill();
-        let mut all = all();
-        all.running.retain(|&running| running != process.id());
-        all.left.push(process);
-        all.left.retain_mut(|process| matches!(process.try_wait(), Ok(None)));
+        numbers().retain(|&running| running != process.id());
+        see_off(process);
     }
 }
 

@@ -5,8 +5,8 @@ use super::{pictures, sandbox};
 use crate::error::{Error, Result};
 use crate::hls::LocalStreamer;
 use crate::index::VideoIndex;
-use crate::reader::DecodedFrame;
 use crate::reader::local::LocalReader;
+use crate::reader::{DecodedFrame, Pass};
 use crate::seek::local::LocalSeeker;
 use crate::video::Video;
 use pigweight_core::time::Pts;
@@ -16,9 +16,13 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// How often an owner who waits hears that work goes on.
 const SIGN_OF_LIFE_AFTER: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// How often an owner hears how far the index of a file has come.
+const PARTS_AFTER: Duration = Duration::from_secs(2);
 
 /// Why a process ended before its owner wanted it to.
 #[derive(Debug, thiserror::Error)]
@@ -120,7 +124,7 @@ impl Work {
                     let found = self.frame(pts);
                     self.tell(found)?;
                 }
-                Request::Read { after, threads } => self.read(after, threads)?,
+                Request::Read(pass) => self.read(pass)?,
                 Request::Init => self.piece(LocalStreamer::init)?,
                 Request::Fragment { number } => self.piece(|streamer| streamer.fragment(number))?,
             }
@@ -129,14 +133,19 @@ impl Work {
 
     fn open(&self, stored: &[u8]) -> io::Result<()> {
         let is_known = !stored.is_empty();
-        match Video::open_stored(&self.path, is_known.then_some(stored)) {
+        let tell = |video: &Video, index: &[u8]| {
+            let (info, stream_index) = (video.info().clone(), video.stream_index());
+            let opened = Answer::Opened { info, stream_index, is_whole: video.is_whole() };
+            answer(&self.to, &opened, &[index])
+        };
+        let mut told = Ok(());
+        let opened = Video::open_in_parts(&self.path, is_known.then_some(stored), PARTS_AFTER, &mut |part| {
+            told = tell(&part, part.stored_index());
+        });
+        told?;
+        match opened {
             Err(error) => answer(&self.to, &Answer::Failed(error), &[]),
-            Ok(video) => {
-                let opened =
-                    Answer::Opened { info: video.info().clone(), stream_index: video.stream_index() };
-                let made: &[u8] = if is_known { &[] } else { video.stored_index() };
-                answer(&self.to, &opened, &[made])
-            }
+            Ok(video) => tell(&video, if is_known { &[] } else { video.stored_index() }),
         }
     }
 
@@ -151,9 +160,9 @@ impl Work {
         Ok((frame, FrameFacts { damaged_packets: 0, sought: seeker.sought() }))
     }
 
-    fn read(&mut self, after: Option<Pts>, threads: i32) -> io::Result<()> {
+    fn read(&mut self, pass: Pass) -> io::Result<()> {
         let reader = match &self.opened {
-            Some(opened) => LocalReader::open(&opened.video, after, threads),
+            Some(opened) => LocalReader::open(&opened.video, pass),
             None => Err(out_of_order()),
         };
         let mut reader = match reader {
@@ -208,7 +217,7 @@ impl Work {
 
 struct FrameFacts {
     damaged_packets: usize,
-    sought: Option<std::time::Duration>,
+    sought: Option<Duration>,
 }
 
 fn out_of_order() -> Error {

@@ -4,6 +4,7 @@
 //! ends are the same program, so there are no versions.
 
 use crate::error::Error;
+use crate::reader::Pass;
 use crate::video::VideoInfo;
 use crate::worker::sandbox::Confinement;
 use pigweight_core::picture::ColorMatrix;
@@ -35,7 +36,7 @@ pub(crate) enum Request {
     /// A frame.
     Frame { pts: Pts },
     /// Frames one after the other, to the end.
-    Read { after: Option<Pts>, threads: i32 },
+    Read(Pass),
     /// The head of a stream.
     Init,
     /// A piece of a stream.
@@ -51,8 +52,9 @@ pub(crate) enum Answer {
     Ready(Confinement),
     /// It is at it.
     Working,
-    /// The file is a video; the bytes are its index, or none where it came with the request.
-    Opened { info: VideoInfo, stream_index: i32 },
+    /// The file is a video; the bytes are its index, or none where it came with the request. Where it is not the whole one,
+    /// another such answer follows.
+    Opened { info: VideoInfo, stream_index: i32, is_whole: bool },
     /// The bytes are the samples.
     Frame(FrameHead),
     /// After the last frame.

@@ -61,7 +61,7 @@ impl Workshop {
         let path = path.canonicalize().with_context(|| format!("cannot read {}", path.display()))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let record = self.runtime.block_on(library::register(&self.store, &path, &name))?;
-        let video = library::open(&self.store, self.runtime.handle(), None, &record)?;
+        let video = library::open(&self.store, self.runtime.handle(), None, &record, &mut |_| {})?;
         for line in lines {
             line.check_on_picture(video.info().width, video.info().height)?;
         }

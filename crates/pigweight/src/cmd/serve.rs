@@ -6,21 +6,26 @@ use crate::args::Serve;
 use crate::config::Config;
 use crate::describe::counted;
 use crate::live::Live;
+use crate::lookout::Lookout;
+use crate::openings::Openings;
+use crate::preparer::Preparer;
 use crate::previews::Previews;
 use crate::uploads::Uploads;
 use crate::web::{App, VideoPool, router};
+use crate::work::Work;
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use pigweight_detect::Model;
 use pigweight_media::worker::Workers;
 use pigweight_store::Store;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Seconds: from a cached answer to a frame out of a long GOP.
 const LATENCY_BUCKETS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
 
+/// Files that nobody has asked for so long are closed.
+const RELEASE_AFTER: Duration = Duration::from_secs(120);
 /// What answers that are under way get when the server is asked to stop.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
@@ -39,7 +44,10 @@ pub fn run(args: Serve) -> anyhow::Result<()> {
         );
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(config))
+    let ended = runtime.block_on(serve(config));
+    // Files that are being read from end to end are not waited for.
+    runtime.shutdown_background();
+    ended
 }
 
 /// The model, or why there is none. A model that is named and does not load is an error; where the built-in one does not,
@@ -83,6 +91,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let uploads = Uploads::new(&config.data, config.upload.max_gb);
     uploads.recover().await?;
     let uploads_folder = uploads.folder().canonicalize()?;
+    let openings = Openings::new(store.clone(), workers);
     // Holds one: more than awake nobody can be.
     let (wake, woken) = crossbeam_channel::bounded(1);
     let app = Arc::new(App {
@@ -90,31 +99,46 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         live: live.clone(),
         model,
         min_score: config.detect.min_score(),
-        pool: VideoPool::new(std::thread::available_parallelism().map_or(1, usize::from), workers.clone()),
+        pool: VideoPool::new(std::thread::available_parallelism().map_or(1, usize::from), openings.clone()),
+        pieces: Default::default(),
         previews: previews.clone(),
         uploads,
         wake: wake.clone(),
+        work: Arc::new(Work::default()),
         started: Instant::now(),
         metrics,
     });
 
-    let stop = Arc::new(AtomicBool::new(false));
+    let (list, listed) = tokio::sync::watch::channel(Arc::from([]));
+    let lookout = Lookout {
+        store: store.clone(),
+        live: live.clone(),
+        folders: config.videos.iter().chain([&uploads_folder]).cloned().collect(),
+        uploads: uploads_folder,
+        previews: previews.clone(),
+        work: app.work.clone(),
+        list,
+    };
+    let preparer = Preparer {
+        live: live.clone(),
+        openings: openings.clone(),
+        previews: previews.clone(),
+        work: app.work.clone(),
+    };
     let analyser = Analyser {
         store: store.clone(),
         live,
-        folders: config.videos.iter().chain([&uploads_folder]).cloned().collect(),
-        uploads: uploads_folder,
         model: app.model.clone().ok(),
         config: config.clone(),
-        workers,
+        openings: openings.clone(),
         previews,
-        stop: stop.clone(),
+        work: app.work.clone(),
     };
     let runtime = tokio::runtime::Handle::current();
     let register_runtime = runtime.clone();
-    let (analyser, found) = tokio::task::spawn_blocking(move || {
-        let found = analyser.register_present(&register_runtime);
-        (analyser, found)
+    let (lookout, found) = tokio::task::spawn_blocking(move || {
+        let found = lookout.register_present(&register_runtime);
+        (lookout, found)
     })
     .await?;
     let device = match &app.model {
@@ -140,11 +164,29 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         config.data.display()
     ))?;
 
-    let work = std::thread::Builder::new()
-        .name("analyser".into())
-        .spawn(move || analyser.work(&runtime, &woken))
-        .context("cannot start the background work")?;
+    let pool = app.clone();
+    tokio::spawn(async move {
+        let mut minutes = tokio::time::interval(RELEASE_AFTER);
+        loop {
+            minutes.tick().await;
+            let app = pool.clone();
+            // Ending a process may wait for its disk.
+            let _released = tokio::task::spawn_blocking(move || app.pool.release(RELEASE_AFTER)).await;
+        }
+    });
+    let thread = |name: &str, work: Box<dyn FnOnce(&tokio::runtime::Handle) + Send>| {
+        let runtime = runtime.clone();
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        thread.spawn(move || work(&runtime)).context("cannot start the background work")
+    };
+    let listed_too = listed.clone();
+    let threads = [
+        thread("lookout", Box::new(move |runtime| lookout.work(runtime, &woken)))?,
+        thread("preparer", Box::new(move |runtime| preparer.work(runtime, listed_too)))?,
+        thread("analyser", Box::new(move |runtime| analyser.work(runtime, listed)))?,
+    ];
 
+    let background = app.work.clone();
     let asked = Arc::new(tokio::sync::Notify::new());
     let told = asked.clone();
     let serving = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
@@ -156,12 +198,12 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         // A browser that holds a video open must not keep us.
         () = async { asked.notified().await; tokio::time::sleep(LAST_ANSWERS).await } => {}
     }
-    stop.store(true, Ordering::Relaxed);
+    background.end();
+    openings.close();
     // A full queue means that it has been woken already.
     let _already_woken = wake.try_send(());
-    tokio::task::spawn_blocking(move || work.join())
-        .await?
-        .map_err(|_| anyhow::anyhow!("the background work broke down; the log says where"))?;
+    let ended = tokio::task::spawn_blocking(move || threads.map(std::thread::JoinHandle::join)).await?;
+    anyhow::ensure!(ended.iter().all(Result::is_ok), "the background work broke down; the log says where");
     store.close().await;
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! The one place that turns errors into status codes: RFC 9457 problem documents.
 
+use crate::library::OpenError;
 use axum::Json;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 const PROBLEM_TYPE: &str = "application/problem+json";
@@ -128,6 +130,12 @@ impl From<Problem> for Response {
 
 impl From<pigweight_store::Error> for Problem {
     fn from(error: pigweight_store::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&pigweight_store::Error> for Problem {
+    fn from(error: &pigweight_store::Error) -> Self {
         use pigweight_store::Error;
         match error {
             Error::NotFound { .. } => Self::not_found(error.to_string()),
@@ -146,9 +154,15 @@ impl From<pigweight_core::line::LineError> for Problem {
 
 impl From<pigweight_media::Error> for Problem {
     fn from(error: pigweight_media::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&pigweight_media::Error> for Problem {
+    fn from(error: &pigweight_media::Error) -> Self {
         use pigweight_media::Error;
         match error {
-            Error::OutsideVideo { secs, last_secs } => Self::outside(secs, last_secs),
+            &Error::OutsideVideo { secs, last_secs } => Self::outside(secs, last_secs),
             Error::Jpeg { .. } | Error::Preview { .. } => Self::internal(error),
             // Nobody reads it.
             Error::GivenUp => Self::unavailable(error.to_string()),
@@ -159,11 +173,12 @@ impl From<pigweight_media::Error> for Problem {
     }
 }
 
-impl From<crate::library::OpenError> for Problem {
-    fn from(error: crate::library::OpenError) -> Self {
-        match error {
-            crate::library::OpenError::Media(error) => error.into(),
-            crate::library::OpenError::Store(error) => error.into(),
+impl From<Arc<OpenError>> for Problem {
+    fn from(error: Arc<OpenError>) -> Self {
+        match &*error {
+            OpenError::Media(error) => error.into(),
+            OpenError::Store(error) => error.into(),
+            OpenError::Stopped => Self::unavailable(error.to_string()),
         }
     }
 }

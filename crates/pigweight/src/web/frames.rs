@@ -68,7 +68,9 @@ pub async fn frame_optimized(
         return Err(Problem::bad_request("width is at least 1 px; leave it out for the original's"));
     }
     let record = present_video(&app, &query.id).await?;
-    let video = app.pool.video(&app.store, &record).await?;
+    // The last frame that is known may not be the one on the screen then.
+    let reaches = |part: &Video| part.secs(part.index().last_pts()) > query.t;
+    let video = app.pool.video_with(&record, reaches).await?;
     let on_screen = video.frame_at(query.t)?;
     let pts = match query.mode {
         Some(Mode::Nearest) => video.index().key_near(on_screen).unwrap_or(on_screen),
@@ -91,7 +93,9 @@ pub async fn frame_optimized(
         boxes.as_ref().map_or("plain", |(run, _)| run)
     );
     let mut headers = HeaderMap::new();
-    headers.insert(header::ETAG, header_value(&etag));
+    if video.is_whole() {
+        headers.insert(header::ETAG, header_value(&etag));
+    }
     // A frame of a file never changes, its boxes may with another run: the browser asks again with the ETag.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers.insert("x-has-inference", header_value(&boxes.is_some().to_string()));
@@ -101,7 +105,7 @@ pub async fn frame_optimized(
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
     name_frame(&mut headers, secs, pts);
-    let cached = app.pool.jpegs.get(&etag);
+    let cached = app.pool.jpegs.get(&etag).filter(|_| video.is_whole());
     metrics::counter!("pigweight_jpeg_cache_total", "found" => cached.is_some().to_string()).increment(1);
     if let Some(bytes) = cached {
         return Ok(jpeg_answer(headers, bytes));
@@ -112,9 +116,9 @@ pub async fn frame_optimized(
         .map(|found| OverlayBox { rect: found.rect, is_measured: found.origin == Origin::Measured });
     let jpeg = Jpeg { pts, width, quality, boxes: drawn.collect() };
     let (shown, bytes) = app.pool.jpeg(&record.id, &video, jpeg).await?;
-    if shown == pts {
+    if shown == pts && video.is_whole() {
         app.pool.jpegs.put(etag, bytes.clone());
-    } else {
+    } else if shown != pts {
         // The frame's own bytes are damaged and the one before it is served: its boxes are others.
         headers.remove(header::ETAG);
         headers.insert("x-has-inference", HeaderValue::from_static("false"));

@@ -100,6 +100,7 @@ pub async fn metrics(app: Shared) -> Result<String, Problem> {
     let previews = app.previews.clone();
     let bytes = tokio::task::spawn_blocking(move || previews.bytes()).await.map_err(Problem::internal)?;
     metrics::gauge!("pigweight_small_pictures_bytes").set(bytes as f64);
+    metrics::gauge!("pigweight_stream_pieces_bytes").set(app.pieces.bytes() as f64);
     if let Some(bytes) = resident_bytes("self") {
         metrics::gauge!("process_resident_memory_bytes").set(bytes as f64);
     }

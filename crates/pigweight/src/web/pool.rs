@@ -2,22 +2,20 @@
 
 use super::error::Problem;
 use super::jpeg_cache::JpegCache;
+use crate::openings::Openings;
 use pigweight_core::time::Pts;
 use pigweight_media::hls::Streamer;
-use pigweight_media::worker::Workers;
 use pigweight_media::{DecodedFrame, FrameSeeker, Video};
-use pigweight_store::{Store, VideoRecord};
+use pigweight_store::VideoRecord;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Decoders that stay open for the next frame of the same video; one of 1080p holds about 60 MB.
 const IDLE_SEEKERS: usize = 3;
 /// Files that stay open for the next fragment; one of 10 GB holds about 50 MB, its own list of packets.
 const IDLE_STREAMERS: usize = 3;
-/// Opened videos whose index stays in memory.
-const KNOWN_VIDEOS: usize = 32;
 /// Of whole frames as JPEG: about 200 at 1080p.
 const CACHED_BYTES: usize = 48 << 20;
 
@@ -25,29 +23,17 @@ const CACHED_BYTES: usize = 48 << 20;
 pub struct VideoPool {
     seekers: Arc<Idle<FrameSeeker>>,
     streamers: Arc<Idle<Streamer>>,
-    known: Mutex<Vec<(String, Arc<Opened>)>>,
     permits: Arc<Semaphore>,
-    /// Who reads the files; `None`: this process.
-    workers: Option<Workers>,
+    /// Who opens the videos.
+    pub openings: Openings,
     /// JPEGs of whole frames, by their ETag.
     pub jpegs: JpegCache,
-}
-
-/// What comes of opening a video; `None` until then.
-type Opening = watch::Receiver<Option<Result<Video, Problem>>>;
-
-/// A video that the first who asks opens, while the others wait for what comes of it.
-#[derive(Default)]
-struct Opened {
-    video: OnceLock<Video>,
-    /// `None` before the first try, and after one that failed: who asks next tries again.
-    opening: Mutex<Option<Opening>>,
 }
 
 /// What is open and not in use, by video; the oldest goes when there are too many.
 struct Idle<T> {
     most: usize,
-    open: Mutex<Vec<(String, T)>>,
+    open: Mutex<Vec<(String, Instant, T)>>,
 }
 
 impl<T> Idle<T> {
@@ -57,16 +43,24 @@ impl<T> Idle<T> {
 
     fn take(&self, id: &str) -> Option<T> {
         let mut open = lock(&self.open);
-        open.iter().position(|(open, _)| open == id).map(|place| open.remove(place).1)
+        open.iter().position(|(open, ..)| open == id).map(|place| open.remove(place).2)
     }
 
     fn put_back(&self, id: String, idle: T) {
         let mut open = lock(&self.open);
         let oldest = (open.len() >= self.most).then(|| open.remove(0));
-        open.push((id, idle));
+        open.push((id, Instant::now(), idle));
         // Closing a file takes its time: not while others wait for the lock.
         drop(open);
         drop(oldest);
+    }
+
+    fn release(&self, unused_for: Duration) {
+        let mut open = lock(&self.open);
+        let is_unused = |(_, since, _): &mut (String, Instant, T)| since.elapsed() >= unused_for;
+        let unused: Vec<_> = open.extract_if(.., is_unused).collect();
+        drop(open);
+        drop(unused);
     }
 }
 
@@ -98,70 +92,37 @@ impl Drop for Counted {
 
 impl VideoPool {
     /// At most `parallel` works at once; more wait.
-    pub fn new(parallel: usize, workers: Option<Workers>) -> Self {
+    pub fn new(parallel: usize, openings: Openings) -> Self {
         Self {
             seekers: Idle::new(IDLE_SEEKERS),
             streamers: Idle::new(IDLE_STREAMERS),
-            known: Mutex::default(),
             permits: Arc::new(Semaphore::new(parallel.max(1))),
-            workers,
+            openings,
             jpegs: JpegCache::new(CACHED_BYTES),
         }
     }
 
-    /// The opened video, from memory or the store's index.
-    pub async fn video(&self, store: &Store, record: &VideoRecord) -> Result<Video, Problem> {
-        if let Some(error) = &record.error {
-            return Err(Problem::unreadable(error.clone()));
-        }
-        let opened = self.known(&record.id);
-        if let Some(video) = opened.video.get() {
-            return Ok(video.clone());
-        }
-        let mut opening = {
-            let mut opening = lock(&opened.opening);
-            match &*opening {
-                Some(under_way) => under_way.clone(),
-                None => opening.insert(self.open(opened.clone(), store, record)).clone(),
-            }
-        };
-        let ended = opening.wait_for(Option::is_some).await.map_err(Problem::internal)?;
-        ended.clone().unwrap_or_else(|| Err(Problem::internal("a video was opened without an end")))
+    /// Closes what nobody has used for so long: each holds a process and its memory.
+    pub fn release(&self, unused_for: Duration) {
+        self.seekers.release(unused_for);
+        self.streamers.release(unused_for);
     }
 
-    /// Opens a video in a task of its own: somebody who drags asks and leaves in less time than that takes, again and again.
-    fn open(&self, opened: Arc<Opened>, store: &Store, record: &VideoRecord) -> Opening {
-        let (tell, told) = watch::channel(None);
-        let (store, runtime, record) = (store.clone(), tokio::runtime::Handle::current(), record.clone());
-        let (workers, permits) = (self.workers.clone(), self.permits.clone());
-        tokio::spawn(async move {
-            let open = move || Ok(crate::library::open(&store, &runtime, workers.as_ref(), &record)?);
-            let ended = match permits.acquire_owned().await {
-                Ok(_permit) => blocking(open).await.and_then(|opened| opened),
-                // The semaphore is never closed.
-                Err(error) => Err(Problem::internal(error)),
-            };
-            if let Ok(video) = &ended {
-                // Nobody else opens it meanwhile.
-                let _first = opened.video.set(video.clone());
-            }
-            *lock(&opened.opening) = None;
-            tell.send_replace(Some(ended));
-        });
-        told
+    /// The whole video.
+    pub async fn video(&self, record: &VideoRecord) -> Result<Video, Problem> {
+        self.video_with(record, |_| false).await
     }
 
-    fn known(&self, id: &str) -> Arc<Opened> {
-        let mut known = lock(&self.known);
-        if let Some((_, opened)) = known.iter().find(|(known, _)| known == id) {
-            return opened.clone();
+    /// The video as soon as `is_enough` of it is known: one whose index is still being read need not be waited for.
+    pub async fn video_with(
+        &self,
+        record: &VideoRecord,
+        is_enough: impl Fn(&Video) -> bool,
+    ) -> Result<Video, Problem> {
+        match &record.error {
+            Some(error) => Err(Problem::unreadable(error.clone())),
+            None => Ok(self.openings.when(record, is_enough).await?),
         }
-        if known.len() >= KNOWN_VIDEOS {
-            known.remove(0);
-        }
-        let opened = Arc::<Opened>::default();
-        known.push((id.to_owned(), opened.clone()));
-        opened
     }
 
     /// Decodes a frame and does `then` with it, on the same thread. When the caller stops waiting, decoding stops too.
@@ -180,7 +141,9 @@ impl VideoPool {
             // Until the work ends, which may be later than the wait for it.
             let _permit = permit;
             let started = Instant::now();
-            let mut seeker = match idle.take(&id) {
+            // One that was opened while less of the video was known cannot find what was read since.
+            let fits = |open: &FrameSeeker| open.video().index().frame_count() == video.index().frame_count();
+            let mut seeker = match idle.take(&id).filter(fits) {
                 Some(seeker) => seeker,
                 None => FrameSeeker::open(&video)?,
             };

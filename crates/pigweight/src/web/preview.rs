@@ -41,8 +41,8 @@ pub async fn frame(
     Query(query): Query<PreviewQuery>,
 ) -> Result<Response, Problem> {
     let record = present_video(&app, &id).await?;
-    let video = app.pool.video(&app.store, &record).await?;
     let pts = Pts(query.pts);
+    let video = app.pool.video_with(&record, |part| part.index().last_pts() >= pts).await?;
     let place = video.index().place_of(pts).ok_or_else(|| {
         Problem::not_found(format!(
             "no frame of this video has the pts {}; /api/videos/{id}/index lists them",
@@ -69,8 +69,8 @@ pub async fn frame(
     let jpeg = Jpeg { pts, width: WIDTH, quality: preview::QUALITY, boxes: Vec::new() };
     let (shown, bytes) = app.pool.jpeg(&id, &video, jpeg).await?;
     name_frame(&mut headers, video.secs(shown), shown);
-    // Where the frame's own bytes are damaged, the one before it came.
-    let keep = if shown == pts { FOREVER } else { HeaderValue::from_static("no-store") };
+    // Where the frame's own bytes are damaged, the one before it came; where the index is not whole, it may be told otherwise.
+    let keep = if shown == pts && video.is_whole() { FOREVER } else { HeaderValue::from_static("no-store") };
     headers.insert(header::CACHE_CONTROL, keep);
     headers.insert("x-frame-source", header_value("decoded"));
     Ok(jpeg_answer(headers, bytes))

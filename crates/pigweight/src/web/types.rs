@@ -31,6 +31,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 pub enum IndexState {
     /// The file has not been looked into yet.
     Pending,
+    /// It is being read from its beginning to its end; what `/api/videos/{id}/index` lists can be asked for.
+    Growing,
     /// Every frame can be asked for.
     Ready,
     /// The file cannot be read; `error` says why.
@@ -43,7 +45,7 @@ pub struct Video {
     pub id: String,
     /// The path below the folder it was found in.
     pub name: String,
-    /// From the first frame to the end of the last.
+    /// From the first frame to the end of the last; while the index grows, what the file says of itself.
     pub duration_secs: Option<f64>,
     pub frames: Option<i64>,
     /// px of the upright picture.
@@ -54,11 +56,17 @@ pub struct Video {
     pub codec: Option<String>,
     /// Of the original file.
     pub media_type: String,
+    /// When recording began as the file says, RFC 3339 in UTC. Some phones write its end instead.
+    pub recorded_at: Option<String>,
     pub has_audio: bool,
     pub index: IndexState,
+    /// While the index grows: the share of the file that has been read, 0 to 1.
+    pub index_progress: Option<f64>,
     /// Why it cannot be read, or what is missing although it can.
     pub error: Option<String>,
     pub preview: Preview,
+    /// The background leaves it alone until somebody says otherwise.
+    pub paused: bool,
     /// The newest analysis; null where there is none yet.
     pub run: Option<Run>,
 }
@@ -156,22 +164,34 @@ impl Run {
 
 impl Video {
     pub fn new(video: &VideoRecord, run: Option<&RunRecord>, app: &App) -> Self {
+        let part = match (&video.error, video.frames) {
+            (None, None) => app.pool.openings.part(&video.id),
+            _ => None,
+        };
         let index = match (&video.error, video.frames) {
             (Some(_), _) => IndexState::Failed,
             (None, Some(_)) => IndexState::Ready,
+            (None, None) if part.is_some() => IndexState::Growing,
             (None, None) => IndexState::Pending,
         };
+        let info = part.as_ref().map(|part| part.info());
         Self {
             id: video.id.clone(),
             name: video.name.clone(),
-            duration_secs: video.duration_secs,
+            duration_secs: video.duration_secs.or(part.as_ref().map(expected_secs)),
             frames: video.frames,
-            width: video.width_px,
-            height: video.height_px,
-            codec: video.codec.clone(),
+            width: video.width_px.or(info.map(|info| info.width.into())),
+            height: video.height_px.or(info.map(|info| info.height.into())),
+            codec: video.codec.clone().or(info.map(|info| info.codec.clone())),
             media_type: media_type(&video.name).to_owned(),
-            has_audio: video.has_audio == Some(1),
+            recorded_at: video
+                .recorded_at
+                .or(info.and_then(|info| info.recorded_at))
+                .and_then(|secs| jiff::Timestamp::from_second(secs).ok())
+                .map(|time| time.to_string()),
+            has_audio: video.has_audio == Some(1) || info.is_some_and(|info| info.has_audio),
             index,
+            index_progress: part.and_then(|part| part.share_read()),
             error: video.error.clone().or_else(|| video.damage.clone()).or_else(|| {
                 let damaged = run.map_or(0, |run| run.damaged_frames);
                 (damaged > 0).then(|| {
@@ -180,9 +200,16 @@ impl Video {
                 })
             }),
             preview: app.previews.made(&video.id).into(),
+            paused: video.paused == 1,
             run: run.map(|run| Run::new(run, video.frames.unwrap_or(0), &app.live)),
         }
     }
+}
+
+/// Seconds that a video lasts; of one that is still being read, as many as it says, and no fewer than are known.
+pub fn expected_secs(video: &pigweight_media::Video) -> f64 {
+    let stated = video.info().stated_secs.filter(|_| !video.is_whole());
+    stated.unwrap_or(0.0).max(video.duration_secs())
 }
 
 /// By the file's extension, as browsers want it.

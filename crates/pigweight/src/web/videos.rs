@@ -2,10 +2,11 @@
 
 use super::Shared;
 use super::error::Problem;
-use super::types::{Video, present_video};
+use super::types::{Video, expected_secs, present_video};
 use axum::Json;
 use axum::extract::Path;
-use serde::Serialize;
+use axum::extract::rejection::JsonRejection;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// All videos that lie in the folders now.
@@ -32,9 +33,45 @@ pub async fn one(app: Shared, Path(id): Path<String>) -> Result<Json<Video>, Pro
     Ok(Json(Video::new(&video, run.as_ref(), &app)))
 }
 
+/// What the background shall do with a video.
+#[derive(Deserialize, ToSchema)]
+pub struct Work {
+    /// Leave it alone: what is counted and made is kept, and the work goes on from there another time.
+    pub paused: bool,
+}
+
+/// Pauses the work on a video, or lets it go on; for as long as nobody says otherwise, also after a restart.
+#[utoipa::path(
+    put, path = "/api/videos/{id}/work", request_body = Work,
+    responses((status = 200, body = Video), (status = 400, body = Problem), (status = 404, body = Problem),
+              (status = 413, body = Problem), (status = 415, body = Problem))
+)]
+pub async fn change_work(
+    app: Shared,
+    Path(id): Path<String>,
+    body: Result<Json<Work>, JsonRejection>,
+) -> Result<Json<Video>, Problem> {
+    let Json(Work { paused }) = body?;
+    present_video(&app, &id).await?;
+    // Kept first: work that begins meanwhile asks for it.
+    let video = app.store.pause_video(&id, paused).await?;
+    if paused {
+        app.work.stop(&id);
+    } else {
+        // A full queue means that it has been woken already.
+        let _already_woken = app.wake.try_send(());
+    }
+    let run = app.store.latest_run(&id).await?;
+    Ok(Json(Video::new(&video, run.as_ref(), &app)))
+}
+
 /// When each frame is shown: run lengths of distances between pts.
 #[derive(Serialize, ToSchema)]
 pub struct FrameTimes {
+    /// Whether all frames are there. Where the file is still being read, those before its last keyframe so far are.
+    pub is_whole: bool,
+    /// To the end of the last frame; of a file that is still being read, what it says of itself.
+    pub duration_secs: f64,
     /// Length of a tick in seconds: numerator, denominator.
     pub time_base: [u32; 2],
     /// Ticks; this is second 0.
@@ -44,14 +81,14 @@ pub struct FrameTimes {
     pub frames: usize,
 }
 
-/// The pts of every frame.
+/// The pts of every frame; while a file is being read for the first time, of those that are known.
 #[utoipa::path(
     get, path = "/api/videos/{id}/index",
     responses((status = 200, body = FrameTimes), (status = 404, body = Problem), (status = 422, body = Problem))
 )]
 pub async fn index(app: Shared, Path(id): Path<String>) -> Result<Json<FrameTimes>, Problem> {
     let record = present_video(&app, &id).await?;
-    let video = app.pool.video(&app.store, &record).await?;
+    let video = app.pool.video_with(&record, |_| true).await?;
     let mut runs: Vec<[i64; 2]> = Vec::new();
     let mut before = video.index().first_pts();
     for pts in video.index().frame_pts().skip(1) {
@@ -64,6 +101,8 @@ pub async fn index(app: Shared, Path(id): Path<String>) -> Result<Json<FrameTime
     }
     let base = video.info().time_base;
     Ok(Json(FrameTimes {
+        is_whole: video.is_whole(),
+        duration_secs: expected_secs(&video),
         time_base: [base.numerator(), base.denominator()],
         first_pts: video.index().first_pts().0,
         runs,

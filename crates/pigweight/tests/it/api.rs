@@ -29,7 +29,7 @@ fn demo() -> tempfile::TempDir {
 pub fn indexed(server: &Server, name: &str) -> serde_json::Value {
     loop {
         let found = server.video(name);
-        if found["index"] != "pending" {
+        if found["index"] == "ready" || found["index"] == "failed" {
             return found;
         }
         std::thread::yield_now();

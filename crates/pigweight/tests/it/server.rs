@@ -128,6 +128,15 @@ impl Server {
         .collect()
     }
 
+    /// As systemd does it; it ends well, and sooner than systemd would lose patience.
+    pub fn stop(mut self) {
+        let started = std::time::Instant::now();
+        let told = Command::new("kill").arg(self.process.id().to_string()).status().expect("kill is there");
+        assert!(told.success());
+        assert!(self.process.wait().expect("it ends").success());
+        assert!(started.elapsed().as_secs() < 30, "it ended after {:?}", started.elapsed());
+    }
+
     /// As `kill -9` does it.
     pub fn kill(mut self) {
         self.process.kill().expect("it runs");

@@ -173,11 +173,14 @@ mod tests {
             "gop25.mp4",
             "hevc.mp4",
             "large8k.mp4",
+            "layers.mp4",
             "leading.mp4",
             "oneframe.mp4",
             "opengop.mp4",
+            "recorded.mp4",
             "rot90.mp4",
             "start10.mp4",
+            "unset.mp4",
             "vfr.mp4",
         ];
         assert_eq!(listed, expected);

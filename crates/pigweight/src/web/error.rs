@@ -106,7 +106,7 @@ impl Problem {
             valid_range_secs: Some([0.0, last_secs]),
             ..Self::new(
                 StatusCode::RANGE_NOT_SATISFIABLE,
-                format!("t = {secs} s lies outside the video; ask for 0 to {last_secs:.3} s"),
+                format!("t = {secs:?} s lies outside the video; ask for 0 to {last_secs:.3} s"),
             )
         }
     }

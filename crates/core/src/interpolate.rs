@@ -4,10 +4,12 @@
 //! better than any prediction (and the only thing to do on frames the detector did not look at); and the first
 //! sight of an animal, not believed when it was seen, is restored when the second confirms it.
 //!
-//! The promise: every frame given comes out once, in order, at most [`TrackerSettings::lost_secs`] (and one
-//! frame) later, so memory depends on the scene and the frame rate, never on the video's length.
+//! The promise: every frame given comes out once, in order, at most [`TrackerSettings::lost_secs`] (or as long as
+//! [`TrackerSettings::lost_looks`] take, and one frame) later, so memory depends on the scene and the frame rate, never on the video's length.
 
 use crate::detection::Detection;
+use crate::geometry::Rect;
+use crate::schedule::Why;
 use crate::time::Pts;
 use crate::track::engine::{Engine, TrackKey, between, is_a_place};
 use crate::track::{Origin, TrackId, TrackedBox, TrackerSettings, measured};
@@ -21,12 +23,28 @@ pub struct SettledFrame {
     pub pts: Pts,
     /// As given.
     pub secs: f64,
-    /// Whether the detector looked at this frame.
-    pub looked: bool,
+    /// Why the detector looked at this frame; `None`: it did not.
+    pub why: Option<Why>,
     /// The animals on it, by track.
     pub boxes: Vec<TrackedBox>,
     /// Detections that belong to no confirmed track, as given; without those that are no boxes at all.
     pub unmatched: Vec<Detection>,
+}
+
+/// What the detector saw on a frame, and why it looked.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// The schedule's reason.
+    pub why: Why,
+    /// All of it; none is an answer too.
+    pub detections: &'a [Detection],
+}
+
+impl<'a> Look<'a> {
+    /// Of somebody who looks at every frame.
+    pub fn every(detections: &'a [Detection]) -> Self {
+        Self { why: Why::Every, detections }
+    }
 }
 
 /// The tracker for recorded videos.
@@ -48,7 +66,7 @@ struct Waiting {
     pts: Pts,
     secs: f64,
     elapsed_secs: f64,
-    looked: bool,
+    why: Option<Why>,
     detections: Vec<(Detection, Option<TrackKey>)>,
     filled: Vec<TrackedBox>,
 }
@@ -73,21 +91,20 @@ impl SettledTracker {
         }
     }
 
-    /// Takes the next frame; gives those that have settled by it. `detections: None` = the detector did not look
+    /// Takes the next frame; gives those that have settled by it. `look: None` = the detector did not look
     /// at this frame: its boxes come from both neighbours.
-    pub fn push(&mut self, pts: Pts, secs: f64, detections: Option<&[Detection]>) -> Vec<SettledFrame> {
+    pub fn push(&mut self, pts: Pts, secs: f64, look: Option<Look<'_>>) -> Vec<SettledFrame> {
         let elapsed_secs = self.engine.pass_time(secs);
         let frame = self.first_waiting + self.waiting.len() as u64;
-        let looked = detections.is_some();
         self.waiting.push_back(Waiting {
             pts,
             secs,
             elapsed_secs,
-            looked,
+            why: look.map(|look| look.why),
             detections: Vec::new(),
             filled: Vec::new(),
         });
-        if let Some(detections) = detections {
+        if let Some(Look { detections, .. }) = look {
             let mut owners = self.engine.look(detections);
             for (detection, owner) in detections.iter().zip(&mut owners) {
                 // A duplicate may have ended in the very look that saw it; its detection is then nobody's.
@@ -108,6 +125,11 @@ impl SettledTracker {
     /// No frame follows: gives all that wait.
     pub fn finish(&mut self) -> Vec<SettledFrame> {
         self.release(self.first_waiting + self.waiting.len() as u64)
+    }
+
+    /// Where the animals that are believed in will be, so many seconds after the last frame.
+    pub fn places(&self, ahead_secs: f64) -> impl Iterator<Item = Rect> {
+        self.engine.places(ahead_secs)
     }
 
     fn observe(&mut self, key: TrackKey, frame: u64, detection: Detection) {
@@ -179,7 +201,7 @@ impl SettledTracker {
 }
 
 fn settle(waiting: Waiting, trails: &BTreeMap<TrackKey, Trail>) -> SettledFrame {
-    let Waiting { pts, secs, looked, detections, filled: mut boxes, .. } = waiting;
+    let Waiting { pts, secs, why, detections, filled: mut boxes, .. } = waiting;
     let mut unmatched = Vec::new();
     for (detection, owner) in detections {
         match owner.and_then(|key| trails.get(&key)?.track) {
@@ -188,5 +210,5 @@ fn settle(waiting: Waiting, trails: &BTreeMap<TrackKey, Trail>) -> SettledFrame 
         }
     }
     boxes.sort_unstable_by_key(|tracked| tracked.track);
-    SettledFrame { pts, secs, looked, boxes, unmatched }
+    SettledFrame { pts, secs, why, boxes, unmatched }
 }

@@ -10,6 +10,7 @@ pub mod geometry;
 pub mod interpolate;
 pub mod line;
 pub mod mot;
+pub mod motion;
 pub mod picture;
 pub mod schedule;
 pub mod selection;

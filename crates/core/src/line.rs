@@ -30,6 +30,8 @@ const STITCH_SECS: f64 = 2.0;
 const STITCH_BODIES: f32 = 0.5;
 /// What is not seen for so long is forgotten. Longer than any tracker waits for a lost track.
 const FORGET_SECS: f64 = 30.0;
+/// How far from the line the edge of an animal that is near it may be, parts of the longer side of its box.
+const NEAR_BODIES: f32 = 1.0;
 
 /// An end this far from the picture's corner, px, is a mistake: no picture is a tenth as large.
 pub const MAX_PX: f32 = 100_000.0;
@@ -109,6 +111,21 @@ impl Line {
             }
         }
         if begin > end { Err(LineError::OutsidePicture { width, height }) } else { Ok(()) }
+    }
+
+    /// Whether an animal is within about a body's length of the segment, so that it may soon cross it.
+    pub fn is_near(self, animal: Rect) -> bool {
+        let body_px = animal.width.max(animal.height);
+        self.distance_px(animal.center()) <= body_px * (0.5 + NEAR_BODIES)
+    }
+
+    /// From a point to the nearest point of the segment.
+    fn distance_px(self, point: Point) -> f32 {
+        let (way_x, way_y) = (self.end.x - self.start.x, self.end.y - self.start.y);
+        let along = (point.x - self.start.x) * way_x + (point.y - self.start.y) * way_y;
+        // A line is at least a pixel long.
+        let part = (along / (way_x * way_x + way_y * way_y)).clamp(0.0, 1.0);
+        point.distance(Point { x: self.start.x + part * way_x, y: self.start.y + part * way_y })
     }
 
     /// Whether both ends are places that a picture could have or nearly have.

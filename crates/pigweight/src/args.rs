@@ -85,7 +85,7 @@ pub struct Count {
     /// Count what crosses this arrow, px; may be given again
     #[arg(long = "line", value_name = "x1,y1,x2,y2", value_parser = parse_line, allow_hyphen_values = true)]
     pub lines: Vec<Line>,
-    /// Look at every frame instead of ten a second
+    /// Look at every frame, not only as often as what moves asks for
     #[arg(long)]
     pub every_frame: bool,
     /// Keep the results here, and go on with what is kept
@@ -141,7 +141,7 @@ pub struct Check {
     /// (frame,count of the frames that were counted, the first frame is 0; it goes before boxes). Folders in it are searched
     /// too, links that lead out of it are not followed
     pub folder: PathBuf,
-    /// Look at every frame instead of ten a second
+    /// Look at every frame, not only as often as what moves asks for
     #[arg(long)]
     pub every_frame: bool,
     /// Find the score from which on boxes are best counted as pigs, and keep it in the folder for its videos

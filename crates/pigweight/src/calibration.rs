@@ -5,7 +5,8 @@
 
 use anyhow::Context as _;
 use pigweight_core::detection::Detection;
-use pigweight_core::interpolate::SettledTracker;
+use pigweight_core::interpolate::{self, SettledTracker};
+use pigweight_core::schedule::Why;
 use pigweight_core::time::Pts;
 use pigweight_core::track::TrackerSettings;
 use pigweight_detect::Model;
@@ -108,7 +109,7 @@ fn parse(text: &str) -> anyhow::Result<Calibration> {
 }
 
 /// pts, seconds and, where the detector looked, everything that it found on a frame however unsure.
-pub type Look = (Pts, f64, Option<Vec<Detection>>);
+pub type Look = (Pts, f64, Option<(Why, Vec<Detection>)>);
 
 /// The looks at a video of which the counts are known.
 pub struct Known {
@@ -126,12 +127,11 @@ impl Known {
         let mut tracker = SettledTracker::new(settings);
         let mut counts = BTreeMap::new();
         for (pts, secs, detections) in &self.looks {
-            let sure: Option<Vec<Detection>> = detections
-                .as_ref()
-                .map(|found| found.iter().copied().filter(|found| found.score >= low_score).collect());
-            counts.extend(
-                tracker.push(*pts, *secs, sure.as_deref()).iter().map(|frame| (frame.pts, frame.boxes.len())),
-            );
+            let sure = detections.as_ref().map(|(why, found)| {
+                (*why, found.iter().copied().filter(|found| found.score >= low_score).collect::<Vec<_>>())
+            });
+            let look = sure.as_ref().map(|(why, detections)| interpolate::Look { why: *why, detections });
+            counts.extend(tracker.push(*pts, *secs, look).iter().map(|frame| (frame.pts, frame.boxes.len())));
         }
         counts.extend(tracker.finish().iter().map(|frame| (frame.pts, frame.boxes.len())));
         let off = |(pts, &known): (&Pts, &u32)| {
@@ -180,7 +180,7 @@ mod tests {
         let found: Vec<Detection> =
             scores.iter().enumerate().map(|(place, &score)| detection(place, score)).collect();
         Known {
-            looks: (0..20).map(|n| (Pts(n), n as f64 / 10.0, Some(found.clone()))).collect(),
+            looks: (0..20).map(|n| (Pts(n), n as f64 / 10.0, Some((Why::Every, found.clone())))).collect(),
             truth: (0..20).map(|frame| (Pts(frame), true_count)).collect(),
         }
     }

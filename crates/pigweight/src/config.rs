@@ -4,7 +4,7 @@ use crate::calibration::{self, Calibration};
 use crate::pipeline::RunSettings;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
-use pigweight_core::schedule::Schedule;
+use pigweight_core::schedule::{Floors, Schedule};
 use pigweight_core::track::TrackerSettings;
 use pigweight_detect::layout::Head;
 use pigweight_detect::{Model, ModelSettings, ModelSource};
@@ -101,8 +101,8 @@ pub struct DetectConfig {
     pub class_names: Vec<String>,
     /// Sessions side by side, each on one core. Default: one per core.
     pub workers: usize,
-    /// The least looks a second at a video, in Hz; 0 looks at every frame. Default 10.
-    pub looks_per_sec: f64,
+    /// Looks a second at a video, in Hz; 0 looks at every frame. Default: as often as what moves asks for.
+    pub looks_per_sec: Option<f64>,
 }
 
 impl Default for Config {
@@ -129,7 +129,7 @@ impl Default for DetectConfig {
             classes: Vec::new(),
             class_names: Vec::new(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
-            looks_per_sec: 10.0,
+            looks_per_sec: None,
         }
     }
 }
@@ -222,7 +222,10 @@ impl DetectConfig {
             (0.0..=1.0).contains(&self.min_score()) && (0.0..=1.0).contains(&self.max_iou),
             "detect.min_score and detect.max_iou lie between 0 and 1"
         );
-        anyhow::ensure!(self.looks_per_sec >= 0.0, "detect.looks_per_sec is not negative");
+        anyhow::ensure!(
+            self.looks_per_sec.is_none_or(|hz| hz == 0.0 || (0.1..=1000.0).contains(&hz)),
+            "detect.looks_per_sec is 0 (every frame), or lies between 0.1 and 1000"
+        );
         anyhow::ensure!((1..=64).contains(&self.workers), "detect.workers lies between 1 and 64");
         Ok(())
     }
@@ -234,10 +237,10 @@ impl DetectConfig {
 
     /// Which frames are looked at.
     pub fn schedule(&self) -> Schedule {
-        if self.looks_per_sec > 0.0 {
-            Schedule::Interval { secs: 1.0 / self.looks_per_sec }
-        } else {
-            Schedule::EveryFrame
+        match self.looks_per_sec {
+            None => Schedule::ByMotion(Floors::USUAL),
+            Some(0.0) => Schedule::EveryFrame,
+            Some(hz) => Schedule::Interval { secs: 1.0 / hz },
         }
     }
 }
@@ -263,6 +266,7 @@ mod tests {
             "modle = \"pig.onnx\"",
             "[detect]\nmin_score = 2",
             "[detect]\nmin_scor = 0.1",
+            "[detect]\nlooks_per_sec = -1",
             "listen = 5",
             "[preview]\ndisk_gb = -1",
             "[worker]\nmemory_mb = 1",

@@ -2,16 +2,24 @@
 //! comes out in the order of the frames.
 //!
 //! Queues between them are bounded, so a slow step slows the one before it: a video is never sped up by leaving frames
-//! out.
+//! out. The decoder's thread decides which frames the detector sees (`core::schedule`); what tracking tells it for that comes
+//! back by [`Nearness`].
 
+use crate::nearness::Nearness;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use pigweight_core::detection::Detection;
-use pigweight_core::schedule::Schedule;
+use pigweight_core::motion::SmallLuma;
+use pigweight_core::schedule::{Decided, Moment, Position, Schedule, Scheduler, Why};
 use pigweight_core::time::Pts;
 use pigweight_detect::{Detector, Model};
 use pigweight_media::{DecodedFrame, FrameReader, Picture, Video};
 use std::collections::BTreeMap;
 use std::time::Instant;
+
+/// What pictures may take that wait to be looked back at.
+const MOST_KEPT_BYTES: u64 = 64 << 20;
+/// As many as half a second holds at the highest floor, and one to spare.
+const MOST_KEPT: u64 = 6;
 
 /// Why the frames end before the video does.
 #[derive(Debug, thiserror::Error)]
@@ -34,15 +42,17 @@ pub struct Looking<'a> {
     pub schedule: Schedule,
     /// Sessions side by side; each takes one core.
     pub workers: usize,
+    /// Who says whether animals are near a line; `None`: there are no lines.
+    pub nearness: Option<&'a Nearness>,
 }
 
 /// Where to begin: behind what was done before.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 pub struct Begin {
     /// The last frame that was decoded.
     pub after_pts: Option<Pts>,
-    /// When the detector last looked.
-    pub last_looked_secs: Option<f64>,
+    /// Where the schedule stood behind it.
+    pub position: Position,
 }
 
 /// A frame after its look, without its picture.
@@ -51,15 +61,30 @@ pub struct Looked<T> {
     pub secs: f64,
     /// Parts of it were guessed by the decoder.
     pub is_damaged: bool,
-    /// What `see` made of it; `None` where the detector did not look.
-    pub seen: Option<T>,
+    /// Why the detector looked, and what `see` made of it; `None` where it did not.
+    pub seen: Option<(Why, T)>,
+    /// Where the schedule stands behind it.
+    pub position: Position,
 }
 
-/// A frame on its way from the decoder to the detector.
+/// A frame on its way from the decoder to the detector; without its picture where nobody will look at it.
+struct Arrived {
+    pts: Pts,
+    secs: f64,
+    is_damaged: bool,
+    picture: Option<Picture>,
+}
+
+impl Arrived {
+    fn new(frame: DecodedFrame) -> Self {
+        let DecodedFrame { pts, secs, is_damaged, picture, .. } = frame;
+        Self { pts, secs, is_damaged, picture: Some(picture) }
+    }
+}
+
 struct Job {
     sequence: u64,
-    frame: DecodedFrame,
-    is_looked_at: bool,
+    decided: Decided<Arrived>,
 }
 
 type Numbered<T> = Result<(u64, Looked<T>), Error>;
@@ -100,14 +125,18 @@ impl Looking<'_> {
         let detectors =
             (0..self.workers.max(1)).map(|_| self.model.detector()).collect::<Result<Vec<_>, _>>()?;
         let depth = 2 * detectors.len();
-        let (schedule, last_pts, see) = (self.schedule, self.video.index().last_pts(), &see);
+        let see = &see;
+        let info = self.video.info();
+        let bytes = u64::from(info.width) * u64::from(info.height) * 3 / 2;
+        let most_kept = (MOST_KEPT_BYTES / bytes.max(1)).clamp(1, MOST_KEPT) as usize;
+        let scheduler = Scheduler::new(self.schedule, begin.position, most_kept);
+        let nearness = self.nearness;
         std::thread::scope(|scope| {
             let (to_detect, jobs) = bounded::<Job>(depth);
             let (to_follow, results) = bounded::<Numbered<T>>(depth);
             let decode_results = to_follow.clone();
             scope.spawn(move || {
-                let decoding =
-                    Decoding { reader, schedule, last_pts, last_looked_secs: begin.last_looked_secs };
+                let decoding = Decoding { reader, scheduler, nearness, sequence: 0 };
                 if let Err(error) = decoding.run(watch, &to_detect) {
                     // Nobody listens any more when following has stopped for a reason of its own.
                     let _stopped = decode_results.send(Err(error.into()));
@@ -118,37 +147,92 @@ impl Looking<'_> {
                 scope.spawn(move || detect(detector, see, &jobs, &results));
             }
             drop((jobs, to_follow));
+            // Frees whoever waits, however following ends; the threads end when their channels do.
+            let _ending = nearness.map(Ending);
             let followed = follow(InOrder::new(&results));
-            // Frees whoever waits to send; the threads end when their channels do.
             drop(results);
             Ok(followed)
         })
     }
 }
 
-struct Decoding {
-    reader: FrameReader,
-    schedule: Schedule,
-    last_pts: Pts,
-    last_looked_secs: Option<f64>,
+struct Ending<'a>(&'a Nearness);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
-impl Decoding {
+struct Decoding<'a> {
+    reader: FrameReader,
+    scheduler: Scheduler<Arrived>,
+    nearness: Option<&'a Nearness>,
+    sequence: u64,
+}
+
+impl Decoding<'_> {
     fn run(mut self, watch: Watch<'_>, jobs: &Sender<Job>) -> pigweight_media::Result<()> {
-        for sequence in 0.. {
-            let Some(frame) = self.reader.next_frame()? else { break };
-            watch(&frame);
-            // What follows the last look has no neighbour to be filled from: the last frame is always looked at.
-            let is_looked_at =
-                frame.pts == self.last_pts || self.schedule.wants(frame.secs, self.last_looked_secs);
-            if is_looked_at {
-                self.last_looked_secs = Some(frame.secs);
+        // One frame is held back, so that each is decided on in the knowledge of when the next one comes, or that none does.
+        let mut held: Option<Arrived> = None;
+        let mut failure = None;
+        loop {
+            let next = match self.reader.next_frame() {
+                Ok(next) => next,
+                // What came before it is whole.
+                Err(error) => {
+                    failure = Some(error);
+                    None
+                }
+            };
+            if let Some(next) = &next {
+                watch(next);
             }
-            if jobs.send(Job { sequence, frame, is_looked_at }).is_err() {
+            let is_end = next.is_none();
+            let next = next.map(Arrived::new);
+            let next_secs = next.as_ref().map(|next| next.secs);
+            if let Some(frame) = std::mem::replace(&mut held, next)
+                && !self.decide(frame, next_secs, jobs)
+            {
+                return Ok(());
+            }
+            if is_end {
                 break;
             }
         }
-        Ok(())
+        let rest = self.scheduler.finish();
+        self.send(rest, jobs);
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// `false` when nobody takes frames any more.
+    fn decide(&mut self, frame: Arrived, next_secs: Option<f64>, jobs: &Sender<Job>) -> bool {
+        let secs = frame.secs;
+        let nearness = self.nearness;
+        let luma = |frame: &Arrived| {
+            frame.picture.as_ref().map_or_else(SmallLuma::default, |picture| SmallLuma::of(&picture.view()))
+        };
+        let decided = self.scheduler.push(
+            frame,
+            Moment { secs, next_secs },
+            luma,
+            || nearness.is_some_and(|nearness| nearness.was_near(secs)),
+            |frame| frame.picture = None,
+        );
+        self.send(decided, jobs)
+    }
+
+    fn send(&mut self, decided: Vec<Decided<Arrived>>, jobs: &Sender<Job>) -> bool {
+        decided.into_iter().all(|mut decided| {
+            match (decided.why, self.nearness) {
+                (Some(_), Some(nearness)) => nearness.will_tell(decided.item.secs),
+                (Some(_), None) => {}
+                (None, _) => decided.item.picture = None,
+            }
+            let job = Job { sequence: self.sequence, decided };
+            self.sequence += 1;
+            jobs.send(job).is_ok()
+        })
     }
 }
 
@@ -158,20 +242,20 @@ fn detect<T>(
     jobs: &Receiver<Job>,
     results: &Sender<Numbered<T>>,
 ) {
-    for Job { sequence, frame, is_looked_at } in jobs {
-        let seen = match is_looked_at {
-            true => {
+    for Job { sequence, decided } in jobs {
+        let Decided { item: Arrived { pts, secs, is_damaged, picture }, why, position } = decided;
+        let seen = match (why, picture) {
+            (Some(why), Some(picture)) => {
                 let started = Instant::now();
-                let found = detector.detect(&frame.picture.view());
+                let found = detector.detect(&picture.view());
                 metrics::histogram!("pigweight_inference_seconds").record(started.elapsed().as_secs_f64());
-                found.map(|found| Some(see(&frame.picture, found)))
+                found.map(|found| Some((why, see(&picture, found))))
             }
-            false => Ok(None),
+            _ => Ok(None),
         };
-        let (pts, secs, is_damaged) = (frame.pts, frame.secs, frame.is_damaged);
-        drop(frame);
-        let looked =
-            seen.map(|seen| (sequence, Looked { pts, secs, is_damaged, seen })).map_err(Error::Detect);
+        let looked = seen
+            .map(|seen| (sequence, Looked { pts, secs, is_damaged, seen, position }))
+            .map_err(Error::Detect);
         if results.send(looked).is_err() {
             break;
         }

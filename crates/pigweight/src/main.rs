@@ -13,6 +13,7 @@ mod library;
 mod live;
 mod looking;
 mod lookout;
+mod nearness;
 mod openings;
 mod pipeline;
 mod preparer;

@@ -8,10 +8,11 @@
 
 use crate::describe::Chain;
 use crate::looking::{self, Begin, InOrder, Looked, Looking, Watch};
+use crate::nearness::{self, Nearness};
 use pigweight_core::detection::Detection;
-use pigweight_core::interpolate::{SettledFrame, SettledTracker};
-use pigweight_core::line::RULE_VERSION;
-use pigweight_core::schedule::Schedule;
+use pigweight_core::interpolate::{Look, SettledFrame, SettledTracker};
+use pigweight_core::line::{Line, RULE_VERSION};
+use pigweight_core::schedule::{self, Position, Schedule};
 use pigweight_core::time::Pts;
 use pigweight_core::track::TrackerSettings;
 use pigweight_detect::{Model, ModelSettings};
@@ -70,7 +71,8 @@ pub enum Error {
 struct State {
     tracker: SettledTracker,
     last_pts: Option<Pts>,
-    last_looked_secs: Option<f64>,
+    position: Position,
+    recent: nearness::Recent,
 }
 
 /// One analysis of one video.
@@ -120,7 +122,8 @@ impl Analysis<'_> {
             None => State {
                 tracker: SettledTracker::new(self.settings.tracker.clone()),
                 last_pts: None,
-                last_looked_secs: None,
+                position: Position::default(),
+                recent: nearness::Recent::new(),
             },
             Some(bytes) => match postcard::from_bytes(bytes) {
                 Ok(state) => state,
@@ -132,7 +135,10 @@ impl Analysis<'_> {
                 }
             },
         };
-        let ended = self.work(Steps::new(self, store, runtime, &run, state), stop, watch, tell);
+        let nearness = Nearness::after(&state.recent);
+        let mut steps = Steps::new(self, store, runtime, &run, state, &nearness);
+        steps.read_lines()?;
+        let ended = self.work(steps, stop, watch, tell);
         match &ended {
             // A full disk or a stop says nothing about the video: the run stays open and goes on later.
             Ok(_) | Err(Error::Store(_) | Error::Stopped | Error::Interrupted(_)) => {}
@@ -145,7 +151,8 @@ impl Analysis<'_> {
     fn describe_settings(&self) -> String {
         let ModelSettings { head, classes, class_names, max_iou, min_score: _, source: _, threads: _ } =
             self.model.settings();
-        format!("{:?} {head:?} {classes:?} {class_names:?} {max_iou}", self.settings)
+        let looks = schedule::RULE_VERSION;
+        format!("{:?} looks v{looks} {head:?} {classes:?} {class_names:?} {max_iou}", self.settings)
     }
 
     fn work(
@@ -160,8 +167,9 @@ impl Analysis<'_> {
             model: self.model,
             schedule: self.settings.schedule,
             workers: self.workers,
+            nearness: Some(steps.nearness),
         };
-        let begin = Begin { after_pts: steps.state.last_pts, last_looked_secs: steps.state.last_looked_secs };
+        let begin = Begin { after_pts: steps.state.last_pts, position: steps.state.position.clone() };
         let low_score = self.settings.tracker.low_score;
         looking.through_watched(
             begin,
@@ -184,6 +192,9 @@ struct Steps<'a> {
     runtime: &'a Handle,
     run: RunRecord,
     state: State,
+    nearness: &'a Nearness,
+    /// As drawn when the last step was written.
+    lines: Vec<Line>,
     settled: Vec<SettledFrame>,
     damaged_frames: u64,
     started: Instant,
@@ -198,6 +209,7 @@ impl<'a> Steps<'a> {
         runtime: &'a Handle,
         run: &RunRecord,
         state: State,
+        nearness: &'a Nearness,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -206,6 +218,8 @@ impl<'a> Steps<'a> {
             runtime,
             run: run.clone(),
             state,
+            nearness,
+            lines: Vec::new(),
             settled: Vec::new(),
             damaged_frames: 0,
             started: now,
@@ -247,13 +261,23 @@ impl<'a> Steps<'a> {
     }
 
     fn track(&mut self, looked: Looked<Vec<Detection>>) {
-        let Looked { pts, secs, seen: detections, is_damaged } = looked;
+        let Looked { pts, secs, seen, is_damaged, position } = looked;
         self.damaged_frames += u64::from(is_damaged);
         self.state.last_pts = Some(pts);
-        if detections.is_some() {
-            self.state.last_looked_secs = Some(secs);
+        self.state.position = position;
+        let look = seen.as_ref().map(|(why, detections)| Look { why: *why, detections });
+        self.settled.extend(self.state.tracker.push(pts, secs, look));
+        if look.is_some() {
+            let is_near = nearness::is_near(&self.lines, &self.state.tracker);
+            self.state.recent = self.nearness.tell(secs, is_near);
         }
-        self.settled.extend(self.state.tracker.push(pts, secs, detections.as_deref()));
+    }
+
+    /// Lines that are drawn while the run goes on are looked at more closely from then on.
+    fn read_lines(&mut self) -> Result<(), Error> {
+        let drawn = self.runtime.block_on(self.store.lines(self.analysis.video_id))?;
+        self.lines = drawn.iter().filter_map(|line| line.line().ok()).collect();
+        Ok(())
     }
 
     fn is_due(&self) -> bool {
@@ -288,6 +312,7 @@ impl<'a> Steps<'a> {
             self.run = self.store.run(&self.run.id).await?;
             Ok::<_, pigweight_store::Error>(())
         })?;
+        self.read_lines()?;
         let elapsed = self.started.elapsed().as_secs_f64();
         let done_now = (self.run.frames_done - self.frames_before) as f64;
         tell(&Progress {

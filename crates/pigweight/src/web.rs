@@ -14,6 +14,7 @@ mod live;
 mod piece;
 mod pool;
 mod preview;
+mod runs;
 mod types;
 mod unread;
 mod uploads;
@@ -92,6 +93,9 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(counts::counts))
         .routes(routes!(counts::crossings))
         .routes(routes!(counts::count_at_time))
+        .routes(routes!(runs::list))
+        .routes(routes!(runs::schedule))
+        .routes(routes!(runs::compare))
         .routes(routes!(frames::frame_optimized))
         .routes(routes!(preview::frame))
         .routes(routes!(preview::sprite))

@@ -5,7 +5,7 @@
 //! like beside like:
 //!
 //! ```text
-//! version · brotli( timeline · frames · per frame: pts delta, looked, boxes, unmatched
+//! version · brotli( timeline · frames · per frame: pts delta, why it was looked at, boxes, unmatched
 //!                 · tracks · x · y · width · height · score · class · origin
 //!                 · references )
 //! ```
@@ -16,12 +16,15 @@
 use pigweight_core::detection::{Detection, GRID_PX, SCORE_STEPS};
 use pigweight_core::geometry::Rect;
 use pigweight_core::interpolate::SettledFrame;
+use pigweight_core::schedule::Why;
 use pigweight_core::time::{Pts, TimeBase};
 use pigweight_core::track::{Origin, TrackId, TrackedBox};
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 
-const FORMAT_VERSION: u8 = 2;
+const FORMAT_VERSION: u8 = 3;
+/// Told no more of a look than that there was one: 1, which is [`Why::Every`] now.
+const FORMAT_BEFORE: u8 = 2;
 /// Column of the references, behind track, six cells and origin.
 const REFERENCES: usize = 8;
 /// Place of the score among a box's cells.
@@ -145,7 +148,7 @@ pub fn encode(frames: &[SettledFrame], timeline: Timeline) -> Vec<u8> {
     for frame in frames {
         put(&mut head, frame.pts.0 - last_pts);
         last_pts = frame.pts.0;
-        head.push(u8::from(frame.looked));
+        head.push(why_code(frame.why));
         put(&mut head, frame.boxes.len() as i64);
         put(&mut head, frame.unmatched.len() as i64);
         let mut last_track = 0;
@@ -175,6 +178,12 @@ pub fn encode(frames: &[SettledFrame], timeline: Timeline) -> Vec<u8> {
     bytes
 }
 
+/// 0 for a frame that the detector did not look at, else the reason's place in [`Why::ALL`], from 1.
+fn why_code(why: Option<Why>) -> u8 {
+    let place = why.and_then(|why| Why::ALL.iter().position(|&other| other == why));
+    place.map_or(0, |place| place as u8 + 1)
+}
+
 fn put_cells(columns: &mut [Vec<u8>; COLUMN_COUNT], predictor: &mut Predictor, track: u32, cells: Cells) {
     let predicted = predictor.of_track(track).unwrap_or_else(|| {
         let reference = predictor.nearest(cells);
@@ -189,7 +198,7 @@ fn put_cells(columns: &mut [Vec<u8>; COLUMN_COUNT], predictor: &mut Predictor, t
 
 /// Back from [`encode`]; `None` for bytes that it did not write.
 pub fn decode(bytes: &[u8]) -> Option<Vec<SettledFrame>> {
-    let (&FORMAT_VERSION, packed) = bytes.split_first()? else { return None };
+    let (&(FORMAT_VERSION | FORMAT_BEFORE), packed) = bytes.split_first()? else { return None };
     let mut unpacked = Vec::new();
     let mut reader = brotli::Decompressor::new(packed, BUFFER_BYTES).take(MAX_UNPACKED_BYTES as u64 + 1);
     reader.read_to_end(&mut unpacked).ok()?;
@@ -204,11 +213,12 @@ pub fn decode(bytes: &[u8]) -> Option<Vec<SettledFrame>> {
     let mut shape = Vec::with_capacity(frame_count);
     for _ in 0..frame_count {
         let pts_delta = get(&mut head)?;
-        let (&looked, rest) = head.split_first()?;
+        let (&code, rest) = head.split_first()?;
+        let why = if code == 0 { None } else { Some(*Why::ALL.get(usize::from(code) - 1)?) };
         head = rest;
         let boxes = usize::try_from(get(&mut head)?).ok().filter(|&count| count <= unpacked.len())?;
         let unmatched = usize::try_from(get(&mut head)?).ok().filter(|&count| count <= unpacked.len())?;
-        shape.push((pts_delta, looked != 0, boxes, unmatched));
+        shape.push((pts_delta, why, boxes, unmatched));
     }
     let mut lengths = [0_usize; COLUMN_COUNT];
     for length in &mut lengths {
@@ -221,7 +231,7 @@ pub fn decode(bytes: &[u8]) -> Option<Vec<SettledFrame>> {
     let mut predictor = Predictor::default();
     let mut pts = 0_i64;
     let mut frames = Vec::with_capacity(frame_count);
-    for (pts_delta, looked, box_count, unmatched_count) in shape {
+    for (pts_delta, why, box_count, unmatched_count) in shape {
         pts = pts.checked_add(pts_delta)?;
         let mut boxes = Vec::with_capacity(box_count);
         let mut last_track = 0_i64;
@@ -246,7 +256,7 @@ pub fn decode(bytes: &[u8]) -> Option<Vec<SettledFrame>> {
             unmatched.push(Detection { rect: cells.rect(), score: cells.score(), class: cells.class() });
         }
         predictor.next_frame();
-        frames.push(SettledFrame { pts: Pts(pts), secs: timeline.secs(Pts(pts)), looked, boxes, unmatched });
+        frames.push(SettledFrame { pts: Pts(pts), secs: timeline.secs(Pts(pts)), why, boxes, unmatched });
     }
     Some(frames)
 }

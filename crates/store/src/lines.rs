@@ -23,8 +23,7 @@ pub struct NewLine {
 
 impl NewLine {
     fn line(&self) -> Result<Line> {
-        let point = |x: f64, y: f64| Point::new(x as f32, y as f32);
-        Ok(Line::new(point(self.x1_px, self.y1_px), point(self.x2_px, self.y2_px))?)
+        line_of([self.x1_px, self.y1_px, self.x2_px, self.y2_px])
     }
 }
 
@@ -47,6 +46,16 @@ pub struct LineRecord {
     pub y2_px: f64,
 }
 
+impl LineRecord {
+    /// What is drawn.
+    ///
+    /// # Errors
+    /// Where the ends are no line.
+    pub fn line(&self) -> Result<Line> {
+        line_of([self.x1_px, self.y1_px, self.x2_px, self.y2_px])
+    }
+}
+
 /// A crossing and the line it belongs to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LineCrossing {
@@ -60,6 +69,11 @@ pub struct LineCrossing {
     pub pts: i64,
     /// The same in seconds.
     pub secs: f64,
+}
+
+fn line_of(ends_px: [f64; 4]) -> Result<Line> {
+    let [x1, y1, x2, y2] = ends_px.map(|px| px as f32);
+    Ok(Line::new(Point::new(x1, y1), Point::new(x2, y2))?)
 }
 
 const COLUMNS: &str = "id, video_id, name, x1_px, y1_px, x2_px, y2_px";
@@ -175,11 +189,7 @@ impl Store {
                     .map_err(|_| Error::Damaged { what: "line counter" })?;
                 (row.try_get::<i64, _>(0).map_err(failed)?, counter)
             }
-            None => {
-                let point = |x: f64, y: f64| Point::new(x as f32, y as f32);
-                let line = Line::new(point(record.x1_px, record.y1_px), point(record.x2_px, record.y2_px))?;
-                (0, LineCounter::new(line))
-            }
+            None => (0, LineCounter::new(record.line()?)),
         };
         let Some(frames) = self.chunk(run_id, next_chunk).await? else { return Ok(false) };
         let crossings: Vec<Crossing> =

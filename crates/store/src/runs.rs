@@ -117,6 +117,17 @@ impl Store {
         .map_err(|error| Error::from_sql("reading a run", error))
     }
 
+    /// All runs of a video, the newest first.
+    pub async fn runs(&self, video_id: &str) -> Result<Vec<RunRecord>> {
+        sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "select {COLUMNS} from runs where video_id = $1 order by created_at desc, id desc"
+        )))
+        .bind(video_id)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|error| Error::from_sql("reading runs", error))
+    }
+
     /// One run.
     pub async fn run(&self, id: &str) -> Result<RunRecord> {
         sqlx::query_as(sqlx::AssertSqlSafe(format!("select {COLUMNS} from runs where id = $1")))
@@ -201,7 +212,7 @@ impl Store {
         .bind(run_id)
         .bind(chunk)
         .bind(step.frames.len() as i64)
-        .bind(step.frames.iter().filter(|frame| frame.looked).count() as i64)
+        .bind(step.frames.iter().filter(|frame| frame.why.is_some()).count() as i64)
         .bind(step.damaged_frames.cast_signed())
         .bind(step.counted_to_secs)
         .bind(counts.clone().sum::<i64>())

@@ -96,22 +96,28 @@ impl Store {
         .map_err(|error| Error::from_sql("looking for a video", error))
     }
 
-    /// Registers a file that has not been looked at yet. Another file that was at this path before stays, with its
-    /// runs, as superseded.
+    /// Registers a file that has not been looked at yet, once, however many ask for it at the same time. Another file that
+    /// was at this path before stays, with its runs, as superseded.
     pub async fn add_video(&self, file: &FileIdentity, name: &str) -> Result<VideoRecord> {
         let failed = |error| Error::from_sql("registering a video", error);
-        let id = new_id();
         let mut transaction = self.pool.begin().await.map_err(failed)?;
-        sqlx::query("update videos set superseded = 1 where path = $1 and superseded = 0")
-            .bind(&file.path)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        // Writing before reading: whoever comes second waits here, and finds what the first one wrote.
+        sqlx::query(
+            "update videos set superseded = 1 where path = $1 and superseded = 0 \
+             and not (size_bytes = $2 and modified_nanos = $3 and head_hash = $4)",
+        )
+        .bind(&file.path)
+        .bind(file.size_bytes)
+        .bind(file.modified_nanos)
+        .bind(&file.head_hash)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
         sqlx::query(
             "insert into videos (id, path, name, size_bytes, modified_nanos, head_hash, added_at) \
-             values ($1, $2, $3, $4, $5, $6, $7)",
+             values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
         )
-        .bind(&id)
+        .bind(new_id())
         .bind(&file.path)
         .bind(name)
         .bind(file.size_bytes)
@@ -122,7 +128,9 @@ impl Store {
         .await
         .map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
-        self.video(&id).await
+        let added = self.video_of_file(file).await?;
+        // Somebody else registered yet another file at this path in between.
+        added.ok_or_else(|| Error::NotFound { kind: "video", id: file.path.clone() })
     }
 
     /// Keeps what was found out about a registered file.

@@ -2,7 +2,7 @@
 //!
 //! A look goes through stages from the surest to the least sure evidence; what a stage pairs is out of the next
 //! ones. The promise: after every look each detection has at most one owner, and no track is kept that was not
-//! seen for `lost_secs`, so memory depends on the scene and never on the video's length.
+//! seen for `lost_secs` and `lost_looks`, so memory depends on the scene and never on the video's length.
 
 use super::assign::{Costs, assign};
 use super::identity::Identity;
@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 
 /// What lies further out is no place in a picture, px.
 const FARTHEST_PX: f32 = 1e6;
+
+/// Nobody is waited for longer, however seldom the detector looks.
+const LONGEST_LOST_SECS: f64 = 10.0;
 
 /// What a track pays for getting no detection in stage 1.
 const ALONE_COST: f32 = 1.0;
@@ -88,7 +91,13 @@ impl Engine {
         self.now_secs = self.elapsed.advance(secs);
         // 1 ms is forgiven, as pts may be in ms.
         let earliest_secs = self.now_secs - self.settings.lost_secs - 1e-3;
-        self.identities.retain(|identity| identity.last_seen_secs() >= earliest_secs);
+        let earliest_of_all_secs = self.now_secs - LONGEST_LOST_SECS;
+        let lost_looks = self.settings.lost_looks;
+        self.identities.retain(|identity| {
+            let last_secs = identity.last_seen_secs();
+            last_secs >= earliest_secs
+                || (identity.missed_looks < lost_looks && last_secs >= earliest_of_all_secs)
+        });
         self.now_secs
     }
 
@@ -133,6 +142,12 @@ impl Engine {
     pub(crate) fn estimate_of(&self, track: TrackId) -> Option<Rect> {
         let identity = self.identities.iter().find(|identity| identity.track == Some(track))?;
         Some(identity.predicted(self.now_secs))
+    }
+
+    /// Where the confirmed ones will be.
+    pub(crate) fn places(&self, ahead_secs: f64) -> impl Iterator<Item = Rect> {
+        let confirmed = self.identities.iter().filter(|identity| identity.track.is_some());
+        confirmed.map(move |identity| identity.predicted(self.now_secs + ahead_secs))
     }
 
     /// Whether something may still become of it.

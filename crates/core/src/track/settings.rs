@@ -13,8 +13,10 @@ pub struct TrackerSettings {
     pub low_score: f32,
     /// A detection that belongs to nobody starts a track from this score on.
     pub new_score: f32,
-    /// How long a track that is not seen is waited for. Must be longer than the longest time between two looks.
+    /// How long a track that is not seen is waited for …
     pub lost_secs: f64,
+    /// … and over how many looks, whichever takes longer: a still scene is looked at seldom, and nobody can have gone far.
+    pub lost_looks: u32,
     /// A track is believed after this many looks in a row (on the very first look, at once).
     pub confirm_hits: u32,
     /// Stage 1: the least overlap of a prediction and a detection: IoU × sureness, the score moved to the
@@ -46,6 +48,7 @@ impl TrackerSettings {
             low_score: 0.1,
             new_score: 0.7,
             lost_secs: 1.0,
+            lost_looks: 3,
             confirm_hits: 2,
             match_overlap: 0.1,
             low_iou: 0.5,

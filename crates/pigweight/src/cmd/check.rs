@@ -48,7 +48,7 @@ pub fn run(args: &Check) -> anyhow::Result<()> {
     );
     let mut config = configure(&args.model)?;
     if args.every_frame {
-        config.detect.looks_per_sec = 0.0;
+        config.detect.looks_per_sec = Some(0.0);
     }
     let mut notes = Vec::new();
     let subjects = subjects(&args.folder, &mut notes)?;
@@ -189,8 +189,13 @@ fn look_at(
 ) -> anyhow::Result<Known> {
     let video = Video::open(&subject.path)?;
     let bar = progress_bar(&subject.name, video.index().frame_count() as u64);
-    let looking =
-        Looking { video: &video, model, schedule: config.detect.schedule(), workers: config.detect.workers };
+    let looking = Looking {
+        video: &video,
+        model,
+        schedule: config.detect.schedule(),
+        workers: config.detect.workers,
+        nearness: None,
+    };
     let see = |_: &_, found: Vec<_>| found.into_iter().map(Detection::on_grid).collect();
     let mut guessed = 0;
     let looks: Vec<Look> = looking.through(Begin::default(), see, |looks| {

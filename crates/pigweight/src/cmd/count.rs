@@ -46,7 +46,7 @@ struct Crossing {
 pub fn run(args: &Count) -> anyhow::Result<()> {
     let mut config = configure(&args.model)?;
     if args.every_frame {
-        config.detect.looks_per_sec = 0.0;
+        config.detect.looks_per_sec = Some(0.0);
     }
     // Before the model, whose loading takes a while: a mistyped path is told at once.
     pigweight_media::Video::probe(&args.video).map_err(|error| match error {

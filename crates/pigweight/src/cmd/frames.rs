@@ -174,7 +174,7 @@ fn look_through(
     let min_score = config.run_settings(video.path(), model)?.tracker.high_score;
     let secs = (video.duration_secs() / MOST_LOOKS).max(LEAST_APART_SECS);
     let schedule = Schedule::Interval { secs };
-    let looking = Looking { video, model, schedule, workers: config.detect.workers };
+    let looking = Looking { video, model, schedule, workers: config.detect.workers, nearness: None };
     let bar = progress_bar(name, video.index().frame_count() as u64);
     let see =
         |picture: &pigweight_media::Picture, found: Vec<Detection>| (Sketch::of(&picture.view()), found);
@@ -186,7 +186,7 @@ fn look_through(
             bar.inc(1);
             decoded += 1;
             guessed += usize::from(looked.is_damaged);
-            let Some((sketch, mut found)) = looked.seen.filter(|_| !looked.is_damaged) else { continue };
+            let Some((_, (sketch, mut found))) = looked.seen.filter(|_| !looked.is_damaged) else { continue };
             let uncertainty = uncertainty(found.iter().map(|found| found.score), min_score);
             found.retain(|found| found.score >= min_score);
             let candidate = Candidate { secs: looked.secs, uncertainty, sketch };

@@ -2,7 +2,7 @@
 
 use crate::args::Track;
 use anyhow::Context as _;
-use pigweight_core::interpolate::SettledTracker;
+use pigweight_core::interpolate::{Look, SettledTracker};
 use pigweight_core::mot;
 use pigweight_core::time::Pts;
 use pigweight_core::track::{TrackedBox, Tracker, TrackerSettings};
@@ -27,7 +27,8 @@ pub fn run(args: &Track) -> anyhow::Result<()> {
         let mut tracker = SettledTracker::new(settings);
         let number = |pts: Pts| u32::try_from(pts.0).unwrap_or(0);
         for (frame, secs, found) in frames {
-            let settled = tracker.push(Pts(i64::from(frame)), secs, is_looked_at(frame).then_some(found));
+            let settled =
+                tracker.push(Pts(i64::from(frame)), secs, is_looked_at(frame).then_some(Look::every(found)));
             tracks.extend(settled.into_iter().map(|frame| (number(frame.pts), frame.boxes)));
         }
         tracks.extend(tracker.finish().into_iter().map(|frame| (number(frame.pts), frame.boxes)));

@@ -54,7 +54,7 @@ pub async fn detections(
         .into_iter()
         .map(|frame| FrameBoxes {
             pts: frame.pts.0,
-            looked: frame.looked,
+            looked: frame.why.is_some(),
             boxes: frame
                 .boxes
                 .iter()

@@ -15,21 +15,21 @@ const SECS: u32 = 34;
 
 static PLAIN: LazyLock<Corridor> = LazyLock::new(|| Corridor::draw(SEED, SECS, false));
 
-fn count(corridor: &Corridor, arguments: &[&str]) -> Command {
+pub fn count(corridor: &Corridor, arguments: &[&str]) -> Command {
     let mut command = pigweight();
     command.arg("count").arg(&corridor.video).args(["--line", &corridor.line()]);
     command.arg("--model").arg(model()).args(arguments);
     command
 }
 
-fn document(corridor: &Corridor, arguments: &[&str]) -> Value {
+pub fn document(corridor: &Corridor, arguments: &[&str]) -> Value {
     let text = printed(count(corridor, arguments).arg("--json"));
     serde_json::from_str(&text).unwrap()
 }
 
-type Passage = (String, f64);
+pub type Passage = (String, f64);
 
-fn counted(document: &Value) -> Vec<Passage> {
+pub fn counted(document: &Value) -> Vec<Passage> {
     let crossings = document["crossings"].as_array().unwrap().iter();
     crossings
         .map(|crossing| {
@@ -49,7 +49,7 @@ fn truth(corridor: &Corridor) -> Vec<Passage> {
 }
 
 /// All of one and all of the other, direction by direction, the n-th within half a second of the n-th.
-fn assert_same(counted: &[Passage], truth: &[Passage]) {
+pub fn assert_same(counted: &[Passage], truth: &[Passage]) {
     for direction in [Direction::Forward, Direction::Backward].map(|direction| direction.to_string()) {
         let times = |passages: &[Passage]| {
             let mut secs: Vec<f64> =
@@ -97,7 +97,9 @@ fn the_usual_schedule_counts_the_same_with_fewer_looks() {
     let document = document(&PLAIN, &[]);
     assert_same(&counted(&document), &truth(&PLAIN));
     assert_eq!(document["frames"], PLAIN.frames);
-    assert!(document["inferred"].as_u64().unwrap() <= u64::from(PLAIN.frames / 2 + 1));
+    // Where animals are near the line every frame of 15 a second is wanted.
+    let inferred = document["inferred"].as_u64().unwrap();
+    assert!(inferred < u64::from(PLAIN.frames), "{inferred}");
     // A missed look at the end would leave its last frames without animals.
     let series = document["series"].as_array().unwrap();
     assert_eq!(series.len(), PLAIN.counts.len());
@@ -131,10 +133,16 @@ fn the_mirrored_scene_swaps_directions() {
 }
 
 /// Starts the analysis, kills it (SIGKILL) once a checkpoint is written, and tells of how many frames it was.
-fn kill_at_a_checkpoint(data: &Path) -> u32 {
-    let mut command = count(&PLAIN, &["--every-frame", "-v"]);
-    let mut child =
-        command.arg("--data").arg(data).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+fn kill_at_a_checkpoint(data: &Path, arguments: &[&str]) -> u32 {
+    let mut command = count(&PLAIN, arguments);
+    let mut child = command
+        .arg("-v")
+        .arg("--data")
+        .arg(data)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let log = BufReader::new(child.stderr.take().unwrap());
     let written = log
         .lines()
@@ -157,15 +165,18 @@ fn frames_in(line: &str) -> u32 {
 
 #[test]
 fn killed_in_the_middle_and_started_again_it_counts_as_if_undisturbed() {
-    let undisturbed = document(&PLAIN, &["--every-frame"]);
-    let folder = tempfile::tempdir().unwrap();
-    let done = kill_at_a_checkpoint(folder.path());
-    assert!(done > 0 && done < PLAIN.frames);
-    let output =
-        count(&PLAIN, &["--every-frame", "-v", "--json"]).arg("--data").arg(folder.path()).output().unwrap();
-    assert!(output.status.success());
-    let log = String::from_utf8(output.stderr).unwrap();
-    let resumed = log.lines().find(|line| line.contains("going on where")).expect("it does not begin anew");
-    assert!(frames_in(resumed) >= done);
-    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), undisturbed);
+    for arguments in [&["--every-frame"][..], &[]] {
+        let undisturbed = document(&PLAIN, arguments);
+        let folder = tempfile::tempdir().unwrap();
+        let done = kill_at_a_checkpoint(folder.path(), arguments);
+        assert!(done > 0 && done < PLAIN.frames);
+        let mut again = count(&PLAIN, arguments);
+        let output = again.args(["-v", "--json"]).arg("--data").arg(folder.path()).output().unwrap();
+        assert!(output.status.success());
+        let log = String::from_utf8(output.stderr).unwrap();
+        let resumed =
+            log.lines().find(|line| line.contains("going on where")).expect("it does not begin anew");
+        assert!(frames_in(resumed) >= done);
+        assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), undisturbed, "{arguments:?}");
+    }
 }

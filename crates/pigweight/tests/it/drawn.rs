@@ -14,6 +14,15 @@ pub fn printed(command: &mut Command) -> String {
     String::from_utf8(stdout).unwrap()
 }
 
+/// A sensor's noise, up to 2 of 255 either way.
+fn grain(picture: &mut [u8], seed: u32) {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
+    for sample in picture {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *sample = sample.saturating_add((state >> 29) as u8 % 5).saturating_sub(2);
+    }
+}
+
 /// A marked corridor as a video, with the number of animals on each frame.
 pub struct Corridor {
     pub video: PathBuf,
@@ -27,6 +36,19 @@ pub struct Corridor {
 
 impl Corridor {
     pub fn draw(seed: u64, secs: u32, mirrored: bool) -> Self {
+        Self::draw_in(seed, secs, mirrored, |secs| secs)
+    }
+
+    /// Between two moments nothing moves but the noise of the picture.
+    pub fn draw_standing(seed: u64, secs: u32, from_secs: f64, to_secs: f64) -> Self {
+        let stands = move |secs: f64| {
+            if secs < from_secs { secs } else { (secs - (to_secs - from_secs)).max(from_secs) }
+        };
+        Self::draw_in(seed, secs, false, stands)
+    }
+
+    /// `scene_secs` tells the moment of the scene at each moment of the video.
+    fn draw_in(seed: u64, secs: u32, mirrored: bool, scene_secs: impl Fn(f64) -> f64) -> Self {
         let settings = SceneSettings { marked: true, pigs: 10, mirrored, ..SceneSettings::default() };
         let mut scene = Scene::corridor(seed, settings);
         let folder = tempfile::tempdir().unwrap();
@@ -46,8 +68,10 @@ impl Corridor {
         let frames = secs * FRAMES_PER_SEC;
         let mut counts = Vec::new();
         for frame in 0..frames {
-            scene.advance_to(f64::from(frame) / f64::from(FRAMES_PER_SEC));
-            writer.write_rgb(&scene.draw()).unwrap();
+            scene.advance_to(scene_secs(f64::from(frame) / f64::from(FRAMES_PER_SEC)));
+            let mut picture = scene.draw();
+            grain(&mut picture, frame);
+            writer.write_rgb(&picture).unwrap();
             counts.push(scene.boxes().len() as u32);
         }
         writer.finish().unwrap();

@@ -13,6 +13,7 @@ mod house;
 mod own_videos;
 mod pausing;
 mod previews;
+mod scheduling;
 mod server;
 mod streaming;
 mod uploads;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the measurements of bench/run.sh and writes their table.
 
-    figures.py --binary target/release/pigweight --data DIR --out bench/out [--only speed memory storage frames viewers page tracking]
+    figures.py --binary target/release/pigweight --data DIR --out bench/out [--only speed schedule memory storage frames viewers page tracking]
 
 Speeds of both programs are whole runs, taken in turns so that a machine that is busy for a while is busy for both; the
 figure is the median. PigWeight's run includes its start, loading the model, indexing and storing; the peer's starts
@@ -11,6 +11,7 @@ with the opened video.
 import argparse
 import collections
 import contextlib
+import csv
 import datetime
 import json
 import os
@@ -106,15 +107,67 @@ def speed(arguments, table, video, model, folder):
     rates = {name: statistics.median(values) for name, values in rates.items()}
     cpu = {name: statistics.median(values) for name, values in cpu.items()}
     shown = {"peer": "OpenCV + ONNX Runtime + ByteTrack in Python", "every": "pigweight count --every-frame",
-             "usual": "pigweight count, ten looks a second"}
+             "usual": "pigweight count"}
     for name, what in shown.items():
         table.add(f"{video.name}: {what}", f"{rates[name]:.1f} frames/s, {cpu[name]:.1f} ms CPU a frame")
     table.add("pigweight count --every-frame, start included", f"{rates['every, whole process']:.1f} frames/s")
     table.add("every frame, pigweight against the peer", f"{rates['every'] / rates['peer']:.2f} x frames/s", ">= 1.5")
 
 
+def schedule(arguments, table, video, truth, model, folder):
+    """What looking only where something moves gains, beside the peer on every frame, and what it changes.
+
+    The pictures of the pen are a second apart in reality. In the moving scene the frames between them are made of their
+    motion, 25 a second; the still one is a single picture with the noise of a sensor. Both are coded as recorders do, and the
+    true counts are known on the pictures themselves. The corridor is drawn, its crossings are known.
+    """
+    rate, first, secs = 25, 100, 40
+    make = ["ffmpeg", "-v", "error", "-y"]
+    encoding = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "28", "-g", "50", "-pix_fmt", "yuv420p"]
+    still, moving, picture, one_frame = (folder / name for name in ("still.mp4", "moving.mp4", "still.png", "one.mp4"))
+    start = ["-ss", str(first / 5)]
+    subprocess.run([*make, *start, "-i", video, "-frames:v", "1", picture], check=True)
+    subprocess.run([*make, "-loop", "1", "-framerate", str(rate), "-t", str(secs), "-i", picture,
+                    "-vf", "noise=alls=6:allf=t", *encoding, still], check=True)
+    subprocess.run([*make, *start, "-t", str(secs / 5), "-i", video, "-vf",
+                    f"setpts=5*PTS,minterpolate=fps={rate}:mi_mode=mci:me_mode=bidir:scd=none", *encoding, moving], check=True)
+    subprocess.run([*make, "-i", picture, "-frames:v", "1", *encoding, one_frame], check=True)
+    known = collections.Counter(int(row["frame"]) for row in csv.DictReader(truth.open()))
+    scenes = (("still", still, 6, lambda frame: known[first]),
+              ("moving", moving, 3, lambda frame: known[first + frame // rate] if frame % rate == 0 else None))
+    for name, scene, goal, count_at in scenes:
+        rates = collections.defaultdict(list)
+        for _ in range(arguments.rounds):
+            result, *_ = run([sys.executable, HERE / "python_pipeline.py", scene, "--model", model])
+            rates["peer"].append(result["frames_per_sec"])
+            _, start_secs, *_ = count(arguments, one_frame, model)
+            usual, run_secs, *_ = count(arguments, scene, model)
+            rates["usual"].append((usual["frames"] - 1) / (run_secs - start_secs))
+        every, *_ = count(arguments, scene, model, "--every-frame")
+        rates = {of: statistics.median(values) for of, values in rates.items()}
+
+        def error(document):
+            pairs = ((entry[1], count_at(frame)) for frame, entry in enumerate(document["series"]))
+            return statistics.mean(abs(counted - true) for counted, true in pairs if true is not None)
+
+        what = f"{name} pen, {usual['inferred']} of {usual['frames']} frames looked at"
+        table.add(what, f"{rates['usual']:.0f} frames/s, {rates['usual'] / rates['peer']:.1f} x the peer on every frame", f">= {goal} x")
+        table.add(f"{name} pen, mean absolute error of the count", f"{error(usual):.2f}, of every frame {error(every):.2f} pigs", "within 0.1")
+    drawn = folder / "drawn"
+    subprocess.run([arguments.binary, "demo", "--marked", "--secs", "60", "--seed", "4", drawn], check=True, capture_output=True)
+    line = ["--line", "320,360,320,0"]
+    model = next(drawn.glob("*.onnx"))
+    usual, *_ = count(arguments, drawn / "corridor.mp4", model, *line)
+    every, *_ = count(arguments, drawn / "corridor.mp4", model, *line, "--every-frame")
+    crossings = [[(crossing["direction"], round(crossing["secs"])) for crossing in document["crossings"]] for document in (usual, every)]
+    known = len((drawn / "corridor.crossings.csv").read_text().splitlines()) - 1
+    same = "the same" if [len(told) for told in crossings] == [known, known] else "NOT the same"
+    table.add(f"drawn corridor, {usual['inferred']} of {usual['frames']} frames looked at: crossings",
+              f"{len(crossings[0])}, of every frame {len(crossings[1])}, true {known}: {same}", "the same")
+
+
 def memory(arguments, table, model, folder):
-    """On videos that a test pattern makes; looked at as usual, ten times a second."""
+    """On videos that a test pattern makes; looked at as usual, by motion."""
     peaks = []
     for minutes in arguments.minutes:
         video = folder / f"{minutes}-minutes-1080p.mp4"
@@ -162,7 +215,7 @@ def main():
     parser.add_argument("--binary", type=pathlib.Path, required=True)
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    names = ["speed", "memory", "storage", "frames", "viewers", "page", "tracking"]
+    names = ["speed", "schedule", "memory", "storage", "frames", "viewers", "page", "tracking"]
     parser.add_argument("--only", nargs="*", choices=names, default=names)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each program whose speeds are compared")
     parser.add_argument("--minutes", type=int, nargs="+", default=[1, 10], help="lengths of the videos of `memory`")
@@ -171,14 +224,16 @@ def main():
 
     table = Table()
     video, model = arguments.data / "videos/pen-day.mp4", arguments.data / "models/pig-yolox-nano-416.onnx"
+    boxes = video.with_suffix(".boxes.csv")
     sequences = arguments.data / "tracking/mot17"
     chromium = pathlib.Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
     recordings = [video, arguments.data / "videos/sows.mp4"]
-    needs = {"speed": [video, model], "memory": [model], "storage": [*recordings, model], "frames": [], "viewers": [], "page": [chromium], "tracking": [sequences]}
+    needs = {"speed": [video, model], "schedule": [video, boxes, model], "memory": [model], "storage": [*recordings, model], "frames": [], "viewers": [], "page": [chromium], "tracking": [sequences]}
     with tempfile.TemporaryDirectory(dir=arguments.out) as folder:
         folder = pathlib.Path(folder)
         steps = {
             "speed": lambda: speed(arguments, table, video, model, folder),
+            "schedule": lambda: schedule(arguments, table, video, boxes, model, folder),
             "memory": lambda: memory(arguments, table, model, folder),
             "storage": lambda: storage(arguments, table, recordings, model, folder),
             "frames": lambda: frames.measure(arguments.binary, table, folder),

@@ -30,11 +30,12 @@ impl Preparer {
         let mut prepared: BTreeSet<String> = BTreeSet::new();
         let mut interrupted: BTreeMap<String, u32> = BTreeMap::new();
         while !self.work.is_over() {
-            let videos = list.borrow_and_update().clone();
-            for video in videos.iter() {
-                if !prepared.contains(&video.id) {
-                    self.prepare(runtime, video, &mut prepared, &mut interrupted);
-                }
+            let listed = list.borrow_and_update().clone();
+            let mut videos: Vec<_> = listed.iter().filter(|video| !prepared.contains(&video.id)).collect();
+            // One that takes minutes to read keeps nobody waiting who takes a moment.
+            videos.sort_by_cached_key(|video| std::fs::metadata(&video.path).map_or(0, |file| file.len()));
+            for video in videos {
+                self.prepare(runtime, video, &mut prepared, &mut interrupted);
                 if self.work.is_over() {
                     return;
                 }

@@ -52,3 +52,9 @@ pub struct PictureView<'a> {
     /// The samples.
     pub planes: Planes<'a>,
 }
+
+/// A picture with its own samples.
+pub trait Viewable {
+    /// The samples.
+    fn view(&self) -> PictureView<'_>;
+}

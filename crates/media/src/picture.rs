@@ -2,7 +2,7 @@
 
 use crate::libav::{Frame, PixelFormat, Scaler};
 use crate::video::Rotation;
-use pigweight_core::picture::{ColorMatrix, PictureView, Plane, Planes};
+use pigweight_core::picture::{ColorMatrix, PictureView, Plane, Planes, Viewable};
 
 /// An upright picture with its own samples.
 pub struct Picture {
@@ -21,6 +21,12 @@ enum Storage {
 enum TurnedPlanes {
     Yuv { y: Vec<u8>, u: Vec<u8>, v: Vec<u8>, chroma_shift_x: u8, chroma_shift_y: u8 },
     Rgb(Vec<u8>),
+}
+
+impl Viewable for Picture {
+    fn view(&self) -> PictureView<'_> {
+        Self::view(self)
+    }
 }
 
 impl Picture {

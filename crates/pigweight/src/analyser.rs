@@ -10,7 +10,7 @@ use crate::openings::Openings;
 use crate::pipeline::{self, Analysis};
 use crate::previews::Previews;
 use crate::work::Work;
-use pigweight_detect::Model;
+use pigweight_detect::service::Inference;
 use pigweight_media::{DecodedFrame, Video};
 use pigweight_store::{Store, VideoRecord};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +45,7 @@ pub struct Analyser {
     /// Who is told of them.
     pub live: Arc<Live>,
     /// `None`: videos are shown, and wait to be counted.
-    pub model: Option<Model>,
+    pub inference: Option<Inference>,
     /// How.
     pub config: Config,
     /// Opens the videos.
@@ -128,8 +128,8 @@ impl Analyser {
                 making.see(frame);
             }
         };
-        if let Some(model) = &self.model {
-            let counted = self.count(runtime, record, (&video, model), is_last_try, watch, &stop);
+        if let Some(inference) = &self.inference {
+            let counted = self.count(runtime, record, (&video, inference), is_last_try, watch, &stop);
             if counted != Attended::Done {
                 return self.or_paused(runtime, record, counted);
             }
@@ -170,12 +170,12 @@ impl Analyser {
         &self,
         runtime: &Handle,
         record: &VideoRecord,
-        (video, model): (&Video, &Model),
+        (video, inference): (&Video, &Inference),
         is_last_try: bool,
         watch: Watch<'_>,
         stop: &AtomicBool,
     ) -> Attended {
-        let settings = match self.config.run_settings(Path::new(&record.path), model) {
+        let settings = match self.config.run_settings(Path::new(&record.path), inference.model()) {
             Ok(settings) => settings,
             Err(error) => {
                 self.live.report_trouble(&Chain(error.as_ref()).to_string());
@@ -185,10 +185,9 @@ impl Analyser {
         let analysis = Analysis {
             video,
             video_id: &record.id,
-            model,
+            inference,
             device: "cpu",
             settings: &settings,
-            workers: self.config.detect.workers,
             is_last_try,
         };
         let ended = analysis.run(&self.store, runtime, stop, watch, &mut |progress| {

@@ -14,6 +14,8 @@ mod analyse;
 use crate::args::ModelArgs;
 use crate::config::Config;
 use crate::describe::Chain;
+use pigweight_detect::Model;
+use pigweight_detect::service::Inference;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -60,6 +62,11 @@ fn configure(args: &ModelArgs) -> anyhow::Result<Config> {
         config.detect.min_score = Some(min_score);
     }
     Ok(config)
+}
+
+/// Loads the model and starts its sessions.
+fn start_inference(config: &Config) -> anyhow::Result<Inference> {
+    Ok(Inference::start(Model::load(config.model_settings())?, config.detect.workers)?)
 }
 
 /// Writes a result to stdout.

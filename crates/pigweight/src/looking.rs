@@ -1,4 +1,4 @@
-//! A video past the detector: one thread decodes, a few detect (each with a session of its own), and what they found
+//! A video past the detector: one thread decodes, the sessions that all share detect, and what they found
 //! comes out in the order of the frames.
 //!
 //! Queues between them are bounded, so a slow step slows the one before it: a video is never sped up by leaving frames
@@ -11,13 +11,14 @@ use pigweight_core::detection::Detection;
 use pigweight_core::motion::SmallLuma;
 use pigweight_core::schedule::{Decided, Moment, Position, Schedule, Scheduler, Why};
 use pigweight_core::time::Pts;
-use pigweight_detect::{Detector, Model};
+use pigweight_detect::service::{Inference, Served, Source, Urgency};
 use pigweight_media::{DecodedFrame, FrameReader, Picture, Video};
-use std::collections::BTreeMap;
-use std::time::Instant;
+use std::sync::Arc;
 
 /// What pictures may take that wait to be looked back at.
 const MOST_KEPT_BYTES: u64 = 64 << 20;
+/// Frames, without pictures, whose turn has not come: enough for every session to have work at one look a second.
+const MOST_ON_THEIR_WAY: usize = 512;
 /// As many as half a second holds at the highest floor, and one to spare.
 const MOST_KEPT: u64 = 6;
 
@@ -30,18 +31,19 @@ pub enum Error {
     /// The model could not be run.
     #[error("{0}")]
     Detect(#[from] pigweight_detect::Error),
+    /// All threads that look have come to a bad end.
+    #[error("nobody looks at pictures any more; start the program again, and report what its log says")]
+    NobodyLooks,
 }
 
 /// What is looked at, and how.
 pub struct Looking<'a> {
     /// Opened.
     pub video: &'a Video,
-    /// Loaded.
-    pub model: &'a Model,
+    /// Who looks.
+    pub inference: &'a Inference,
     /// Which frames are looked at.
     pub schedule: Schedule,
-    /// Sessions side by side; each takes one core.
-    pub workers: usize,
     /// Who says whether animals are near a line; `None`: there are no lines.
     pub nearness: Option<&'a Nearness>,
 }
@@ -67,7 +69,7 @@ pub struct Looked<T> {
     pub position: Position,
 }
 
-/// A frame on its way from the decoder to the detector; without its picture where nobody will look at it.
+/// A decoded frame; without its picture where nobody will look at it.
 struct Arrived {
     pts: Pts,
     secs: f64,
@@ -82,12 +84,17 @@ impl Arrived {
     }
 }
 
-struct Job {
-    sequence: u64,
-    decided: Decided<Arrived>,
+/// A frame on its way to whoever follows: without a picture, so that many may wait.
+struct OnItsWay<T> {
+    pts: Pts,
+    secs: f64,
+    is_damaged: bool,
+    /// Why the detector looks, and where its result comes.
+    look: Option<(Why, Receiver<Result<T, Error>>)>,
+    position: Position,
 }
 
-type Numbered<T> = Result<(u64, Looked<T>), Error>;
+type Sent<T> = Result<OnItsWay<T>, Error>;
 
 /// Sees every frame as it is decoded, on the decoder's thread.
 pub type Watch<'a> = &'a mut (dyn FnMut(&DecodedFrame) + Send);
@@ -97,12 +104,12 @@ impl Looking<'_> {
     /// When `follow` returns, the work ends.
     ///
     /// # Errors
-    /// Where the video or the model does not open; later errors come out of the iterator.
-    pub fn through<T: Send, R>(
+    /// Where the video does not open; later errors come out of the iterator.
+    pub fn through<T: Send + 'static, R>(
         &self,
         begin: Begin,
-        see: impl Fn(&Picture, Vec<Detection>) -> T + Sync,
-        follow: impl FnOnce(InOrder<'_, T>) -> R,
+        see: impl Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'static,
+        follow: impl FnOnce(InOrder<T>) -> R,
     ) -> Result<R, Error> {
         self.through_watched(begin, &mut |_| {}, see, follow)
     }
@@ -111,68 +118,67 @@ impl Looking<'_> {
     ///
     /// # Errors
     /// As [`Self::through`].
-    pub fn through_watched<T: Send, R>(
+    pub fn through_watched<T: Send + 'static, R>(
         &self,
         begin: Begin,
         watch: Watch<'_>,
-        see: impl Fn(&Picture, Vec<Detection>) -> T + Sync,
-        follow: impl FnOnce(InOrder<'_, T>) -> R,
+        see: impl Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'static,
+        follow: impl FnOnce(InOrder<T>) -> R,
     ) -> Result<R, Error> {
         let reader = match begin.after_pts {
             Some(pts) => FrameReader::open_after(self.video, pts)?,
             None => FrameReader::open(self.video)?,
         };
-        let detectors =
-            (0..self.workers.max(1)).map(|_| self.model.detector()).collect::<Result<Vec<_>, _>>()?;
-        let depth = 2 * detectors.len();
-        let see = &see;
         let info = self.video.info();
         let bytes = u64::from(info.width) * u64::from(info.height) * 3 / 2;
         let most_kept = (MOST_KEPT_BYTES / bytes.max(1)).clamp(1, MOST_KEPT) as usize;
         let scheduler = Scheduler::new(self.schedule, begin.position, most_kept);
+        let source = self.inference.source(Urgency::Background, 2 * self.inference.sessions());
         let nearness = self.nearness;
+        let source = &source;
         std::thread::scope(|scope| {
-            let (to_detect, jobs) = bounded::<Job>(depth);
-            let (to_follow, results) = bounded::<Numbered<T>>(depth);
-            let decode_results = to_follow.clone();
+            let (to_follow, frames) = bounded::<Sent<T>>(MOST_ON_THEIR_WAY);
             scope.spawn(move || {
-                let decoding = Decoding { reader, scheduler, nearness, sequence: 0 };
-                if let Err(error) = decoding.run(watch, &to_detect) {
+                let failed = to_follow.clone();
+                let decoding =
+                    Decoding { reader, scheduler, nearness, source, see: Arc::new(see), to_follow };
+                if let Err(error) = decoding.run(watch) {
                     // Nobody listens any more when following has stopped for a reason of its own.
-                    let _stopped = decode_results.send(Err(error.into()));
+                    let _stopped = failed.send(Err(error.into()));
                 }
             });
-            for detector in detectors {
-                let (jobs, results) = (jobs.clone(), to_follow.clone());
-                scope.spawn(move || detect(detector, see, &jobs, &results));
-            }
-            drop((jobs, to_follow));
-            // Frees whoever waits, however following ends; the threads end when their channels do.
-            let _ending = nearness.map(Ending);
-            let followed = follow(InOrder::new(&results));
-            drop(results);
-            Ok(followed)
+            // Frees whoever waits, however following ends; the thread ends when its channel does.
+            let _ending = Ending { nearness, source };
+            Ok(follow(InOrder { frames }))
         })
     }
 }
 
-struct Ending<'a>(&'a Nearness);
+struct Ending<'a> {
+    nearness: Option<&'a Nearness>,
+    source: &'a Source,
+}
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        self.0.end();
+        self.source.give_up();
+        if let Some(nearness) = self.nearness {
+            nearness.end();
+        }
     }
 }
 
-struct Decoding<'a> {
+struct Decoding<'a, T, S> {
     reader: FrameReader,
     scheduler: Scheduler<Arrived>,
     nearness: Option<&'a Nearness>,
-    sequence: u64,
+    source: &'a Source,
+    see: Arc<S>,
+    to_follow: Sender<Sent<T>>,
 }
 
-impl Decoding<'_> {
-    fn run(mut self, watch: Watch<'_>, jobs: &Sender<Job>) -> pigweight_media::Result<()> {
+impl<T: Send + 'static, S: Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'static> Decoding<'_, T, S> {
+    fn run(mut self, watch: Watch<'_>) -> pigweight_media::Result<()> {
         // One frame is held back, so that each is decided on in the knowledge of when the next one comes, or that none does.
         let mut held: Option<Arrived> = None;
         let mut failure = None;
@@ -192,7 +198,7 @@ impl Decoding<'_> {
             let next = next.map(Arrived::new);
             let next_secs = next.as_ref().map(|next| next.secs);
             if let Some(frame) = std::mem::replace(&mut held, next)
-                && !self.decide(frame, next_secs, jobs)
+                && !self.decide(frame, next_secs)
             {
                 return Ok(());
             }
@@ -201,12 +207,12 @@ impl Decoding<'_> {
             }
         }
         let rest = self.scheduler.finish();
-        self.send(rest, jobs);
+        self.send(rest);
         failure.map_or(Ok(()), Err)
     }
 
     /// `false` when nobody takes frames any more.
-    fn decide(&mut self, frame: Arrived, next_secs: Option<f64>, jobs: &Sender<Job>) -> bool {
+    fn decide(&mut self, frame: Arrived, next_secs: Option<f64>) -> bool {
         let secs = frame.secs;
         let nearness = self.nearness;
         let luma = |frame: &Arrived| {
@@ -219,83 +225,62 @@ impl Decoding<'_> {
             || nearness.is_some_and(|nearness| nearness.was_near(secs)),
             |frame| frame.picture = None,
         );
-        self.send(decided, jobs)
+        self.send(decided)
     }
 
-    fn send(&mut self, decided: Vec<Decided<Arrived>>, jobs: &Sender<Job>) -> bool {
-        decided.into_iter().all(|mut decided| {
-            match (decided.why, self.nearness) {
-                (Some(_), Some(nearness)) => nearness.will_tell(decided.item.secs),
-                (Some(_), None) => {}
-                (None, _) => decided.item.picture = None,
-            }
-            let job = Job { sequence: self.sequence, decided };
-            self.sequence += 1;
-            jobs.send(job).is_ok()
+    fn send(&self, decided: Vec<Decided<Arrived>>) -> bool {
+        decided.into_iter().all(|decided| {
+            let Decided { item: Arrived { pts, secs, is_damaged, picture }, why, position } = decided;
+            let look = match (why, picture) {
+                (Some(why), Some(picture)) => {
+                    if let Some(nearness) = self.nearness {
+                        nearness.will_tell(secs);
+                    }
+                    Some((why, self.look_at(picture)))
+                }
+                _ => None,
+            };
+            self.to_follow.send(Ok(OnItsWay { pts, secs, is_damaged, look, position })).is_ok()
         })
     }
-}
 
-fn detect<T>(
-    mut detector: Detector,
-    see: &impl Fn(&Picture, Vec<Detection>) -> T,
-    jobs: &Receiver<Job>,
-    results: &Sender<Numbered<T>>,
-) {
-    for Job { sequence, decided } in jobs {
-        let Decided { item: Arrived { pts, secs, is_damaged, picture }, why, position } = decided;
-        let seen = match (why, picture) {
-            (Some(why), Some(picture)) => {
-                let started = Instant::now();
-                let found = detector.detect(&picture.view());
-                metrics::histogram!("pigweight_inference_seconds").record(started.elapsed().as_secs_f64());
-                found.map(|found| Some((why, see(&picture, found))))
-            }
-            _ => Ok(None),
-        };
-        let looked = seen
-            .map(|seen| (sequence, Looked { pts, secs, is_damaged, seen, position }))
-            .map_err(Error::Detect);
-        if results.send(looked).is_err() {
-            break;
-        }
+    /// Where nobody looks any more, nothing comes.
+    fn look_at(&self, picture: Picture) -> Receiver<Result<T, Error>> {
+        let (told, result) = bounded(1);
+        let see = self.see.clone();
+        self.source.ask(picture, move |served: Served<Picture>| {
+            let Served { picture, found, waited, took } = served;
+            metrics::histogram!("pigweight_inference_seconds").record(took.as_secs_f64());
+            metrics::histogram!("pigweight_inference_wait_seconds", "for" => Urgency::Background.name())
+                .record(waited.as_secs_f64());
+            // Whoever followed may have stopped.
+            let _stopped = told.send(found.map(|found| see(&picture, found)).map_err(Error::Detect));
+        });
+        result
     }
 }
 
-/// Frames in their order. Ends with the first error: one of the detector at once, one of the video when the frames before
-/// it are through.
-pub struct InOrder<'a, T> {
-    results: &'a Receiver<Numbered<T>>,
-    /// Those that came before their turn; no more than the queues hold.
-    early: BTreeMap<u64, Looked<T>>,
-    next_sequence: u64,
-    failure: Option<Error>,
+/// Frames in their order. Ends with the first error, behind the frames before it.
+pub struct InOrder<T> {
+    frames: Receiver<Sent<T>>,
 }
 
-impl<'a, T> InOrder<'a, T> {
-    fn new(results: &'a Receiver<Numbered<T>>) -> Self {
-        Self { results, early: BTreeMap::new(), next_sequence: 0, failure: None }
-    }
-}
-
-impl<T> Iterator for InOrder<'_, T> {
+impl<T> Iterator for InOrder<T> {
     type Item = Result<Looked<T>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(looked) = self.early.remove(&self.next_sequence) {
-                self.next_sequence += 1;
-                return Some(Ok(looked));
-            }
-            match self.results.recv() {
-                Ok(Ok((sequence, looked))) => {
-                    self.early.insert(sequence, looked);
-                }
-                // The decoder has ended; the frames before its failure are still on their way.
-                Ok(Err(error @ Error::Media(_))) => self.failure = Some(error),
-                Ok(Err(error)) => return Some(Err(error)),
-                Err(_all_ended) => return self.failure.take().map(Err),
-            }
-        }
+        let frame = match self.frames.recv().ok()? {
+            Ok(frame) => frame,
+            Err(error) => return Some(Err(error)),
+        };
+        let OnItsWay { pts, secs, is_damaged, look, position } = frame;
+        let seen = match look {
+            None => None,
+            Some((why, result)) => match result.recv().unwrap_or(Err(Error::NobodyLooks)) {
+                Ok(seen) => Some((why, seen)),
+                Err(error) => return Some(Err(error)),
+            },
+        };
+        Some(Ok(Looked { pts, secs, is_damaged, seen, position }))
     }
 }

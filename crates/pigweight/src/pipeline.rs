@@ -15,7 +15,8 @@ use pigweight_core::line::{Line, RULE_VERSION};
 use pigweight_core::schedule::{self, Position, Schedule};
 use pigweight_core::time::Pts;
 use pigweight_core::track::TrackerSettings;
-use pigweight_detect::{Model, ModelSettings};
+use pigweight_detect::ModelSettings;
+use pigweight_detect::service::Inference;
 use pigweight_media::Video;
 use pigweight_store::columns::Timeline;
 use pigweight_store::{Checkpoint, NewRun, RunRecord, Store};
@@ -81,14 +82,12 @@ pub struct Analysis<'a> {
     pub video: &'a Video,
     /// Its identifier in the store.
     pub video_id: &'a str,
-    /// Loaded.
-    pub model: &'a Model,
+    /// Who looks.
+    pub inference: &'a Inference,
     /// As measured.
     pub device: &'a str,
     /// What to do.
     pub settings: &'a RunSettings,
-    /// Sessions side by side; each takes one core.
-    pub workers: usize,
     /// Where the process that reads the video is gone once more, the run has failed.
     pub is_last_try: bool,
 }
@@ -106,8 +105,8 @@ impl Analysis<'_> {
     ) -> Result<RunRecord, Error> {
         let run = runtime.block_on(store.find_or_start_run(&NewRun {
             video_id: self.video_id.to_owned(),
-            model_name: self.model.info().name.clone(),
-            model_hash: self.model.info().hash.clone(),
+            model_name: self.inference.model().info().name.clone(),
+            model_hash: self.inference.model().info().hash.clone(),
             device: self.device.to_owned(),
             settings: self.describe_settings(),
             rule_version: RULE_VERSION,
@@ -150,7 +149,7 @@ impl Analysis<'_> {
     /// Everything that could change the result but the model's bytes, in one line that is equal for equal settings.
     fn describe_settings(&self) -> String {
         let ModelSettings { head, classes, class_names, max_iou, min_score: _, source: _, threads: _ } =
-            self.model.settings();
+            self.inference.model().settings();
         let looks = schedule::RULE_VERSION;
         format!("{:?} looks v{looks} {head:?} {classes:?} {class_names:?} {max_iou}", self.settings)
     }
@@ -164,9 +163,8 @@ impl Analysis<'_> {
     ) -> Result<RunRecord, Error> {
         let looking = Looking {
             video: self.video,
-            model: self.model,
+            inference: self.inference,
             schedule: self.settings.schedule,
-            workers: self.workers,
             nearness: Some(steps.nearness),
         };
         let begin = Begin { after_pts: steps.state.last_pts, position: steps.state.position.clone() };
@@ -174,7 +172,7 @@ impl Analysis<'_> {
         looking.through_watched(
             begin,
             watch,
-            |_, found| kept(found, low_score),
+            move |_, found| kept(found, low_score),
             |looks| steps.follow(looks, stop, tell),
         )?
     }
@@ -230,7 +228,7 @@ impl<'a> Steps<'a> {
 
     fn follow(
         mut self,
-        looks: InOrder<'_, Vec<Detection>>,
+        looks: InOrder<Vec<Detection>>,
         stop: &AtomicBool,
         tell: &mut dyn FnMut(&Progress),
     ) -> Result<RunRecord, Error> {

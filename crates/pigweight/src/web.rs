@@ -17,12 +17,14 @@ mod preview;
 mod runs;
 mod types;
 mod unread;
+pub mod unseen;
 mod uploads;
 mod videos;
 
 pub use error::Problem;
 pub use pool::VideoPool;
 
+use crate::config::Config;
 use crate::live::Live;
 use crate::previews::Previews;
 use crate::uploads::Uploads;
@@ -33,7 +35,7 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use metrics_exporter_prometheus::PrometheusHandle;
-use pigweight_detect::Model;
+use pigweight_detect::service::Inference;
 use pigweight_store::Store;
 use std::sync::Arc;
 use std::time::Instant;
@@ -49,10 +51,12 @@ pub struct App {
     pub store: Store,
     /// What is going on.
     pub live: Arc<Live>,
-    /// The detector, or why there is none.
-    pub model: Result<Model, String>,
-    /// The usual threshold.
-    pub min_score: f32,
+    /// Who looks at pictures, or why nobody does.
+    pub inference: Result<Inference, String>,
+    /// Viewers' questions to it.
+    pub unseen: Option<unseen::Unseen>,
+    /// What the server was told.
+    pub config: Config,
     /// Open videos.
     pub pool: VideoPool,
     /// Pieces of streams that are on their way.

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use pigweight_core::line::Line;
 use pigweight_core::time::Pts;
-use pigweight_detect::Model;
+use pigweight_detect::service::Inference;
 use pigweight_media::Video;
 use pigweight_store::{LineCrossing, LineRecord, NewLine, RunRecord, Store};
 use std::collections::BTreeMap;
@@ -55,7 +55,7 @@ impl Workshop {
         &self,
         path: &Path,
         lines: &[Line],
-        model: &Model,
+        inference: &Inference,
         config: &Config,
     ) -> anyhow::Result<Analysed> {
         let path = path.canonicalize().with_context(|| format!("cannot read {}", path.display()))?;
@@ -66,15 +66,14 @@ impl Workshop {
             line.check_on_picture(video.info().width, video.info().height)?;
         }
         let lines = self.runtime.block_on(self.keep_lines(&record.id, lines))?;
-        let settings = config.run_settings(&path, model)?;
+        let settings = config.run_settings(&path, inference.model())?;
         let analysis = Analysis {
             is_last_try: true,
             video: &video,
             video_id: &record.id,
-            model,
+            inference,
             device: "cpu",
             settings: &settings,
-            workers: config.detect.workers,
         };
         let bar = progress_bar(&name, video.index().frame_count() as u64);
         let (handle, stop) = (self.runtime.handle(), AtomicBool::new(false));

@@ -1,7 +1,7 @@
 //! `pigweight check`: how far the counts are from the truth.
 
 use super::analyse::{Workshop, damage, progress_bar};
-use super::{Partial, configure, print};
+use super::{Partial, configure, print, start_inference};
 use crate::args::Check;
 use crate::calibration::{self, Calibration, Known, Look};
 use crate::config::Config;
@@ -11,7 +11,7 @@ use crate::looking::{self, Begin, Looking};
 use crate::truth::Truth;
 use pigweight_core::detection::Detection;
 use pigweight_core::time::Pts;
-use pigweight_detect::Model;
+use pigweight_detect::service::Inference;
 use pigweight_media::Video;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -52,14 +52,14 @@ pub fn run(args: &Check) -> anyhow::Result<()> {
     }
     let mut notes = Vec::new();
     let subjects = subjects(&args.folder, &mut notes)?;
-    let model = Model::load(config.model_settings())?;
+    let inference = start_inference(&config)?;
     if args.calibrate {
-        return calibrate(args, &config, &model, subjects, notes);
+        return calibrate(args, &config, &inference, subjects, notes);
     }
     let workshop = Workshop::open(None)?;
     let mut results = Vec::new();
     for subject in &subjects {
-        let result = workshop.analyse(&subject.path, &[], &model, &config).and_then(|analysed| {
+        let result = workshop.analyse(&subject.path, &[], &inference, &config).and_then(|analysed| {
             let counted = workshop.counts(&analysed.run)?;
             let truth = by_pts(&subject.truth, &analysed.video);
             notes.extend(subject.truth.beyond(analysed.video.index().frame_count()));
@@ -134,7 +134,7 @@ impl fmt::Display for Calibrated {
 fn calibrate(
     args: &Check,
     config: &Config,
-    model: &Model,
+    inference: &Inference,
     subjects: Vec<Subject>,
     mut notes: Vec<String>,
 ) -> anyhow::Result<()> {
@@ -142,9 +142,9 @@ fn calibrate(
     for subject in subjects {
         // What the videos are counted with now; a calibration that cannot be read is what this one replaces.
         let before = config
-            .run_settings(&subject.path, model)
+            .run_settings(&subject.path, inference.model())
             .map_or_else(|_unreadable| config.detect.min_score(), |settings| settings.tracker.high_score);
-        match look_at(&subject, config, model, &mut notes) {
+        match look_at(&subject, config, inference, &mut notes) {
             Ok(seen) => known.push((subject.name, before, seen)),
             Err(error) => notes.push(Chain(error.as_ref()).to_string()),
         }
@@ -170,7 +170,8 @@ fn calibrate(
             error_after: known.error_at(min_score),
         })
         .collect();
-    let kept_in = Calibration { model: model.info().hash.clone(), min_score }.keep(&args.folder)?;
+    let kept_in =
+        Calibration { model: inference.model().info().hash.clone(), min_score }.keep(&args.folder)?;
     let calibrated = Calibrated { kept_in, min_score, videos };
     if args.json {
         print(format_args!("{}\n", serde_json::to_string(&calibrated)?))?;
@@ -184,18 +185,12 @@ fn calibrate(
 fn look_at(
     subject: &Subject,
     config: &Config,
-    model: &Model,
+    inference: &Inference,
     notes: &mut Vec<String>,
 ) -> anyhow::Result<Known> {
     let video = Video::open(&subject.path)?;
     let bar = progress_bar(&subject.name, video.index().frame_count() as u64);
-    let looking = Looking {
-        video: &video,
-        model,
-        schedule: config.detect.schedule(),
-        workers: config.detect.workers,
-        nearness: None,
-    };
+    let looking = Looking { video: &video, inference, schedule: config.detect.schedule(), nearness: None };
     let see = |_: &_, found: Vec<_>| found.into_iter().map(Detection::on_grid).collect();
     let mut guessed = 0;
     let looks: Vec<Look> = looking.through(Begin::default(), see, |looks| {

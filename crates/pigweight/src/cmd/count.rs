@@ -1,12 +1,11 @@
 //! `pigweight count`: one video, its numbers.
 
 use super::analyse::{Analysed, Workshop};
-use super::{Partial, configure, print};
+use super::{Partial, configure, print, start_inference};
 use crate::args::Count;
 use crate::describe::{clock, counted};
 use pigweight_core::curve::StepCurve;
 use pigweight_core::line::Direction;
-use pigweight_detect::Model;
 use pigweight_media::Error;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -53,9 +52,9 @@ pub fn run(args: &Count) -> anyhow::Result<()> {
         Error::IsAPicture { .. } => anyhow::anyhow!("{error}; find the pigs on it with pigweight detect"),
         error => error.into(),
     })?;
-    let model = Model::load(config.model_settings())?;
+    let inference = start_inference(&config)?;
     let workshop = Workshop::open(args.data.as_deref())?;
-    let analysed = workshop.analyse(&args.video, &args.lines, &model, &config)?;
+    let analysed = workshop.analyse(&args.video, &args.lines, &inference, &config)?;
     if args.json {
         let text = serde_json::to_string(&document(args, &analysed, workshop.series(&analysed.run)?))?;
         print(format_args!("{text}\n"))?;

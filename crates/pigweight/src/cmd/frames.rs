@@ -3,7 +3,7 @@
 //! Written are pictures, boxes in COCO's and in YOLO's formats, and the lists of classes that CVAT and Label Studio ask for.
 
 use super::analyse::{damage, progress_bar};
-use super::{Partial, configure, print};
+use super::{Partial, configure, print, start_inference};
 use crate::args::FramesExport;
 use crate::config::Config;
 use crate::describe::counted;
@@ -13,7 +13,7 @@ use pigweight_core::detection::Detection;
 use pigweight_core::schedule::Schedule;
 use pigweight_core::selection::{Candidate, Sketch, select, uncertainty};
 use pigweight_core::time::Pts;
-use pigweight_detect::Model;
+use pigweight_detect::service::Inference;
 use pigweight_media::{FrameSeeker, Video, jpeg};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -37,11 +37,11 @@ pub fn export(args: &FramesExport) -> anyhow::Result<()> {
             videos.push((name, Video::open(path)?));
         }
     }
-    let model = Model::load(config.model_settings())?;
+    let inference = start_inference(&config)?;
 
     let (mut seen, mut notes) = (Vec::new(), Vec::new());
     for (number, (name, video)) in videos.iter().enumerate() {
-        seen.extend(look_through(number, name, video, &model, &config, &mut notes)?);
+        seen.extend(look_through(number, name, video, &inference, &config, &mut notes)?);
     }
     let candidates: Vec<Candidate> = seen.iter().map(|frame| frame.candidate.clone()).collect();
     let mut chosen = select(&candidates, args.count);
@@ -49,7 +49,7 @@ pub fn export(args: &FramesExport) -> anyhow::Result<()> {
     chosen.sort_unstable();
 
     let partial = place.begin()?;
-    let mut dataset = Dataset::new(partial.path(), &model.info().classes)?;
+    let mut dataset = Dataset::new(partial.path(), &inference.model().info().classes)?;
     let mut seeker: Option<(usize, FrameSeeker)> = None;
     for number in chosen {
         let frame = &seen[number];
@@ -167,14 +167,14 @@ fn look_through(
     place: usize,
     name: &str,
     video: &Video,
-    model: &Model,
+    inference: &Inference,
     config: &Config,
     notes: &mut Vec<String>,
 ) -> anyhow::Result<Vec<Seen>> {
-    let min_score = config.run_settings(video.path(), model)?.tracker.high_score;
+    let min_score = config.run_settings(video.path(), inference.model())?.tracker.high_score;
     let secs = (video.duration_secs() / MOST_LOOKS).max(LEAST_APART_SECS);
     let schedule = Schedule::Interval { secs };
-    let looking = Looking { video, model, schedule, workers: config.detect.workers, nearness: None };
+    let looking = Looking { video, inference, schedule, nearness: None };
     let bar = progress_bar(name, video.index().frame_count() as u64);
     let see =
         |picture: &pigweight_media::Picture, found: Vec<Detection>| (Sketch::of(&picture.view()), found);

@@ -11,11 +11,13 @@ use crate::openings::Openings;
 use crate::preparer::Preparer;
 use crate::previews::Previews;
 use crate::uploads::Uploads;
+use crate::web::unseen::Unseen;
 use crate::web::{App, VideoPool, router};
 use crate::work::Work;
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use pigweight_detect::Model;
+use pigweight_detect::service::Inference;
 use pigweight_media::worker::Workers;
 use pigweight_store::Store;
 use std::sync::Arc;
@@ -82,7 +84,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     })?;
     let address = listener.local_addr()?;
     let workers = workers(&config).await?;
-    let model = model(&config)?;
+    let inference = match model(&config)? {
+        Ok(model) => Ok(Inference::start(model, config.detect.workers)?),
+        Err(reason) => Err(reason),
+    };
     let metrics = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
         .install_recorder()?;
@@ -97,8 +102,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let app = Arc::new(App {
         store: store.clone(),
         live: live.clone(),
-        model,
-        min_score: config.detect.min_score(),
+        unseen: inference.as_ref().ok().map(Unseen::new),
+        inference,
+        config: config.clone(),
         pool: VideoPool::new(std::thread::available_parallelism().map_or(1, usize::from), openings.clone()),
         pieces: Default::default(),
         previews: previews.clone(),
@@ -128,7 +134,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let analyser = Analyser {
         store: store.clone(),
         live,
-        model: app.model.clone().ok(),
+        inference: app.inference.clone().ok(),
         config: config.clone(),
         openings: openings.clone(),
         previews,
@@ -141,7 +147,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         (lookout, found)
     })
     .await?;
-    let device = match &app.model {
+    let device = match app.inference.as_ref().map(Inference::model) {
         Ok(model) => format!(
             "Detector: {}, {:.1} ms a frame on one core, {}",
             model.info().name,

@@ -174,7 +174,7 @@ pub struct Moment {
 pub enum CountState {
     /// It has been looked at: `count` is a number, which may be 0.
     Counted,
-    /// It has not been looked at yet: `count` is null.
+    /// It has not been looked at, and there is nobody to do so now: `count` is null.
     Pending,
     /// There is no picture at this moment: `count` is null.
     NoVideo,
@@ -191,7 +191,7 @@ pub struct CountAtTime {
     pub t: f64,
 }
 
-/// How many animals are on the picture at a moment.
+/// How many animals are on the picture at a moment. What no analysis has come to yet is looked at for this question.
 #[utoipa::path(
     get, path = "/api/video_file/count_at_time", params(Moment),
     responses((status = 200, body = CountAtTime), (status = 400, body = Problem), (status = 404, body = Problem))
@@ -210,17 +210,16 @@ pub async fn count_at_time(
     if t < 0.0 || video.error.is_some() || video.duration_secs.is_some_and(|end| t > end) {
         return nothing(CountState::NoVideo);
     }
-    let Some(run) = app.store.latest_run(&id).await? else { return nothing(CountState::Pending) };
-    if t > run.counted_to_secs {
-        return nothing(CountState::Pending);
+    if let Some(run) = app.store.latest_run(&id).await?
+        && t <= run.counted_to_secs
+        && let Some(frame) = app.store.settled_at(&run.id, t).await?
+    {
+        let (count, state) = (Some(frame.boxes.len() as u32), CountState::Counted);
+        return Ok(Json(CountAtTime { count, cached: true, state, t: frame.secs }));
     }
-    Ok(Json(match app.store.settled_at(&run.id, t).await? {
-        Some(frame) => CountAtTime {
-            count: Some(frame.boxes.len() as u32),
-            cached: true,
-            state: CountState::Counted,
-            t: frame.secs,
-        },
-        None => return nothing(CountState::Pending),
-    }))
+    let (Ok(inference), Some(unseen)) = (&app.inference, &app.unseen) else {
+        return nothing(CountState::Pending);
+    };
+    let (seen, t, cached) = unseen.count(&app, &video, inference, t).await?;
+    Ok(Json(CountAtTime { count: Some(seen.count), cached, state: CountState::Counted, t }))
 }

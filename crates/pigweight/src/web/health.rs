@@ -62,12 +62,12 @@ pub struct Device {
 #[utoipa::path(get, path = "/api/health", responses((status = 200, body = Health)))]
 pub async fn health(app: Shared) -> Json<Health> {
     let trouble = app.live.trouble();
-    let (status, message) = match (&trouble, &app.model) {
+    let (status, message) = match (&trouble, &app.inference) {
         (Some(trouble), _) => (Status::Degraded, Some(trouble.clone())),
         (None, Err(reason)) => (Status::NoModel, Some(reason.clone())),
         (None, Ok(_)) => (Status::Ok, None),
     };
-    let model = app.model.as_ref().ok();
+    let model = app.inference.as_ref().ok().map(|inference| inference.model());
     Json(Health {
         status,
         version: env!("CARGO_PKG_VERSION"),
@@ -79,7 +79,7 @@ pub async fn health(app: Shared) -> Json<Health> {
             layout: model.info().head.name(),
             input: [model.info().input_width, model.info().input_height],
             classes: model.info().classes.clone(),
-            min_score: app.min_score,
+            min_score: app.config.detect.min_score(),
             hash: model.info().hash.clone(),
         }),
         device: model.map(|model| Device {
@@ -100,6 +100,9 @@ pub async fn metrics(app: Shared) -> Result<String, Problem> {
     let previews = app.previews.clone();
     let bytes = tokio::task::spawn_blocking(move || previews.bytes()).await.map_err(Problem::internal)?;
     metrics::gauge!("pigweight_small_pictures_bytes").set(bytes as f64);
+    for (urgency, waiting) in app.inference.iter().flat_map(|inference| inference.waiting()) {
+        metrics::gauge!("pigweight_inference_waiting", "for" => urgency.name()).set(waiting as f64);
+    }
     metrics::gauge!("pigweight_stream_pieces_bytes").set(app.pieces.bytes() as f64);
     if let Some(bytes) = resident_bytes("self") {
         metrics::gauge!("process_resident_memory_bytes").set(bytes as f64);

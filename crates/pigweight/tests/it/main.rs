@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod api;
+mod asking;
 mod bad_models;
 mod bad_videos;
 mod counting;

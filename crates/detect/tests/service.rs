@@ -1,0 +1,152 @@
+//! Who is served when: urgency first, then turns; what is given up is not looked at; queues have a bound.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use pigweight_core::picture::{PictureView, Plane, Planes, Viewable};
+use pigweight_detect::service::{Inference, Served, Urgency};
+use pigweight_detect::{Model, ModelSettings, ModelSource};
+use std::path::Path;
+use std::time::Duration;
+
+const SIDE: u32 = 64;
+
+/// A grey picture with a name.
+struct Grey(&'static str, Vec<u8>);
+
+impl Grey {
+    fn named(name: &'static str) -> Self {
+        Self(name, vec![128; (SIDE * SIDE * 3) as usize])
+    }
+}
+
+impl Viewable for Grey {
+    fn view(&self) -> PictureView<'_> {
+        let planes = Planes::Rgb(Plane { samples: &self.1, stride: SIDE as usize * 3 });
+        PictureView { width: SIDE, height: SIDE, planes }
+    }
+}
+
+fn inference(sessions: usize) -> Inference {
+    // ONNX Runtime lies in `.tools` there, wherever cargo builds.
+    std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap();
+    let model = Model::load(ModelSettings::new(ModelSource::BuiltIn)).unwrap();
+    Inference::start(model, sessions).unwrap()
+}
+
+/// Keeps the only session busy until the sender is used or dropped.
+fn occupy(inference: &Inference) -> Sender<()> {
+    let (begun, has_begun) = bounded(1);
+    let (go, wait) = bounded::<()>(1);
+    let source = inference.source(Urgency::Background, 1);
+    assert!(source.ask(Grey::named("first"), move |_| {
+        begun.send(()).unwrap();
+        let _released = wait.recv();
+    }));
+    has_begun.recv().unwrap();
+    go
+}
+
+fn names(order: &Receiver<&'static str>, count: usize) -> Vec<&'static str> {
+    (0..count).map(|_| order.recv_timeout(Duration::from_secs(60)).unwrap()).collect()
+}
+
+#[test]
+fn the_urgent_come_first_and_equals_take_turns() {
+    let inference = inference(1);
+    let go = occupy(&inference);
+    let (told, order) = bounded(16);
+    let tell = |told: &Sender<&'static str>| {
+        let told = told.clone();
+        move |served: Served<Grey>| {
+            assert!(served.found.is_ok());
+            told.send(served.picture.0).unwrap();
+        }
+    };
+    let long = inference.source(Urgency::Background, 8);
+    let other = inference.source(Urgency::Background, 8);
+    let camera = inference.source(Urgency::Live, 8);
+    let viewer = inference.source(Urgency::Viewer, 8);
+    for name in ["long 1", "long 2", "long 3"] {
+        assert!(long.ask(Grey::named(name), tell(&told)));
+    }
+    for name in ["other 1", "other 2"] {
+        assert!(other.ask(Grey::named(name), tell(&told)));
+    }
+    assert!(camera.ask(Grey::named("camera"), tell(&told)));
+    assert!(viewer.ask(Grey::named("viewer"), tell(&told)));
+    assert_eq!(inference.waiting().map(|(_, waiting)| waiting), [1, 1, 5]);
+    drop(go);
+    let expected = ["viewer", "camera", "long 1", "other 1", "long 2", "other 2", "long 3"];
+    assert_eq!(names(&order, 7), expected);
+    assert_eq!(inference.waiting().map(|(_, waiting)| waiting), [0, 0, 0]);
+}
+
+#[test]
+fn what_is_given_up_leaves_the_queue() {
+    let inference = inference(1);
+    let go = occupy(&inference);
+    let (told, order) = bounded::<&'static str>(16);
+    let given_up = inference.source(Urgency::Viewer, 8);
+    let tell = |told: Sender<&'static str>| move |served: Served<Grey>| told.send(served.picture.0).unwrap();
+    assert!(given_up.ask(Grey::named("given up"), tell(told.clone())));
+    let stays = inference.source(Urgency::Background, 8);
+    assert!(stays.ask(Grey::named("stays"), tell(told)));
+    drop(given_up);
+    assert_eq!(inference.waiting().map(|(_, waiting)| waiting), [0, 0, 1]);
+    drop(go);
+    // Ends when nobody is left who could tell.
+    assert_eq!(order.iter().collect::<Vec<_>>(), ["stays"]);
+}
+
+#[test]
+fn a_full_queue_makes_its_owner_wait_and_nobody_else() {
+    let inference = inference(1);
+    let go = occupy(&inference);
+    let full = inference.source(Urgency::Background, 1);
+    let (told, order) = bounded(16);
+    std::thread::scope(|scope| {
+        let (asked, has_asked) = bounded(4);
+        let (owner_told, full) = (told.clone(), &full);
+        scope.spawn(move || {
+            for name in ["one", "two", "three"] {
+                let told = owner_told.clone();
+                assert!(full.ask(Grey::named(name), move |served: Served<Grey>| {
+                    told.send(served.picture.0).unwrap()
+                }));
+                asked.send(name).unwrap();
+            }
+        });
+        assert_eq!(has_asked.recv().unwrap(), "one");
+        // Another one has its own queue.
+        let other = inference.source(Urgency::Background, 1);
+        let told = told.clone();
+        assert!(
+            other.ask(Grey::named("other"), move |served: Served<Grey>| told.send(served.picture.0).unwrap())
+        );
+        assert_eq!(inference.waiting()[2].1, 2);
+        assert!(has_asked.is_empty(), "the second waits");
+        drop(go);
+        let mut seen = names(&order, 4);
+        seen.sort_unstable();
+        assert_eq!(seen, ["one", "other", "three", "two"]);
+    });
+}
+
+#[test]
+fn sessions_work_side_by_side_and_find_the_same() {
+    let inference = inference(2);
+    let source = inference.source(Urgency::Background, 4);
+    let (told, found) = bounded(32);
+    for _ in 0..20 {
+        let told = told.clone();
+        assert!(
+            source.ask(Grey::named("same"), move |served: Served<Grey>| told
+                .send(served.found.unwrap())
+                .unwrap())
+        );
+    }
+    drop(told);
+    let found: Vec<_> = found.iter().collect();
+    assert_eq!(found.len(), 20);
+    assert!(found.windows(2).all(|pair| pair[0] == pair[1]));
+}

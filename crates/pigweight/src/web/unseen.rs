@@ -1,0 +1,107 @@
+//! A viewer's question about a frame that no analysis has come to yet: it is looked at now, before everything else that waits.
+//!
+//! The answer is kept for a while, so that the same question costs nothing. It is no part of a run: there, animals are followed
+//! from frame to frame.
+
+use super::App;
+use super::error::Problem;
+use crate::describe::Chain;
+use pigweight_core::time::Pts;
+use pigweight_detect::service::{Inference, Served, Source, Urgency};
+use pigweight_media::{DecodedFrame, Picture, Video};
+use pigweight_store::VideoRecord;
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Questions that wait at once; decoding lets fewer through.
+const DEPTH: usize = 64;
+/// Answers that are kept.
+const MOST_KEPT: usize = 1024;
+
+/// See the module's head.
+pub struct Unseen {
+    source: Arc<Source>,
+    /// The oldest first.
+    kept: Mutex<VecDeque<(Question, Answer)>>,
+}
+
+#[derive(Clone, PartialEq)]
+struct Question {
+    video_id: String,
+    pts: Pts,
+    /// From this score on a box is an animal.
+    min_score: f32,
+}
+
+/// What was seen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Answer {
+    /// Animals on the frame.
+    pub count: u32,
+    /// The frame that was looked at: where its bytes are damaged, the one before.
+    pub pts: Pts,
+}
+
+impl Unseen {
+    /// With a queue of its own.
+    pub fn new(inference: &Inference) -> Self {
+        Self { source: Arc::new(inference.source(Urgency::Viewer, DEPTH)), kept: Mutex::default() }
+    }
+
+    /// Looks at the frame that is on the screen at `secs`, and whether the answer was known already.
+    pub async fn count(
+        &self,
+        app: &App,
+        record: &VideoRecord,
+        inference: &Inference,
+        secs: f64,
+    ) -> Result<(Answer, f64, bool), Problem> {
+        let reaches = |part: &Video| part.secs(part.index().last_pts()) > secs;
+        let video = app.pool.video_with(record, reaches).await?;
+        let settings = app.config.run_settings(Path::new(&record.path), inference.model());
+        let settings = settings.map_err(|error| Problem::internal(Chain(error.as_ref())))?;
+        let min_score = settings.tracker.high_score;
+        let pts = video.frame_at(secs)?;
+        let question = Question { video_id: record.id.clone(), pts, min_score };
+        if let Some(answer) = self.known(&question) {
+            return Ok((answer, video.secs(answer.pts), true));
+        }
+        let source = self.source.clone();
+        let look = move |frame: DecodedFrame| {
+            let (told, heard) = crossbeam_channel::bounded(1);
+            let pts = frame.pts;
+            source.ask(frame.picture, move |served: Served<Picture>| {
+                let Served { found, waited, took, .. } = served;
+                metrics::histogram!("pigweight_inference_seconds").record(took.as_secs_f64());
+                metrics::histogram!("pigweight_inference_wait_seconds", "for" => Urgency::Viewer.name())
+                    .record(waited.as_secs_f64());
+                // Whoever asked may have gone.
+                let _gone = told.send(found);
+            });
+            heard.recv().map(|found| (pts, found))
+        };
+        let (shown, found) =
+            app.pool.with_frame(&record.id, &video, pts, look).await?.map_err(Problem::internal)?;
+        let found = found.map_err(Problem::internal)?;
+        let count = found.iter().filter(|found| found.score >= min_score).count() as u32;
+        let answer = Answer { count, pts: shown };
+        if video.is_whole() {
+            self.keep(question, answer);
+        }
+        Ok((answer, video.secs(shown), false))
+    }
+
+    fn known(&self, question: &Question) -> Option<Answer> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|(known, _)| known == question).map(|(_, answer)| *answer)
+    }
+
+    fn keep(&self, question: Question, answer: Answer) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MOST_KEPT {
+            kept.pop_front();
+        }
+        kept.push_back((question, answer));
+    }
+}

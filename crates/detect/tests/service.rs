@@ -111,7 +111,7 @@ fn a_full_queue_makes_its_owner_wait_and_nobody_else() {
             for name in ["one", "two", "three"] {
                 let told = owner_told.clone();
                 assert!(full.ask(Grey::named(name), move |served: Served<Grey>| {
-                    told.send(served.picture.0).unwrap()
+                    told.send(served.picture.0).unwrap();
                 }));
                 asked.send(name).unwrap();
             }

@@ -48,6 +48,12 @@ describe('PtsTable', () => {
     }
   });
 
+  it('seeks a frame that stands for missing ones near its beginning', () => {
+    // Of 104 and the one before: 90 frames apart.
+    expect(shifted.middleSecs(17) - shifted.secsOfIndex(17)).toBeCloseTo(0.5 * (1001 / 30_000), 9);
+    expect(shifted.middleSecs(18) - shifted.secsOfIndex(18)).toBeCloseTo(0.5 * (1001 / 30_000), 9);
+  });
+
   it('counts seconds from the first frame, wherever the stream begins', () => {
     expect(shifted.secsOfIndex(0)).toBe(0);
     expect(shifted.firstPtsSecs).toBeCloseTo((-7 * 1001) / 30_000, 12);

@@ -93,10 +93,14 @@ export class PtsTable {
     return this.#floorIndex(pts);
   }
 
-  /** The middle of a frame: a seek there finds the frame in every browser, whatever its rounding. */
+  /**
+   * The middle of a frame: a seek there finds the frame in every browser, whatever its rounding. Of a frame that stands for
+   * missing ones, the middle of its first moments: to players of streams the rest may be a hole, which they jump over.
+   */
   middleSecs(index: number): number {
+    const from = this.secsOfIndex(index);
     const next = index + 1 < this.frames ? this.secsOfIndex(index + 1) : this.endSecs;
-    return (this.secsOfIndex(index) + next) / 2;
+    return from + Math.min(next - from, this.#secs(this.#usualDelta())) / 2;
   }
 
   /** Stretches for which the recorder kept no picture: at least two seconds, and ten usual frames. */

@@ -1,9 +1,9 @@
 //! One place in which all inference happens, whoever asks for it.
 //!
 //! Sessions are as many as was said, each on a thread of its own with one session. Who wants pictures looked at opens a
-//! [`Source`], which has a queue of its own with a bound. The next picture is taken from the most urgent queue that has one, and among
+//! [`Client`], which has a queue of its own with a bound. The next picture is taken from the most urgent queue that has one, and among
 //! equally urgent ones from the one that was served longest ago: so a viewer's question waits for one inference at the most, and
-//! a long video keeps no other from its turn. A source that is dropped takes what waits in it along.
+//! a long video keeps no other from its turn. A client that is dropped takes what waits in it along.
 //!
 //! Pictures come with what is to be done with the result, on the thread that looked: so that nothing but the
 //! result leaves here, and no picture waits for its reader.
@@ -50,7 +50,7 @@ pub struct Served<P> {
     pub took: Duration,
 }
 
-/// Sessions of one model, and those who wait for them. Cheap to clone; when the last handle and the last source are gone, the
+/// Sessions of one model, and those who wait for them. Cheap to clone; when the last handle and the last client are gone, the
 /// threads end.
 #[derive(Clone)]
 pub struct Inference {
@@ -148,14 +148,14 @@ impl Inference {
     }
 
     /// A queue for one who asks; at most `depth` pictures wait in it.
-    pub fn source(&self, urgency: Urgency, depth: usize) -> Source {
+    pub fn client(&self, urgency: Urgency, depth: usize) -> Client {
         let mut state = self.inner.shared.state();
         state.opened += 1;
         let number = state.opened;
         // Nobody gets ahead of the others by opening a queue again and again.
         let last_served = state.served;
         state.queues.insert(number, Queue { urgency, waiting: VecDeque::new(), last_served });
-        Source { inference: self.clone(), number, depth: depth.max(1) }
+        Client { inference: self.clone(), number, depth: depth.max(1) }
     }
 
     /// Pictures that wait, by urgency.
@@ -169,13 +169,13 @@ impl Inference {
 }
 
 /// One who asks. Dropped, what still waits is not looked at.
-pub struct Source {
+pub struct Client {
     inference: Inference,
     number: u64,
     depth: usize,
 }
 
-impl Source {
+impl Client {
     /// Lets a picture be looked at, and `then` be called with the result on the thread that looked; `then` must not wait for
     /// anything. Waits while the queue is full. `false` where nobody looks any more: `then` is not called.
     pub fn ask<P: Viewable + Send + 'static>(
@@ -207,7 +207,7 @@ impl Source {
     }
 }
 
-impl Source {
+impl Client {
     /// What waits is not looked at any more, and nothing else will be: as when it is dropped, for those who share it.
     pub fn give_up(&self) {
         let shared = &self.inference.inner.shared;
@@ -218,7 +218,7 @@ impl Source {
     }
 }
 
-impl Drop for Source {
+impl Drop for Client {
     fn drop(&mut self) {
         self.give_up();
     }

@@ -37,8 +37,8 @@ fn inference(sessions: usize) -> Inference {
 fn occupy(inference: &Inference) -> Sender<()> {
     let (begun, has_begun) = bounded(1);
     let (go, wait) = bounded::<()>(1);
-    let source = inference.source(Urgency::Background, 1);
-    assert!(source.ask(Grey::named("first"), move |_| {
+    let client = inference.client(Urgency::Background, 1);
+    assert!(client.ask(Grey::named("first"), move |_| {
         begun.send(()).unwrap();
         let _released = wait.recv();
     }));
@@ -62,10 +62,10 @@ fn the_urgent_come_first_and_equals_take_turns() {
             told.send(served.picture.0).unwrap();
         }
     };
-    let long = inference.source(Urgency::Background, 8);
-    let other = inference.source(Urgency::Background, 8);
-    let camera = inference.source(Urgency::Live, 8);
-    let viewer = inference.source(Urgency::Viewer, 8);
+    let long = inference.client(Urgency::Background, 8);
+    let other = inference.client(Urgency::Background, 8);
+    let camera = inference.client(Urgency::Live, 8);
+    let viewer = inference.client(Urgency::Viewer, 8);
     for name in ["long 1", "long 2", "long 3"] {
         assert!(long.ask(Grey::named(name), tell(&told)));
     }
@@ -86,10 +86,10 @@ fn what_is_given_up_leaves_the_queue() {
     let inference = inference(1);
     let go = occupy(&inference);
     let (told, order) = bounded::<&'static str>(16);
-    let given_up = inference.source(Urgency::Viewer, 8);
+    let given_up = inference.client(Urgency::Viewer, 8);
     let tell = |told: Sender<&'static str>| move |served: Served<Grey>| told.send(served.picture.0).unwrap();
     assert!(given_up.ask(Grey::named("given up"), tell(told.clone())));
-    let stays = inference.source(Urgency::Background, 8);
+    let stays = inference.client(Urgency::Background, 8);
     assert!(stays.ask(Grey::named("stays"), tell(told)));
     drop(given_up);
     assert_eq!(inference.waiting().map(|(_, waiting)| waiting), [0, 0, 1]);
@@ -102,7 +102,7 @@ fn what_is_given_up_leaves_the_queue() {
 fn a_full_queue_makes_its_owner_wait_and_nobody_else() {
     let inference = inference(1);
     let go = occupy(&inference);
-    let full = inference.source(Urgency::Background, 1);
+    let full = inference.client(Urgency::Background, 1);
     let (told, order) = bounded(16);
     std::thread::scope(|scope| {
         let (asked, has_asked) = bounded(4);
@@ -118,7 +118,7 @@ fn a_full_queue_makes_its_owner_wait_and_nobody_else() {
         });
         assert_eq!(has_asked.recv().unwrap(), "one");
         // Another one has its own queue.
-        let other = inference.source(Urgency::Background, 1);
+        let other = inference.client(Urgency::Background, 1);
         let told = told.clone();
         assert!(
             other.ask(Grey::named("other"), move |served: Served<Grey>| told.send(served.picture.0).unwrap())
@@ -135,12 +135,12 @@ fn a_full_queue_makes_its_owner_wait_and_nobody_else() {
 #[test]
 fn sessions_work_side_by_side_and_find_the_same() {
     let inference = inference(2);
-    let source = inference.source(Urgency::Background, 4);
+    let client = inference.client(Urgency::Background, 4);
     let (told, found) = bounded(32);
     for _ in 0..20 {
         let told = told.clone();
         assert!(
-            source.ask(Grey::named("same"), move |served: Served<Grey>| told
+            client.ask(Grey::named("same"), move |served: Served<Grey>| told
                 .send(served.found.unwrap())
                 .unwrap())
         );

@@ -11,7 +11,7 @@ use pigweight_core::detection::Detection;
 use pigweight_core::motion::SmallLuma;
 use pigweight_core::schedule::{Decided, Moment, Position, Schedule, Scheduler, Why};
 use pigweight_core::time::Pts;
-use pigweight_detect::service::{Inference, Served, Source, Urgency};
+use pigweight_detect::service::{Client, Inference, Served, Urgency};
 use pigweight_media::{DecodedFrame, FrameReader, Picture, Video};
 use std::sync::Arc;
 
@@ -31,6 +31,9 @@ pub enum Error {
     /// The model could not be run.
     #[error("{0}")]
     Detect(#[from] pigweight_detect::Error),
+    /// What an earlier run kept could not be read.
+    #[error("{0}")]
+    Kept(pigweight_store::Error),
     /// All threads that look have come to a bad end.
     #[error("nobody looks at pictures any more; start the program again, and report what its log says")]
     NobodyLooks,
@@ -133,22 +136,22 @@ impl Looking<'_> {
         let bytes = u64::from(info.width) * u64::from(info.height) * 3 / 2;
         let most_kept = (MOST_KEPT_BYTES / bytes.max(1)).clamp(1, MOST_KEPT) as usize;
         let scheduler = Scheduler::new(self.schedule, begin.position, most_kept);
-        let source = self.inference.source(Urgency::Background, 2 * self.inference.sessions());
+        let client = self.inference.client(Urgency::Background, 2 * self.inference.sessions());
         let nearness = self.nearness;
-        let source = &source;
+        let client = &client;
         std::thread::scope(|scope| {
             let (to_follow, frames) = bounded::<Sent<T>>(MOST_ON_THEIR_WAY);
             scope.spawn(move || {
                 let failed = to_follow.clone();
                 let decoding =
-                    Decoding { reader, scheduler, nearness, source, see: Arc::new(see), to_follow };
+                    Decoding { reader, scheduler, nearness, client, see: Arc::new(see), to_follow };
                 if let Err(error) = decoding.run(watch) {
                     // Nobody listens any more when following has stopped for a reason of its own.
                     let _stopped = failed.send(Err(error.into()));
                 }
             });
             // Frees whoever waits, however following ends; the thread ends when its channel does.
-            let _ending = Ending { nearness, source };
+            let _ending = Ending { nearness, client };
             Ok(follow(InOrder { frames }))
         })
     }
@@ -156,12 +159,12 @@ impl Looking<'_> {
 
 struct Ending<'a> {
     nearness: Option<&'a Nearness>,
-    source: &'a Source,
+    client: &'a Client,
 }
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        self.source.give_up();
+        self.client.give_up();
         if let Some(nearness) = self.nearness {
             nearness.end();
         }
@@ -172,7 +175,7 @@ struct Decoding<'a, T, S> {
     reader: FrameReader,
     scheduler: Scheduler<Arrived>,
     nearness: Option<&'a Nearness>,
-    source: &'a Source,
+    client: &'a Client,
     see: Arc<S>,
     to_follow: Sender<Sent<T>>,
 }
@@ -248,7 +251,7 @@ impl<T: Send + 'static, S: Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'st
     fn look_at(&self, picture: Picture) -> Receiver<Result<T, Error>> {
         let (told, result) = bounded(1);
         let see = self.see.clone();
-        self.source.ask(picture, move |served: Served<Picture>| {
+        self.client.ask(picture, move |served: Served<Picture>| {
             let Served { picture, found, waited, took } = served;
             metrics::histogram!("pigweight_inference_seconds").record(took.as_secs_f64());
             metrics::histogram!("pigweight_inference_wait_seconds", "for" => Urgency::Background.name())

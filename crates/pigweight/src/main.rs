@@ -18,6 +18,7 @@ mod openings;
 mod pipeline;
 mod preparer;
 mod previews;
+mod retrack;
 mod truth;
 mod uploads;
 mod web;

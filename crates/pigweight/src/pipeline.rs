@@ -7,8 +7,9 @@
 //! travels in the checkpoint's state, so that no frame is lost or done twice.
 
 use crate::describe::Chain;
-use crate::looking::{self, Begin, InOrder, Looked, Looking, Watch};
+use crate::looking::{self, Begin, Looked, Looking, Watch};
 use crate::nearness::{self, Nearness};
+use crate::retrack::Kept;
 use pigweight_core::detection::Detection;
 use pigweight_core::interpolate::{Look, SettledFrame, SettledTracker};
 use pigweight_core::line::{Line, RULE_VERSION};
@@ -103,14 +104,17 @@ impl Analysis<'_> {
         watch: Watch<'_>,
         tell: &mut dyn FnMut(&Progress),
     ) -> Result<RunRecord, Error> {
-        let run = runtime.block_on(store.find_or_start_run(&NewRun {
+        let new_run = NewRun {
             video_id: self.video_id.to_owned(),
             model_name: self.inference.model().info().name.clone(),
             model_hash: self.inference.model().info().hash.clone(),
             device: self.device.to_owned(),
-            settings: self.describe_settings(),
+            settings: format!("{:?} {}", self.settings, self.describe_looks()),
+            looks: format!("{:?} {}", self.settings.schedule, self.describe_looks()),
+            least_score: f64::from(self.settings.tracker.low_score),
             rule_version: RULE_VERSION,
-        }))?;
+        };
+        let run = runtime.block_on(store.find_or_start_run(&new_run))?;
         if run.state != "running" {
             return Ok(run);
         }
@@ -137,7 +141,10 @@ impl Analysis<'_> {
         let nearness = Nearness::after(&state.recent);
         let mut steps = Steps::new(self, store, runtime, &run, state, &nearness);
         steps.read_lines()?;
-        let ended = self.work(steps, stop, watch, tell);
+        let ended = match runtime.block_on(store.run_to_track_again(&new_run))? {
+            Some(earlier) => self.track_again(earlier, steps, stop, tell),
+            None => self.work(steps, stop, watch, tell),
+        };
         match &ended {
             // A full disk or a stop says nothing about the video: the run stays open and goes on later.
             Ok(_) | Err(Error::Store(_) | Error::Stopped | Error::Interrupted(_)) => {}
@@ -146,12 +153,28 @@ impl Analysis<'_> {
         ended
     }
 
-    /// Everything that could change the result but the model's bytes, in one line that is equal for equal settings.
-    fn describe_settings(&self) -> String {
+    /// Everything besides the schedule and the model's bytes that could change what is seen, in one line that is equal for equal settings.
+    fn describe_looks(&self) -> String {
         let ModelSettings { head, classes, class_names, max_iou, min_score: _, source: _, threads: _ } =
             self.inference.model().settings();
         let looks = schedule::RULE_VERSION;
-        format!("{:?} looks v{looks} {head:?} {classes:?} {class_names:?} {max_iou}", self.settings)
+        format!("looks v{looks} {head:?} {classes:?} {class_names:?} {max_iou}")
+    }
+
+    /// Nothing is decoded for it, so nobody can watch.
+    fn track_again(
+        &self,
+        earlier: RunRecord,
+        mut steps: Steps<'_>,
+        stop: &AtomicBool,
+        tell: &mut dyn FnMut(&Progress),
+    ) -> Result<RunRecord, Error> {
+        tracing::info!(run = earlier.id, "tracking again what an earlier analysis saw");
+        steps.damaged_frames =
+            earlier.damaged_frames.saturating_sub(steps.run.damaged_frames).max(0).cast_unsigned();
+        let least_score = self.settings.tracker.low_score;
+        let kept = Kept::new(steps.store, steps.runtime, earlier, steps.state.last_pts, least_score);
+        steps.follow(kept.looked(), stop, tell)
     }
 
     fn work(
@@ -228,7 +251,7 @@ impl<'a> Steps<'a> {
 
     fn follow(
         mut self,
-        looks: InOrder<Vec<Detection>>,
+        looks: impl Iterator<Item = Result<Looked<Vec<Detection>>, looking::Error>>,
         stop: &AtomicBool,
         tell: &mut dyn FnMut(&Progress),
     ) -> Result<RunRecord, Error> {
@@ -244,6 +267,8 @@ impl<'a> Steps<'a> {
                     self.write(false, tell)?;
                     return Err(Error::Interrupted(error));
                 }
+                // A full disk or a busy one says nothing about the video.
+                Err(looking::Error::Kept(error)) => return Err(error.into()),
                 Err(error) => {
                     failure = Some(error.into());
                     break;

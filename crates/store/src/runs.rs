@@ -42,6 +42,10 @@ pub struct NewRun {
     pub device: String,
     /// Everything that could change the result, one canonical line.
     pub settings: String,
+    /// The part of the settings that says what is looked at, and how: see [`Store::run_to_track_again`].
+    pub looks: String,
+    /// Detections from this score on are kept.
+    pub least_score: f64,
     /// Of the counting rules.
     pub rule_version: u32,
 }
@@ -156,8 +160,8 @@ impl Store {
         }
         let id = new_id();
         sqlx::query(
-            "insert into runs (id, video_id, model_name, model_hash, device, settings, rule_version, state, created_at) \
-             values ($1, $2, $3, $4, $5, $6, $7, 'running', $8)",
+            "insert into runs (id, video_id, model_name, model_hash, device, settings, rule_version, state, created_at, \
+             looks, least_score) values ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10)",
         )
         .bind(&id)
         .bind(&run.video_id)
@@ -167,10 +171,28 @@ impl Store {
         .bind(&run.settings)
         .bind(i64::from(run.rule_version))
         .bind(now_secs())
+        .bind(&run.looks)
+        .bind(run.least_score)
         .execute(&self.pool)
         .await
         .map_err(|error| Error::from_sql("starting a run", error))?;
         self.run(&id).await
+    }
+
+    /// A finished run of which the looks are those that `run` would make, and which kept all that it wants to see; the one that kept the
+    /// least besides.
+    pub async fn run_to_track_again(&self, run: &NewRun) -> Result<Option<RunRecord>> {
+        sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "select {COLUMNS} from runs where video_id = $1 and model_hash = $2 and looks = $3 and least_score <= $4 \
+             and state = 'done' order by least_score desc, created_at desc, id desc limit 1"
+        )))
+        .bind(&run.video_id)
+        .bind(&run.model_hash)
+        .bind(&run.looks)
+        .bind(run.least_score)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(|error| Error::from_sql("looking for a run to track again", error))
     }
 
     /// Writes a step of a run as a whole: frames, counts, progress and state, or nothing of it. `chunk` is the

@@ -43,6 +43,8 @@ fn new_run(video_id: &str) -> NewRun {
         model_hash: "h".into(),
         device: "cpu".into(),
         settings: "s".into(),
+        looks: "every frame".into(),
+        least_score: 0.05,
         rule_version: 1,
     }
 }

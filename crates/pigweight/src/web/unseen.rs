@@ -7,7 +7,7 @@ use super::App;
 use super::error::Problem;
 use crate::describe::Chain;
 use pigweight_core::time::Pts;
-use pigweight_detect::service::{Inference, Served, Source, Urgency};
+use pigweight_detect::service::{Client, Inference, Served, Urgency};
 use pigweight_media::{DecodedFrame, Picture, Video};
 use pigweight_store::VideoRecord;
 use std::collections::VecDeque;
@@ -21,7 +21,7 @@ const MOST_KEPT: usize = 1024;
 
 /// See the module's head.
 pub struct Unseen {
-    source: Arc<Source>,
+    client: Arc<Client>,
     /// The oldest first.
     kept: Mutex<VecDeque<(Question, Answer)>>,
 }
@@ -46,7 +46,7 @@ pub struct Answer {
 impl Unseen {
     /// With a queue of its own.
     pub fn new(inference: &Inference) -> Self {
-        Self { source: Arc::new(inference.source(Urgency::Viewer, DEPTH)), kept: Mutex::default() }
+        Self { client: Arc::new(inference.client(Urgency::Viewer, DEPTH)), kept: Mutex::default() }
     }
 
     /// Looks at the frame that is on the screen at `secs`, and whether the answer was known already.
@@ -67,11 +67,11 @@ impl Unseen {
         if let Some(answer) = self.known(&question) {
             return Ok((answer, video.secs(answer.pts), true));
         }
-        let source = self.source.clone();
+        let client = self.client.clone();
         let look = move |frame: DecodedFrame| {
             let (told, heard) = crossbeam_channel::bounded(1);
             let pts = frame.pts;
-            source.ask(frame.picture, move |served: Served<Picture>| {
+            client.ask(frame.picture, move |served: Served<Picture>| {
                 let Served { found, waited, took, .. } = served;
                 metrics::histogram!("pigweight_inference_seconds").record(took.as_secs_f64());
                 metrics::histogram!("pigweight_inference_wait_seconds", "for" => Urgency::Viewer.name())

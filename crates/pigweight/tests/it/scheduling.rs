@@ -85,3 +85,28 @@ fn an_interval_of_ones_own_is_kept() {
     let looked = document["inferred"].as_u64().unwrap();
     assert!(looked.abs_diff(u64::from(SECS) * 5) <= 2, "{looked}");
 }
+
+#[test]
+fn another_threshold_needs_no_other_look_at_the_video() {
+    let kept = tempfile::tempdir().unwrap();
+    let run = |data: &std::path::Path, min_score: &str| {
+        let mut command = crate::server::pigweight();
+        command.arg("count").arg(&STANDING.video).arg("--model").arg(model()).args(["--json", "-v"]);
+        let output = command.args(["--min-score", min_score]).arg("--data").arg(data).output().unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{log}");
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (document, log.contains("tracking again"))
+    };
+    let (usual, is_again) = run(kept.path(), "0.3");
+    assert!(!is_again);
+    let (higher, is_again) = run(kept.path(), "0.6");
+    assert!(is_again);
+    let fresh = tempfile::tempdir().unwrap();
+    let (anew, is_again) = run(fresh.path(), "0.6");
+    assert!(!is_again);
+    assert_eq!(higher, anew, "as if the video had been read again");
+    // Less was not kept: that needs the detector.
+    assert!(!run(kept.path(), "0.1").1);
+    assert_eq!(run(kept.path(), "0.3").0, usual, "what was counted stays");
+}

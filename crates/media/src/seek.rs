@@ -1,6 +1,7 @@
 //! The one exact frame.
 
 pub(crate) mod local;
+mod window;
 
 use crate::error::{Error, Result};
 use crate::reader::DecodedFrame;
@@ -44,6 +45,14 @@ impl FrameSeeker {
     /// [`Error::OutsideVideo`] if no frame has this pts; [`Error::NoFrames`] if nothing could be decoded.
     pub fn frame(&mut self, pts: Pts) -> Result<DecodedFrame> {
         self.frame_unless(pts, &|| false)
+    }
+
+    /// Decodes the frames behind the last one, which may be wanted next, until something else `is_wanted`. A process does so by
+    /// itself while it is asked for nothing.
+    pub fn go_ahead(&mut self, is_wanted: &dyn Fn() -> bool) {
+        if let Place::Here(seeker) = &mut self.place {
+            seeker.go_ahead(is_wanted);
+        }
     }
 
     /// As [`Self::frame`], asking before each packet whether anybody still waits.

@@ -46,6 +46,19 @@ fn every_frame_is_exact(name: &str, expected: &[u32]) {
             assert_eq!(number(&frame.picture.view(), &video), expected, "{name} at {pts:?}");
         }
     }
+    // As a process does where its owner thinks for a while: frames lie ready, one was asked for before, others are too far.
+    let mut seeker = FrameSeeker::open(&video).expect("the seeker opens");
+    for step in 0..count / 3 {
+        let place = step * 37 % count;
+        for place in [place, place + 1, place + 5, place + 3, place, place + 9] {
+            let Some(&(pts, expected)) = frames.get(place) else { continue };
+            let frame = seeker.frame(pts).unwrap_or_else(|error| panic!("{name} frame {expected}: {error}"));
+            assert_eq!((frame.pts, number(&frame.picture.view(), &video)), (pts, expected), "{name} ahead");
+            // Now and then it is called away.
+            let left = std::cell::Cell::new(if step.is_multiple_of(2) { usize::MAX } else { place % 20 });
+            seeker.go_ahead(&|| left.replace(left.get().saturating_sub(1)) == 0);
+        }
+    }
     // Forwards, within groups of pictures and over them: on the way pictures are left out.
     for stride in [2, 3, 7, 11] {
         for &(pts, expected) in frames.iter().skip(stride / 2).step_by(stride) {

@@ -116,6 +116,21 @@ impl Frame {
         }
     }
 
+    /// The same samples once more, not copied; `None` when memory is short.
+    pub(crate) fn share(&self) -> Option<Self> {
+        // SAFETY: the frame is valid; its buffers are counted, and nobody writes into those of a frame that has left the decoder
+        // (`plane_mut` makes them its own first).
+        let frame = unsafe { ffi::av_frame_clone(self.0) };
+        (!frame.is_null()).then_some(Self(frame))
+    }
+
+    /// What its buffers take of memory, bytes, whoever shares them.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let held = self.get().buf.iter().filter(|buffer| !buffer.is_null());
+        // SAFETY: checked for null; a frame's buffers live as long as the frame.
+        held.map(|&buffer| unsafe { (*buffer).size }).sum()
+    }
+
     pub(super) fn as_mut_ptr(&mut self) -> *mut ffi::AVFrame {
         self.0
     }

@@ -5,15 +5,21 @@
 //! decoder already stands is reached by going on. A keyframe that was sought comes out as soon as the decoder is told that
 //! nothing follows: the packets behind it need not be decoded for it. If no seek of the container lands right, the file is read
 //! from its start: slower, and still the right frame.
+//!
+//! While nothing else is wanted the seeker goes ahead: the frames behind the last one are decoded before they are asked for.
 
 use crate::error::{Error, Result};
-use crate::libav::{Decoder, Received, Scaler, Skip};
+use crate::libav::{Decoder, Frame, Packet, Received, Scaler, Skip};
 use crate::picture::Picture;
 use crate::reader::DecodedFrame;
 use crate::reader::local::{MOST_ERRORS_AT_END, PacketSource, open_stream, shown_pts};
+use crate::seek::window::Window;
 use crate::video::Video;
 use pigweight_core::time::Pts;
 use std::time::{Duration, Instant};
+
+/// How far ahead of the last frame the seeker goes.
+const AHEAD_SECS: f64 = 1.0;
 
 /// Serves single frames of one video, one at a time.
 pub(crate) struct LocalSeeker {
@@ -29,6 +35,10 @@ pub(crate) struct LocalSeeker {
     is_drained: bool,
     /// How long the last frame's way to its keyframe took.
     sought: Option<Duration>,
+    /// What has been decoded ahead, and what was asked for before.
+    window: Window,
+    /// The last frame that was given out, where the decoder goes on from it.
+    ahead_of: Option<Pts>,
 }
 
 /// Somebody waits for the frame: two cores bring it sooner. Whole videos are read on one, since the others are kept busy by
@@ -51,6 +61,8 @@ impl LocalSeeker {
             began_at: 0,
             is_drained: false,
             sought: None,
+            window: Window::new(),
+            ahead_of: None,
         })
     }
 
@@ -67,6 +79,14 @@ impl LocalSeeker {
             last_secs: self.video.secs(index.last_pts()),
         })?;
         let key = index.key_for(ordinal);
+        self.ahead_of = None;
+        if let Some(frame) = self.window.look_at(pts) {
+            self.sought = None;
+            self.ahead_of = Some(pts);
+            if let Some(found) = self.finish(frame, pts) {
+                return Ok(found);
+            }
+        }
         // The frame may be in the decoder already: packets come before their frames. One that has not come out yet was not
         // left out either, since only what is shown before an earlier target is.
         let can_go_on = !self.is_drained
@@ -85,8 +105,9 @@ impl LocalSeeker {
             self.start_at(key)?;
             found = self.decode_until(pts, ordinal, is_given_up)?;
         }
-        if found.as_ref().is_none_or(|frame| frame.pts != pts) {
-            self.video.check_memory()?;
+        match &found {
+            Some(frame) if frame.pts == pts => self.ahead_of = Some(pts),
+            _ => self.video.check_memory()?,
         }
         match found {
             Some(frame) => Ok(frame),
@@ -100,11 +121,37 @@ impl LocalSeeker {
         }
     }
 
+    /// Decodes the frames behind the last one that was asked for, until something else `is_wanted` or there is no room for more.
+    pub(crate) fn go_ahead(&mut self, is_wanted: &dyn Fn() -> bool) {
+        let Some(from) = self.ahead_of.take() else { return };
+        let end_secs = self.video.secs(from) + AHEAD_SECS;
+        while self.last_shown.is_some_and(|last| self.video.secs(last) < end_secs) {
+            if is_wanted() {
+                self.ahead_of = Some(from);
+                return;
+            }
+            match self.decoder.receive() {
+                Ok(Received::Frame(frame, ordinal)) => {
+                    let Some(pts) = shown_pts(&self.video, ordinal) else { continue };
+                    self.last_shown = Some(pts);
+                    if !self.window.keep(pts, &frame) {
+                        return;
+                    }
+                }
+                Ok(Received::NeedsPacket) if !self.is_drained && self.feed_next().is_ok() => {}
+                // Whoever asks for what is damaged is told. A keyframe that came out because the decoder was told that nothing
+                // follows is the end too.
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+
     fn start_at(&mut self, key: usize) -> Result<()> {
         if key == 0 || !self.source.land_on(key) {
             return self.restart();
         }
         self.decoder.flush();
+        self.window.clear();
         self.last_shown = None;
         self.began_at = self.source.next_ordinal();
         self.is_drained = false;
@@ -113,6 +160,7 @@ impl LocalSeeker {
 
     fn restart(&mut self) -> Result<()> {
         (self.source, self.decoder) = open_stream(&self.video, threads())?;
+        self.window.clear();
         self.last_shown = None;
         self.began_at = 0;
         self.is_drained = false;
@@ -140,7 +188,10 @@ impl LocalSeeker {
                     self.last_shown = Some(pts);
                     match pts.cmp(&target) {
                         std::cmp::Ordering::Less => before = Some((frame, pts)),
-                        std::cmp::Ordering::Equal => return Ok(self.finish(frame, pts)),
+                        std::cmp::Ordering::Equal => {
+                            self.window.keep(pts, &frame);
+                            return Ok(self.finish(frame, pts));
+                        }
                         // The target should have come out before this one: it is damaged.
                         std::cmp::Ordering::Greater => break,
                     }
@@ -155,23 +206,38 @@ impl LocalSeeker {
         Ok(before.and_then(|(frame, pts)| self.finish(frame, pts)))
     }
 
+    /// What the target needs next.
     fn feed(&mut self, target: Pts, target_ordinal: usize) -> Result<()> {
-        let has_all = self.began_at == target_ordinal
-            && self.source.next_ordinal() > target_ordinal
-            && self.decoder.is_progressive();
-        let packet = if has_all { None } else { self.source.next()? };
-        self.is_drained = packet.is_none();
-        if let Some((_, ordinal)) = &packet {
-            let entry = &self.video.index().packets()[*ordinal];
-            let can_skip = entry.pts < target && *ordinal != target_ordinal;
-            self.decoder.skip(if can_skip { Skip::NonReference } else { Skip::Nothing });
+        let next = self.source.next_ordinal();
+        let has_all =
+            self.began_at == target_ordinal && next > target_ordinal && self.decoder.is_progressive();
+        if has_all {
+            self.send(None);
+            return Ok(());
         }
-        // A refused packet is damage; the frames around it still come out.
-        let _damaged = self.decoder.send(packet.as_ref().map(|(packet, _)| packet)).is_err();
+        let entry = self.video.index().packets().get(next);
+        let can_skip = entry.is_some_and(|entry| entry.pts < target && next != target_ordinal);
+        self.decoder.skip(if can_skip { Skip::NonReference } else { Skip::Nothing });
+        let packet = self.source.next()?;
+        self.send(packet);
         Ok(())
     }
 
-    fn finish(&mut self, frame: crate::libav::Frame, pts: Pts) -> Option<DecodedFrame> {
+    /// The next packet, whoever refers to it.
+    fn feed_next(&mut self) -> Result<()> {
+        self.decoder.skip(Skip::Nothing);
+        let packet = self.source.next()?;
+        self.send(packet);
+        Ok(())
+    }
+
+    fn send(&mut self, packet: Option<(Packet, usize)>) {
+        self.is_drained = packet.is_none();
+        // A refused packet is damage; the frames around it still come out.
+        let _damaged = self.decoder.send(packet.as_ref().map(|(packet, _)| packet)).is_err();
+    }
+
+    fn finish(&mut self, frame: Frame, pts: Pts) -> Option<DecodedFrame> {
         let is_damaged = frame.is_corrupt();
         let picture = Picture::from_frame(frame, self.video.info().rotation, &mut self.scaler)?;
         Some(DecodedFrame { pts, secs: self.video.secs(pts), picture, is_damaged })

@@ -21,6 +21,8 @@ use std::time::Duration;
 /// How often an owner who waits hears that work goes on.
 const SIGN_OF_LIFE_AFTER: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
+/// Who asks for one frame after the other is not kept waiting by those that may be wanted next.
+const AHEAD_AFTER: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 /// How often an owner hears how far the index of a file has come.
 const PARTS_AFTER: Duration = Duration::from_secs(2);
 
@@ -103,6 +105,7 @@ struct Opened {
 impl Work {
     fn go_on(&mut self) -> std::result::Result<(), ServeError> {
         loop {
+            self.use_the_time();
             let (request, length) = match wire::read(&mut self.from) {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
                 read => read?,
@@ -128,6 +131,16 @@ impl Work {
                 Request::Init => self.piece(LocalStreamer::init)?,
                 Request::Fragment { number } => self.piece(|streamer| streamer.fragment(number))?,
             }
+        }
+    }
+
+    /// Frames beside the last one are decoded ahead, where nothing is asked for at once.
+    fn use_the_time(&mut self) {
+        let owner = &self.from;
+        if let Some(seeker) = self.opened.as_mut().and_then(|opened| opened.seeker.as_mut())
+            && !is_waiting(owner, AHEAD_AFTER)
+        {
+            seeker.go_ahead(&|| is_given_up(owner));
         }
     }
 
@@ -226,6 +239,10 @@ fn out_of_order() -> Error {
 
 /// Whatever comes while work goes on says that nobody waits for it: another request, or the owner's end.
 fn is_given_up(owner: &File) -> bool {
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut [PollFd::new(owner, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0)
+    is_waiting(owner, Timespec { tv_sec: 0, tv_nsec: 0 })
+}
+
+/// Whether the owner has said something, or has gone.
+fn is_waiting(owner: &File, patience: Timespec) -> bool {
+    poll(&mut [PollFd::new(owner, PollFlags::IN)], Some(&patience)).is_ok_and(|ready| ready > 0)
 }

@@ -54,6 +54,7 @@ lint: setup page ## Check style, lints, licences and the scripts
 bench: ## Measure beside peers in the same run; DATA_DIR names a folder of videos, models and tracks
 	@scripts/setup.sh --bench
 	cargo build --release --locked -p pigweight
+	cargo build --release --locked -p pigweight-store --example long_recording
 	bench/run.sh
 
 fuzz: setup ## Throw bytes at every parser, SECS each (default 60); wants a nightly compiler and cargo-fuzz

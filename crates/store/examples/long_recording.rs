@@ -1,0 +1,202 @@
+//! How soon a window of a long recording is read back. `long_recording FOLDER [HOURS]`, for `make bench`.
+//!
+//! Twenty animals that walk, stand and turn, 25 frames a second, every fourth of which was looked at; ten hours unless it is said
+//! otherwise, in checkpoints of ten seconds as a run writes them. Prints one line of JSON.
+#![allow(clippy::print_stdout, reason = "its result")]
+
+use pigweight_core::geometry::Rect;
+use pigweight_core::interpolate::SettledFrame;
+use pigweight_core::schedule::Why;
+use pigweight_core::time::{Pts, TimeBase};
+use pigweight_core::track::{Origin, TrackId, TrackedBox};
+use pigweight_store::columns::Timeline;
+use pigweight_store::{Checkpoint, FileIdentity, NewRun, RunRecord, Store};
+use std::error::Error;
+use std::f32::consts::TAU;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const ANIMALS: usize = 20;
+const FRAMES_PER_SEC: u64 = 25;
+const CHECKPOINT_SECS: u64 = 10;
+const TICKS_PER_FRAME: i64 = 3600;
+const ASKS: u64 = 500;
+const POINTS: u32 = 1000;
+/// px.
+const PICTURE: [f32; 2] = [1920.0, 1080.0];
+
+/// Numbers that are the same on every machine: a linear congruential generator after Knuth (MMIX), its upper bits.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+
+    /// −1 to 1.
+    fn sway(&mut self) -> f32 {
+        self.below(2001) as f32 / 1000.0 - 1.0
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Animal {
+    track: u32,
+    center: [f32; 2],
+    heading: f32,
+    /// px a frame.
+    speed: f32,
+}
+
+impl Animal {
+    fn walk(&mut self, random: &mut Random, next_track: &mut u32) {
+        if random.below(250) == 0 {
+            self.speed = if random.below(3) == 0 { random.below(6) as f32 } else { 0.0 };
+        }
+        // Lost behind another one, and found as somebody else.
+        if random.below(15_000) == 0 {
+            self.track = *next_track;
+            *next_track += 1;
+        }
+        self.heading += 0.1 * random.sway();
+        let step = [self.speed * self.heading.cos(), self.speed * self.heading.sin()];
+        for ((place, step), end) in self.center.iter_mut().zip(step).zip(PICTURE) {
+            *place = (*place + step).clamp(0.0, end);
+        }
+    }
+
+    /// A detector's box is never quite still.
+    fn seen(&self, is_measured: bool, random: &mut Random) -> TrackedBox {
+        let [width, height] = [170.0 + 2.0 * random.sway(), 90.0 + 2.0 * random.sway()];
+        let [x, y] = self.center.map(|place| place + random.sway());
+        TrackedBox {
+            track: TrackId(self.track),
+            rect: Rect::new((x - width / 2.0).round(), (y - height / 2.0).round(), width.round(), height.round()),
+            score: (80 + random.below(15)) as f32 / 100.0,
+            class: 0,
+            origin: if is_measured { Origin::Measured } else { Origin::Interpolated },
+        }
+    }
+}
+
+struct Herd {
+    animals: Vec<Animal>,
+    /// The last frames that were looked at, from which those between them are filled in.
+    random: Random,
+    next_track: u32,
+}
+
+impl Herd {
+    fn new() -> Self {
+        let mut random = Random(1);
+        let animals = (0..ANIMALS as u32).map(|track| Animal {
+            track,
+            center: PICTURE.map(|end| random.below(end as u64) as f32),
+            heading: TAU * random.below(1000) as f32 / 1000.0,
+            speed: 0.0,
+        });
+        Self { animals: animals.collect(), random, next_track: ANIMALS as u32 }
+    }
+
+    fn boxes(&mut self, is_looked_at: bool) -> Vec<TrackedBox> {
+        for animal in &mut self.animals {
+            animal.walk(&mut self.random, &mut self.next_track);
+        }
+        self.animals.iter().map(|animal| animal.seen(is_looked_at, &mut self.random)).collect()
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().ok_or("long_recording FOLDER [HOURS]")?;
+    let hours: u64 = arguments.next().map_or(Ok(10), |hours| hours.parse())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(measure(Path::new(&folder), hours * 3600))
+}
+
+async fn measure(folder: &Path, secs: u64) -> Result<(), Box<dyn Error>> {
+    let store = Store::open(folder).await?;
+    let started = Instant::now();
+    let run = write(&store, secs).await?;
+    let written = started.elapsed();
+    let mut random = Random(2);
+    let (mut windows, mut curves, mut boxes) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..ASKS {
+        let from = random.below((secs - 10).max(1)) as f64;
+        let started = Instant::now();
+        let frames = store.detections(&run.id, from, from + 10.0, u32::MAX).await?;
+        windows.push(started.elapsed());
+        boxes += frames.iter().map(|frame| frame.boxes.len()).sum::<usize>();
+        let [one, other] = [random.below(secs) as f64, random.below(secs) as f64];
+        let started = Instant::now();
+        let curve = store.counts(&run.id, one.min(other), one.max(other), POINTS).await?;
+        curves.push(started.elapsed());
+        if curve.points.len() > POINTS as usize + 1 {
+            return Err(format!("{} points were asked for and {} came", POINTS, curve.points.len()).into());
+        }
+    }
+    let all = secs * FRAMES_PER_SEC * ANIMALS as u64;
+    let bytes = std::fs::metadata(folder.join("pigweight.sqlite"))?.len();
+    let mean = boxes as u64 / ASKS;
+    println!(
+        "{{\"boxes\":{all},\"bytes_a_box\":{:.2},\"write_secs\":{:.0},\"boxes_a_window\":{mean},\"window_ms\":{},\"curve_ms\":{}}}",
+        bytes as f64 / all as f64,
+        written.as_secs_f64(),
+        quantiles(windows),
+        quantiles(curves)
+    );
+    store.close().await;
+    Ok(())
+}
+
+async fn write(store: &Store, secs: u64) -> Result<RunRecord, Box<dyn Error>> {
+    let file = FileIdentity {
+        path: "/videos/long.mp4".into(),
+        size_bytes: 1,
+        modified_nanos: 1,
+        head_hash: "0".into(),
+    };
+    let video = store.add_video(&file, "long.mp4").await?;
+    let new_run = NewRun {
+        video_id: video.id,
+        model_name: "none".into(),
+        model_hash: "none".into(),
+        device: "none".into(),
+        settings: "bench".into(),
+        looks: "bench".into(),
+        least_score: 0.05,
+        rule_version: 1,
+    };
+    let run = store.find_or_start_run(&new_run).await?;
+    let time_base = TimeBase::new(1, 90_000).ok_or("a time base")?;
+    let timeline = Timeline { time_base, first_pts: Pts(0) };
+    let mut herd = Herd::new();
+    for (number, start) in (0..secs).step_by(CHECKPOINT_SECS as usize).enumerate() {
+        let frames: Vec<SettledFrame> = (0..CHECKPOINT_SECS * FRAMES_PER_SEC)
+            .map(|frame| {
+                let ordinal = (start * FRAMES_PER_SEC + frame) as i64;
+                let pts = Pts(ordinal * TICKS_PER_FRAME);
+                let why = (ordinal % 4 == 0).then_some(Why::Every);
+                let boxes = herd.boxes(why.is_some());
+                SettledFrame { pts, secs: timeline.secs(pts), why, boxes, unmatched: Vec::new() }
+            })
+            .collect();
+        let step = Checkpoint {
+            counted_to_secs: (start + CHECKPOINT_SECS) as f64,
+            is_last: start + CHECKPOINT_SECS >= secs,
+            frames: &frames,
+            timeline,
+            damaged_frames: 0,
+            state: Vec::new(),
+        };
+        store.write_checkpoint(&run.id, number as i64, &step).await?;
+    }
+    Ok(store.run(&run.id).await?)
+}
+
+fn quantiles(mut times: Vec<Duration>) -> String {
+    times.sort();
+    let ms = |share: usize| 1e3 * times[(times.len() * share / 100).min(times.len() - 1)].as_secs_f64();
+    format!("{{\"p50\":{:.2},\"p95\":{:.2}}}", ms(50), ms(95))
+}

@@ -186,7 +186,6 @@ impl Analyser {
             video,
             video_id: &record.id,
             inference,
-            device: "cpu",
             settings: &settings,
             is_last_try,
         };
@@ -199,6 +198,10 @@ impl Analyser {
             Ok(_) => Attended::Done,
             Err(pipeline::Error::Stopped) => Attended::Later,
             Err(pipeline::Error::Interrupted(error)) => interrupted(record, &error),
+            Err(pipeline::Error::Waiting(error)) => {
+                self.live.hold(&record.id, &error.to_string());
+                Attended::Later
+            }
             Err(error @ pipeline::Error::Store(_)) => {
                 self.live.report_trouble(&error.to_string());
                 Attended::Later

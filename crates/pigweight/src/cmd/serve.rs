@@ -16,7 +16,7 @@ use crate::web::{App, VideoPool, router};
 use crate::work::Work;
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
-use pigweight_detect::Model;
+use pigweight_detect::{Device, Model};
 use pigweight_detect::service::Inference;
 use pigweight_media::worker::Workers;
 use pigweight_store::Store;
@@ -52,13 +52,35 @@ pub fn run(args: Serve) -> anyhow::Result<()> {
     ended
 }
 
-/// The model, or why there is none. A model that is named and does not load is an error; where the built-in one does not,
-/// for want of ONNX Runtime, videos are shown all the same.
+/// The model, or why there is none. A model or a device that is named and does not work is an error; where the built-in one does not
+/// load for want of ONNX Runtime, videos are shown all the same.
 fn model(config: &Config) -> anyhow::Result<Result<Model, String>> {
     match Model::load(config.model_settings()) {
-        Err(error) if config.model.is_none() => Ok(Err(error.to_string())),
+        Err(error) if config.model.is_none() && is_of_runtime(&error) => Ok(Err(error.to_string())),
         loaded => Ok(Ok(loaded?)),
     }
+}
+
+fn is_of_runtime(error: &pigweight_detect::Error) -> bool {
+    use pigweight_detect::Error::{RuntimeMissing, RuntimeUnusable};
+    matches!(error, RuntimeMissing | RuntimeUnusable { .. })
+}
+
+/// What looks and how fast, for a person.
+fn describe(inference: &Inference) -> String {
+    let model = inference.model();
+    let report = model.device();
+    let ms = model.speed().inference.as_secs_f64() * 1000.0;
+    let how = match report.device {
+        Device::Cpu => format!("{ms:.1} ms a frame on one core, {} (cpu)", counted(inference.sessions(), "core")),
+        device if report.batch > 1 => {
+            format!("{ms:.1} ms a frame on the device {device}, up to {} at once", report.batch)
+        }
+        device => format!("{ms:.1} ms a frame on the device {device}"),
+    };
+    let place = report.endpoints.first().map_or_else(|| model.info().name.clone(), |_| model.place());
+    let trouble = report.trouble.map_or_else(String::new, |trouble| format!("\n{trouble}"));
+    format!("Detector: {place}, {how}{trouble}")
 }
 
 /// Who reads the videos, tried once: where processes cannot be started, that is told at the beginning.
@@ -147,13 +169,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         (lookout, found)
     })
     .await?;
-    let device = match app.inference.as_ref().map(Inference::model) {
-        Ok(model) => format!(
-            "Detector: {}, {:.1} ms a frame on one core, {}",
-            model.info().name,
-            model.speed().inference.as_secs_f64() * 1000.0,
-            counted(config.detect.workers, "core")
-        ),
+    let device = match &app.inference {
+        Ok(inference) => describe(inference),
         Err(reason) => format!("Videos are shown and not counted: {reason}"),
     };
     let folders = if config.videos.is_empty() {

@@ -112,14 +112,18 @@ pub(crate) fn check(views: &[View<'_>], promised: &[Output], layout: &Layout, pi
     let is_open = matches!(layout.head, Head::EndToEnd | Head::Detr);
     let fits = |view: &View<'_>, promised: &Output| {
         view.shape.len() == promised.shape.len()
-            && view.shape.iter().zip(&promised.shape).enumerate().all(|(place, (&found, &size))| match place {
-                0 => found == pictures as i64,
-                1 if is_open && promised.shape.len() == 3 => found >= 0,
-                _ => found == size as i64,
-            })
+            && view.shape.iter().zip(&promised.shape).enumerate().all(
+                |(place, (&found, &size))| match place {
+                    0 => found == pictures as i64,
+                    1 if is_open && promised.shape.len() == 3 => found >= 0,
+                    _ => found == size as i64,
+                },
+            )
             && view.numbers.len() as i64 == view.shape.iter().product::<i64>()
     };
-    if views.len() == promised.len() && views.iter().zip(promised).all(|(view, promised)| fits(view, promised)) {
+    if views.len() == promised.len()
+        && views.iter().zip(promised).all(|(view, promised)| fits(view, promised))
+    {
         return Ok(());
     }
     let found: Vec<String> = views.iter().map(|view| format!("{} {:?}", view.name, view.shape)).collect();

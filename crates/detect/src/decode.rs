@@ -121,7 +121,9 @@ pub fn is_any_finite(layout: &Layout, boxes: &[f32], scores: &[f32]) -> bool {
             let rows = layout.rows;
             let numbers = (4 + layout.classes) * rows;
             numbers > boxes.len()
-                || (0..rows).any(|row| boxes[..numbers].iter().skip(row).step_by(rows).all(|number| number.is_finite()))
+                || (0..rows).any(|row| {
+                    boxes[..numbers].iter().skip(row).step_by(rows).all(|number| number.is_finite())
+                })
         }
         Head::Detr => {
             let mut pairs = boxes.chunks_exact(4).zip(scores.chunks_exact(layout.classes.max(1)));

@@ -66,7 +66,9 @@ impl Detector {
         let fits = letterboxes
             .iter_mut()
             .zip(pictures)
-            .map(|(letterbox, picture)| (letterbox.fill(picture), picture.width as f32, picture.height as f32))
+            .map(|(letterbox, picture)| {
+                (letterbox.fill(picture), picture.width as f32, picture.height as f32)
+            })
             .collect();
         let tensors = letterboxes.iter().take(pictures.len()).map(Letterbox::tensor).collect();
         let boxed = Boxed { tensors, fits };

@@ -152,7 +152,10 @@ mod tests {
 
     #[test]
     fn a_gpu_is_not_divided_among_all_cores() {
-        assert_eq!([Device::Cpu, Device::Cuda, Device::Tensorrt].map(|device| device.sessions(16)), [16, 2, 2]);
+        assert_eq!(
+            [Device::Cpu, Device::Cuda, Device::Tensorrt].map(|device| device.sessions(16)),
+            [16, 2, 2]
+        );
         assert_eq!(Device::Cuda.sessions(0), 1);
     }
 }

@@ -75,7 +75,9 @@ pub enum Error {
         reason: String,
     },
     /// A run gave something else than the first one.
-    #[error("the model's outputs have other shapes than when it was loaded: {reason}; export it with fixed sizes, and name the file with --model")]
+    #[error(
+        "the model's outputs have other shapes than when it was loaded: {reason}; export it with fixed sizes, and name the file with --model"
+    )]
     Outputs {
         /// What there is, and what there was.
         reason: String,
@@ -103,7 +105,9 @@ pub enum Error {
         reason: String,
     },
     /// It was there, and does not look at pictures any more.
-    #[error("the device {device} does not work any more: {reason}; look at what its driver logs, and start the program again")]
+    #[error(
+        "the device {device} does not work any more: {reason}; look at what its driver logs, and start the program again"
+    )]
     DeviceLost {
         /// Which.
         device: Device,

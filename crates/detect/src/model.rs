@@ -134,7 +134,8 @@ impl Model {
     fn load_remote(settings: ModelSettings) -> Result<Self> {
         let pool = Arc::new(Pool::open(&settings.device.remote, None)?);
         let identity = (settings.device.remote.model.clone(), pool.hash().unwrap_or_default());
-        let mut model = Self::understand(settings, identity, pool.form()?, pool.shown(), None, &pool.describe())?;
+        let mut model =
+            Self::understand(settings, identity, pool.form()?, pool.shown(), None, &pool.describe())?;
         model.remote = Some(pool.clone());
         model.try_out(&mut Backend::Remote(pool))?;
         Ok(model)
@@ -175,10 +176,12 @@ impl Model {
             settings.class_names.clone()
         };
         let class_count = (!stated_names.is_empty()).then_some(stated_names.len());
-        let layout = recognise(form.width, form.height, &promised, settings.head, class_count)
-            .ok_or_else(|| match settings.device.choice {
-                DeviceChoice::Remote => unknown(&name, found.to_owned()),
-                _ => unknown(source, found.to_owned()),
+        let layout =
+            recognise(form.width, form.height, &promised, settings.head, class_count).ok_or_else(|| {
+                match settings.device.choice {
+                    DeviceChoice::Remote => unknown(&name, found.to_owned()),
+                    _ => unknown(source, found.to_owned()),
+                }
             })?;
         let classes = match (stated_names.is_empty(), layout.classes) {
             (false, _) => stated_names,
@@ -282,7 +285,9 @@ impl Model {
             (None, _) => None,
         };
         let stands_in = |error: &Error| match here {
-            Some(device) if self.is_spared(error) => format!("{error}; meanwhile this machine looks itself ({device})"),
+            Some(device) if self.is_spared(error) => {
+                format!("{error}; meanwhile this machine looks itself ({device})")
+            }
             _ => error.to_string(),
         };
         DeviceReport {

@@ -382,7 +382,9 @@ impl Shared {
         match found {
             Ok(found) if found.len() >= MAX_DETECTIONS => {
                 // Stays where it is at its end: a look count that runs over would begin anew.
-                let _most = self.full_in_a_row.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full| full.checked_add(1));
+                let _most = self
+                    .full_in_a_row
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full| full.checked_add(1));
             }
             Ok(_) => self.full_in_a_row.store(0, Ordering::Relaxed),
             Err(_) => {}

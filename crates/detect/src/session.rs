@@ -94,9 +94,8 @@ impl Session {
         let builder = configured(environment, setup.threads).map_err(|error| refused(error.to_string()))?;
         let mut builder = match providers(setup)? {
             providers if providers.is_empty() => builder,
-            providers => builder.with_execution_providers(providers).map_err(|error| Error::DeviceAbsent {
-                device: setup.device,
-                reason: one_line(&error.to_string()),
+            providers => builder.with_execution_providers(providers).map_err(|error| {
+                Error::DeviceAbsent { device: setup.device, reason: one_line(&error.to_string()) }
             })?,
         };
         let session = builder.commit_from_memory(model).map_err(|error| match setup.device {
@@ -158,7 +157,9 @@ impl Session {
     ) -> Result<T> {
         let failed = |error: ort::Error| Error::Run { reason: one_line(&error.to_string()) };
         let input: SessionInputValue<'_> = match samples {
-            Samples::Floats(floats) => TensorRef::from_array_view((shape, &floats[..])).map_err(failed)?.into(),
+            Samples::Floats(floats) => {
+                TensorRef::from_array_view((shape, &floats[..])).map_err(failed)?.into()
+            }
             Samples::Bytes(bytes) => TensorRef::from_array_view((shape, &bytes[..])).map_err(failed)?.into(),
         };
         let outputs = self.session.run(ort::inputs![self.input.name.as_str() => input]).map_err(failed)?;

@@ -92,9 +92,8 @@ impl Form {
     fn in_order<'a>(&self, tensor: &'a [f32]) -> impl Iterator<Item = f32> + use<'a> {
         let plane = self.width * self.height;
         let is_channels_last = self.is_channels_last;
-        (0..tensor.len()).map(move |place| {
-            tensor[if is_channels_last { place % 3 * plane + place / 3 } else { place }]
-        })
+        (0..tensor.len())
+            .map(move |place| tensor[if is_channels_last { place % 3 * plane + place / 3 } else { place }])
     }
 
     /// A picture that is the same everywhere and has something of everything: blocks of different sizes and colours, 0 to 1.

@@ -182,13 +182,7 @@ impl Analyser {
                 return Attended::Later;
             }
         };
-        let analysis = Analysis {
-            video,
-            video_id: &record.id,
-            inference,
-            settings: &settings,
-            is_last_try,
-        };
+        let analysis = Analysis { video, video_id: &record.id, inference, settings: &settings, is_last_try };
         let ended = analysis.run(&self.store, runtime, stop, watch, &mut |progress| {
             self.live.tell(&record.id, progress.clone());
             self.live.clear_trouble();

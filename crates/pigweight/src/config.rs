@@ -7,7 +7,9 @@ use figment::providers::{Env, Format as _, Serialized, Toml};
 use pigweight_core::schedule::{Floors, Schedule};
 use pigweight_core::track::TrackerSettings;
 use pigweight_detect::layout::Head;
-use pigweight_detect::{DeviceChoice, DeviceSettings, Fallback, Model, ModelSettings, ModelSource, RemoteSettings};
+use pigweight_detect::{
+    DeviceChoice, DeviceSettings, Fallback, Model, ModelSettings, ModelSource, RemoteSettings,
+};
 use pigweight_media::worker::{self, Workers};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::net::SocketAddr;

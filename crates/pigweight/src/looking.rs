@@ -168,7 +168,8 @@ impl Looking<'_> {
     /// Pictures that wait to be looked at, of `bytes` each: those that others are looked at together with, within what may be taken for them.
     fn depth(&self, bytes: u64) -> usize {
         let room = (MOST_WAITING_BYTES / bytes.max(1)) as usize;
-        let least = 2 * self.inference.sessions().min(std::thread::available_parallelism().map_or(1, usize::from));
+        let least =
+            2 * self.inference.sessions().min(std::thread::available_parallelism().map_or(1, usize::from));
         self.inference.usual_depth().min(room.max(least))
     }
 }
@@ -274,7 +275,8 @@ impl<T: Send + 'static, S: Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'st
             metrics::histogram!("pigweight_inference_wait_seconds", "for" => Urgency::Background.name())
                 .record(waited.as_secs_f64());
             // Whoever followed may have stopped.
-            let _stopped = told.send(found.map(|found| (see(&picture, found), device)).map_err(Error::Detect));
+            let _stopped =
+                told.send(found.map(|found| (see(&picture, found), device)).map_err(Error::Detect));
         });
         result
     }

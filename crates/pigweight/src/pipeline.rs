@@ -16,8 +16,8 @@ use pigweight_core::line::{Line, RULE_VERSION};
 use pigweight_core::schedule::{self, Position, Schedule};
 use pigweight_core::time::Pts;
 use pigweight_core::track::TrackerSettings;
-use pigweight_detect::{Device, ModelSettings};
 use pigweight_detect::service::Inference;
+use pigweight_detect::{Device, ModelSettings};
 use pigweight_media::Video;
 use pigweight_store::columns::Timeline;
 use pigweight_store::{Checkpoint, NewRun, RunRecord, Store};
@@ -158,8 +158,16 @@ impl Analysis<'_> {
     /// Everything besides the schedule and the model's bytes that could change what is seen, in one line that is equal for equal settings.
     fn describe_looks(&self) -> String {
         // Nor the device: it is told with the run, and what one has counted another need not count again.
-        let ModelSettings { head, classes, class_names, max_iou, min_score: _, source: _, threads: _, device: _ } =
-            self.inference.model().settings();
+        let ModelSettings {
+            head,
+            classes,
+            class_names,
+            max_iou,
+            min_score: _,
+            source: _,
+            threads: _,
+            device: _,
+        } = self.inference.model().settings();
         let looks = schedule::RULE_VERSION;
         format!("looks v{looks} {head:?} {classes:?} {class_names:?} {max_iou}")
     }

@@ -1,8 +1,8 @@
 //! One server: how it is reached, how it stands, and what it answers.
 
+use super::RemoteSettings;
 use super::identity::Identity;
 use super::protocol::{self, Answer, Described, Given, Question, Wanted, Which};
-use super::RemoteSettings;
 use crate::backend::Kept;
 use crate::error::{Error, Result};
 use crate::layout::Output;
@@ -64,9 +64,9 @@ impl Endpoint {
                     tls.ca_certificate(Certificate::from_pem(pem))
                 }
             };
-            builder = builder
-                .tls_config(tls)
-                .map_err(|error| unsound(format!("TLS to {url} cannot be set up ({})", protocol::root(&error))))?;
+            builder = builder.tls_config(tls).map_err(|error| {
+                unsound(format!("TLS to {url} cannot be set up ({})", protocol::root(&error)))
+            })?;
         }
         Ok(Self {
             url: url.to_owned(),
@@ -86,10 +86,8 @@ impl Endpoint {
 
     /// Whether server and model are ready.
     pub(super) async fn ready(&self, settings: &RemoteSettings) -> Result<(), String> {
-        let which = Which {
-            name: settings.model.clone(),
-            version: settings.version.clone().unwrap_or_default(),
-        };
+        let which =
+            Which { name: settings.model.clone(), version: settings.version.clone().unwrap_or_default() };
         let server = within(settings.timeout, protocol::server_ready(self.channel.clone())).await?;
         if !server.ready {
             return Err("the server is not ready".to_owned());
@@ -104,11 +102,10 @@ impl Endpoint {
     /// Everything that the server says and shows of its model.
     pub(super) async fn examine(&self, settings: &RemoteSettings) -> Result<Identity, String> {
         self.ready(settings).await?;
-        let which = Which {
-            name: settings.model.clone(),
-            version: settings.version.clone().unwrap_or_default(),
-        };
-        let metadata = within(settings.timeout, protocol::model_metadata(self.channel.clone(), which)).await?;
+        let which =
+            Which { name: settings.model.clone(), version: settings.version.clone().unwrap_or_default() };
+        let metadata =
+            within(settings.timeout, protocol::model_metadata(self.channel.clone(), which)).await?;
         let (input, form) = Identity::form_of(&metadata.inputs)?;
         let outputs: Vec<Described> =
             metadata.outputs.into_iter().filter(|output| output.datatype == "FP32").collect();
@@ -139,7 +136,12 @@ impl Endpoint {
     }
 }
 
-pub(super) fn question(settings: &RemoteSettings, identity: &Identity, bytes: Bytes, shape: Vec<i64>) -> Question {
+pub(super) fn question(
+    settings: &RemoteSettings,
+    identity: &Identity,
+    bytes: Bytes,
+    shape: Vec<i64>,
+) -> Question {
     let datatype = if identity.form.is_bytes { "UINT8" } else { "FP32" };
     Question {
         model_name: settings.model.clone(),

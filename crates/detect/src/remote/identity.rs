@@ -57,7 +57,11 @@ impl Identity {
             return Err(self.other_version(&other.version));
         }
         if self.input != other.input || self.outputs != other.outputs {
-            return Err(Different(format!("it has {}, at the start it had {}", other.describe(), self.describe())));
+            return Err(Different(format!(
+                "it has {}, at the start it had {}",
+                other.describe(),
+                self.describe()
+            )));
         }
         alike(&self.shown, &other.shown)
     }
@@ -191,16 +195,25 @@ mod tests {
 
     #[test]
     fn the_version_is_part_of_what_a_model_is() {
-        let described = |name: &str| Described { name: name.into(), datatype: "FP32".into(), shape: vec![1, 3, 32, 32] };
+        let described =
+            |name: &str| Described { name: name.into(), datatype: "FP32".into(), shape: vec![1, 3, 32, 32] };
         let identity = |version: &str| {
             let (input, form) = Identity::form_of(&[described("images")]).expect("pictures");
-            Identity { version: version.into(), input, form, outputs: vec![described("o")], shown: Vec::new() }
+            Identity {
+                version: version.into(),
+                input,
+                form,
+                outputs: vec![described("o")],
+                shown: Vec::new(),
+            }
         };
         let (one, two) = (identity("1"), identity("2"));
         assert_eq!(one.accept(&identity("1")), Ok(()));
         assert!(one.accept(&two).is_err_and(|told| told.0.contains("\"2\"") && told.0.contains("\"1\"")));
         assert_ne!(one.hash("pigs"), two.hash("pigs"));
         assert_ne!(one.hash("pigs"), one.hash("sows"));
-        assert!(Identity::form_of(&[]).is_err() && Identity::form_of(&[described("a"), described("b")]).is_err());
+        assert!(
+            Identity::form_of(&[]).is_err() && Identity::form_of(&[described("a"), described("b")]).is_err()
+        );
     }
 }

@@ -55,7 +55,9 @@ impl Pool {
             .thread_name("inference servers")
             .enable_all()
             .build()
-            .map_err(|error| Error::RemoteSettings { reason: format!("no thread can be started ({error})") })?;
+            .map_err(|error| Error::RemoteSettings {
+                reason: format!("no thread can be started ({error})"),
+            })?;
         let endpoints = {
             let _within = runtime.enter();
             settings.endpoints.iter().map(|url| Endpoint::new(url, settings)).collect::<Result<Vec<_>>>()?
@@ -106,7 +108,8 @@ impl Pool {
 
     /// Which model it is and where.
     pub(crate) fn place(&self) -> String {
-        let version = self.shared.identity.get().map(|identity| identity.version.as_str()).unwrap_or_default();
+        let version =
+            self.shared.identity.get().map(|identity| identity.version.as_str()).unwrap_or_default();
         let version = if version.is_empty() { String::new() } else { format!(", version {version}") };
         format!("{}{version} at {}", self.shared.settings.model, self.shared.settings.endpoints.join(", "))
     }
@@ -141,7 +144,10 @@ impl Pool {
     }
 
     /// Lets the pool's thread do something and waits for it, also from within another runtime.
-    fn wait_for<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    fn wait_for<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
         let (told, done) = mpsc::sync_channel(1);
         if let Some(runtime) = &self.runtime {
             runtime.spawn(async move {
@@ -300,9 +306,8 @@ impl Shared {
         let mut up: Vec<&Endpoint> =
             self.endpoints.iter().filter(|endpoint| *endpoint.standing() == Standing::Up).collect();
         up.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.permits.available_permits()));
-        up.into_iter().find_map(|endpoint| {
-            Some((endpoint, endpoint.permits.clone().try_acquire_owned().ok()?))
-        })
+        up.into_iter()
+            .find_map(|endpoint| Some((endpoint, endpoint.permits.clone().try_acquire_owned().ok()?)))
     }
 
     async fn infer(self: Arc<Self>, bytes: Bytes, shape: [i64; 4]) -> Result<Vec<Kept>> {

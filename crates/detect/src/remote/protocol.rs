@@ -1,9 +1,9 @@
 //! The messages of the Open Inference Protocol that are used, declared by hand: fields and their numbers are the protocol's, those
 //! that are of no use here are left out (a reader passes over them).
 
+use http::uri::PathAndQuery;
 use prost::bytes::Bytes;
 use tonic::client::Grpc;
-use http::uri::PathAndQuery;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
@@ -115,9 +115,8 @@ where
         .max_decoding_message_size(MOST_MESSAGE_BYTES)
         .max_encoding_message_size(MOST_MESSAGE_BYTES);
     grpc.ready().await.map_err(|error| Status::unavailable(root(&error)))?;
-    let answer: Response<A> = grpc
-        .unary(Request::new(question), PathAndQuery::from_static(method), ProstCodec::default())
-        .await?;
+    let answer: Response<A> =
+        grpc.unary(Request::new(question), PathAndQuery::from_static(method), ProstCodec::default()).await?;
     Ok(answer.into_inner())
 }
 

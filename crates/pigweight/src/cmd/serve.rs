@@ -16,8 +16,8 @@ use crate::web::{App, VideoPool, router};
 use crate::work::Work;
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
-use pigweight_detect::{Device, Model};
 use pigweight_detect::service::Inference;
+use pigweight_detect::{Device, Model};
 use pigweight_media::worker::Workers;
 use pigweight_store::Store;
 use std::sync::Arc;
@@ -72,7 +72,9 @@ fn describe(inference: &Inference) -> String {
     let report = model.device();
     let ms = model.speed().inference.as_secs_f64() * 1000.0;
     let how = match report.device {
-        Device::Cpu => format!("{ms:.1} ms a frame on one core, {} (cpu)", counted(inference.sessions(), "core")),
+        Device::Cpu => {
+            format!("{ms:.1} ms a frame on one core, {} (cpu)", counted(inference.sessions(), "core"))
+        }
         device if report.batch > 1 => {
             format!("{ms:.1} ms a frame on the device {device}, up to {} at once", report.batch)
         }

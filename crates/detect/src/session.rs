@@ -250,6 +250,11 @@ fn configured(environment: &ort::environment::Environment, threads: usize) -> or
     Ok(builder.with_intra_op_spinning(false)?.with_inter_op_spinning(false)?)
 }
 
+/// In one line, and without the places in ONNX Runtime's source that it happened at.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.rsplit_once(": FAIL : ") {
+        Some((_, told)) if line.starts_with("/onnxruntime_src/") && !told.is_empty() => told.to_owned(),
+        _ => line,
+    }
 }

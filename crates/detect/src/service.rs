@@ -210,7 +210,7 @@ impl Inference {
         let full = self.inner.shared.full_in_a_row.load(Ordering::Relaxed);
         (full >= MOST_FULL).then(|| {
             format!(
-                "the model {} finds {MAX_DETECTIONS} boxes on picture after picture: it is broken, or its outputs are read wrongly; look at one \
+                "the model {} finds up to {MAX_DETECTIONS} boxes, all that there may be, on picture after picture: it is broken, or its outputs are read wrongly; look at one \
                  with `pigweight detect`, and see detect.head and detect.min_score",
                 self.model().info().name
             )
@@ -380,7 +380,8 @@ impl Shared {
     /// Notes what makes the model doubtful.
     fn note(&self, found: &Result<Vec<Detection>>) {
         match found {
-            Ok(found) if found.len() >= MAX_DETECTIONS => {
+            // Some of those that were kept may lie beside the picture.
+            Ok(found) if found.len() * 10 >= MAX_DETECTIONS * 9 => {
                 // Stays where it is at its end: a look count that runs over would begin anew.
                 let _most = self
                     .full_in_a_row

@@ -98,10 +98,12 @@ fn a_model_that_finds_all_there_may_be_everywhere_is_doubted() {
                 .send(served.found.unwrap())
                 .unwrap())
         );
-        assert_eq!(found.recv().unwrap().len(), 300);
+        assert!(found.recv().unwrap().len() > 270);
     }
     assert!(
-        inference.doubt().is_some_and(|doubt| doubt.contains("yolov5.onnx") && doubt.contains("300 boxes"))
+        inference
+            .doubt()
+            .is_some_and(|doubt| doubt.contains("yolov5.onnx") && doubt.contains("up to 300 boxes"))
     );
 }
 

@@ -59,7 +59,9 @@ impl Server {
         let mut lines = BufReader::new(stdout).lines();
         let address = lines
             .find_map(|line| {
-                line.ok()?.split_once("http://").map(|(_, rest)| rest.trim_end_matches('/').to_owned())
+                line.ok()?
+                    .split_once("PigWeight is at http://")
+                    .map(|(_, rest)| rest.trim_end_matches('/').to_owned())
             })
             .expect("the server prints its address");
         Self { process, address, data: data.to_owned() }

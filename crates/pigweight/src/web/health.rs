@@ -3,6 +3,7 @@
 use super::error::Problem;
 use super::types::{Run, RunState};
 use super::{App, Shared};
+use crate::detecting::Looker;
 use axum::Json;
 use pigweight_detect::DeviceReport;
 use serde::Serialize;
@@ -79,16 +80,17 @@ pub struct Endpoint {
 /// Whether everything works.
 #[utoipa::path(get, path = "/api/health", responses((status = 200, body = Health)))]
 pub async fn health(app: Shared) -> Json<Health> {
-    let report = app.inference.as_ref().ok().map(|inference| inference.model().device());
+    let inference = app.detecting.now().map(|looker| looker.inference);
+    let report = inference.as_ref().ok().map(|inference| inference.model().device());
     let of_device = || report.as_ref().and_then(|report| report.trouble.clone());
-    let of_model = || app.inference.as_ref().ok().and_then(|inference| inference.doubt());
+    let of_model = || inference.as_ref().ok().and_then(|inference| inference.doubt());
     let trouble = app.live.trouble().or_else(of_device).or_else(of_model);
-    let (status, message) = match (&trouble, &app.inference) {
+    let (status, message) = match (&trouble, &inference) {
         (Some(trouble), _) => (Status::Degraded, Some(trouble.clone())),
         (None, Err(reason)) => (Status::NoModel, Some(reason.clone())),
         (None, Ok(_)) => (Status::Ok, None),
     };
-    let model = app.inference.as_ref().ok().map(|inference| inference.model());
+    let model = inference.as_ref().ok().map(|inference| inference.model());
     Json(Health {
         status,
         version: env!("CARGO_PKG_VERSION"),
@@ -103,7 +105,7 @@ pub async fn health(app: Shared) -> Json<Health> {
             min_score: app.config.detect.min_score(),
             hash: model.info().hash.clone(),
         }),
-        device: app.inference.as_ref().ok().zip(report).map(|(inference, report)| Device {
+        device: inference.as_ref().ok().zip(report).map(|(inference, report)| Device {
             name: report.device.name(),
             inference_ms: inference.model().speed().inference.as_secs_f64() * 1000.0,
             threads: inference.model().settings().threads,
@@ -129,10 +131,10 @@ pub async fn metrics(app: Shared) -> Result<String, Problem> {
     let previews = app.previews.clone();
     let bytes = tokio::task::spawn_blocking(move || previews.bytes()).await.map_err(Problem::internal)?;
     metrics::gauge!("pigweight_small_pictures_bytes").set(bytes as f64);
-    for (urgency, waiting) in app.inference.iter().flat_map(|inference| inference.waiting()) {
-        metrics::gauge!("pigweight_inference_waiting", "for" => urgency.name()).set(waiting as f64);
-    }
-    if let Ok(inference) = &app.inference {
+    if let Ok(Looker { inference, .. }) = app.detecting.now() {
+        for (urgency, waiting) in inference.waiting() {
+            metrics::gauge!("pigweight_inference_waiting", "for" => urgency.name()).set(waiting as f64);
+        }
         describe_device(&inference.model().device());
     }
     metrics::gauge!("pigweight_stream_pieces_bytes").set(app.pieces.bytes() as f64);

@@ -158,6 +158,8 @@ fn a_server_that_is_killed_in_mid_run_loses_and_doubles_nothing() {
         metrics.contains("pigweight_inference_server_up") && metrics.contains("outcome=\"failed\""),
         "{metrics}"
     );
+    let question = format!("/api/video_file/count_at_time?id={}&t=33", counting.id);
+    assert!(counting.server.get(&question).problem(503).contains(&there.url()));
     // Videos are shown all the same.
     let frame = format!("/api/video_file/frame_optimized?id={}&t=1&inference=false", counting.id);
     assert_eq!(counting.server.get(&frame).status, 200);
@@ -175,6 +177,23 @@ fn a_server_that_is_killed_in_mid_run_loses_and_doubles_nothing() {
     assert_eq!(numbers(&run), *HERE, "{run}");
     assert_eq!((&run["device"], &run["error"]), (&"remote".into(), &Value::Null));
     assert_eq!(counting.wait_until(|health| health["status"] == "ok")["message"], Value::Null);
+}
+
+#[test]
+fn videos_are_counted_as_soon_as_a_server_is_there_that_was_not_at_the_start() {
+    let marked = model().canonicalize().unwrap();
+    let Some(mut there) = InferenceServer::mlserver(&[("pigs", "1", &marked)]) else { return };
+    there.kill();
+    let counting = start_counting(&asking(&there.url(), "pigs"), None);
+    let health = counting.server.get("/api/health").json();
+    assert_eq!((&health["status"], &health["device"]), (&"no_model".into(), &Value::Null), "{health}");
+    assert!(health["message"].as_str().unwrap().contains(&there.url()), "{health}");
+    let frame = format!("/api/video_file/frame_optimized?id={}&t=1&inference=false", counting.id);
+    assert_eq!(counting.server.get(&frame).status, 200);
+    there.serve(&[("pigs", "1", &marked)]);
+    counting.wait_until(|health| health["status"] == "ok");
+    counting.server.wait_for_run(&counting.id, "done");
+    assert_eq!(numbers(&counting.run()), *HERE);
 }
 
 #[test]

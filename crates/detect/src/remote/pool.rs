@@ -203,7 +203,7 @@ impl Shared {
     fn judge(&self, endpoint: &Endpoint, found: Result<Identity, String>) {
         let standing = match found {
             Err(reason) => Standing::Down(reason),
-            Ok(found) => match self.accept(found) {
+            Ok(found) => match self.accept(&found) {
                 Ok(()) => Standing::Up,
                 Err(Different(reason)) => Standing::Changed(reason),
             },
@@ -220,16 +220,16 @@ impl Shared {
         }
     }
 
-    fn accept(&self, found: Identity) -> Result<(), Different> {
+    fn accept(&self, found: &Identity) -> Result<(), Different> {
         if let Some(known) = &self.known {
-            known.accept(&found)?;
+            known.accept(found)?;
         }
         match self.identity.get() {
-            Some(identity) => identity.accept(&found),
+            Some(identity) => identity.accept(found),
             None => {
                 // Another one may have been first: then that is the model.
                 let identity = self.identity.get_or_init(|| found.clone());
-                identity.accept(&found)
+                identity.accept(found)
             }
         }
     }

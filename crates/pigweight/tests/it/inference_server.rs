@@ -17,6 +17,7 @@ pub struct InferenceServer {
 }
 
 /// Python with what a server needs; `None` (and said so) where it is not installed.
+#[expect(clippy::print_stdout, reason = "a test that passes over something says so")]
 fn python(environment: &str, option: &str) -> Option<PathBuf> {
     let python = root().join(format!(".tools/{environment}/bin/python"));
     if python.exists() {

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian or Ubuntu lacks to build and run PigWeight, and nothing twice.
 #
-# usage: scripts/setup.sh [--tests] [--bench] [--train]
+# usage: scripts/setup.sh [--tests] [--triton] [--bench] [--train]
 # System packages come from apt. Everything else goes into .tools/ of this folder, pinned by hash: ONNX Runtime's library,
 # Node.js where the system's is too old, Python environments for tests, benchmarks and training, and training's start weights.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=$PWD/.tools
-with_tests=0 with_bench=0 with_train=0
+with_tests=0 with_triton=0 with_bench=0 with_train=0
 for argument in "$@"; do
   case $argument in
     --tests) with_tests=1 ;;
+    --triton) with_tests=1 with_triton=1 ;;
     --bench) with_tests=1 with_bench=1 ;;
     --train) with_train=1 ;;
     *) echo "setup: unknown argument $argument" >&2; exit 2 ;;
@@ -125,17 +126,26 @@ if ! cmp -s web/package-lock.json web/node_modules/.installed-lock; then
 fi
 
 # --- Python, for the reference implementations of tests and benchmarks -----------------------------------------------
-# environment NAME REQUIREMENTS: a virtual environment, made anew when its requirements change.
+# environment NAME REQUIREMENTS [PYTHON]: a virtual environment, made anew when its requirements change.
 environment() {
+  try_environment "$@" || fail "pip could not install $2"
+}
+try_environment() {
   local folder=$tools/$1 requirements=$2
   cmp -s "$requirements" "$folder/requirements.txt" && return
   say "making the Python environment $1"
   rm -rf "$folder"
-  python3 -m venv "$folder"
-  "$folder/bin/pip" install -q --disable-pip-version-check -r "$requirements" || fail "pip could not install $requirements"
+  "${3:-python3}" -m venv "$folder"
+  "$folder/bin/pip" install -q --disable-pip-version-check -r "$requirements" || { rm -rf "$folder"; return 1; }
   cp "$requirements" "$folder/requirements.txt"
 }
 [ $with_tests = 0 ] || environment python-tests fixtures/requirements.txt
+# Inference servers for the tests of remote detectors; not every Python and machine has packages of them, and the tests then say so.
+[ $with_tests = 0 ] || try_environment python-servers fixtures/servers/requirements.txt ||
+  say "MLServer cannot be installed here: tests of inference servers will be skipped"
+# Triton's own libraries fit the system's Python alone.
+[ $with_triton = 0 ] || try_environment python-triton fixtures/servers/requirements-triton.txt /usr/bin/python3 ||
+  say "Triton cannot be installed here: its test will be skipped"
 [ $with_bench = 0 ] || environment python-bench bench/requirements.txt
 [ $with_train = 0 ] || environment python-train training/requirements.txt
 

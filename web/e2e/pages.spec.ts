@@ -192,6 +192,7 @@ test('keys are shown, and speed and overlay follow their controls', async ({ far
 test('settings tell what was measured, and choices last', async ({ farm, page }) => {
   await farm.open('#/settings');
   await expect(page.getByText('41.6 ms')).toBeVisible();
+  await expect(page.getByText('cuda: the ONNX Runtime was built without it')).toBeVisible();
   await expect(page.getByText('Pigs from above, small')).toBeVisible();
   const ground = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
   const light = await ground();

@@ -112,6 +112,29 @@ pub fn candidates(
     found
 }
 
+/// Whether one row at least is made of numbers: where none is, nothing was seen, which is not the same as no animal.
+pub fn is_any_finite(layout: &Layout, boxes: &[f32], scores: &[f32]) -> bool {
+    let is_sound = |row: &[f32]| row.iter().all(|number| number.is_finite());
+    let columns = boxes.len() / layout.rows.max(1);
+    match layout.head {
+        Head::Yolov8 => {
+            let rows = layout.rows;
+            let numbers = (4 + layout.classes) * rows;
+            numbers > boxes.len()
+                || (0..rows).any(|row| {
+                    boxes[..numbers].iter().skip(row).step_by(rows).all(|number| number.is_finite())
+                })
+        }
+        Head::Detr => {
+            let mut pairs = boxes.chunks_exact(4).zip(scores.chunks_exact(layout.classes.max(1)));
+            boxes.is_empty() || pairs.any(|(corners, logits)| is_sound(corners) && is_sound(logits))
+        }
+        Head::Yolox | Head::Yolov5 | Head::EndToEnd => {
+            boxes.is_empty() || boxes.chunks_exact(columns.max(1)).any(is_sound)
+        }
+    }
+}
+
 struct Cell {
     x: f32,
     y: f32,

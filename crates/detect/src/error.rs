@@ -1,13 +1,14 @@
 //! Why there are no detections, in one line that tells its reader what to do next.
 
+use crate::device::Device;
 use crate::source::ModelSource;
 use std::path::PathBuf;
 
 /// The result of loading or running a model.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// See each variant's message.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The file is not there or not readable.
@@ -35,7 +36,7 @@ pub enum Error {
     )]
     UnknownLayout {
         /// Which.
-        model: ModelSource,
+        model: String,
         /// Names and shapes as found.
         found: String,
         /// What would have been read.
@@ -73,4 +74,85 @@ pub enum Error {
         /// In ONNX Runtime's words.
         reason: String,
     },
+    /// A run gave something else than the first one.
+    #[error(
+        "the model's outputs have other shapes than when it was loaded: {reason}; export it with fixed sizes, and name the file with --model"
+    )]
+    Outputs {
+        /// What there is, and what there was.
+        reason: String,
+    },
+    /// What comes out are no numbers.
+    #[error(
+        "the model {model} gives no finite number in any of its {rows} rows; it is broken or was exported wrongly: try it with \
+         `pigweight detect`, and name another with --model FILE"
+    )]
+    NotFinite {
+        /// Its name.
+        model: String,
+        /// Of one picture.
+        rows: usize,
+    },
+    /// It was named and is not there.
+    #[error(
+        "the device {device} cannot be used: {reason}; {}, or let the processor do it with `detect.device = \"cpu\"`",
+        advice(*.device)
+    )]
+    DeviceAbsent {
+        /// Which.
+        device: Device,
+        /// In ONNX Runtime's words, or ours.
+        reason: String,
+    },
+    /// It was there, and does not look at pictures any more.
+    #[error(
+        "the device {device} does not work any more: {reason}; look at what its driver logs, and start the program again"
+    )]
+    DeviceLost {
+        /// Which.
+        device: Device,
+        /// In ONNX Runtime's words.
+        reason: String,
+    },
+    /// The configuration of servers is not sound.
+    #[error("{reason}; see detect.remote in docs/reference/config.md")]
+    RemoteSettings {
+        /// What is wrong.
+        reason: String,
+    },
+    /// No server answers as it should.
+    #[error(
+        "no inference server can look at pictures: {reason}; start one, or let this machine stand in with \
+         `detect.remote.fallback = \"local\"`"
+    )]
+    RemoteGone {
+        /// Server by server.
+        reason: String,
+    },
+    /// The model on the servers is another one than at the start.
+    #[error(
+        "the model on the inference servers has changed: {reason}; put the earlier one back, or start the program again to count with \
+         the new one"
+    )]
+    RemoteChanged {
+        /// Server by server.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// Whether it says nothing about the picture or the model: another time it may work.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::DeviceLost { .. } | Self::RemoteGone { .. } | Self::RemoteChanged { .. })
+    }
+}
+
+fn advice(device: Device) -> &'static str {
+    match device {
+        Device::Cuda | Device::Tensorrt => {
+            "name a library with it in ORT_DYLIB_PATH and its driver's libraries in LD_LIBRARY_PATH as docs/guide/devices.md says"
+        }
+        Device::Openvino => "name a library with it in ORT_DYLIB_PATH as docs/guide/devices.md says",
+        Device::Cpu | Device::Remote => "docs/guide/devices.md says how",
+    }
 }

@@ -1,24 +1,20 @@
-//! A model file, what it is, and sessions of it.
+//! What a model is: read from its file or from the servers that have it, tried out, and ready to give sessions.
 
-use crate::decode::candidates;
+use crate::backend::{Backend, Kept, check};
+use crate::detector::Detector;
+use crate::device::{Device, DeviceChoice, DeviceReport, DeviceSettings};
 use crate::error::{Error, Result};
 use crate::layout::{Head, Layout, Output, UNDERSTOOD, recognise};
-use crate::letterbox::{InputStyle, Letterbox, Placement};
-use crate::mask::{Mask, mask};
-use crate::session::Session;
+use crate::remote::{Fallback, Known, Pool};
+use crate::session::{Session, Setup};
 use crate::source::ModelSource;
-use crate::suppress::suppress;
-use pigweight_core::detection::Detection;
-use pigweight_core::picture::PictureView;
+use crate::tensor::Form;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Detections of one frame at the most: no pen holds more, and a model gone wrong must not fill the disk.
-const MAX_DETECTIONS: usize = 300;
-
-/// Input size where the model leaves it open.
-const DEFAULT_INPUT_PX: i64 = 640;
+/// Pictures at once where a device gains from it and nobody says otherwise.
+const USUAL_BATCH: usize = 4;
 
 /// How to read and run a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +33,8 @@ pub struct ModelSettings {
     pub max_iou: f32,
     /// Threads of one inference.
     pub threads: usize,
+    /// Where it runs.
+    pub device: DeviceSettings,
 }
 
 impl ModelSettings {
@@ -50,6 +48,7 @@ impl ModelSettings {
             min_score: 0.05,
             max_iou: 0.5,
             threads: 1,
+            device: DeviceSettings::default(),
         }
     }
 }
@@ -57,9 +56,9 @@ impl ModelSettings {
 /// What a model is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelInfo {
-    /// The file's name without its folder.
+    /// The file's name without its folder, or its name on the servers.
     pub name: String,
-    /// BLAKE3 of the file, hexadecimal.
+    /// BLAKE3 of the file, hexadecimal; of what the servers say where it is only there.
     pub hash: String,
     /// How its outputs are read.
     pub head: Head,
@@ -73,69 +72,170 @@ pub struct ModelInfo {
     pub has_masks: bool,
 }
 
-/// What a run on this machine takes, measured when the model is loaded.
+/// What a run takes, measured when the model is loaded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Speed {
-    /// The shortest of a few runs on a grey picture.
+    /// The shortest of a few runs of one picture.
     pub inference: Duration,
 }
 
 /// A model that has been read and understood. Cheap to clone.
 #[derive(Clone)]
 pub struct Model {
-    settings: Arc<ModelSettings>,
-    bytes: Arc<[u8]>,
-    info: Arc<ModelInfo>,
-    layout: Layout,
-    wanted: Arc<[bool]>,
+    pub(crate) settings: Arc<ModelSettings>,
+    pub(crate) info: Arc<ModelInfo>,
+    pub(crate) layout: Layout,
+    /// What came out of one picture.
+    pub(crate) promised: Arc<[Output]>,
+    pub(crate) wanted: Arc<[bool]>,
     speed: Speed,
+    /// Pictures at once at the most.
+    batch: usize,
+    local: Option<Local>,
+    remote: Option<Arc<Pool>>,
+    /// What `auto` tried first, and why it is not used.
+    tried: Arc<[String]>,
+    /// Why this machine's device is not used any more.
+    pub(crate) lost: Arc<Mutex<Option<Error>>>,
 }
 
-/// One session of a model with its input buffer: owned by one thread.
-pub struct Detector {
-    model: Model,
-    session: Session,
-    letterbox: Letterbox,
+/// The model on this machine.
+#[derive(Clone)]
+struct Local {
+    bytes: Arc<[u8]>,
+    device: Device,
 }
 
 impl Model {
-    /// Reads the file, runs it once and finds out what it gives.
+    /// Reads the model, runs it once and finds out what it gives.
     pub fn load(settings: ModelSettings) -> Result<Self> {
-        let source = &settings.source;
-        let bytes = source.read()?;
-        let mut session = Session::load(source, &bytes, settings.threads)?;
-        let unknown =
-            |found: String| Error::UnknownLayout { model: source.clone(), found, understood: UNDERSTOOD };
+        match (settings.device.choice, settings.device.remote.fallback) {
+            (DeviceChoice::Remote, Fallback::None) => Self::load_remote(settings),
+            (DeviceChoice::Remote, Fallback::Local) => Self::load_both(settings),
+            _ => Self::load_local(settings),
+        }
+    }
 
-        let (input_width, input_height) = input_size(&session).ok_or_else(|| unknown(session.describe()))?;
-        let probe = session.probe(input_width, input_height)?;
-        let outputs: Vec<Output> = probe.outputs.into_iter().map(|(output, _)| output).collect();
+    fn load_local(settings: ModelSettings) -> Result<Self> {
+        let bytes = settings.source.read()?;
+        let (session, device, tried) = open(&settings, &bytes)?;
+        let form = session.form().ok_or_else(|| unknown(&settings.source, session.describe()))?;
+        let (found, names) = (session.describe(), session.metadata("names"));
+        let mut backend = Backend::Local(session, device);
+        let shown = backend.probe()?;
+        let identity = (settings.source.name(), blake3::hash(&bytes).to_hex().to_string());
+        let mut model = Self::understand(settings, identity, form, &shown, names.as_deref(), &found)?;
+        model.local = Some(Local { bytes, device });
+        model.tried = tried.into();
+        model.try_out(&mut backend)?;
+        Ok(model)
+    }
+
+    fn load_remote(settings: ModelSettings) -> Result<Self> {
+        let pool = Arc::new(Pool::open(&settings.device.remote, None)?);
+        let identity = (settings.device.remote.model.clone(), pool.hash().unwrap_or_default());
+        let mut model =
+            Self::understand(settings, identity, pool.form()?, pool.shown(), None, &pool.describe())?;
+        model.remote = Some(pool.clone());
+        model.try_out(&mut Backend::Remote(pool))?;
+        Ok(model)
+    }
+
+    /// The servers, with this machine's own copy of their model beside them. The copy's file says what the model is: what was counted with the
+    /// one need not be counted again with the other.
+    fn load_both(settings: ModelSettings) -> Result<Self> {
+        let mut here = settings.clone();
+        here.device.choice = DeviceChoice::Auto;
+        let mut model = Self::load_local(here)?;
+        let mut backend = model.local_backend(false)?;
+        let known = Known { form: backend.form()?, shown: backend.probe()? };
+        let pool = Arc::new(Pool::open(&settings.device.remote, Some(known))?);
+        model.settings = settings.into();
+        model.remote = Some(pool.clone());
+        // Where nobody is there yet, it is not known how many pictures they take at once: one.
+        if pool.form().is_ok() {
+            model.try_out(&mut Backend::Remote(pool))?;
+        }
+        Ok(model)
+    }
+
+    /// What a model is, from what it showed of itself.
+    fn understand(
+        settings: ModelSettings,
+        (name, hash): (String, String),
+        form: Form,
+        shown: &[Kept],
+        names: Option<&str>,
+        found: &str,
+    ) -> Result<Self> {
+        let source = &settings.source;
+        let promised: Vec<Output> = shown.iter().map(|kept| kept.output.clone()).collect();
         let stated_names = if settings.class_names.is_empty() {
-            session.metadata("names").map(|names| class_names(&names)).unwrap_or_default()
+            names.map(class_names).unwrap_or_default()
         } else {
             settings.class_names.clone()
         };
         let class_count = (!stated_names.is_empty()).then_some(stated_names.len());
-        let layout = recognise(input_width, input_height, &outputs, settings.head, class_count)
-            .ok_or_else(|| unknown(session.describe()))?;
-
+        let layout =
+            recognise(form.width, form.height, &promised, settings.head, class_count).ok_or_else(|| {
+                match settings.device.choice {
+                    DeviceChoice::Remote => unknown(&name, found.to_owned()),
+                    _ => unknown(source, found.to_owned()),
+                }
+            })?;
         let classes = match (stated_names.is_empty(), layout.classes) {
             (false, _) => stated_names,
             (true, 1) => vec!["pig".to_owned()],
             (true, count) => (0..count).map(|number| format!("class {number}")).collect(),
         };
         let wanted = wanted_classes(source, &classes, &settings.classes)?;
-        let speed = measure(&mut session, input_width, input_height)?;
         let info = ModelInfo {
-            name: source.name(),
-            hash: blake3::hash(&bytes).to_hex().to_string(),
+            name,
+            hash,
             head: layout.head,
-            input_width,
-            input_height,
+            input_width: form.width,
+            input_height: form.height,
             classes,
             has_masks: layout.prototypes.is_some(),
         };
-        Ok(Self { settings: settings.into(), bytes, info: info.into(), layout, wanted: wanted.into(), speed })
+        Ok(Self {
+            settings: settings.into(),
+            info: info.into(),
+            layout,
+            promised: promised.into(),
+            wanted: wanted.into(),
+            speed: Speed { inference: Duration::ZERO },
+            batch: 1,
+            local: None,
+            remote: None,
+            tried: Arc::new([]),
+            lost: Arc::default(),
+        })
+    }
+
+    /// Measures one picture, and how many at once the model takes where its device gains from that.
+    fn try_out(&mut self, backend: &mut Backend) -> Result<()> {
+        let form = backend.form()?;
+        let pattern = form.pattern();
+        let mut shortest = Duration::MAX;
+        for _ in 0..3 {
+            let start = Instant::now();
+            backend.run(&[&pattern], true, |_| Ok(()))?;
+            shortest = shortest.min(start.elapsed());
+        }
+        self.speed = Speed { inference: shortest };
+        let usual = if backend.device().gains_by_batches() { USUAL_BATCH } else { 1 };
+        let wanted = self.settings.device.batch.unwrap_or(usual);
+        self.batch = 1;
+        if form.pictures.is_none() && wanted > 1 {
+            let pictures = vec![pattern.as_slice(); wanted];
+            let (promised, layout) = (self.promised.clone(), self.layout);
+            match backend.run(&pictures, true, |views| check(views, &promised, &layout, wanted)) {
+                Ok(()) => self.batch = wanted,
+                Err(error) => tracing::warn!("pictures are looked at one by one: {error}"),
+            }
+        }
+        Ok(())
     }
 
     /// What it is.
@@ -153,82 +253,132 @@ impl Model {
         self.speed
     }
 
+    /// Pictures that are looked at at once, at the most.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Where it comes from: a file, or servers.
+    pub fn place(&self) -> String {
+        match &self.remote {
+            Some(pool) => pool.place(),
+            None => self.settings.source.to_string(),
+        }
+    }
+
+    /// Sessions side by side, where a processor would have `workers`.
+    pub fn sessions(&self, workers: usize) -> usize {
+        match (&self.remote, &self.local) {
+            (Some(_), _) => self.settings.device.remote.sessions(),
+            (None, Some(local)) => local.device.sessions(workers),
+            (None, None) => workers.max(1),
+        }
+    }
+
+    /// How its device is now.
+    pub fn device(&self) -> DeviceReport {
+        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let gone = self.remote.as_ref().and_then(|pool| pool.trouble());
+        let here = match (&self.local, &lost) {
+            (Some(_), Some(_)) if self.chose_freely() => Some(Device::Cpu),
+            (Some(local), _) => Some(local.device),
+            (None, _) => None,
+        };
+        let stands_in = |error: &Error| match here {
+            Some(device) if self.is_spared(error) => {
+                format!("{error}; meanwhile this machine looks itself ({device})")
+            }
+            _ => error.to_string(),
+        };
+        DeviceReport {
+            device: match (&self.remote, &gone, here) {
+                (Some(_), None, _) | (_, _, None) => Device::Remote,
+                (_, _, Some(device)) => device,
+            },
+            batch: self.batch,
+            tried: self.tried.to_vec(),
+            endpoints: self.remote.as_ref().map(|pool| pool.endpoints()).unwrap_or_default(),
+            trouble: gone.as_ref().or(lost.as_ref()).map(stands_in),
+        }
+    }
+
+    /// Whether another device stands in after this error.
+    pub(crate) fn is_spared(&self, error: &Error) -> bool {
+        match error {
+            // Another model's servers are not stood in for: somebody has to decide which one counts.
+            Error::RemoteGone { .. } => self.local.is_some(),
+            Error::DeviceLost { device, .. } => *device != Device::Cpu && self.chose_freely(),
+            _ => false,
+        }
+    }
+
+    /// Whether nobody named this machine's device.
+    fn chose_freely(&self) -> bool {
+        matches!(self.settings.device.choice, DeviceChoice::Auto | DeviceChoice::Remote)
+    }
+
+    /// A session on this machine, `is_plain` on its processor.
+    pub(crate) fn local_backend(&self, is_plain: bool) -> Result<Backend> {
+        let Some(local) = &self.local else {
+            return Err(Error::Run { reason: "the model's file is not on this machine".to_owned() });
+        };
+        let device = if is_plain { Device::Cpu } else { local.device };
+        let session = Session::load(&self.settings.source, &local.bytes, setup(&self.settings, device))?;
+        Ok(Backend::Local(session, device))
+    }
+
+    /// As if another device had been found at the start.
+    #[cfg(test)]
+    pub(crate) fn change_device_for_tests(&mut self, choice: DeviceChoice, device: Device) {
+        let mut settings = (*self.settings).clone();
+        settings.device.choice = choice;
+        self.settings = settings.into();
+        if let Some(local) = &mut self.local {
+            local.device = device;
+        }
+    }
+
     /// A session of its own for one thread.
     pub fn detector(&self) -> Result<Detector> {
-        let session = Session::load(&self.settings.source, &self.bytes, self.settings.threads)?;
-        let letterbox =
-            Letterbox::new(input_style(self.layout.head), self.info.input_width, self.info.input_height);
-        Ok(Detector { model: self.clone(), session, letterbox })
+        let backend = match &self.remote {
+            Some(pool) => Backend::Remote(pool.clone()),
+            None => {
+                let is_lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+                self.local_backend(is_lost && self.chose_freely())?
+            }
+        };
+        Ok(Detector { model: self.clone(), backend, spare: None, letterboxes: Vec::new() })
     }
 }
 
-impl Detector {
-    /// Everything found on a picture, surest first, px of the picture.
-    pub fn detect(&mut self, picture: &PictureView<'_>) -> Result<Vec<Detection>> {
-        Ok(self.find(picture, false)?.into_iter().map(|(detection, _)| detection).collect())
-    }
-
-    /// The same with outlines, where the model gives them.
-    pub fn detect_with_masks(&mut self, picture: &PictureView<'_>) -> Result<Vec<(Detection, Option<Mask>)>> {
-        self.find(picture, true)
-    }
-
-    fn find(
-        &mut self,
-        picture: &PictureView<'_>,
-        with_masks: bool,
-    ) -> Result<Vec<(Detection, Option<Mask>)>> {
-        let Self { model, session, letterbox } = self;
-        let fit = letterbox.fill(picture);
-        let (layout, info, settings) = (&model.layout, &model.info, &model.settings);
-        let input = (info.input_width, info.input_height);
-        session.run(letterbox.tensor(), input.0, input.1, |views| {
-            let numbers = |output: usize| views.get(output).map_or(&[] as &[f32], |view| view.2);
-            let (boxes, scores) = (numbers(layout.boxes_output), numbers(layout.scores_output));
-            let found =
-                candidates(layout, input.0, input.1, boxes, scores, &model.wanted, settings.min_score);
-            // End-to-end and DETR heads suppress doubles themselves; a limit of 1 leaves them as they are.
-            let max_iou = match layout.head {
-                Head::EndToEnd | Head::Detr => 1.0,
-                Head::Yolox | Head::Yolov5 | Head::Yolov8 => settings.max_iou,
-            };
-            let (width, height) = (picture.width as f32, picture.height as f32);
-            suppress(found, max_iou, MAX_DETECTIONS)
-                .into_iter()
-                .filter_map(|candidate| {
-                    let outline = match layout.prototypes {
-                        Some(prototypes) if with_masks => {
-                            mask(layout, &candidate, boxes, numbers(prototypes.output), input, &fit)
-                        }
-                        _ => None,
-                    };
-                    let rect = fit.to_picture(candidate.rect).clipped(width, height);
-                    let detection = Detection { rect, score: candidate.score, class: candidate.class };
-                    (detection.rect.area() > 0.0).then_some((detection, outline))
-                })
-                .collect()
-        })
-    }
+fn unknown(model: impl std::fmt::Display, found: String) -> Error {
+    Error::UnknownLayout { model: model.to_string(), found, understood: UNDERSTOOD }
 }
 
-fn input_size(session: &Session) -> Option<(usize, usize)> {
-    let input = session.input();
-    let [_, 3 | -1, height, width] = input.shape[..] else { return None };
-    if !input.is_float32 || session.input_count() != 1 {
-        return None;
-    }
-    let size = |stated: i64| usize::try_from(if stated > 0 { stated } else { DEFAULT_INPUT_PX }).ok();
-    Some((size(width)?, size(height)?))
+fn setup(settings: &ModelSettings, device: Device) -> Setup<'_> {
+    Setup { device, threads: settings.threads, engines: settings.device.engines.as_deref() }
 }
 
-fn input_style(head: Head) -> InputStyle {
-    match head {
-        Head::Yolox => InputStyle { placement: Placement::TopLeft, is_bgr: true, is_unit_range: false },
-        Head::Yolov5 | Head::Yolov8 | Head::EndToEnd => {
-            InputStyle { placement: Placement::Centered, is_bgr: false, is_unit_range: true }
-        }
-        Head::Detr => InputStyle { placement: Placement::Stretched, is_bgr: false, is_unit_range: true },
-    }
+/// A session on the device that was asked for, and what was tried before.
+fn open(settings: &ModelSettings, bytes: &[u8]) -> Result<(Session, Device, Vec<String>)> {
+    let load = |device| Session::load(&settings.source, bytes, setup(settings, device));
+    let mut tried = Vec::new();
+    let device = match settings.device.choice {
+        DeviceChoice::Auto => match load(Device::Cuda) {
+            Ok(session) => return Ok((session, Device::Cuda, tried)),
+            Err(Error::DeviceAbsent { device, reason }) => {
+                tracing::info!("{device} is not used: {reason}");
+                tried.push(format!("{device}: {reason}"));
+                Device::Cpu
+            }
+            Err(error) => return Err(error),
+        },
+        DeviceChoice::Cpu | DeviceChoice::Remote => Device::Cpu,
+        DeviceChoice::Cuda => Device::Cuda,
+        DeviceChoice::Tensorrt => Device::Tensorrt,
+        DeviceChoice::Openvino => Device::Openvino,
+    };
+    Ok((load(device)?, device, tried))
 }
 
 /// Names in the order of their numbers from Ultralytics' metadata, a Python dictionary: `{0: 'sow', 1: 'piglet'}`.
@@ -262,16 +412,6 @@ fn wanted_classes(source: &ModelSource, classes: &[String], stated: &[String]) -
         // No names to go by: everything. An empty list means the same to those who ask it.
         (true, false) => vec![true; classes.len()],
     })
-}
-
-fn measure(session: &mut Session, width: usize, height: usize) -> Result<Speed> {
-    let mut shortest = Duration::MAX;
-    for _ in 0..3 {
-        let start = Instant::now();
-        session.probe(width, height)?;
-        shortest = shortest.min(start.elapsed());
-    }
-    Ok(Speed { inference: shortest })
 }
 
 #[cfg(test)]

@@ -5,14 +5,20 @@
 //! equally urgent ones from the one that was served longest ago: so a viewer's question waits for one inference at the most, and
 //! a long video keeps no other from its turn. A client that is dropped takes what waits in it along.
 //!
+//! Where the model's device gains from several pictures at once, those that wait are taken together, and a few milliseconds are waited for
+//! more: one thread does so at a time, and never with a viewer's picture. A processor takes them one by one.
+//!
 //! Pictures come with what is to be done with the result, on the thread that looked: so that nothing but the
 //! result leaves here, and no picture waits for its reader.
 
+use crate::detector::{Detector, MAX_DETECTIONS};
+use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::model::{Detector, Model};
+use crate::model::Model;
 use pigweight_core::detection::Detection;
-use pigweight_core::picture::Viewable;
+use pigweight_core::picture::{PictureView, Viewable};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,11 +50,20 @@ pub struct Served<P> {
     pub picture: P,
     /// Everything that was found on it.
     pub found: Result<Vec<Detection>>,
+    /// What looked, where anything did.
+    pub device: Option<Device>,
+    /// Pictures that were looked at at once.
+    pub at_once: usize,
     /// From being asked to being taken up.
     pub waited: Duration,
-    /// The inference itself.
+    /// The inference itself, of all that were looked at at once.
     pub took: Duration,
 }
+
+/// How long one waits for more pictures to be looked at at once.
+const GATHERED_FOR: Duration = Duration::from_millis(3);
+/// So many looks in a row must be full of boxes before that is told.
+const MOST_FULL: u32 = 50;
 
 /// Sessions of one model, and those who wait for them. Cheap to clone; when the last handle and the last client are gone, the
 /// threads end.
@@ -76,6 +91,8 @@ struct Shared {
     work: Condvar,
     /// A queue has become shorter.
     room: Condvar,
+    /// Looks in a row with as many boxes as there may be.
+    full_in_a_row: AtomicU32,
 }
 
 #[derive(Default)]
@@ -84,6 +101,8 @@ struct State {
     opened: u64,
     served: u64,
     living_sessions: usize,
+    /// Somebody waits for more pictures: those that come are for them.
+    is_gathering: bool,
     is_over: bool,
 }
 
@@ -93,7 +112,39 @@ struct Queue {
     last_served: u64,
 }
 
-type Task = Box<dyn FnOnce(&mut Lazy, Duration) + Send>;
+/// A picture and what is to be done with what is found on it.
+trait Asked: Send {
+    fn view(&self) -> PictureView<'_>;
+    fn answer(self: Box<Self>, look: Look);
+}
+
+type Task = Box<dyn Asked>;
+
+/// What became of one picture of those that were looked at at once.
+struct Look {
+    found: Result<Vec<Detection>>,
+    device: Option<Device>,
+    at_once: usize,
+    waited: Duration,
+    took: Duration,
+}
+
+struct Question<P, F> {
+    picture: P,
+    then: F,
+}
+
+impl<P: Viewable + Send, F: FnOnce(Served<P>) + Send> Asked for Question<P, F> {
+    fn view(&self) -> PictureView<'_> {
+        self.picture.view()
+    }
+
+    fn answer(self: Box<Self>, look: Look) {
+        let Self { picture, then } = *self;
+        let Look { found, device, at_once, waited, took } = look;
+        then(Served { picture, found, device, at_once, waited, took });
+    }
+}
 
 /// A session that is made when it is needed first; a model that was loaded before loads again.
 struct Lazy {
@@ -112,12 +163,12 @@ impl Lazy {
 }
 
 impl Inference {
-    /// Starts the threads; `sessions` inferences run side by side.
+    /// Starts the threads: `workers` inferences run side by side on a processor, on another device as many as it gains from.
     ///
     /// # Errors
     /// Where the system has no more threads.
-    pub fn start(model: Model, sessions: usize) -> Result<Self> {
-        let sessions = sessions.max(1);
+    pub fn start(model: Model, workers: usize) -> Result<Self> {
+        let sessions = model.sessions(workers);
         let state = State { living_sessions: sessions, ..State::default() };
         let shared = Arc::new(Shared {
             model,
@@ -125,6 +176,7 @@ impl Inference {
             state: Mutex::new(state),
             work: Condvar::new(),
             room: Condvar::new(),
+            full_in_a_row: AtomicU32::new(0),
         });
         let inference = Self { inner: Arc::new(Owner { shared: shared.clone() }) };
         for number in 0..sessions {
@@ -145,6 +197,24 @@ impl Inference {
     /// Inferences that run side by side.
     pub fn sessions(&self) -> usize {
         self.inner.shared.sessions
+    }
+
+    /// Pictures that one who has many lets wait: enough for every session to have work.
+    pub fn usual_depth(&self) -> usize {
+        let sessions = self.sessions();
+        (2 * sessions).max(sessions * self.model().batch())
+    }
+
+    /// What makes it doubtful that the model works, in words.
+    pub fn doubt(&self) -> Option<String> {
+        let full = self.inner.shared.full_in_a_row.load(Ordering::Relaxed);
+        (full >= MOST_FULL).then(|| {
+            format!(
+                "the model {} finds up to {MAX_DETECTIONS} boxes, all that there may be, on picture after picture: it is broken, or its outputs are read wrongly; look at one \
+                 with `pigweight detect`, and see detect.head and detect.min_score",
+                self.model().info().name
+            )
+        })
     }
 
     /// A queue for one who asks; at most `depth` pictures wait in it.
@@ -184,11 +254,7 @@ impl Client {
         then: impl FnOnce(Served<P>) + Send + 'static,
     ) -> bool {
         let shared = &self.inference.inner.shared;
-        let task: Task = Box::new(move |session, waited| {
-            let started = Instant::now();
-            let found = session.detector().and_then(|detector| detector.detect(&picture.view()));
-            then(Served { picture, found, waited, took: started.elapsed() });
-        });
+        let task: Task = Box::new(Question { picture, then });
         let mut state = shared.state();
         loop {
             if state.is_over {
@@ -202,7 +268,8 @@ impl Client {
             state = shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         drop(state);
-        shared.work.notify_one();
+        // Whoever gathers must hear of it, not just anyone.
+        shared.work.notify_all();
         true
     }
 }
@@ -224,31 +291,104 @@ impl Drop for Client {
     }
 }
 
+impl State {
+    /// From the most urgent queue that has something, and of those from the one that was served longest ago.
+    fn take(&mut self) -> Option<(Urgency, Instant, Task)> {
+        self.served += 1;
+        let served = self.served;
+        let waiting = self.queues.values_mut().filter(|queue| !queue.waiting.is_empty());
+        let queue = waiting.min_by_key(|queue| (queue.urgency, queue.last_served))?;
+        queue.last_served = served;
+        let (asked, task) = queue.waiting.pop_front()?;
+        Some((queue.urgency, asked, task))
+    }
+}
+
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         // Tasks run without the lock; what happens under it does not panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next task; `None` when there will be none.
-    fn next(&self) -> Option<(Duration, Task)> {
+    /// What is to be looked at next, at most `most` pictures at once; `None` when there will be nothing.
+    fn next(&self, most: usize) -> Option<Vec<(Duration, Task)>> {
         let mut state = self.state();
+        let mut taken = Vec::new();
         loop {
             if state.is_over {
                 return None;
             }
-            state.served += 1;
-            let served = state.served;
-            let waiting = state.queues.values_mut().filter(|queue| !queue.waiting.is_empty());
-            if let Some(queue) = waiting.min_by_key(|queue| (queue.urgency, queue.last_served)) {
-                queue.last_served = served;
-                if let Some((asked, task)) = queue.waiting.pop_front() {
+            if !state.is_gathering {
+                let mut is_hurried = false;
+                while taken.len() < most
+                    && let Some((urgency, asked, task)) = state.take()
+                {
+                    is_hurried |= urgency == Urgency::Viewer;
+                    taken.push((asked.elapsed(), task));
+                }
+                if !taken.is_empty() {
+                    if taken.len() < most && !is_hurried {
+                        state = self.gather(state, &mut taken, most);
+                    }
                     drop(state);
                     self.room.notify_all();
-                    return Some((asked.elapsed(), task));
+                    return Some(taken);
                 }
             }
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits for more pictures, not for long.
+    fn gather<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        taken: &mut Vec<(Duration, Task)>,
+        most: usize,
+    ) -> MutexGuard<'a, State> {
+        let until = Instant::now() + GATHERED_FOR;
+        state.is_gathering = true;
+        // Those whose queue was full may ask on.
+        self.room.notify_all();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || taken.len() >= most || state.is_over {
+                break;
+            }
+            state = self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            while taken.len() < most
+                && let Some((urgency, asked, task)) = state.take()
+            {
+                taken.push((asked.elapsed(), task));
+                if urgency == Urgency::Viewer {
+                    // Goes with what there is.
+                    state.is_gathering = false;
+                    self.work.notify_all();
+                    return state;
+                }
+            }
+            if taken.len() < most {
+                self.room.notify_all();
+            }
+        }
+        state.is_gathering = false;
+        // What comes from now on is for others.
+        self.work.notify_all();
+        state
+    }
+
+    /// Notes what makes the model doubtful.
+    fn note(&self, found: &Result<Vec<Detection>>) {
+        match found {
+            // Some of those that were kept may lie beside the picture.
+            Ok(found) if found.len() * 10 >= MAX_DETECTIONS * 9 => {
+                // Stays where it is at its end: a look count that runs over would begin anew.
+                let _most = self
+                    .full_in_a_row
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full| full.checked_add(1));
+            }
+            Ok(_) => self.full_in_a_row.store(0, Ordering::Relaxed),
+            Err(_) => {}
         }
     }
 
@@ -269,8 +409,39 @@ struct Living(Arc<Shared>);
 impl Living {
     fn serve(self) {
         let mut session = Lazy { model: self.0.model.clone(), detector: None };
-        while let Some((waited, task)) = self.0.next() {
-            task(&mut session, waited);
+        let most = self.0.model.batch();
+        while let Some(tasks) = self.0.next(most) {
+            self.look(&mut session, tasks);
+        }
+    }
+
+    /// Looks at all of them at once; where that fails for a reason that may lie in one of them, at each by itself.
+    fn look(&self, session: &mut Lazy, tasks: Vec<(Duration, Task)>) {
+        let started = Instant::now();
+        let at_once = tasks.len();
+        let looked = session.detector().and_then(|detector| {
+            let views: Vec<PictureView<'_>> = tasks.iter().map(|(_, task)| task.view()).collect();
+            detector.detect_batch(&views)
+        });
+        let took = started.elapsed();
+        match looked {
+            Ok((found, device)) => {
+                for ((waited, task), found) in tasks.into_iter().zip(found) {
+                    let found = Ok(found);
+                    self.0.note(&found);
+                    task.answer(Look { found, device: Some(device), at_once, waited, took });
+                }
+            }
+            Err(error) if at_once == 1 || error.is_passing() => {
+                for (waited, task) in tasks {
+                    task.answer(Look { found: Err(error.clone()), device: None, at_once, waited, took });
+                }
+            }
+            Err(_) => {
+                for task in tasks {
+                    self.look(session, vec![task]);
+                }
+            }
         }
     }
 }

@@ -1,10 +1,15 @@
 //! ONNX Runtime: the one place that knows it.
+//!
+//! Its devices are asked for so that they fail where they are not there: left alone it goes on silently on the processor.
 
+use crate::backend::View;
+use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::layout::Output;
 use crate::source::ModelSource;
-use ort::session::Session as OrtSession;
+use crate::tensor::{Form, Input, Kind, Samples};
+use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 use ort::session::builder::SessionBuilder;
+use ort::session::{Session as OrtSession, SessionInputValue};
 use ort::value::{TensorElementType, TensorRef, ValueType};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -71,52 +76,59 @@ pub(crate) struct Session {
     names: Vec<String>,
 }
 
-/// What the model takes.
-#[derive(Clone, Debug)]
-pub(crate) struct Input {
-    pub name: String,
-    /// −1 where it is open.
-    pub shape: Vec<i64>,
-    pub is_float32: bool,
-}
-
-/// What a run gave: each output's flat numbers.
-pub(crate) struct Numbers {
-    pub outputs: Vec<(Output, Vec<f32>)>,
+/// How a session is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup<'a> {
+    pub device: Device,
+    /// Of one inference.
+    pub threads: usize,
+    /// Where the device keeps what it builds.
+    pub engines: Option<&'a Path>,
 }
 
 impl Session {
-    /// `threads` run one inference; spinning is off: it doubles to triples the CPU time of the whole product.
-    pub(crate) fn load(source: &ModelSource, model: &[u8], threads: usize) -> Result<Self> {
+    /// Spinning is off: it doubles to triples the CPU time of the whole product.
+    pub(crate) fn load(source: &ModelSource, model: &[u8], setup: Setup<'_>) -> Result<Self> {
         let environment = environment()?;
         let refused = |reason: String| Error::NotAModel { model: source.clone(), reason: one_line(&reason) };
-        let mut builder = configured(environment, threads).map_err(|error| refused(error.to_string()))?;
-        let session = builder.commit_from_memory(model).map_err(|error| refused(error.to_string()))?;
+        let builder = configured(environment, setup.threads).map_err(|error| refused(error.to_string()))?;
+        let mut builder = match providers(setup)? {
+            providers if providers.is_empty() => builder,
+            providers => builder.with_execution_providers(providers).map_err(|error| {
+                Error::DeviceAbsent { device: setup.device, reason: one_line(&error.to_string()) }
+            })?,
+        };
+        let session = builder.commit_from_memory(model).map_err(|error| match setup.device {
+            Device::Cpu => refused(error.to_string()),
+            // A device may fail at the model that another one takes.
+            device => Error::DeviceAbsent { device, reason: one_line(&error.to_string()) },
+        })?;
         let names = session.outputs().iter().map(|output| output.name().to_owned()).collect();
         let input = match session.inputs() {
             [first, ..] => match first.dtype() {
                 ValueType::Tensor { ty, shape, .. } => Input {
                     name: first.name().to_owned(),
                     shape: shape.to_vec(),
-                    is_float32: *ty == TensorElementType::Float32,
+                    kind: match ty {
+                        TensorElementType::Float32 => Kind::Float32,
+                        TensorElementType::Uint8 => Kind::Uint8,
+                        _ => Kind::Other,
+                    },
                 },
                 other => Input {
                     name: format!("{} ({other})", first.name()),
                     shape: Vec::new(),
-                    is_float32: false,
+                    kind: Kind::Other,
                 },
             },
-            [] => Input { name: "none".into(), shape: Vec::new(), is_float32: false },
+            [] => Input { name: "none".into(), shape: Vec::new(), kind: Kind::Other },
         };
         Ok(Self { session, input, names })
     }
 
-    pub(crate) fn input(&self) -> &Input {
-        &self.input
-    }
-
-    pub(crate) fn input_count(&self) -> usize {
-        self.session.inputs().len()
+    /// How it takes pictures; `None` where it takes something else.
+    pub(crate) fn form(&self) -> Option<Form> {
+        if self.session.inputs().len() == 1 { self.input.form() } else { None }
     }
 
     /// A value of the model's metadata.
@@ -136,42 +148,100 @@ impl Session {
         format!("inputs [{}], outputs [{}]", list(self.session.inputs()), list(self.session.outputs()))
     }
 
-    /// Runs the model on a tensor of 1 × 3 × `height` × `width` and hands the named outputs to `read`.
+    /// Runs the model and hands its outputs to `read`.
     pub(crate) fn run<T>(
         &mut self,
-        tensor: &[f32],
-        width: usize,
-        height: usize,
-        read: impl FnOnce(&[(&str, &[i64], &[f32])]) -> T,
+        samples: &Samples<'_>,
+        shape: [i64; 4],
+        read: impl FnOnce(&[View<'_>]) -> T,
     ) -> Result<T> {
         let failed = |error: ort::Error| Error::Run { reason: one_line(&error.to_string()) };
-        let input = TensorRef::from_array_view(([1, 3, height, width], tensor)).map_err(failed)?;
+        let input: SessionInputValue<'_> = match samples {
+            Samples::Floats(floats) => {
+                TensorRef::from_array_view((shape, &floats[..])).map_err(failed)?.into()
+            }
+            Samples::Bytes(bytes) => TensorRef::from_array_view((shape, &bytes[..])).map_err(failed)?.into(),
+        };
         let outputs = self.session.run(ort::inputs![self.input.name.as_str() => input]).map_err(failed)?;
-        let mut views: Vec<(&str, &[i64], &[f32])> = Vec::with_capacity(self.names.len());
+        let mut views: Vec<View<'_>> = Vec::with_capacity(self.names.len());
         for name in &self.names {
             // Outputs of other types (the integer labels of some exports) are none that we read.
             if let Some(Ok((shape, numbers))) =
                 outputs.get(name).map(|value| value.try_extract_tensor::<f32>())
             {
-                views.push((name, shape, numbers));
+                views.push(View { name, shape, numbers });
             }
         }
         Ok(read(&views))
     }
+}
 
-    /// Runs the model once on a grey picture: what comes out has shapes without open sizes.
-    pub(crate) fn probe(&mut self, width: usize, height: usize) -> Result<Numbers> {
-        let grey = vec![0.5; 3 * width * height];
-        self.run(&grey, width, height, |views| Numbers {
-            outputs: views
-                .iter()
-                .map(|(name, shape, numbers)| {
-                    let shape = shape.iter().map(|&size| usize::try_from(size).unwrap_or(0)).collect();
-                    (Output { name: (*name).to_owned(), shape }, numbers.to_vec())
-                })
-                .collect(),
-        })
-    }
+/// What ONNX Runtime is told of a device; nothing for the processor.
+fn providers(setup: Setup<'_>) -> Result<Vec<ExecutionProviderDispatch>> {
+    let cuda = || ep::CUDA::default().build().error_on_failure();
+    Ok(match setup.device {
+        Device::Cpu => Vec::new(),
+        Device::Cuda => {
+            built_in::<ep::CUDA>(setup.device)?;
+            vec![cuda()]
+        }
+        Device::Tensorrt => {
+            built_in::<ep::TensorRT>(setup.device)?;
+            let mut tensorrt = ep::TensorRT::default();
+            if let Some(engines) = engines(setup)? {
+                tensorrt = tensorrt
+                    .with_engine_cache(true)
+                    .with_engine_cache_path(&engines)
+                    .with_timing_cache(true)
+                    .with_timing_cache_path(&engines);
+            }
+            // What TensorRT cannot build stays on the GPU.
+            vec![tensorrt.build().error_on_failure(), cuda()]
+        }
+        Device::Openvino => {
+            built_in::<ep::OpenVINO>(setup.device)?;
+            // On newer processors its own choice is bfloat16, which moves boxes by some px.
+            let mut openvino = ep::OpenVINO::default()
+                .with_device_type("CPU")
+                .with_precision("FP32")
+                .with_num_threads(setup.threads);
+            if let Some(engines) = engines(setup)? {
+                openvino = openvino.with_cache_dir(&engines);
+            }
+            vec![openvino.build().error_on_failure()]
+        }
+        // Not ours: whoever asks for it here has taken a wrong turn.
+        Device::Remote => {
+            return Err(Error::DeviceAbsent {
+                device: setup.device,
+                reason: "it is no device of ONNX Runtime".to_owned(),
+            });
+        }
+    })
+}
+
+/// The folder for what a device builds, there from now on.
+fn engines(setup: Setup<'_>) -> Result<Option<String>> {
+    let Some(folder) = setup.engines else { return Ok(None) };
+    let folder = folder.join(setup.device.name());
+    std::fs::create_dir_all(&folder).map_err(|error| Error::DeviceAbsent {
+        device: setup.device,
+        reason: format!("its folder {} cannot be made ({error})", folder.display()),
+    })?;
+    Ok(Some(folder.to_string_lossy().into_owned()))
+}
+
+/// Whether the library knows the device at all.
+fn built_in<P: ExecutionProvider>(device: Device) -> Result<()> {
+    let reason = match P::is_available() {
+        Ok(true) => return Ok(()),
+        Ok(false) => {
+            let library = find_runtime()?;
+            format!("the ONNX Runtime at {} was built without it", library.display())
+        }
+        Err(error) => one_line(&error.to_string()),
+    };
+    Err(Error::DeviceAbsent { device, reason })
 }
 
 fn configured(environment: &ort::environment::Environment, threads: usize) -> ort::Result<SessionBuilder> {
@@ -180,6 +250,11 @@ fn configured(environment: &ort::environment::Environment, threads: usize) -> or
     Ok(builder.with_intra_op_spinning(false)?.with_inter_op_spinning(false)?)
 }
 
+/// In one line, and without the places in ONNX Runtime's source that it happened at.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.rsplit_once(": FAIL : ") {
+        Some((_, told)) if line.starts_with("/onnxruntime_src/") && !told.is_empty() => told.to_owned(),
+        _ => line,
+    }
 }

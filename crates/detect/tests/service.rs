@@ -82,6 +82,32 @@ fn the_urgent_come_first_and_equals_take_turns() {
 }
 
 #[test]
+fn a_model_that_finds_all_there_may_be_everywhere_is_doubted() {
+    // Without a threshold every cell is a box.
+    std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap();
+    let source = ModelSource::File("fixtures/models/yolov5.onnx".into());
+    let settings = ModelSettings { min_score: 0.0, max_iou: 1.0, ..ModelSettings::new(source) };
+    let inference = Inference::start(Model::load(settings).unwrap(), 1).unwrap();
+    let client = inference.client(Urgency::Background, 64);
+    let (told, found) = bounded(64);
+    for place in 0..50 {
+        assert_eq!(inference.doubt(), None, "after {place}");
+        let told = told.clone();
+        assert!(
+            client.ask(Grey::named("any"), move |served: Served<Grey>| told
+                .send(served.found.unwrap())
+                .unwrap())
+        );
+        assert!(found.recv().unwrap().len() > 270);
+    }
+    assert!(
+        inference
+            .doubt()
+            .is_some_and(|doubt| doubt.contains("yolov5.onnx") && doubt.contains("up to 300 boxes"))
+    );
+}
+
+#[test]
 fn what_is_given_up_leaves_the_queue() {
     let inference = inference(1);
     let go = occupy(&inference);

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::describe::Chain;
+use crate::detecting::{Detecting, Looker};
 use crate::library::OpenError;
 use crate::live::Live;
 use crate::looking::Watch;
@@ -44,8 +45,8 @@ pub struct Analyser {
     pub store: Store,
     /// Who is told of them.
     pub live: Arc<Live>,
-    /// `None`: videos are shown, and wait to be counted.
-    pub inference: Option<Inference>,
+    /// Where nobody looks, videos are shown and wait to be counted.
+    pub detecting: Arc<Detecting>,
     /// How.
     pub config: Config,
     /// Opens the videos.
@@ -65,7 +66,13 @@ impl Analyser {
         let mut interrupted: BTreeMap<String, u32> = BTreeMap::new();
         // Paused since the list was made.
         let mut paused: BTreeSet<String> = BTreeSet::new();
+        let mut has_looker = self.detecting.now().is_ok();
         while !self.work.is_over() {
+            if !has_looker && self.detecting.now().is_ok() {
+                // What nobody could count can be counted now.
+                has_looker = true;
+                finished.clear();
+            }
             if list.has_changed().unwrap_or(true) {
                 paused.clear();
             }
@@ -128,8 +135,8 @@ impl Analyser {
                 making.see(frame);
             }
         };
-        if let Some(inference) = &self.inference {
-            let counted = self.count(runtime, record, (&video, inference), is_last_try, watch, &stop);
+        if let Ok(Looker { inference, .. }) = self.detecting.now() {
+            let counted = self.count(runtime, record, (&video, &inference), is_last_try, watch, &stop);
             if counted != Attended::Done {
                 return self.or_paused(runtime, record, counted);
             }
@@ -182,14 +189,7 @@ impl Analyser {
                 return Attended::Later;
             }
         };
-        let analysis = Analysis {
-            video,
-            video_id: &record.id,
-            inference,
-            device: "cpu",
-            settings: &settings,
-            is_last_try,
-        };
+        let analysis = Analysis { video, video_id: &record.id, inference, settings: &settings, is_last_try };
         let ended = analysis.run(&self.store, runtime, stop, watch, &mut |progress| {
             self.live.tell(&record.id, progress.clone());
             self.live.clear_trouble();
@@ -199,6 +199,10 @@ impl Analyser {
             Ok(_) => Attended::Done,
             Err(pipeline::Error::Stopped) => Attended::Later,
             Err(pipeline::Error::Interrupted(error)) => interrupted(record, &error),
+            Err(pipeline::Error::Waiting(error)) => {
+                self.live.hold(&record.id, &error.to_string());
+                Attended::Later
+            }
             Err(error @ pipeline::Error::Store(_)) => {
                 self.live.report_trouble(&error.to_string());
                 Attended::Later

@@ -1,8 +1,10 @@
 //! The command line.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Parser, Subcommand};
 use pigweight_core::geometry::Point;
 use pigweight_core::line::Line;
+use pigweight_detect::DeviceChoice;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -58,6 +60,9 @@ pub struct ModelArgs {
     /// A box is a pig from this score on, 0 to 1 [default: what the folder was calibrated to, or 0.3]
     #[arg(long, value_name = "SCORE", value_parser = parse_score, allow_negative_numbers = true)]
     pub min_score: Option<f32>,
+    /// What runs the detector [default: auto, which takes a GPU where ONNX Runtime has one]
+    #[arg(long, value_name = "DEVICE", value_parser = device())]
+    pub device: Option<DeviceChoice>,
     /// The configuration file
     #[arg(long, value_name = "FILE", env = "PIGWEIGHT_CONFIG")]
     pub config: Option<PathBuf>,
@@ -207,6 +212,10 @@ fn parse_line(text: &str) -> Result<Line, String> {
     let line = Line::new(Point::new(x1, y1), Point::new(x2, y2)).map_err(|error| error.to_string())?;
     line.check_reach().map_err(|error| error.to_string())?;
     Ok(line)
+}
+
+fn device() -> impl clap::builder::TypedValueParser<Value = DeviceChoice> {
+    PossibleValuesParser::new(DeviceChoice::NAMES).try_map(|name| name.parse::<DeviceChoice>())
 }
 
 fn parse_score(text: &str) -> Result<f32, String> {

@@ -58,6 +58,7 @@ fn configure(args: &ModelArgs) -> anyhow::Result<Config> {
     if let Some(model) = &args.model {
         config.model = Some(model.clone());
     }
+    config.detect.device = args.device.unwrap_or(config.detect.device);
     if let Some(min_score) = args.min_score {
         config.detect.min_score = Some(min_score);
     }

@@ -7,9 +7,11 @@ use figment::providers::{Env, Format as _, Serialized, Toml};
 use pigweight_core::schedule::{Floors, Schedule};
 use pigweight_core::track::TrackerSettings;
 use pigweight_detect::layout::Head;
-use pigweight_detect::{Model, ModelSettings, ModelSource};
+use pigweight_detect::{
+    DeviceChoice, DeviceSettings, Fallback, Model, ModelSettings, ModelSource, RemoteSettings,
+};
 use pigweight_media::worker::{self, Workers};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -103,6 +105,65 @@ pub struct DetectConfig {
     pub workers: usize,
     /// Looks a second at a video, in Hz; 0 looks at every frame. Default: as often as what moves asks for.
     pub looks_per_sec: Option<f64>,
+    /// What runs the detector: auto, cpu, cuda, tensorrt, openvino, remote. Default auto: CUDA where it is there, else the processor.
+    pub device: DeviceChoice,
+    /// Pictures that are looked at at once, at the most, by a model that takes several. Default: 1 on a processor, 4 elsewhere.
+    pub batch: Option<usize>,
+    /// Inference servers, for the device remote.
+    pub remote: RemoteConfig,
+}
+
+/// Inference servers that speak the Open Inference Protocol over gRPC.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RemoteConfig {
+    /// `http://HOST:PORT`, or `https:` for TLS; all serve the same model.
+    pub endpoints: Vec<String>,
+    /// The model's name there.
+    pub model: String,
+    /// Its version. Default: the one that the server chooses.
+    #[serde(deserialize_with = "text_or_number")]
+    pub version: Option<String>,
+    /// Whose signature on a server's certificate is trusted, a PEM file. Default: those that this machine trusts.
+    pub ca_file: Option<PathBuf>,
+    /// A request that takes longer has failed. Default 10.
+    pub timeout_secs: f64,
+    /// So long work waits for a server when none is there; then it is put aside and tried again later. Default 30.
+    pub patience_secs: f64,
+    /// Requests under way at each of them. Default 4.
+    pub in_flight: usize,
+    /// While none is there: none (work waits) or local (this machine looks, with its own copy of the same model). Default none.
+    pub fallback: Fallback,
+}
+
+impl Default for RemoteConfig {
+    fn default() -> Self {
+        let usual = RemoteSettings::default();
+        Self {
+            endpoints: usual.endpoints,
+            model: usual.model,
+            version: usual.version,
+            ca_file: usual.ca_file,
+            timeout_secs: usual.timeout.as_secs_f64(),
+            patience_secs: usual.patience.as_secs_f64(),
+            in_flight: usual.in_flight,
+            fallback: usual.fallback,
+        }
+    }
+}
+
+/// Versions are numbers with most servers, and text to the protocol.
+fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stated {
+        Number(u64),
+        Text(String),
+    }
+    Ok(Option::<Stated>::deserialize(deserializer)?.map(|stated| match stated {
+        Stated::Number(number) => number.to_string(),
+        Stated::Text(text) => text,
+    }))
 }
 
 impl Default for Config {
@@ -130,6 +191,9 @@ impl Default for DetectConfig {
             class_names: Vec::new(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             looks_per_sec: None,
+            device: DeviceChoice::default(),
+            batch: None,
+            remote: RemoteConfig::default(),
         }
     }
 }
@@ -192,6 +256,12 @@ impl Config {
             // What a calibration may ask for at the most; each run takes of it what it needs.
             min_score: TrackerSettings::for_min_score(calibration::LEAST_THRESHOLD).low_score,
             max_iou: self.detect.max_iou,
+            device: DeviceSettings {
+                choice: self.detect.device,
+                engines: Some(self.data.join("engines")),
+                batch: self.detect.batch,
+                remote: self.detect.remote.settings(),
+            },
             ..ModelSettings::new(source)
         }
     }
@@ -227,7 +297,11 @@ impl DetectConfig {
             "detect.looks_per_sec is 0 (every frame), or lies between 0.1 and 1000"
         );
         anyhow::ensure!((1..=64).contains(&self.workers), "detect.workers lies between 1 and 64");
-        Ok(())
+        anyhow::ensure!(
+            self.batch.is_none_or(|batch| (1..=64).contains(&batch)),
+            "detect.batch lies between 1 and 64"
+        );
+        self.remote.check()
     }
 
     /// Where nothing else is known of a video.
@@ -241,6 +315,37 @@ impl DetectConfig {
             None => Schedule::ByMotion(Floors::USUAL),
             Some(0.0) => Schedule::EveryFrame,
             Some(hz) => Schedule::Interval { secs: 1.0 / hz },
+        }
+    }
+}
+
+impl RemoteConfig {
+    fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            (0.1..=600.0).contains(&self.timeout_secs),
+            "detect.remote.timeout_secs lies between 0.1 and 600"
+        );
+        anyhow::ensure!(
+            (0.0..=3600.0).contains(&self.patience_secs),
+            "detect.remote.patience_secs lies between 0 and 3600"
+        );
+        anyhow::ensure!(
+            (1..=32).contains(&self.in_flight) && self.endpoints.len() <= 32,
+            "detect.remote.in_flight lies between 1 and 32, and there are at most 32 endpoints"
+        );
+        Ok(())
+    }
+
+    fn settings(&self) -> RemoteSettings {
+        RemoteSettings {
+            endpoints: self.endpoints.clone(),
+            model: self.model.clone(),
+            version: self.version.clone(),
+            ca_file: self.ca_file.clone(),
+            timeout: Duration::from_secs_f64(self.timeout_secs),
+            patience: Duration::from_secs_f64(self.patience_secs),
+            in_flight: self.in_flight,
+            fallback: self.fallback,
         }
     }
 }
@@ -270,9 +375,25 @@ mod tests {
             "listen = 5",
             "[preview]\ndisk_gb = -1",
             "[worker]\nmemory_mb = 1",
+            "[detect]\ndevice = \"gpu\"",
+            "[detect]\nbatch = 0",
+            "[detect.remote]\nendpoint = \"http://a:1\"",
+            "[detect.remote]\ntimeout_secs = 0",
+            "[detect.remote]\nfallback = \"cpu\"",
         ] {
             let error = load(bad).expect_err(bad).to_string();
             assert!(!error.contains('\n'), "{error}");
         }
+    }
+
+    #[test]
+    fn a_pool_of_servers_is_read_as_it_is_written() {
+        let text = "[detect]\ndevice = \"remote\"\n[detect.remote]\nendpoints = [\"http://one:8001\", \"https://two:8001\"]\n\
+                    model = \"pigs\"\nversion = 3\nfallback = \"local\"\n";
+        let device = load(text).unwrap().model_settings().device;
+        assert_eq!(device.choice, DeviceChoice::Remote);
+        assert_eq!(device.remote.endpoints, ["http://one:8001", "https://two:8001"]);
+        assert_eq!((device.remote.model.as_str(), device.remote.version.as_deref()), ("pigs", Some("3")));
+        assert_eq!((device.remote.fallback, device.remote.in_flight), (Fallback::Local, 4));
     }
 }

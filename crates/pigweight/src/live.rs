@@ -18,12 +18,28 @@ struct Inner {
     /// Of them, those that were told since the look at the folders began.
     added: BTreeSet<String>,
     trouble: Option<String>,
+    /// Why the work on a video waits.
+    held: BTreeMap<String, String>,
 }
 
 impl Live {
     /// A step of a video's run, after it has been written.
     pub fn tell(&self, video_id: &str, progress: Progress) {
+        self.lock().held.remove(video_id);
         self.sender(video_id).send_replace(Some(progress));
+    }
+
+    /// Work on a video waits for something that will be there again.
+    pub fn hold(&self, video_id: &str, reason: &str) {
+        let earlier = self.lock().held.insert(video_id.to_owned(), reason.to_owned());
+        if earlier.as_deref() != Some(reason) {
+            tracing::warn!("work on {video_id} waits: {reason}");
+        }
+    }
+
+    /// Why the work on a video waits.
+    pub fn held(&self, video_id: &str) -> Option<String> {
+        self.lock().held.get(video_id).cloned()
     }
 
     /// Nothing goes on with this video any more.

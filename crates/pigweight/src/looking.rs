@@ -11,12 +11,15 @@ use pigweight_core::detection::Detection;
 use pigweight_core::motion::SmallLuma;
 use pigweight_core::schedule::{Decided, Moment, Position, Schedule, Scheduler, Why};
 use pigweight_core::time::Pts;
+use pigweight_detect::Device;
 use pigweight_detect::service::{Client, Inference, Served, Urgency};
 use pigweight_media::{DecodedFrame, FrameReader, Picture, Video};
 use std::sync::Arc;
 
 /// What pictures may take that wait to be looked back at.
 const MOST_KEPT_BYTES: u64 = 64 << 20;
+/// What pictures may take that wait for a device which looks at many at once.
+const MOST_WAITING_BYTES: u64 = 64 << 20;
 /// Frames, without pictures, whose turn has not come: enough for every session to have work at one look a second.
 const MOST_ON_THEIR_WAY: usize = 512;
 /// As many as half a second holds at the highest floor, and one to spare.
@@ -68,6 +71,8 @@ pub struct Looked<T> {
     pub is_damaged: bool,
     /// Why the detector looked, and what `see` made of it; `None` where it did not.
     pub seen: Option<(Why, T)>,
+    /// What looked.
+    pub device: Option<Device>,
     /// Where the schedule stands behind it.
     pub position: Position,
 }
@@ -93,10 +98,12 @@ struct OnItsWay<T> {
     secs: f64,
     is_damaged: bool,
     /// Why the detector looks, and where its result comes.
-    look: Option<(Why, Receiver<Result<T, Error>>)>,
+    look: Option<(Why, Receiver<Seen<T>>)>,
     position: Position,
 }
 
+/// What was made of a picture, and what looked.
+type Seen<T> = Result<(T, Option<Device>), Error>;
 type Sent<T> = Result<OnItsWay<T>, Error>;
 
 /// Sees every frame as it is decoded, on the decoder's thread.
@@ -136,7 +143,7 @@ impl Looking<'_> {
         let bytes = u64::from(info.width) * u64::from(info.height) * 3 / 2;
         let most_kept = (MOST_KEPT_BYTES / bytes.max(1)).clamp(1, MOST_KEPT) as usize;
         let scheduler = Scheduler::new(self.schedule, begin.position, most_kept);
-        let client = self.inference.client(Urgency::Background, 2 * self.inference.sessions());
+        let client = self.inference.client(Urgency::Background, self.depth(bytes));
         let nearness = self.nearness;
         let client = &client;
         std::thread::scope(|scope| {
@@ -154,6 +161,16 @@ impl Looking<'_> {
             let _ending = Ending { nearness, client };
             Ok(follow(InOrder { frames }))
         })
+    }
+}
+
+impl Looking<'_> {
+    /// Pictures that wait to be looked at, of `bytes` each: those that others are looked at together with, within what may be taken for them.
+    fn depth(&self, bytes: u64) -> usize {
+        let room = (MOST_WAITING_BYTES / bytes.max(1)) as usize;
+        let least =
+            2 * self.inference.sessions().min(std::thread::available_parallelism().map_or(1, usize::from));
+        self.inference.usual_depth().min(room.max(least))
     }
 }
 
@@ -248,16 +265,18 @@ impl<T: Send + 'static, S: Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'st
     }
 
     /// Where nobody looks any more, nothing comes.
-    fn look_at(&self, picture: Picture) -> Receiver<Result<T, Error>> {
+    fn look_at(&self, picture: Picture) -> Receiver<Seen<T>> {
         let (told, result) = bounded(1);
         let see = self.see.clone();
         self.client.ask(picture, move |served: Served<Picture>| {
-            let Served { picture, found, waited, took } = served;
+            let Served { picture, found, device, at_once, waited, took } = served;
             metrics::histogram!("pigweight_inference_seconds").record(took.as_secs_f64());
+            metrics::histogram!("pigweight_inference_pictures").record(at_once as f64);
             metrics::histogram!("pigweight_inference_wait_seconds", "for" => Urgency::Background.name())
                 .record(waited.as_secs_f64());
             // Whoever followed may have stopped.
-            let _stopped = told.send(found.map(|found| see(&picture, found)).map_err(Error::Detect));
+            let _stopped =
+                told.send(found.map(|found| (see(&picture, found), device)).map_err(Error::Detect));
         });
         result
     }
@@ -277,13 +296,13 @@ impl<T> Iterator for InOrder<T> {
             Err(error) => return Some(Err(error)),
         };
         let OnItsWay { pts, secs, is_damaged, look, position } = frame;
-        let seen = match look {
-            None => None,
+        let (seen, device) = match look {
+            None => (None, None),
             Some((why, result)) => match result.recv().unwrap_or(Err(Error::NobodyLooks)) {
-                Ok(seen) => Some((why, seen)),
+                Ok((seen, device)) => (Some((why, seen)), device),
                 Err(error) => return Some(Err(error)),
             },
         };
-        Some(Ok(Looked { pts, secs, is_damaged, seen, position }))
+        Some(Ok(Looked { pts, secs, is_damaged, seen, device, position }))
     }
 }

@@ -8,6 +8,7 @@ mod calibration;
 mod cmd;
 mod config;
 mod describe;
+mod detecting;
 mod disk;
 mod library;
 mod live;

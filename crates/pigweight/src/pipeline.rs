@@ -16,12 +16,13 @@ use pigweight_core::line::{Line, RULE_VERSION};
 use pigweight_core::schedule::{self, Position, Schedule};
 use pigweight_core::time::Pts;
 use pigweight_core::track::TrackerSettings;
-use pigweight_detect::ModelSettings;
 use pigweight_detect::service::Inference;
+use pigweight_detect::{Device, ModelSettings};
 use pigweight_media::Video;
 use pigweight_store::columns::Timeline;
 use pigweight_store::{Checkpoint, NewRun, RunRecord, Store};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -66,6 +67,9 @@ pub enum Error {
     /// The process that read the video is gone; it goes on from here another time.
     #[error("{0}")]
     Interrupted(pigweight_media::Error),
+    /// What looks is gone; it goes on from here another time.
+    #[error("{0}")]
+    Waiting(pigweight_detect::Error),
 }
 
 /// What a checkpoint needs besides what is settled.
@@ -85,8 +89,6 @@ pub struct Analysis<'a> {
     pub video_id: &'a str,
     /// Who looks.
     pub inference: &'a Inference,
-    /// As measured.
-    pub device: &'a str,
     /// What to do.
     pub settings: &'a RunSettings,
     /// Where the process that reads the video is gone once more, the run has failed.
@@ -108,7 +110,7 @@ impl Analysis<'_> {
             video_id: self.video_id.to_owned(),
             model_name: self.inference.model().info().name.clone(),
             model_hash: self.inference.model().info().hash.clone(),
-            device: self.device.to_owned(),
+            device: self.inference.model().device().device.name().to_owned(),
             settings: format!("{:?} {}", self.settings, self.describe_looks()),
             looks: format!("{:?} {}", self.settings.schedule, self.describe_looks()),
             least_score: f64::from(self.settings.tracker.low_score),
@@ -146,8 +148,8 @@ impl Analysis<'_> {
             None => self.work(steps, stop, watch, tell),
         };
         match &ended {
-            // A full disk or a stop says nothing about the video: the run stays open and goes on later.
-            Ok(_) | Err(Error::Store(_) | Error::Stopped | Error::Interrupted(_)) => {}
+            // A full disk, a stop or a device that is gone says nothing about the video: the run stays open and goes on later.
+            Ok(_) | Err(Error::Store(_) | Error::Stopped | Error::Interrupted(_) | Error::Waiting(_)) => {}
             Err(error) => runtime.block_on(store.fail_run(&run.id, &Chain(error).to_string()))?,
         }
         ended
@@ -155,8 +157,17 @@ impl Analysis<'_> {
 
     /// Everything besides the schedule and the model's bytes that could change what is seen, in one line that is equal for equal settings.
     fn describe_looks(&self) -> String {
-        let ModelSettings { head, classes, class_names, max_iou, min_score: _, source: _, threads: _ } =
-            self.inference.model().settings();
+        // Nor the device: it is told with the run, and what one has counted another need not count again.
+        let ModelSettings {
+            head,
+            classes,
+            class_names,
+            max_iou,
+            min_score: _,
+            source: _,
+            threads: _,
+            device: _,
+        } = self.inference.model().settings();
         let looks = schedule::RULE_VERSION;
         format!("looks v{looks} {head:?} {classes:?} {class_names:?} {max_iou}")
     }
@@ -173,6 +184,7 @@ impl Analysis<'_> {
         steps.damaged_frames =
             earlier.damaged_frames.saturating_sub(steps.run.damaged_frames).max(0).cast_unsigned();
         let least_score = self.settings.tracker.low_score;
+        steps.devices = devices(&earlier.device);
         let kept = Kept::new(steps.store, steps.runtime, earlier, steps.state.last_pts, least_score);
         steps.follow(kept.looked(), stop, tell)
     }
@@ -221,6 +233,13 @@ struct Steps<'a> {
     started: Instant,
     last_written: Instant,
     frames_before: i64,
+    /// What has looked so far.
+    devices: BTreeSet<String>,
+}
+
+/// Devices as a run names them.
+fn devices(text: &str) -> BTreeSet<String> {
+    text.split(", ").filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 impl<'a> Steps<'a> {
@@ -246,6 +265,8 @@ impl<'a> Steps<'a> {
             started: now,
             last_written: now,
             frames_before: run.frames_done,
+            // Before the first look it is the one that was expected to.
+            devices: if run.frames_done > 0 { devices(&run.device) } else { BTreeSet::new() },
         }
     }
 
@@ -267,6 +288,10 @@ impl<'a> Steps<'a> {
                     self.write(false, tell)?;
                     return Err(Error::Interrupted(error));
                 }
+                Err(looking::Error::Detect(error)) if error.is_passing() => {
+                    self.write(false, tell)?;
+                    return Err(Error::Waiting(error));
+                }
                 // A full disk or a busy one says nothing about the video.
                 Err(looking::Error::Kept(error)) => return Err(error.into()),
                 Err(error) => {
@@ -284,7 +309,12 @@ impl<'a> Steps<'a> {
     }
 
     fn track(&mut self, looked: Looked<Vec<Detection>>) {
-        let Looked { pts, secs, seen, is_damaged, position } = looked;
+        let Looked { pts, secs, seen, device, is_damaged, position } = looked;
+        if let Some(device) = device.map(Device::name)
+            && !self.devices.contains(device)
+        {
+            self.devices.insert(device.to_owned());
+        }
         self.damaged_frames += u64::from(is_damaged);
         self.state.last_pts = Some(pts);
         self.state.position = position;
@@ -331,6 +361,10 @@ impl<'a> Steps<'a> {
         };
         self.runtime.block_on(async {
             self.store.write_checkpoint(&self.run.id, self.run.next_chunk, &step).await?;
+            let devices = self.devices.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            if !devices.is_empty() && devices != self.run.device {
+                self.store.set_device(&self.run.id, &devices).await?;
+            }
             self.store.count_lines(&self.run.id).await?;
             self.run = self.store.run(&self.run.id).await?;
             Ok::<_, pigweight_store::Error>(())

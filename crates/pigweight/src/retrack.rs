@@ -44,7 +44,7 @@ impl<'a> Kept<'a> {
             let seen = frame.why.map(|why| (why, detections(&frame, least_score)));
             let SettledFrame { pts, secs, .. } = frame;
             // What was guessed of damaged frames is told once, at the end.
-            Ok(Looked { pts, secs, is_damaged: false, seen, position: Position::default() })
+            Ok(Looked { pts, secs, is_damaged: false, seen, device: None, position: Position::default() })
         })
     }
 }

@@ -25,6 +25,7 @@ pub use error::Problem;
 pub use pool::VideoPool;
 
 use crate::config::Config;
+use crate::detecting::Detecting;
 use crate::live::Live;
 use crate::previews::Previews;
 use crate::uploads::Uploads;
@@ -35,7 +36,6 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use metrics_exporter_prometheus::PrometheusHandle;
-use pigweight_detect::service::Inference;
 use pigweight_store::Store;
 use std::sync::Arc;
 use std::time::Instant;
@@ -52,9 +52,7 @@ pub struct App {
     /// What is going on.
     pub live: Arc<Live>,
     /// Who looks at pictures, or why nobody does.
-    pub inference: Result<Inference, String>,
-    /// Viewers' questions to it.
-    pub unseen: Option<unseen::Unseen>,
+    pub detecting: Arc<Detecting>,
     /// What the server was told.
     pub config: Config,
     /// Open videos.

@@ -276,6 +276,17 @@ impl Store {
         transaction.commit().await.map_err(failed)
     }
 
+    /// What has looked at the frames of a run so far.
+    pub async fn set_device(&self, run_id: &str, device: &str) -> Result<()> {
+        sqlx::query("update runs set device = $2 where id = $1")
+            .bind(run_id)
+            .bind(device)
+            .execute(&self.pool)
+            .await
+            .map_err(|error| Error::from_sql("noting a run's device", error))?;
+        Ok(())
+    }
+
     /// Ends a run that cannot go on; what was settled stays.
     pub async fn fail_run(&self, run_id: &str, reason: &str) -> Result<()> {
         sqlx::query("update runs set state = 'failed', error = $2, finished_at = $3 where id = $1 and state = 'running'")

@@ -26,7 +26,15 @@ export const HEALTH: Health = {
     min_score: 0.35,
     hash: '3f9c1d2ab47e90aa55d0',
   },
-  device: { name: 'CPU, 4 cores', inference_ms: 41.6, threads: 4 },
+  device: {
+    name: 'cpu',
+    inference_ms: 41.6,
+    threads: 1,
+    sessions: 4,
+    batch: 1,
+    tried: ['cuda: the ONNX Runtime was built without it'],
+    endpoints: [],
+  },
 };
 
 export const DONE: Run = {

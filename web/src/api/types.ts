@@ -136,10 +136,24 @@ export interface Model {
   hash: string;
 }
 
+/** An inference server. */
+export interface Endpoint {
+  url: string;
+  /** Why it is not asked; `null` while it is. */
+  trouble: string | null;
+}
+
 export interface Device {
+  /** cpu, cuda, tensorrt, openvino, remote */
   name: string;
   inference_ms: number;
   threads: number;
+  sessions: number;
+  /** Pictures at once at the most. */
+  batch: number;
+  /** What was tried first, and why it is not used. */
+  tried: string[];
+  endpoints: Endpoint[];
 }
 
 export interface Health {

@@ -165,7 +165,11 @@ export const en = {
   model_hash: 'Fingerprint',
   device: 'Device, as measured',
   device_time: 'Time for one picture',
-  device_threads: 'Threads',
+  device_threads: 'Threads of each',
+  device_sessions: 'Detectors side by side',
+  device_batch: 'Pictures at once, at most',
+  device_tried: 'Tried and not used:',
+  endpoint_up: 'answers',
   loading: 'Loading',
 
   // keys

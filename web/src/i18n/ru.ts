@@ -179,7 +179,11 @@ export const ru: Dictionary<'one' | 'few' | 'many' | 'other'> = {
   model_hash: 'Отпечаток',
   device: 'Устройство, по измерению',
   device_time: 'Время на один кадр',
-  device_threads: 'Потоки',
+  device_threads: 'Потоков у каждого',
+  device_sessions: 'Детекторов одновременно',
+  device_batch: 'Кадров за раз, не больше',
+  device_tried: 'Проверено и не используется:',
+  endpoint_up: 'отвечает',
   loading: 'Загружается',
 
   key_space: 'Пробел',

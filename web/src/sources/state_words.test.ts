@@ -11,6 +11,7 @@ it.each([
   [video({ index: 'failed', error: 'torn' }), 'state_unreadable', 'bad'],
   [video({}), 'state_untouched', 'calm'],
   [video({ run: run('queued') }), 'state_queued', 'working'],
+  [video({ run: run('queued', 'no inference server answers') }), 'state_queued', 'bad'],
   [video({ run: run('queued'), paused: true }), 'state_paused', 'calm'],
   [video({ paused: true }), 'state_paused', 'calm'],
   [video({ run: run('done'), paused: true }), 'state_done', 'calm'],

@@ -45,6 +45,8 @@ export function videoState(video: Video, hasModel: boolean): VideoState {
     case undefined:
       return { ...calm, words: 'state_untouched', next: hasModel ? 'untouched_next' : 'untouched_no_model' };
     case 'queued':
+      // Its turn has come, and something that it needs is not there.
+      if (video.run?.error) return { ...calm, words: 'state_queued', tone: 'bad', error: video.run.error };
       return { ...calm, words: 'state_queued', next: 'queued_next', tone: 'working' };
     case 'running':
       return { ...calm, words: 'state_running', tone: 'working' };

@@ -72,7 +72,6 @@ impl Workshop {
             video: &video,
             video_id: &record.id,
             inference,
-            device: "cpu",
             settings: &settings,
         };
         let bar = progress_bar(&name, video.index().frame_count() as u64);

@@ -5,19 +5,19 @@ use crate::analyser::Analyser;
 use crate::args::Serve;
 use crate::config::Config;
 use crate::describe::counted;
+use crate::detecting::Detecting;
 use crate::live::Live;
 use crate::lookout::Lookout;
 use crate::openings::Openings;
 use crate::preparer::Preparer;
 use crate::previews::Previews;
 use crate::uploads::Uploads;
-use crate::web::unseen::Unseen;
 use crate::web::{App, VideoPool, router};
 use crate::work::Work;
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
-use pigweight_detect::Model;
 use pigweight_detect::service::Inference;
+use pigweight_detect::{Device, Model};
 use pigweight_media::worker::Workers;
 use pigweight_store::Store;
 use std::sync::Arc;
@@ -52,13 +52,38 @@ pub fn run(args: Serve) -> anyhow::Result<()> {
     ended
 }
 
-/// The model, or why there is none. A model that is named and does not load is an error; where the built-in one does not,
-/// for want of ONNX Runtime, videos are shown all the same.
-fn model(config: &Config) -> anyhow::Result<Result<Model, String>> {
+/// The model, or why there is none. A model or a device that is named and does not work is an error; where the built-in one does not
+/// load for want of ONNX Runtime, or no inference server is there yet, videos are shown all the same.
+fn model(config: &Config) -> anyhow::Result<Result<Model, pigweight_detect::Error>> {
     match Model::load(config.model_settings()) {
-        Err(error) if config.model.is_none() => Ok(Err(error.to_string())),
+        Err(error @ pigweight_detect::Error::RemoteGone { .. }) => Ok(Err(error)),
+        Err(error) if config.model.is_none() && is_of_runtime(&error) => Ok(Err(error)),
         loaded => Ok(Ok(loaded?)),
     }
+}
+
+fn is_of_runtime(error: &pigweight_detect::Error) -> bool {
+    use pigweight_detect::Error::{RuntimeMissing, RuntimeUnusable};
+    matches!(error, RuntimeMissing | RuntimeUnusable { .. })
+}
+
+/// What looks and how fast, for a person.
+fn describe(inference: &Inference) -> String {
+    let model = inference.model();
+    let report = model.device();
+    let ms = model.speed().inference.as_secs_f64() * 1000.0;
+    let how = match report.device {
+        Device::Cpu => {
+            format!("{ms:.1} ms a frame on one core, {} (cpu)", counted(inference.sessions(), "core"))
+        }
+        device if report.batch > 1 => {
+            format!("{ms:.1} ms a frame on the device {device}, up to {} at once", report.batch)
+        }
+        device => format!("{ms:.1} ms a frame on the device {device}"),
+    };
+    let place = report.endpoints.first().map_or_else(|| model.info().name.clone(), |_| model.place());
+    let trouble = report.trouble.map_or_else(String::new, |trouble| format!("\n{trouble}"));
+    format!("Detector: {place}, {how}{trouble}")
 }
 
 /// Who reads the videos, tried once: where processes cannot be started, that is told at the beginning.
@@ -86,8 +111,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let workers = workers(&config).await?;
     let inference = match model(&config)? {
         Ok(model) => Ok(Inference::start(model, config.detect.workers)?),
-        Err(reason) => Err(reason),
+        Err(error) => Err(error),
     };
+    let is_awaited = matches!(inference, Err(pigweight_detect::Error::RemoteGone { .. }));
+    let detecting = Arc::new(Detecting::new(inference.map_err(|error| error.to_string())));
+    if is_awaited {
+        let (detecting, settings) = (detecting.clone(), config.model_settings());
+        tokio::spawn(async move { detecting.look_for(settings, config.detect.workers).await });
+    }
     let metrics = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
         .install_recorder()?;
@@ -102,8 +133,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let app = Arc::new(App {
         store: store.clone(),
         live: live.clone(),
-        unseen: inference.as_ref().ok().map(Unseen::new),
-        inference,
+        detecting: detecting.clone(),
         config: config.clone(),
         pool: VideoPool::new(std::thread::available_parallelism().map_or(1, usize::from), openings.clone()),
         pieces: Default::default(),
@@ -134,7 +164,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let analyser = Analyser {
         store: store.clone(),
         live,
-        inference: app.inference.clone().ok(),
+        detecting: detecting.clone(),
         config: config.clone(),
         openings: openings.clone(),
         previews,
@@ -147,13 +177,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         (lookout, found)
     })
     .await?;
-    let device = match app.inference.as_ref().map(Inference::model) {
-        Ok(model) => format!(
-            "Detector: {}, {:.1} ms a frame on one core, {}",
-            model.info().name,
-            model.speed().inference.as_secs_f64() * 1000.0,
-            counted(config.detect.workers, "core")
-        ),
+    let device = match detecting.now() {
+        Ok(looker) => describe(&looker.inference),
         Err(reason) => format!("Videos are shown and not counted: {reason}"),
     };
     let folders = if config.videos.is_empty() {

@@ -3,6 +3,7 @@
 use super::Shared;
 use super::error::Problem;
 use super::types::{Query, Window, present_video};
+use crate::detecting::Looker;
 use axum::Json;
 use axum::extract::Path;
 use pigweight_core::track::Origin;
@@ -217,9 +218,9 @@ pub async fn count_at_time(
         let (count, state) = (Some(frame.boxes.len() as u32), CountState::Counted);
         return Ok(Json(CountAtTime { count, cached: true, state, t: frame.secs }));
     }
-    let (Ok(inference), Some(unseen)) = (&app.inference, &app.unseen) else {
+    let Ok(Looker { inference, unseen }) = app.detecting.now() else {
         return nothing(CountState::Pending);
     };
-    let (seen, t, cached) = unseen.count(&app, &video, inference, t).await?;
+    let (seen, t, cached) = unseen.count(&app, &video, &inference, t).await?;
     Ok(Json(CountAtTime { count: Some(seen.count), cached, state: CountState::Counted, t }))
 }

@@ -3,7 +3,9 @@
 use super::error::Problem;
 use super::types::{Run, RunState};
 use super::{App, Shared};
+use crate::detecting::Looker;
 use axum::Json;
+use pigweight_detect::DeviceReport;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -27,7 +29,7 @@ pub enum Status {
     Ok,
     /// Videos are shown and not counted.
     NoModel,
-    /// Results cannot be written; `message` says why.
+    /// Something is wrong and `message` says what: results cannot be written, a device or inference server is gone, the model gives nonsense.
     Degraded,
 }
 
@@ -51,23 +53,44 @@ pub struct ModelHealth {
 /// What runs the detector, as measured.
 #[derive(Serialize, ToSchema)]
 pub struct Device {
+    /// What looks now: cpu, cuda, tensorrt, openvino, remote.
     pub name: &'static str,
-    /// One inference on one core, measured when the model was loaded.
+    /// One inference of one picture, measured when the model was loaded; on a processor on one core.
     pub inference_ms: f64,
     /// Threads of one inference.
     pub threads: usize,
+    /// Inferences side by side.
+    pub sessions: usize,
+    /// Pictures at once at the most.
+    pub batch: usize,
+    /// What was tried first where nobody named a device, and why it is not used.
+    pub tried: Vec<String>,
+    /// Inference servers.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// An inference server.
+#[derive(Serialize, ToSchema)]
+pub struct Endpoint {
+    pub url: String,
+    /// Why it is not asked; null while it is.
+    pub trouble: Option<String>,
 }
 
 /// Whether everything works.
 #[utoipa::path(get, path = "/api/health", responses((status = 200, body = Health)))]
 pub async fn health(app: Shared) -> Json<Health> {
-    let trouble = app.live.trouble();
-    let (status, message) = match (&trouble, &app.inference) {
+    let inference = app.detecting.now().map(|looker| looker.inference);
+    let report = inference.as_ref().ok().map(|inference| inference.model().device());
+    let of_device = || report.as_ref().and_then(|report| report.trouble.clone());
+    let of_model = || inference.as_ref().ok().and_then(|inference| inference.doubt());
+    let trouble = app.live.trouble().or_else(of_device).or_else(of_model);
+    let (status, message) = match (&trouble, &inference) {
         (Some(trouble), _) => (Status::Degraded, Some(trouble.clone())),
         (None, Err(reason)) => (Status::NoModel, Some(reason.clone())),
         (None, Ok(_)) => (Status::Ok, None),
     };
-    let model = app.inference.as_ref().ok().map(|inference| inference.model());
+    let model = inference.as_ref().ok().map(|inference| inference.model());
     Json(Health {
         status,
         version: env!("CARGO_PKG_VERSION"),
@@ -75,17 +98,25 @@ pub async fn health(app: Shared) -> Json<Health> {
         uptime_secs: app.started.elapsed().as_secs(),
         model: model.map(|model| ModelHealth {
             name: model.info().name.clone(),
-            path: model.settings().source.to_string(),
+            path: model.place(),
             layout: model.info().head.name(),
             input: [model.info().input_width, model.info().input_height],
             classes: model.info().classes.clone(),
             min_score: app.config.detect.min_score(),
             hash: model.info().hash.clone(),
         }),
-        device: model.map(|model| Device {
-            name: "cpu",
-            inference_ms: model.speed().inference.as_secs_f64() * 1000.0,
-            threads: model.settings().threads,
+        device: inference.as_ref().ok().zip(report).map(|(inference, report)| Device {
+            name: report.device.name(),
+            inference_ms: inference.model().speed().inference.as_secs_f64() * 1000.0,
+            threads: inference.model().settings().threads,
+            sessions: inference.sessions(),
+            batch: report.batch,
+            tried: report.tried,
+            endpoints: report
+                .endpoints
+                .into_iter()
+                .map(|endpoint| Endpoint { url: endpoint.url, trouble: endpoint.trouble })
+                .collect(),
         }),
     })
 }
@@ -100,8 +131,11 @@ pub async fn metrics(app: Shared) -> Result<String, Problem> {
     let previews = app.previews.clone();
     let bytes = tokio::task::spawn_blocking(move || previews.bytes()).await.map_err(Problem::internal)?;
     metrics::gauge!("pigweight_small_pictures_bytes").set(bytes as f64);
-    for (urgency, waiting) in app.inference.iter().flat_map(|inference| inference.waiting()) {
-        metrics::gauge!("pigweight_inference_waiting", "for" => urgency.name()).set(waiting as f64);
+    if let Ok(Looker { inference, .. }) = app.detecting.now() {
+        for (urgency, waiting) in inference.waiting() {
+            metrics::gauge!("pigweight_inference_waiting", "for" => urgency.name()).set(waiting as f64);
+        }
+        describe_device(&inference.model().device());
     }
     metrics::gauge!("pigweight_stream_pieces_bytes").set(app.pieces.bytes() as f64);
     if let Some(bytes) = resident_bytes("self") {
@@ -113,6 +147,23 @@ pub async fn metrics(app: Shared) -> Result<String, Problem> {
     let bytes: u64 = workers.iter().filter_map(|pid| resident_bytes(&pid.to_string())).sum();
     metrics::gauge!("pigweight_workers_resident_memory_bytes").set(bytes as f64);
     Ok(app.metrics.render())
+}
+
+fn describe_device(report: &DeviceReport) {
+    use pigweight_detect::Device::{Cpu, Cuda, Openvino, Remote, Tensorrt};
+    for device in [Cpu, Cuda, Tensorrt, Openvino, Remote] {
+        let is_used = u8::from(report.device == device);
+        metrics::gauge!("pigweight_device", "device" => device.name()).set(f64::from(is_used));
+    }
+    for endpoint in &report.endpoints {
+        let url = &endpoint.url;
+        let is_up = u8::from(endpoint.trouble.is_none());
+        metrics::gauge!("pigweight_inference_server_up", "endpoint" => url.clone()).set(f64::from(is_up));
+        for (outcome, count) in [("answered", endpoint.answered), ("failed", endpoint.failed)] {
+            let labels = [("endpoint", url.clone()), ("outcome", outcome.to_owned())];
+            metrics::counter!("pigweight_inference_server_requests_total", &labels).absolute(count);
+        }
+    }
 }
 
 /// How many videos there are in each state; those that wait are the queue of the background work.

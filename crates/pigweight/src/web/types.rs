@@ -112,10 +112,12 @@ pub struct Run {
     pub frames_per_sec: Option<f64>,
     pub eta_secs: Option<f64>,
     pub model: String,
+    /// What looked, as measured: cpu, cuda, tensorrt, openvino, remote; several, separated by commas, where it changed on the way.
     pub device: String,
     /// Animals on the picture over all frames done; null before the first.
     pub count: Option<Count>,
     pub counted_to_secs: f64,
+    /// Why it failed, or why it waits although it is its turn.
     pub error: Option<String>,
 }
 
@@ -157,7 +159,10 @@ impl Run {
             device: run.device.clone(),
             count: run.count_mean().map(|mean| Count { mean, max: run.count_max }),
             counted_to_secs: run.counted_to_secs,
-            error: run.error.clone(),
+            error: run.error.clone().or_else(|| {
+                let waits = matches!(state, RunState::Queued);
+                waits.then(|| live.held(&run.video_id)).flatten()
+            }),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::App;
 use super::error::Problem;
 use crate::describe::Chain;
 use pigweight_core::time::Pts;
+use pigweight_detect::Device;
 use pigweight_detect::service::{Client, Inference, Served, Urgency};
 use pigweight_media::{DecodedFrame, Picture, Video};
 use pigweight_store::VideoRecord;
@@ -67,6 +68,11 @@ impl Unseen {
         if let Some(answer) = self.known(&question) {
             return Ok((answer, video.secs(answer.pts), true));
         }
+        // Whoever sits before the screen is told at once that nobody can look, not when patience ends.
+        let report = inference.model().device();
+        if let (Device::Remote, Some(trouble)) = (report.device, report.trouble) {
+            return Err(Problem::unavailable(trouble));
+        }
         let client = self.client.clone();
         let look = move |frame: DecodedFrame| {
             let (told, heard) = crossbeam_channel::bounded(1);
@@ -83,7 +89,10 @@ impl Unseen {
         };
         let (shown, found) =
             app.pool.with_frame(&record.id, &video, pts, look).await?.map_err(Problem::internal)?;
-        let found = found.map_err(Problem::internal)?;
+        let found = found.map_err(|error| match error.is_passing() {
+            true => Problem::unavailable(error.to_string()),
+            false => Problem::internal(error),
+        })?;
         let count = found.iter().filter(|found| found.score >= min_score).count() as u32;
         let answer = Answer { count, pts: shown };
         if video.is_whole() {

@@ -100,11 +100,22 @@ fn a_class_that_the_model_does_not_have_is_named_beside_those_it_has() {
 }
 
 #[test]
-fn numbers_that_are_not_finite_make_no_boxes() {
-    let mut command = pigweight();
-    command.arg("detect").arg(picture()).arg("--json").arg("--model").arg(fixture("not-finite"));
-    let output = command.output().expect("the binary starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let pictures: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(pictures[0]["detections"], serde_json::json!([]));
+fn a_model_without_a_finite_number_is_not_an_empty_pen() {
+    let told = refusal(Some(&fixture("not-finite")), None);
+    assert_tells(&told, &["not-finite", "no finite number in any of its 420 rows", "--model FILE"]);
+}
+
+#[test]
+fn a_run_of_a_model_without_a_finite_number_fails_and_says_why() {
+    let (videos, data) = (crate::api::folder_of(&["gop25.mp4"]), tempfile::tempdir().expect("a folder"));
+    let server = crate::server::Server::start(videos.path(), data.path(), Some(&fixture("not-finite")));
+    let run = loop {
+        let run = server.video("gop25.mp4")["run"].clone();
+        if run["state"] == "failed" {
+            break run;
+        }
+        std::thread::yield_now();
+    };
+    assert_tells(run["error"].as_str().expect("a reason"), &["not-finite", "no finite number"]);
+    assert_eq!(run["frames_done"], 0, "nothing of it is taken for a count: {run}");
 }

@@ -38,20 +38,30 @@ impl Server {
 
     /// The same with settings from the environment.
     pub fn start_with(videos: &Path, data: &Path, model: Option<&Path>, settings: &[(&str, &str)]) -> Self {
+        if model.is_some() {
+            return Self::start_asking(videos, data, model, settings);
+        }
+        let settings: Vec<_> = settings.iter().copied().chain([("ORT_DYLIB_PATH", NO_RUNTIME)]).collect();
+        Self::start_asking(videos, data, None, &settings)
+    }
+
+    /// The same where the detector may be elsewhere than on this machine.
+    pub fn start_asking(videos: &Path, data: &Path, model: Option<&Path>, settings: &[(&str, &str)]) -> Self {
         let mut command = pigweight();
         command.envs(settings.iter().copied());
         command.args(["serve", "--listen", "127.0.0.1:0", "--videos"]).arg(videos).arg("--data").arg(data);
-        match model {
-            Some(model) => command.arg("--model").arg(model),
-            None => command.env("ORT_DYLIB_PATH", NO_RUNTIME),
-        };
+        if let Some(model) = model {
+            command.arg("--model").arg(model);
+        }
         let mut process = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         // The address is printed once it listens.
         let stdout = process.stdout.take().expect("stdout is piped");
         let mut lines = BufReader::new(stdout).lines();
         let address = lines
             .find_map(|line| {
-                line.ok()?.split_once("http://").map(|(_, rest)| rest.trim_end_matches('/').to_owned())
+                line.ok()?
+                    .split_once("PigWeight is at http://")
+                    .map(|(_, rest)| rest.trim_end_matches('/').to_owned())
             })
             .expect("the server prints its address");
         Self { process, address, data: data.to_owned() }

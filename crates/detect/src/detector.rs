@@ -1,0 +1,267 @@
+//! One session of a model with its input buffers, owned by one thread: pictures in, boxes out.
+//!
+//! Where its device stops working it is tried once more with a fresh session. Where that does not help either and somebody may stand in (the
+//! processor for a device that nobody named, this machine for servers with `fallback = "local"`), it does, and the model's report says so.
+
+use crate::backend::{Backend, View, check};
+use crate::decode::{candidates, is_any_finite};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::layout::Head;
+use crate::letterbox::{Fit, InputStyle, Letterbox, Placement};
+use crate::mask::{Mask, mask};
+use crate::model::Model;
+use crate::suppress::suppress;
+use pigweight_core::detection::Detection;
+use pigweight_core::picture::PictureView;
+use std::sync::PoisonError;
+
+/// Detections of one frame at the most: no pen holds more, and a model gone wrong must not fill the disk.
+pub const MAX_DETECTIONS: usize = 300;
+
+/// See the module's head.
+pub struct Detector {
+    pub(crate) model: Model,
+    pub(crate) backend: Backend,
+    /// Who stands in while the servers are gone.
+    pub(crate) spare: Option<Backend>,
+    pub(crate) letterboxes: Vec<Letterbox>,
+}
+
+type Found = Vec<(Detection, Option<Mask>)>;
+
+/// Pictures in their letterboxes.
+struct Boxed<'a> {
+    tensors: Vec<&'a [f32]>,
+    /// Where each picture lies, and its size, px.
+    fits: Vec<(Fit, f32, f32)>,
+}
+
+impl Detector {
+    /// Everything found on a picture, surest first, px of the picture.
+    pub fn detect(&mut self, picture: &PictureView<'_>) -> Result<Vec<Detection>> {
+        let (mut found, _) = self.detect_batch(std::slice::from_ref(picture))?;
+        Ok(found.pop().unwrap_or_default())
+    }
+
+    /// The same with outlines, where the model gives them.
+    pub fn detect_with_masks(&mut self, picture: &PictureView<'_>) -> Result<Vec<(Detection, Option<Mask>)>> {
+        let (mut found, _) = self.look(std::slice::from_ref(picture), true)?;
+        Ok(found.pop().unwrap_or_default())
+    }
+
+    /// Everything found on each of several pictures, and what looked.
+    pub fn detect_batch(&mut self, pictures: &[PictureView<'_>]) -> Result<(Vec<Vec<Detection>>, Device)> {
+        let (found, device) = self.look(pictures, false)?;
+        let plain = |found: Found| found.into_iter().map(|(detection, _)| detection).collect();
+        Ok((found.into_iter().map(plain).collect(), device))
+    }
+
+    fn look(&mut self, pictures: &[PictureView<'_>], with_masks: bool) -> Result<(Vec<Found>, Device)> {
+        let Self { model, backend, spare, letterboxes } = self;
+        let info = &model.info;
+        while letterboxes.len() < pictures.len() {
+            letterboxes.push(Letterbox::new(input_style(info.head), info.input_width, info.input_height));
+        }
+        let fits = letterboxes
+            .iter_mut()
+            .zip(pictures)
+            .map(|(letterbox, picture)| {
+                (letterbox.fill(picture), picture.width as f32, picture.height as f32)
+            })
+            .collect();
+        let tensors = letterboxes.iter().take(pictures.len()).map(Letterbox::tensor).collect();
+        let boxed = Boxed { tensors, fits };
+        let error = match model.run(backend, &boxed, with_masks) {
+            Ok(found) => return Ok((found, backend.device())),
+            Err(error) => error,
+        };
+        match error {
+            Error::Run { reason } if !matches!(backend.device(), Device::Cpu | Device::Remote) => {
+                model.with_another_session(backend, &boxed, with_masks, reason)
+            }
+            error if model.is_spared(&error) => {
+                let spare = match spare {
+                    Some(spare) => spare,
+                    None => spare.insert(model.local_backend(false)?),
+                };
+                Ok((model.run(spare, &boxed, with_masks)?, spare.device()))
+            }
+            error => Err(error),
+        }
+    }
+}
+
+impl Model {
+    /// After a device of this machine has failed.
+    fn with_another_session(
+        &self,
+        backend: &mut Backend,
+        boxed: &Boxed<'_>,
+        with_masks: bool,
+        reason: String,
+    ) -> Result<(Vec<Found>, Device)> {
+        let device = backend.device();
+        let note = |lost: Option<Error>| *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = lost;
+        if let Ok(mut fresh) = self.local_backend(false)
+            && let Ok(found) = self.run(&mut fresh, boxed, with_masks)
+        {
+            tracing::warn!("the device {device} failed once: {reason}");
+            *backend = fresh;
+            note(None);
+            return Ok((found, device));
+        }
+        let lost = Error::DeviceLost { device, reason };
+        tracing::error!("{lost}");
+        note(Some(lost.clone()));
+        if !self.is_spared(&lost) {
+            return Err(lost);
+        }
+        *backend = self.local_backend(true)?;
+        Ok((self.run(backend, boxed, with_masks)?, backend.device()))
+    }
+
+    fn run(&self, backend: &mut Backend, boxed: &Boxed<'_>, with_masks: bool) -> Result<Vec<Found>> {
+        let is_unit_range = input_style(self.info.head).is_unit_range;
+        let at_once = if backend.form()?.pictures.is_none() { boxed.tensors.len() } else { 1 };
+        let mut all = Vec::with_capacity(boxed.fits.len());
+        for (tensors, fits) in boxed.tensors.chunks(at_once.max(1)).zip(boxed.fits.chunks(at_once.max(1))) {
+            all.extend(backend.run(tensors, is_unit_range, |views| {
+                check(views, &self.promised, &self.layout, tensors.len())?;
+                fits.iter()
+                    .enumerate()
+                    .map(|(place, fit)| self.read(views, place, tensors.len(), fit, with_masks))
+                    .collect::<Result<Vec<Found>>>()
+            })?);
+        }
+        Ok(all)
+    }
+
+    /// The boxes of one picture of several.
+    fn read(
+        &self,
+        views: &[View<'_>],
+        place: usize,
+        pictures: usize,
+        (fit, width, height): &(Fit, f32, f32),
+        with_masks: bool,
+    ) -> Result<Found> {
+        let (layout, settings) = (&self.layout, &self.settings);
+        let input = (self.info.input_width, self.info.input_height);
+        let numbers = |output: usize| {
+            views.get(output).map_or(&[] as &[f32], |view| {
+                let each = view.numbers.len() / pictures;
+                &view.numbers[place * each..(place + 1) * each]
+            })
+        };
+        let (boxes, scores) = (numbers(layout.boxes_output), numbers(layout.scores_output));
+        if !is_any_finite(layout, boxes, scores) {
+            return Err(Error::NotFinite { model: self.info.name.clone(), rows: layout.rows });
+        }
+        let found = candidates(layout, input.0, input.1, boxes, scores, &self.wanted, settings.min_score);
+        // End-to-end and DETR heads suppress doubles themselves; a limit of 1 leaves them as they are.
+        let max_iou = match layout.head {
+            Head::EndToEnd | Head::Detr => 1.0,
+            Head::Yolox | Head::Yolov5 | Head::Yolov8 => settings.max_iou,
+        };
+        let on_picture = |candidate: crate::decode::Candidate| {
+            let outline = match layout.prototypes {
+                Some(prototypes) if with_masks => {
+                    mask(layout, &candidate, boxes, numbers(prototypes.output), input, fit)
+                }
+                _ => None,
+            };
+            let rect = fit.to_picture(candidate.rect).clipped(*width, *height);
+            let detection = Detection { rect, score: candidate.score, class: candidate.class };
+            (detection.rect.area() > 0.0).then_some((detection, outline))
+        };
+        Ok(suppress(found, max_iou, MAX_DETECTIONS).into_iter().filter_map(on_picture).collect())
+    }
+}
+
+fn input_style(head: Head) -> InputStyle {
+    match head {
+        Head::Yolox => InputStyle { placement: Placement::TopLeft, is_bgr: true, is_unit_range: false },
+        Head::Yolov5 | Head::Yolov8 | Head::EndToEnd => {
+            InputStyle { placement: Placement::Centered, is_bgr: false, is_unit_range: true }
+        }
+        Head::Detr => InputStyle { placement: Placement::Stretched, is_bgr: false, is_unit_range: true },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::{DeviceChoice, DeviceSettings};
+    use crate::model::ModelSettings;
+    use crate::source::ModelSource;
+    use pigweight_core::picture::{Plane, Planes};
+    use std::path::Path;
+
+    /// A detector whose device is gone from now on.
+    fn vanished(choice: DeviceChoice) -> Detector {
+        std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).expect("the root");
+        let mut model = Model::load(ModelSettings::new(ModelSource::BuiltIn)).expect("it is built in");
+        model.change_device_for_tests(choice, Device::Cuda);
+        let form = model.local_backend(true).and_then(|backend| backend.form()).expect("pictures");
+        let backend = Backend::Broken(form, Device::Cuda);
+        Detector { model, backend, spare: None, letterboxes: Vec::new() }
+    }
+
+    fn look(detector: &mut Detector) -> Result<(Vec<Vec<Detection>>, Device)> {
+        let samples = vec![128; 64 * 64 * 3];
+        let planes = Planes::Rgb(Plane { samples: &samples, stride: 64 * 3 });
+        detector.detect_batch(&[PictureView { width: 64, height: 64, planes }])
+    }
+
+    #[test]
+    fn a_device_that_vanishes_is_stood_in_for_where_nobody_named_it() {
+        let mut detector = vanished(DeviceChoice::Auto);
+        assert_eq!(look(&mut detector).expect("the processor looks").1, Device::Cpu);
+        let report = detector.model.device();
+        assert_eq!(report.device, Device::Cpu);
+        let trouble = report.trouble.expect("it is told");
+        assert!(trouble.contains("cuda") && trouble.contains("this machine looks itself (cpu)"), "{trouble}");
+        assert_eq!(look(&mut detector).expect("and goes on").1, Device::Cpu);
+    }
+
+    #[test]
+    fn a_named_device_that_vanishes_makes_work_wait() {
+        let mut detector = vanished(DeviceChoice::Cuda);
+        let error = look(&mut detector).expect_err("nobody stands in");
+        assert!(error.is_passing(), "{error}");
+        let report = detector.model.device();
+        assert_eq!(report.device, Device::Cuda);
+        assert!(report.trouble.is_some_and(|trouble| trouble.contains("does not work any more")));
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_an_error_and_auto_tells_what_it_tried() {
+        std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).expect("the root");
+        let load = |choice| {
+            let device = DeviceSettings { choice, ..DeviceSettings::default() };
+            Model::load(ModelSettings { device, ..ModelSettings::new(ModelSource::BuiltIn) })
+        };
+        for (choice, device) in [
+            (DeviceChoice::Cuda, Device::Cuda),
+            (DeviceChoice::Tensorrt, Device::Tensorrt),
+            (DeviceChoice::Openvino, Device::Openvino),
+        ] {
+            match load(choice) {
+                Err(error) => {
+                    let told = error.to_string();
+                    assert!(matches!(error, Error::DeviceAbsent { .. }), "{told}");
+                    assert!(told.contains(device.name()) && told.contains("ORT_DYLIB_PATH"), "{told}");
+                    println!("skipped: no {device} here to look with ({told})");
+                }
+                // Where there is one, it finds what the processor finds.
+                Ok(model) => assert_eq!(model.device().device, device),
+            }
+        }
+        let auto = load(DeviceChoice::Auto).expect("the processor is always there");
+        let report = auto.device();
+        assert_eq!(report.tried.is_empty(), report.device == Device::Cuda, "{report:?}");
+        assert!(report.tried.iter().all(|tried| tried.starts_with("cuda: ")), "{report:?}");
+        assert_eq!(report.trouble, None);
+    }
+}

@@ -1,0 +1,161 @@
+//! What runs a model: what was asked for, and what does.
+//!
+//! A device is stated as measured: one that was named and is not there is an error, and `auto` tells what it tried.
+
+use crate::remote::RemoteSettings;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::PathBuf;
+
+/// What was asked for, as in the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceChoice {
+    /// The best that is there: CUDA, else the processor. TensorRT, OpenVINO and servers are taken only when they are named.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// An NVIDIA GPU.
+    Cuda,
+    /// An NVIDIA GPU with engines that are built once, which takes minutes.
+    Tensorrt,
+    /// Intel's OpenVINO on the processor.
+    Openvino,
+    /// Inference servers (`detect.remote`).
+    Remote,
+}
+
+impl DeviceChoice {
+    /// All that can be named.
+    pub const NAMES: [&str; 6] = ["auto", "cpu", "cuda", "tensorrt", "openvino", "remote"];
+}
+
+impl std::str::FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Ok(match name {
+            "auto" => Self::Auto,
+            "cpu" => Self::Cpu,
+            "cuda" => Self::Cuda,
+            "tensorrt" => Self::Tensorrt,
+            "openvino" => Self::Openvino,
+            "remote" => Self::Remote,
+            _ => return Err(format!("name one of {}", Self::NAMES.join(", "))),
+        })
+    }
+}
+
+/// What looks at pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Device {
+    /// The processor.
+    Cpu,
+    /// ONNX Runtime's CUDA.
+    Cuda,
+    /// ONNX Runtime's TensorRT.
+    Tensorrt,
+    /// ONNX Runtime's OpenVINO.
+    Openvino,
+    /// An inference server.
+    Remote,
+}
+
+impl Device {
+    /// As runs, metrics and the configuration call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+            Self::Tensorrt => "tensorrt",
+            Self::Openvino => "openvino",
+            Self::Remote => "remote",
+        }
+    }
+
+    /// Whether several pictures at once cost less than one after the other.
+    pub(crate) fn gains_by_batches(self) -> bool {
+        matches!(self, Self::Cuda | Self::Tensorrt | Self::Remote)
+    }
+
+    /// Sessions side by side, where one of a processor would have `workers`: a GPU needs a second one only so that it has work
+    /// while pictures are prepared for the first.
+    pub(crate) fn sessions(self, workers: usize) -> usize {
+        match self {
+            Self::Cpu | Self::Openvino | Self::Remote => workers,
+            Self::Cuda | Self::Tensorrt => workers.min(2),
+        }
+        .max(1)
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// Where a model shall run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DeviceSettings {
+    /// What was asked for.
+    pub choice: DeviceChoice,
+    /// Where a device keeps what it builds from a model, so that it builds it once.
+    pub engines: Option<PathBuf>,
+    /// Pictures at once at the most; `None`: as many as the device gains from.
+    pub batch: Option<usize>,
+    /// Where servers are.
+    pub remote: RemoteSettings,
+}
+
+/// How a device is now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceReport {
+    /// What looks at pictures now.
+    pub device: Device,
+    /// Pictures at once at the most.
+    pub batch: usize,
+    /// What `auto` tried first, and why it is not used.
+    pub tried: Vec<String>,
+    /// The servers.
+    pub endpoints: Vec<EndpointReport>,
+    /// What is wrong and what to do about it.
+    pub trouble: Option<String>,
+}
+
+/// How a server is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointReport {
+    /// As in the configuration.
+    pub url: String,
+    /// Why it is not asked; `None`: it is.
+    pub trouble: Option<String>,
+    /// Answers that were good.
+    pub answered: u64,
+    /// Requests that failed, wrong answers included.
+    pub failed: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_has_the_same_name_everywhere() {
+        for name in DeviceChoice::NAMES {
+            let choice: DeviceChoice = name.parse().expect("it is one");
+            assert_eq!(serde_json::to_value(choice).expect("it is written"), name);
+        }
+        assert!("gpu".parse::<DeviceChoice>().is_err_and(|told| told.contains("cuda")));
+    }
+
+    #[test]
+    fn a_gpu_is_not_divided_among_all_cores() {
+        assert_eq!(
+            [Device::Cpu, Device::Cuda, Device::Tensorrt].map(|device| device.sessions(16)),
+            [16, 2, 2]
+        );
+        assert_eq!(Device::Cuda.sessions(0), 1);
+    }
+}

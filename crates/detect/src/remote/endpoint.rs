@@ -1,0 +1,230 @@
+//! One server: how it is reached, how it stands, and what it answers.
+
+use super::RemoteSettings;
+use super::identity::Identity;
+use super::protocol::{self, Answer, Described, Given, Question, Wanted, Which};
+use crate::backend::Kept;
+use crate::error::{Error, Result};
+use crate::layout::Output;
+use prost::bytes::Bytes;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig};
+use tonic::{Code, Status};
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// What may be under way towards us: less, and a large answer waits for the network's turns.
+const WINDOW_BYTES: u32 = 8 << 20;
+
+/// How a server stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is asked.
+    Up,
+    /// It is not asked for this reason, and tried again.
+    Down(String),
+    /// It serves another model; tried again too.
+    Changed(String),
+}
+
+pub(super) struct Endpoint {
+    pub url: String,
+    channel: Channel,
+    /// Requests under way have a bound.
+    pub permits: Arc<Semaphore>,
+    standing: Mutex<Standing>,
+    /// In a row: the pauses before it is tried again grow with them.
+    pub failures: AtomicU32,
+    pub answered: AtomicU64,
+    pub failed: AtomicU64,
+}
+
+impl Endpoint {
+    /// Connects when it is needed. Must be called within the pool's runtime.
+    pub(super) fn new(url: &str, settings: &RemoteSettings) -> Result<Self> {
+        let unsound = |reason: String| Error::RemoteSettings { reason };
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            return Err(unsound(format!("{url:?} is no inference server's address; write http://HOST:PORT")));
+        }
+        let mut builder = Channel::from_shared(url.to_owned())
+            .map_err(|error| unsound(format!("{url:?} is no inference server's address ({error})")))?
+            .connect_timeout(CONNECT_WITHIN)
+            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES);
+        if url.starts_with("https://") {
+            let mut tls = ClientTlsConfig::new();
+            tls = match &settings.ca_file {
+                None => tls.with_native_roots(),
+                Some(path) => {
+                    let pem = std::fs::read(path).map_err(|error| {
+                        unsound(format!("cannot read the certificate authority {} ({error})", path.display()))
+                    })?;
+                    tls.ca_certificate(Certificate::from_pem(pem))
+                }
+            };
+            builder = builder.tls_config(tls).map_err(|error| {
+                unsound(format!("TLS to {url} cannot be set up ({})", protocol::root(&error)))
+            })?;
+        }
+        Ok(Self {
+            url: url.to_owned(),
+            channel: builder.connect_lazy(),
+            permits: Arc::new(Semaphore::new(settings.in_flight.max(1))),
+            standing: Mutex::new(Standing::Down("it was not asked yet".to_owned())),
+            failures: AtomicU32::new(0),
+            answered: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn standing(&self) -> MutexGuard<'_, Standing> {
+        // Every change is a single assignment.
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether server and model are ready.
+    pub(super) async fn ready(&self, settings: &RemoteSettings) -> Result<(), String> {
+        let which =
+            Which { name: settings.model.clone(), version: settings.version.clone().unwrap_or_default() };
+        let server = within(settings.timeout, protocol::server_ready(self.channel.clone())).await?;
+        if !server.ready {
+            return Err("the server is not ready".to_owned());
+        }
+        let model = within(settings.timeout, protocol::model_ready(self.channel.clone(), which)).await?;
+        if !model.ready {
+            return Err(format!("the model {:?} is not ready there", settings.model));
+        }
+        Ok(())
+    }
+
+    /// Everything that the server says and shows of its model.
+    pub(super) async fn examine(&self, settings: &RemoteSettings) -> Result<Identity, String> {
+        self.ready(settings).await?;
+        let which =
+            Which { name: settings.model.clone(), version: settings.version.clone().unwrap_or_default() };
+        let metadata =
+            within(settings.timeout, protocol::model_metadata(self.channel.clone(), which)).await?;
+        let (input, form) = Identity::form_of(&metadata.inputs)?;
+        let outputs: Vec<Described> =
+            metadata.outputs.into_iter().filter(|output| output.datatype == "FP32").collect();
+        if outputs.is_empty() {
+            return Err("the model has no output of FP32".to_owned());
+        }
+        let mut identity = Identity { version: String::new(), input, form, outputs, shown: Vec::new() };
+        let pattern = form.pattern();
+        let samples = form.lay_out(&[&pattern], true);
+        let question = question(settings, &identity, super::pool::bytes_of(&samples), form.shape(1).to_vec());
+        let (version, shown) = self.infer(settings, question, &identity, 1).await?;
+        identity.version = version;
+        identity.shown = shown;
+        Ok(identity)
+    }
+
+    /// One request, checked: the version that answered, and the outputs in the model's order.
+    pub(super) async fn infer(
+        &self,
+        settings: &RemoteSettings,
+        question: Question,
+        identity: &Identity,
+        pictures: usize,
+    ) -> Result<(String, Vec<Kept>), String> {
+        let answer = within(settings.timeout, protocol::model_infer(self.channel.clone(), question)).await?;
+        let version = answer.model_version.clone();
+        Ok((version, outputs(answer, identity, pictures)?))
+    }
+}
+
+pub(super) fn question(
+    settings: &RemoteSettings,
+    identity: &Identity,
+    bytes: Bytes,
+    shape: Vec<i64>,
+) -> Question {
+    let datatype = if identity.form.is_bytes { "UINT8" } else { "FP32" };
+    Question {
+        model_name: settings.model.clone(),
+        model_version: settings.version.clone().unwrap_or_default(),
+        inputs: vec![Described { name: identity.input.name.clone(), datatype: datatype.to_owned(), shape }],
+        outputs: identity.outputs.iter().map(|output| Wanted { name: output.name.clone() }).collect(),
+        raw_input_contents: vec![bytes],
+    }
+}
+
+/// In the model's order, each as large as it says. What differs from that is no answer.
+fn outputs(answer: Answer, identity: &Identity, pictures: usize) -> Result<Vec<Kept>, String> {
+    let Answer { outputs, raw_output_contents: raw, .. } = answer;
+    let mut found: Vec<(Given, Option<Bytes>)> = Vec::with_capacity(outputs.len());
+    let mut raw = raw.into_iter();
+    for given in outputs {
+        let is_raw = given.contents.as_ref().is_none_or(|contents| contents.fp32_contents.is_empty());
+        let bytes = if is_raw { raw.next() } else { None };
+        found.push((given, bytes));
+    }
+    let mut kept = Vec::with_capacity(identity.outputs.len());
+    for (place, described) in identity.outputs.iter().enumerate() {
+        let Some(at) = found.iter().position(|(given, _)| given.name == described.name) else {
+            return Err(format!("its answer lacks the output {}", described.name));
+        };
+        let (given, bytes) = found.swap_remove(at);
+        let shown = identity.shown.get(place).map(|shown| shown.output.shape.as_slice());
+        if given.datatype != "FP32" || !is_as_promised(&given.shape, described, shown, pictures) {
+            return Err(format!(
+                "it gave {} as {} {:?} for {pictures} at once, promised was {} {:?}",
+                given.name, given.datatype, given.shape, described.datatype, described.shape
+            ));
+        }
+        let numbers = match (bytes, given.contents) {
+            (Some(bytes), _) => floats(&bytes),
+            (None, Some(contents)) => contents.fp32_contents,
+            (None, None) => Vec::new(),
+        };
+        let expected: i64 = given.shape.iter().product();
+        if numbers.len() as i64 != expected {
+            return Err(format!("it gave {} numbers for {} {:?}", numbers.len(), given.name, given.shape));
+        }
+        let shape = given.shape.iter().map(|&size| usize::try_from(size).unwrap_or(0)).collect();
+        kept.push(Kept { output: Output { name: given.name, shape }, numbers });
+    }
+    Ok(kept)
+}
+
+/// Sides that the model leaves open are as they were shown first; only rows may be as many as there are, where it says so.
+fn is_as_promised(found: &[i64], described: &Described, shown: Option<&[usize]>, pictures: usize) -> bool {
+    let rank = shown.map_or(found.len(), <[usize]>::len);
+    found.len() == rank
+        && found.iter().enumerate().all(|(place, &size)| match (place, shown) {
+            (0, _) => size == pictures as i64,
+            (1, Some(_)) if described.shape.get(1) == Some(&-1) && found.len() == 3 => size >= 0,
+            (_, Some(shown)) => shown.get(place).is_some_and(|&shown| shown as i64 == size),
+            (_, None) => size >= 0,
+        })
+}
+
+/// The protocol's bytes are little-endian.
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect()
+}
+
+async fn within<T>(timeout: Duration, call: impl Future<Output = Result<T, Status>>) -> Result<T, String> {
+    match tokio::time::timeout(timeout, call).await {
+        Ok(answer) => answer.map_err(|status| in_words(&status)),
+        Err(_) => Err(format!("no answer within {} s", timeout.as_secs_f64())),
+    }
+}
+
+/// One line of a status, which may hold a whole traceback of the server's.
+fn in_words(status: &Status) -> String {
+    let root = std::error::Error::source(status).map(protocol::root);
+    let told = match (status.code(), root) {
+        (Code::Unavailable, Some(root)) => root,
+        (code, _) if status.message().is_empty() => code.description().to_owned(),
+        _ => status.message().to_owned(),
+    };
+    let line = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(300) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}

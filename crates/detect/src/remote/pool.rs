@@ -1,0 +1,372 @@
+//! Several servers of one model: who is asked, who is left out, and for how long one waits.
+
+use super::endpoint::{Endpoint, Standing, question};
+use super::identity::{Different, Identity, Known};
+use super::{Fallback, RemoteSettings};
+use crate::backend::Kept;
+use crate::device::EndpointReport;
+use crate::error::{Error, Result};
+use crate::layout::Output;
+use crate::tensor::{Form, Samples};
+use prost::bytes::Bytes;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+/// Pauses before a server is tried again: the first, doubled with each failure up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LAST_PAUSE: Duration = Duration::from_secs(10);
+/// How often one that is not asked for anything is asked whether it is there.
+const CHECKED_EVERY: Duration = Duration::from_secs(5);
+
+/// See the module's head. Its own runtime waits for the servers, so that threads which look at pictures need none.
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+    runtime: Option<Runtime>,
+}
+
+struct Shared {
+    settings: RemoteSettings,
+    endpoints: Vec<Endpoint>,
+    known: Option<Known>,
+    /// Of the model as it was first met.
+    identity: OnceLock<Identity>,
+    /// Since when there is nobody to ask.
+    gone_since: Mutex<Option<Instant>>,
+    /// Counts whatever somebody who waits may wait for: room, a server that is back, one that is gone.
+    changes: watch::Sender<u64>,
+}
+
+impl Pool {
+    /// Asks all servers once. With `known` none of them need be there: this machine has the model, too.
+    ///
+    /// # Errors
+    /// Where the settings are not sound, nobody is there who must be, or the model is not this machine's.
+    pub(crate) fn open(settings: &RemoteSettings, known: Option<Known>) -> Result<Self> {
+        if settings.endpoints.is_empty() || settings.model.is_empty() {
+            return Err(Error::RemoteSettings {
+                reason: "the device remote needs detect.remote.endpoints and detect.remote.model".to_owned(),
+            });
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("inference servers")
+            .enable_all()
+            .build()
+            .map_err(|error| Error::RemoteSettings {
+                reason: format!("no thread can be started ({error})"),
+            })?;
+        let endpoints = {
+            let _within = runtime.enter();
+            settings.endpoints.iter().map(|url| Endpoint::new(url, settings)).collect::<Result<Vec<_>>>()?
+        };
+        let must_be_there = known.is_none();
+        let shared = Arc::new(Shared {
+            settings: settings.clone(),
+            endpoints,
+            known,
+            identity: OnceLock::new(),
+            gone_since: Mutex::new(None),
+            changes: watch::channel(0).0,
+        });
+        let pool = Self { shared: shared.clone(), runtime: Some(runtime) };
+        pool.wait_for(async move { shared.begin().await })?;
+        let is_changed = |endpoint: &Endpoint| matches!(*endpoint.standing(), Standing::Changed(_));
+        if !pool.shared.is_anyone_up() && (must_be_there || pool.shared.endpoints.iter().any(is_changed)) {
+            return Err(pool.shared.nobody());
+        }
+        for place in 0..pool.shared.endpoints.len() {
+            let shared = pool.shared.clone();
+            if let Some(runtime) = &pool.runtime {
+                runtime.spawn(async move { shared.attend_to(place).await });
+            }
+        }
+        Ok(pool)
+    }
+
+    /// How pictures are laid out for the servers.
+    pub(crate) fn form(&self) -> Result<Form> {
+        self.shared.identity.get().map(|identity| identity.form).ok_or_else(|| self.shared.nobody())
+    }
+
+    /// What the model gave for the picture that is always the same.
+    pub(crate) fn shown(&self) -> &[Kept] {
+        self.shared.identity.get().map_or(&[], |identity| &identity.shown)
+    }
+
+    /// What makes the model the one it is, where its file is out of reach.
+    pub(crate) fn hash(&self) -> Option<String> {
+        self.shared.identity.get().map(|identity| identity.hash(&self.shared.settings.model))
+    }
+
+    /// Inputs and outputs in words.
+    pub(crate) fn describe(&self) -> String {
+        self.shared.identity.get().map(Identity::describe).unwrap_or_default()
+    }
+
+    /// Which model it is and where.
+    pub(crate) fn place(&self) -> String {
+        let version =
+            self.shared.identity.get().map(|identity| identity.version.as_str()).unwrap_or_default();
+        let version = if version.is_empty() { String::new() } else { format!(", version {version}") };
+        format!("{}{version} at {}", self.shared.settings.model, self.shared.settings.endpoints.join(", "))
+    }
+
+    /// Lets pictures be looked at by a server that has room.
+    ///
+    /// # Errors
+    /// [`Error::RemoteGone`] when there is nobody for longer than patience lasts, [`Error::RemoteChanged`] when there are only servers of
+    /// another model.
+    pub(crate) fn run(&self, samples: &Samples<'_>, shape: [i64; 4]) -> Result<Vec<Kept>> {
+        let (bytes, shared) = (bytes_of(samples), self.shared.clone());
+        self.wait_for(async move { shared.infer(bytes, shape).await })
+    }
+
+    /// How each server is.
+    pub(crate) fn endpoints(&self) -> Vec<EndpointReport> {
+        let report = |endpoint: &Endpoint| EndpointReport {
+            url: endpoint.url.clone(),
+            trouble: match &*endpoint.standing() {
+                Standing::Up => None,
+                Standing::Down(reason) | Standing::Changed(reason) => Some(reason.clone()),
+            },
+            answered: endpoint.answered.load(Ordering::Relaxed),
+            failed: endpoint.failed.load(Ordering::Relaxed),
+        };
+        self.shared.endpoints.iter().map(report).collect()
+    }
+
+    /// Why nobody can be asked now; `None`: somebody can.
+    pub(crate) fn trouble(&self) -> Option<Error> {
+        (!self.shared.is_anyone_up()).then(|| self.shared.nobody())
+    }
+
+    /// Lets the pool's thread do something and waits for it, also from within another runtime.
+    fn wait_for<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let (told, done) = mpsc::sync_channel(1);
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn(async move {
+                // Whoever asked waits below.
+                let _waits = told.send(work.await);
+            });
+        }
+        done.recv().unwrap_or_else(|_| Err(self.shared.nobody()))
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // Waits for nothing: it may happen within another runtime.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// As they travel.
+pub(super) fn bytes_of(samples: &Samples<'_>) -> Bytes {
+    match samples {
+        Samples::Bytes(bytes) => Bytes::from(bytes.clone()),
+        Samples::Floats(floats) => {
+            let mut bytes = Vec::with_capacity(floats.len() * 4);
+            for number in floats.iter() {
+                bytes.extend_from_slice(&number.to_le_bytes());
+            }
+            Bytes::from(bytes)
+        }
+    }
+}
+
+impl Shared {
+    /// Asks everybody at once, and takes them up in the order of the configuration: which model is the one must not hang on who
+    /// answers first.
+    async fn begin(self: &Arc<Self>) -> Result<()> {
+        let mut asked = Vec::new();
+        for place in 0..self.endpoints.len() {
+            let shared = self.clone();
+            asked.push(tokio::spawn(async move { shared.endpoints[place].examine(&shared.settings).await }));
+        }
+        for (endpoint, asked) in self.endpoints.iter().zip(asked) {
+            let found = asked.await.unwrap_or_else(|_| Err("asking it came to a bad end".to_owned()));
+            self.judge(endpoint, found);
+        }
+        self.note();
+        Ok(())
+    }
+
+    /// Takes a server up or leaves it out, by what it showed.
+    fn judge(&self, endpoint: &Endpoint, found: Result<Identity, String>) {
+        let standing = match found {
+            Err(reason) => Standing::Down(reason),
+            Ok(found) => match self.accept(&found) {
+                Ok(()) => Standing::Up,
+                Err(Different(reason)) => Standing::Changed(reason),
+            },
+        };
+        let mut now = endpoint.standing();
+        if *now != standing {
+            match &standing {
+                Standing::Up => tracing::info!("the inference server {} is asked", endpoint.url),
+                Standing::Down(reason) | Standing::Changed(reason) => {
+                    tracing::warn!("the inference server {} is left out: {reason}", endpoint.url);
+                }
+            }
+            *now = standing;
+        }
+    }
+
+    fn accept(&self, found: &Identity) -> Result<(), Different> {
+        if let Some(known) = &self.known {
+            known.accept(found)?;
+        }
+        match self.identity.get() {
+            Some(identity) => identity.accept(found),
+            None => {
+                // Another one may have been first: then that is the model.
+                let identity = self.identity.get_or_init(|| found.clone());
+                identity.accept(found)
+            }
+        }
+    }
+
+    /// Tries a server that is left out again and again, and looks after one that is not asked for anything.
+    async fn attend_to(self: Arc<Self>, place: usize) {
+        let endpoint = &self.endpoints[place];
+        let mut changes = self.changes.subscribe();
+        loop {
+            if *endpoint.standing() == Standing::Up {
+                let waited = tokio::time::timeout(CHECKED_EVERY, async {
+                    while *endpoint.standing() == Standing::Up && changes.changed().await.is_ok() {}
+                });
+                // One that is busy is there.
+                let is_idle = waited.await.is_err()
+                    && endpoint.permits.available_permits() == self.settings.in_flight.max(1);
+                if is_idle && let Err(reason) = endpoint.ready(&self.settings).await {
+                    self.leave_out(endpoint, Standing::Down(reason));
+                }
+            } else {
+                let failures = endpoint.failures.fetch_add(1, Ordering::Relaxed).min(16);
+                tokio::time::sleep((FIRST_PAUSE * (1 << failures)).min(LAST_PAUSE)).await;
+                let found = endpoint.examine(&self.settings).await;
+                self.judge(endpoint, found);
+                self.note();
+            }
+        }
+    }
+
+    fn leave_out(&self, endpoint: &Endpoint, standing: Standing) {
+        endpoint.failed.fetch_add(1, Ordering::Relaxed);
+        if let Standing::Down(reason) | Standing::Changed(reason) = &standing {
+            tracing::warn!("the inference server {} is left out: {reason}", endpoint.url);
+        }
+        *endpoint.standing() = standing;
+        self.note();
+    }
+
+    /// Tells those who wait that something has changed.
+    fn note(&self) {
+        let is_anyone_up = self.is_anyone_up();
+        {
+            let mut gone_since = self.gone_since();
+            *gone_since = if is_anyone_up { None } else { gone_since.or_else(|| Some(Instant::now())) };
+        }
+        self.changes.send_modify(|changes| *changes = changes.wrapping_add(1));
+    }
+
+    fn gone_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        // Every change is a single assignment.
+        self.gone_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_anyone_up(&self) -> bool {
+        self.endpoints.iter().any(|endpoint| *endpoint.standing() == Standing::Up)
+    }
+
+    /// Why there is nobody to ask.
+    fn nobody(&self) -> Error {
+        let mut reasons = Vec::new();
+        let mut is_changed = false;
+        for endpoint in &self.endpoints {
+            if let Standing::Down(reason) | Standing::Changed(reason) = &*endpoint.standing() {
+                reasons.push(format!("{}: {reason}", endpoint.url));
+            }
+            is_changed |= matches!(*endpoint.standing(), Standing::Changed(_));
+        }
+        let reason = reasons.join("; ");
+        if is_changed { Error::RemoteChanged { reason } } else { Error::RemoteGone { reason } }
+    }
+
+    /// The least busy of those that are up and have room.
+    fn pick(&self) -> Option<(&Endpoint, OwnedSemaphorePermit)> {
+        let mut up: Vec<&Endpoint> =
+            self.endpoints.iter().filter(|endpoint| *endpoint.standing() == Standing::Up).collect();
+        up.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.permits.available_permits()));
+        up.into_iter()
+            .find_map(|endpoint| Some((endpoint, endpoint.permits.clone().try_acquire_owned().ok()?)))
+    }
+
+    async fn infer(self: Arc<Self>, bytes: Bytes, shape: [i64; 4]) -> Result<Vec<Kept>> {
+        let mut changes = self.changes.subscribe();
+        let pictures = usize::try_from(shape[0]).unwrap_or(0);
+        loop {
+            changes.mark_unchanged();
+            let Some((endpoint, permit)) = self.pick() else {
+                self.wait(&mut changes).await?;
+                continue;
+            };
+            let identity = self.identity.get().ok_or_else(|| self.nobody())?;
+            let question = question(&self.settings, identity, bytes.clone(), shape.to_vec());
+            let answer = endpoint.infer(&self.settings, question, identity, pictures).await;
+            drop(permit);
+            match answer {
+                Ok((version, _)) if version != identity.version => {
+                    let Different(reason) = identity.other_version(&version);
+                    self.leave_out(endpoint, Standing::Changed(reason));
+                }
+                Ok((_, outputs)) => {
+                    endpoint.answered.fetch_add(1, Ordering::Relaxed);
+                    endpoint.failures.store(0, Ordering::Relaxed);
+                    self.note();
+                    return Ok(self.as_known(outputs));
+                }
+                Err(reason) => self.leave_out(endpoint, Standing::Down(reason)),
+            }
+        }
+    }
+
+    /// Waits for room or for a server, no longer than patience lasts.
+    async fn wait(&self, changes: &mut watch::Receiver<u64>) -> Result<()> {
+        let patience = match self.settings.fallback {
+            Fallback::None => self.settings.patience,
+            Fallback::Local => Duration::ZERO,
+        };
+        let gone_since = *self.gone_since();
+        let changed = changes.changed();
+        match gone_since {
+            // All are busy: each of them ends within the timeout.
+            None => drop(changed.await),
+            Some(since) => {
+                let left = patience.saturating_sub(since.elapsed());
+                if left.is_zero() || tokio::time::timeout(left, changed).await.is_err() {
+                    return Err(self.nobody());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Outputs bear the names that this machine's own copy gives them.
+    fn as_known(&self, outputs: Vec<Kept>) -> Vec<Kept> {
+        let Some(known) = &self.known else { return outputs };
+        let renamed = outputs.into_iter().zip(&known.shown).map(|(kept, shown)| Kept {
+            output: Output { name: shown.output.name.clone(), shape: kept.output.shape },
+            numbers: kept.numbers,
+        });
+        renamed.collect()
+    }
+}

@@ -1,0 +1,151 @@
+//! Pictures as a model takes them: what its input is, and letterboxed planes laid out for it.
+//!
+//! Letterboxes are float32, channel by channel. Models that take bytes, or a pixel's channels beside each other, get them so.
+
+use std::borrow::Cow;
+
+/// Input size where the model leaves it open.
+const DEFAULT_INPUT_PX: i64 = 640;
+
+/// What a model takes, as it says itself.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Input {
+    pub name: String,
+    /// −1 where it is open.
+    pub shape: Vec<i64>,
+    pub kind: Kind,
+}
+
+/// The type of an input's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Float32,
+    Uint8,
+    /// None that pictures can be made to.
+    Other,
+}
+
+/// How pictures are laid out for an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Form {
+    pub width: usize,
+    pub height: usize,
+    /// Bytes from 0 to 255.
+    pub is_bytes: bool,
+    /// A pixel's three numbers lie beside each other.
+    pub is_channels_last: bool,
+    /// How many pictures at once; `None`: as many as one likes.
+    pub pictures: Option<usize>,
+}
+
+impl Input {
+    /// `None` where this is no input for pictures.
+    pub(crate) fn form(&self) -> Option<Form> {
+        let is_bytes = match self.kind {
+            Kind::Float32 => false,
+            Kind::Uint8 => true,
+            Kind::Other => return None,
+        };
+        let (pictures, height, width, is_channels_last) = match self.shape[..] {
+            [pictures, 3, height, width] => (pictures, height, width, false),
+            [pictures, height, width, 3] => (pictures, height, width, true),
+            [pictures, -1, height, width] => (pictures, height, width, false),
+            _ => return None,
+        };
+        let size = |stated: i64| usize::try_from(if stated > 0 { stated } else { DEFAULT_INPUT_PX }).ok();
+        let pictures = usize::try_from(pictures).ok().filter(|&pictures| pictures > 0);
+        Some(Form { width: size(width)?, height: size(height)?, is_bytes, is_channels_last, pictures })
+    }
+}
+
+/// Pictures laid out.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Samples<'a> {
+    Floats(Cow<'a, [f32]>),
+    Bytes(Vec<u8>),
+}
+
+impl Form {
+    /// The shape of so many pictures.
+    pub(crate) fn shape(&self, pictures: usize) -> [i64; 4] {
+        let [pictures, width, height] = [pictures, self.width, self.height].map(|size| size as i64);
+        if self.is_channels_last { [pictures, height, width, 3] } else { [pictures, 3, height, width] }
+    }
+
+    /// Lays letterboxed pictures out, each 3 × height × width. A single one that lies right is not copied.
+    pub(crate) fn lay_out<'a>(&self, tensors: &[&'a [f32]], is_unit_range: bool) -> Samples<'a> {
+        if let [tensor] = tensors
+            && !self.is_bytes
+            && !self.is_channels_last
+        {
+            return Samples::Floats(Cow::Borrowed(tensor));
+        }
+        let all = tensors.iter().flat_map(|tensor| self.in_order(tensor));
+        if self.is_bytes {
+            let factor = if is_unit_range { 255.0 } else { 1.0 };
+            Samples::Bytes(all.map(|number| (number * factor).round().clamp(0.0, 255.0) as u8).collect())
+        } else {
+            Samples::Floats(Cow::Owned(all.collect()))
+        }
+    }
+
+    fn in_order<'a>(&self, tensor: &'a [f32]) -> impl Iterator<Item = f32> + use<'a> {
+        let plane = self.width * self.height;
+        let is_channels_last = self.is_channels_last;
+        (0..tensor.len())
+            .map(move |place| tensor[if is_channels_last { place % 3 * plane + place / 3 } else { place }])
+    }
+
+    /// A picture that is the same everywhere and has something of everything: blocks of different sizes and colours, 0 to 1.
+    pub(crate) fn pattern(&self) -> Vec<f32> {
+        let mut tensor = Vec::with_capacity(3 * self.width * self.height);
+        for channel in 0..3_u32 {
+            for y in 0..self.height as u32 {
+                for x in 0..self.width as u32 {
+                    let shade = |block: u32| {
+                        let mixed = (x / block).wrapping_mul(0x9E37_79B1)
+                            ^ (y / block).wrapping_mul(0x85EB_CA77)
+                            ^ channel.wrapping_mul(0xC2B2_AE3D);
+                        (mixed.wrapping_mul(0x27D4_EB2F) >> 24) as f32 / 255.0
+                    };
+                    tensor.push(0.5 * shade(48) + 0.3 * shade(16) + 0.2 * shade(5));
+                }
+            }
+        }
+        tensor
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(kind: Kind, shape: &[i64]) -> Option<Form> {
+        Input { name: "images".into(), shape: shape.to_vec(), kind }.form()
+    }
+
+    #[test]
+    fn inputs_for_pictures_are_told_from_others() {
+        let planes = form(Kind::Float32, &[1, 3, 192, 320]).expect("planes");
+        assert_eq!((planes.width, planes.height, planes.pictures), (320, 192, Some(1)));
+        let pixels = form(Kind::Uint8, &[-1, 192, 320, 3]).expect("pixels");
+        assert_eq!((pixels.width, pixels.height, pixels.pictures), (320, 192, None));
+        assert!(pixels.is_bytes && pixels.is_channels_last);
+        let open = form(Kind::Float32, &[-1, -1, -1, -1]).expect("open");
+        assert_eq!((open.width, open.height), (640, 640));
+        assert_eq!(form(Kind::Other, &[1, 3, 192, 320]), None);
+        assert_eq!(form(Kind::Float32, &[1, 1, 192, 320]), None);
+        assert_eq!(form(Kind::Float32, &[3, 192, 320]), None);
+    }
+
+    #[test]
+    fn bytes_beside_each_other_are_the_same_picture() {
+        let form = Form { width: 2, height: 1, is_bytes: true, is_channels_last: true, pictures: None };
+        let tensor: [f32; 6] = [0.0, 1.0, 0.2, 0.4, 0.6, 0.8];
+        let twice = form.lay_out(&[&tensor, &tensor], true);
+        assert_eq!(twice, Samples::Bytes([0, 51, 153, 255, 102, 204].repeat(2)));
+        assert_eq!(form.shape(2), [2, 1, 2, 3]);
+        let planes = Form { is_bytes: false, is_channels_last: false, ..form };
+        assert!(matches!(planes.lay_out(&[&tensor], true), Samples::Floats(Cow::Borrowed(_))));
+    }
+}

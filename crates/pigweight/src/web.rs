@@ -2,12 +2,14 @@
 
 mod assets;
 mod byte_range;
+pub mod client;
 mod counts;
 mod error;
 mod file;
 mod frames;
 mod health;
 mod hls;
+pub mod jobs;
 mod jpeg_cache;
 mod lines;
 mod live;
@@ -75,6 +77,14 @@ pub struct App {
     pub metrics: PrometheusHandle,
 }
 
+impl App {
+    /// Lets the background look at what has changed.
+    pub fn wake(&self) {
+        // A full queue means that it has been woken already.
+        let _already_woken = self.wake.try_send(());
+    }
+}
+
 type Shared = axum::extract::State<Arc<App>>;
 
 #[derive(utoipa::OpenApi)]
@@ -105,6 +115,13 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(preview::sprite))
         .routes(routes!(hls::playlist))
         .routes(routes!(hls::part))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::one))
+        .routes(routes!(jobs::pause))
+        .routes(routes!(jobs::resume))
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(jobs::retry))
+        .routes(routes!(jobs::prioritise))
         .routes(routes!(lines::list, lines::add))
         .routes(routes!(lines::change, lines::remove))
         .routes(routes!(health::health))

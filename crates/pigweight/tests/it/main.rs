@@ -11,6 +11,7 @@ mod drawn;
 mod golden;
 mod growing;
 mod house;
+mod jobs;
 mod own_videos;
 mod pausing;
 mod previews;

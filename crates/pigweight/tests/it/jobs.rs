@@ -11,10 +11,10 @@ const EVERY_FRAME: (&str, &str) = ("PIGWEIGHT_DETECT__LOOKS_PER_SEC", "0");
 const NO_PICTURES: (&str, &str) = ("PIGWEIGHT_PREVIEW__DISK_GB", "0");
 const ONE_BY_ONE: (&str, &str) = ("PIGWEIGHT_JOBS__AT_ONCE", "1");
 
-/// A drawn corridor of four seconds, over and over, under these names; each with so many rounds.
+/// A drawn corridor of ten seconds, over and over, under these names; each with so many rounds.
 fn videos(rounds: &[(&str, u32)]) -> tempfile::TempDir {
     let (folder, drawn) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let made = pigweight().args(["demo", "--marked", "--secs", "4"]).arg(drawn.path()).output().unwrap();
+    let made = pigweight().args(["demo", "--marked", "--secs", "10"]).arg(drawn.path()).output().unwrap();
     assert!(made.status.success());
     for (name, rounds) in rounds {
         let mut ffmpeg = Command::new("ffmpeg");
@@ -66,7 +66,7 @@ fn prioritise(server: &Server, job: &Value, priority: Value) -> Answer {
 
 #[test]
 fn a_short_video_does_not_wait_for_long_ones_and_nothing_is_lost_by_it() {
-    let videos = videos(&[("a long.mp4", 60), ("b long.mp4", 60), ("c short.mp4", 1)]);
+    let videos = videos(&[("a long.mp4", 12), ("b long.mp4", 12), ("c short.mp4", 1)]);
     let data = tempfile::tempdir().unwrap();
     let server = start(videos.path(), data.path(), &[]);
     wait_for(&server, "c short.mp4", "done");
@@ -91,7 +91,7 @@ fn a_short_video_does_not_wait_for_long_ones_and_nothing_is_lost_by_it() {
 
 #[test]
 fn what_is_wished_first_goes_first_and_what_goes_on_gives_way() {
-    let videos = videos(&[("a.mp4", 60), ("b.mp4", 60), ("c.mp4", 1)]);
+    let videos = videos(&[("a.mp4", 12), ("b.mp4", 12), ("c.mp4", 1)]);
     let data = tempfile::tempdir().unwrap();
     let server = start(videos.path(), data.path(), &[ONE_BY_ONE]);
     wait_for(&server, "a.mp4", "running");
@@ -110,7 +110,7 @@ fn what_is_wished_first_goes_first_and_what_goes_on_gives_way() {
 
 #[test]
 fn a_job_is_stopped_and_taken_up_as_people_say_and_wrong_wishes_are_told() {
-    let videos = videos(&[("a.mp4", 60), ("b.mp4", 1)]);
+    let videos = videos(&[("a.mp4", 12), ("b.mp4", 1)]);
     let data = tempfile::tempdir().unwrap();
     let server = start(videos.path(), data.path(), &[ONE_BY_ONE]);
     wait(|| job(&server, "a.mp4")["run"].as_str().map(str::to_owned));
@@ -170,7 +170,7 @@ fn a_job_is_stopped_and_taken_up_as_people_say_and_wrong_wishes_are_told() {
 
 #[test]
 fn after_kill_9_jobs_are_as_they_were_and_go_on() {
-    let videos = videos(&[("a.mp4", 40), ("b.mp4", 40), ("c.mp4", 1)]);
+    let videos = videos(&[("a.mp4", 8), ("b.mp4", 8), ("c.mp4", 1)]);
     let data = tempfile::tempdir().unwrap();
     let server = start(videos.path(), data.path(), &[ONE_BY_ONE]);
     let run = wait(|| job(&server, "a.mp4")["run"].as_str().map(str::to_owned));
@@ -195,7 +195,7 @@ fn after_kill_9_jobs_are_as_they_were_and_go_on() {
 /// A file that ends every process that reads it must not keep the others from their turn for ever.
 #[test]
 fn a_video_that_ends_its_readers_has_so_many_tries_and_no_more() {
-    let videos = videos(&[("a.mp4", 60)]);
+    let videos = videos(&[("a.mp4", 12)]);
     let data = tempfile::tempdir().unwrap();
     let server = start(videos.path(), data.path(), &[ONE_BY_ONE]);
     // Before the first step, each time.
@@ -217,7 +217,7 @@ fn a_video_that_ends_its_readers_has_so_many_tries_and_no_more() {
 
 #[test]
 fn a_video_that_is_taken_away_is_waited_for_and_one_that_is_read_is_read_to_its_end() {
-    let videos = videos(&[("a.mp4", 60), ("b.mp4", 1)]);
+    let videos = videos(&[("a.mp4", 12), ("b.mp4", 1)]);
     let (data, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let server = start(videos.path(), data.path(), &[ONE_BY_ONE]);
     wait(|| job(&server, "a.mp4")["run"].as_str().map(str::to_owned));
@@ -247,7 +247,7 @@ fn a_video_that_is_taken_away_is_waited_for_and_one_that_is_read_is_read_to_its_
 
 #[test]
 fn the_command_speaks_with_the_server_or_with_what_is_kept() {
-    let videos = videos(&[("a.mp4", 60), ("b.mp4", 1)]);
+    let videos = videos(&[("a.mp4", 12), ("b.mp4", 1)]);
     let data = tempfile::tempdir().unwrap();
     let command = |words: &[&str]| {
         let ended = pigweight().arg("jobs").args(words).arg("--data").arg(data.path()).output().unwrap();
@@ -308,7 +308,7 @@ fn the_command_speaks_with_the_server_or_with_what_is_kept() {
 
 #[test]
 fn whoever_follows_a_count_hears_crossings_device_and_how_far_it_lies_behind() {
-    let videos = videos(&[("a.mp4", 60)]);
+    let videos = videos(&[("a.mp4", 12)]);
     let data = tempfile::tempdir().unwrap();
     let server = start(videos.path(), data.path(), &[]);
     let video = crate::api::indexed(&server, "a.mp4");
@@ -362,7 +362,7 @@ fn a_job_tells_of_a_full_disk_and_goes_on_when_there_is_room() {
 }
 
 fn fill_the_disk(data: &Path) {
-    let videos = videos(&[("a.mp4", 60)]);
+    let videos = videos(&[("a.mp4", 12)]);
     let ballast: PathBuf = data.join("ballast");
     let server = start(videos.path(), data, &[]);
     wait(|| job(&server, "a.mp4")["run"].as_str().map(str::to_owned));
@@ -385,7 +385,7 @@ fn fill_the_disk(data: &Path) {
 /// The kind of process that reads a video may be stopped for a while by its machine.
 #[test]
 fn a_job_is_held_while_its_reader_says_nothing() {
-    let videos = videos(&[("a.mp4", 60)]);
+    let videos = videos(&[("a.mp4", 12)]);
     let data = tempfile::tempdir().unwrap();
     let server = start(videos.path(), data.path(), &[]);
     wait(|| job(&server, "a.mp4")["run"].as_str().map(str::to_owned));

@@ -121,6 +121,7 @@ impl Analyser {
                 better.is_some()
             });
             if self.is_left(runtime, list, &job, &attended) {
+                self.live.let_go(&job.video_id);
                 return better;
             }
             // Results could not be written.
@@ -128,7 +129,10 @@ impl Analyser {
             match runtime.block_on(self.store.job(&job.id)) {
                 _ if self.work.is_over() => return better,
                 Ok(now) if self.is_mine(&now) => job = now,
-                Ok(_) => return better,
+                Ok(_) => {
+                    self.live.let_go(&job.video_id);
+                    return better;
+                }
                 Err(error) => self.live.report_trouble(&error.to_string()),
             }
         }
@@ -153,7 +157,7 @@ impl Analyser {
             tracing::warn!("{}: {reason}", job.video_name);
         }
         while let Err(error) = runtime.block_on(self.store.leave_job(&job.id, &self.holder, left)) {
-            self.live.report_trouble(&error.to_string());
+            self.live.report_held(&job.video_id, &error.to_string());
             self.wait(runtime, list);
             if self.work.is_over() {
                 break;

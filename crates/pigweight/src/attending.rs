@@ -122,6 +122,7 @@ impl Attending<'_> {
         let ended = analysis.run(&analyser.store, runtime, stop, watch, &mut |progress| {
             analyser.live.tell(&record.id, progress.clone());
             analyser.live.clear_trouble();
+            analyser.live.let_go(&record.id);
             // A step without a frame is none.
             if !is_noted && progress.run.frames_done > job.frames_done {
                 is_noted = self.note(&progress.run.id);
@@ -211,7 +212,7 @@ impl Attending<'_> {
     }
 
     fn unwritten(&self, error: &pigweight_store::Error) -> Attended {
-        self.analyser.live.report_trouble(&error.to_string());
+        self.analyser.live.report_held(&self.job.video_id, &error.to_string());
         Attended::Unwritten
     }
 }

@@ -35,6 +35,7 @@ use std::sync::Arc;
 
 /// Says that a data folder is in use, and holds the address of whoever has it.
 const LOCK: &str = "lock";
+const FILE: &str = "pigweight.sqlite";
 
 /// The store. Cheap to clone.
 #[derive(Clone)]
@@ -70,7 +71,7 @@ impl Store {
         // Whoever had it before is gone.
         lock.set_len(0).map_err(unusable)?;
         let options = SqliteConnectOptions::new()
-            .filename(folder.join("pigweight.sqlite"))
+            .filename(folder.join(FILE))
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             // Checkpoints come every few seconds: the price of surviving a power cut as well is nothing.
@@ -82,6 +83,11 @@ impl Store {
             .await
             .map_err(|error| Error::from_sql("opening the store", error))?;
         Self::upgraded(pool, Arc::new(lock), folder).await
+    }
+
+    /// Whether there is one in a data folder.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(FILE).is_file()
     }
 
     /// Leaves the address at which this process answers, for those who find the folder in use.

@@ -171,7 +171,8 @@ async fn another_model_or_another_file_replaces_what_was_wanted() {
     let (_folder, store) = with_jobs(&["a"]).await;
     let first = store.job(&id_of(&store, "a").await).await.unwrap();
     store.take_job(&first.id, "me").await.unwrap().unwrap();
-    assert_eq!(store.enlist_jobs(&[job(&first.video_id, "other")]).await.unwrap(), [first.video_id.clone()]);
+    let replaced = store.enlist_jobs(&[job(&first.video_id, "other")]).await.unwrap();
+    assert_eq!(replaced.as_slice(), std::slice::from_ref(&first.video_id));
     let outdated = store.job(&first.id).await.unwrap();
     assert_eq!(outdated.state(), JobState::Cancelled);
     assert!(outdated.error.unwrap().contains("settings changed"));

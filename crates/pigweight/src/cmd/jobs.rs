@@ -16,8 +16,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let config = Config::load(args.config.as_deref())?;
     let data = args.data.clone().unwrap_or(config.data);
     anyhow::ensure!(
-        data.is_dir(),
-        "there is no data folder {}; name the one of the server with --data DIR",
+        Store::is_in(&data),
+        "{} is no data folder; name the one of the server with --data DIR",
         data.display()
     );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

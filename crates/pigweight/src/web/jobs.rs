@@ -112,7 +112,7 @@ impl<'a> Now<'a> {
     fn hindrance(&self, job: &JobRecord) -> Option<String> {
         let app = self.app?;
         match job.state() {
-            JobState::Running => app.live.trouble(),
+            JobState::Running => app.live.held(&job.video_id),
             JobState::Waiting if app.inference.is_err() => {
                 Some("the detector cannot be loaded; /api/health says why".to_owned())
             }

@@ -59,7 +59,7 @@ fn tell(server: &Server, job: &Value, what: &str) -> Answer {
     server.ask("POST", &format!("/api/jobs/{}/{what}", id(job)), &[], None)
 }
 
-fn prioritise(server: &Server, job: &Value, priority: Value) -> Answer {
+fn prioritise(server: &Server, job: &Value, priority: &Value) -> Answer {
     let body = json!({ "priority": priority }).to_string();
     server.ask("PUT", &format!("/api/jobs/{}/priority", id(job)), &[], Some(&body))
 }
@@ -97,7 +97,7 @@ fn what_is_wished_first_goes_first_and_what_goes_on_gives_way() {
     wait_for(&server, "a.mp4", "running");
     let last = job(&server, "c.mp4");
     assert_eq!((&last["state"], &last["place"], &last["tries"]), (&"waiting".into(), &2.into(), &0.into()));
-    let first = prioritise(&server, &last, json!(50)).json();
+    let first = prioritise(&server, &last, &json!(50)).json();
     assert_eq!((&first["priority"], &first["place"]), (&50.into(), &1.into()));
     wait_for(&server, "c.mp4", "done");
     let given_way = job(&server, "a.mp4");
@@ -131,7 +131,7 @@ fn a_job_is_stopped_and_taken_up_as_people_say_and_wrong_wishes_are_told() {
         let told = tell(&server, job, what).problem(409);
         assert!(told.contains(id(job)) && told.contains("; only"), "{told}");
     }
-    assert!(prioritise(&server, &running, json!(1)).problem(409).contains("cancelled"));
+    assert!(prioritise(&server, &running, &json!(1)).problem(409).contains("cancelled"));
 
     let again = tell(&server, &running, "retry");
     assert_eq!((again.status, &again.json()["state"]), (200, &"waiting".into()));
@@ -154,7 +154,7 @@ fn a_job_is_stopped_and_taken_up_as_people_say_and_wrong_wishes_are_told() {
     }
     server.get("/api/jobs/nobody").problem(404);
     for priority in [json!(101), json!(-101), json!(1e30), json!("first"), json!(1.5), json!(null)] {
-        let told = prioritise(&server, &running, priority).problem(400);
+        let told = prioritise(&server, &running, &priority).problem(400);
         assert!(told.contains("-100") && !told.contains('\n'), "{told}");
     }
     for (query, told) in
@@ -174,7 +174,7 @@ fn after_kill_9_jobs_are_as_they_were_and_go_on() {
     let data = tempfile::tempdir().unwrap();
     let server = start(videos.path(), data.path(), &[ONE_BY_ONE]);
     let run = wait(|| job(&server, "a.mp4")["run"].as_str().map(str::to_owned));
-    prioritise(&server, &job(&server, "b.mp4"), json!(-7));
+    prioritise(&server, &job(&server, "b.mp4"), &json!(-7));
     tell(&server, &job(&server, "c.mp4"), "cancel");
     server.kill();
 
@@ -226,7 +226,7 @@ fn a_video_that_is_taken_away_is_waited_for_and_one_that_is_read_is_read_to_its_
         takes(videos.path(), elsewhere.path(), name);
     }
     // A wish makes the server look at its folders at once.
-    let look = |name: &str| prioritise(&server, &job(&server, name), json!(0));
+    let look = |name: &str| prioritise(&server, &job(&server, name), &json!(0));
     let missing = wait(|| {
         look("b.mp4");
         Some(job(&server, "b.mp4")).filter(|job| job["error"].is_string())
@@ -297,9 +297,13 @@ fn the_command_speaks_with_the_server_or_with_what_is_kept() {
     assert_eq!(command(&["pause", "../nobody"]), unknown);
     let (code, _, said) = command(&["prioritise", id(&a), "-101"]);
     assert!(code == Some(1) && said.contains("-100 (last) to 100 (first)"), "{said}");
-    let nowhere = pigweight().args(["jobs", "--data", "/nowhere/at all"]).output().unwrap();
-    assert_eq!(nowhere.status.code(), Some(1));
-    assert!(!Path::new("/nowhere").exists(), "looking makes nothing");
+    let elsewhere = tempfile::tempdir().unwrap();
+    for folder in [elsewhere.path(), Path::new("/nowhere/at all")] {
+        let ended = pigweight().arg("jobs").arg("--data").arg(folder).output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(ended.status.code() == Some(1) && said.contains("no data folder"), "{said}");
+    }
+    assert!(elsewhere.path().read_dir().unwrap().next().is_none(), "looking makes nothing");
 
     let server = start(videos.path(), data.path(), &[]);
     let done = wait_for(&server, "a.mp4", "done");

@@ -9,6 +9,7 @@
 use crate::error::{Error, Result};
 use crate::{Store, new_id, now_secs};
 use sqlx::{FromRow, Row as _};
+use std::collections::BTreeMap;
 
 /// The priorities that there are; higher ones first.
 pub const PRIORITIES: std::ops::RangeInclusive<i64> = -100..=100;
@@ -349,7 +350,20 @@ impl Store {
             .ok_or_else(|| Error::NotFound { kind: "job", id: id.to_owned() })
     }
 
-    /// The newest job of a video.
+    /// The newest job of each video, by the video's identifier; one that is still to come goes before those that ended.
+    pub async fn latest_jobs(&self) -> Result<BTreeMap<String, JobRecord>> {
+        let jobs: Vec<JobRecord> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "{SELECT} where videos.superseded = 0 \
+             order by case when jobs.state in ('waiting', 'running') then 1 else 0 end, jobs.number"
+        )))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|error| Error::from_sql("listing jobs", error))?;
+        // Of those of a video the last stays.
+        Ok(jobs.into_iter().map(|job| (job.video_id.clone(), job)).collect())
+    }
+
+    /// The newest job of a video; one that is still to come goes before those that ended.
     pub async fn latest_job(&self, video_id: &str) -> Result<Option<JobRecord>> {
         sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "{SELECT} where jobs.video_id = $1 order by case when jobs.state in ('waiting', 'running') then 0 else 1 end, \

@@ -178,10 +178,12 @@ async fn another_model_or_another_file_replaces_what_was_wanted() {
     assert!(outdated.error.unwrap().contains("settings changed"));
     let second = store.latest_job(&first.video_id).await.unwrap().unwrap();
     assert_eq!((second.wish.as_str(), second.state()), ("other", JobState::Waiting));
+    assert_eq!(store.latest_jobs().await.unwrap()[&first.video_id].id, second.id);
     // Back to what held before: that job goes on.
     store.enlist_jobs(&[job(&first.video_id, "wish")]).await.unwrap();
     assert_eq!(store.job(&first.id).await.unwrap().state(), JobState::Waiting);
     assert_eq!(store.job(&second.id).await.unwrap().state(), JobState::Cancelled);
+    assert_eq!(store.latest_jobs().await.unwrap()[&first.video_id].id, first.id, "the one that is to come");
     // What a person cancelled stays so.
     store.cancel_job(&first.id).await.unwrap();
     store.enlist_jobs(&[job(&first.video_id, "wish")]).await.unwrap();

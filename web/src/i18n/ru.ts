@@ -97,7 +97,7 @@ export const ru: Dictionary<'one' | 'few' | 'many' | 'other'> = {
   order_usual: 'Как обычно',
   order_last: 'Последним',
   order_other: 'Приоритет {priority}',
-  job_pause: 'Приостановить',
+  job_pause: 'Пауза',
   job_resume: 'Продолжить',
   job_cancel: 'Снять с очереди',
   job_retry: 'Подсчитать снова',

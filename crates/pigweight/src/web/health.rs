@@ -155,10 +155,11 @@ fn label(name: &str) -> String {
 /// How many videos there are in each state; those that wait are the queue of the background work.
 async fn videos_by_state(app: &App) -> Result<[(&'static str, u32); 6], Problem> {
     let [mut reading, mut waiting, mut running, mut done, mut failed, mut cancelled] = [0; 6];
+    let jobs = app.store.latest_jobs().await?;
     for video in app.store.videos().await?.into_iter().filter(|video| app.live.is_present(&video.id)) {
         let run = app.store.latest_run(&video.id).await?;
-        let job = app.store.latest_job(&video.id).await?;
-        let state = run.map(|run| Run::new(&run, video.frames.unwrap_or(0), &app.live, job.as_ref()).state);
+        let job = jobs.get(&video.id);
+        let state = run.map(|run| Run::new(&run, video.frames.unwrap_or(0), &app.live, job).state);
         *match state {
             _ if video.error.is_some() => &mut failed,
             _ if video.frames.is_none() => &mut reading,

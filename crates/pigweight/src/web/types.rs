@@ -197,7 +197,7 @@ impl Video {
         Ok(Self::new(video, run.as_ref(), job.as_ref(), app))
     }
 
-    fn new(video: &VideoRecord, run: Option<&RunRecord>, job: Option<&JobRecord>, app: &App) -> Self {
+    pub fn new(video: &VideoRecord, run: Option<&RunRecord>, job: Option<&JobRecord>, app: &App) -> Self {
         let part = match (&video.error, video.frames) {
             (None, None) => app.pool.openings.part(&video.id),
             _ => None,

@@ -13,9 +13,11 @@ use utoipa::ToSchema;
 #[utoipa::path(get, path = "/api/videos", responses((status = 200, body = Vec<Video>)))]
 pub async fn list(app: Shared) -> Result<Json<Vec<Video>>, Problem> {
     let mut videos = Vec::new();
+    let jobs = app.store.latest_jobs().await?;
     for video in app.store.videos().await? {
         if app.live.is_present(&video.id) {
-            videos.push(Video::of(&app, &video).await?);
+            let run = app.store.latest_run(&video.id).await?;
+            videos.push(Video::new(&video, run.as_ref(), jobs.get(&video.id), &app));
         }
     }
     Ok(Json(videos))

@@ -16,7 +16,7 @@ for (const [size, viewport] of Object.entries(SIZES)) {
           farm.world.addLine({ video: 'pen-5', name: 'Ramp', x1: 320, y1: 320, x2: 320, y2: 60 });
           // Not answered: the upload stays on its way.
           await page.route('**/api/uploads', () => undefined);
-          for (const hash of ['#/', '#/video/pen-5?t=2', '#/settings']) {
+          for (const hash of ['#/', '#/video/pen-5?t=2', '#/queue', '#/settings']) {
             await farm.open(hash);
             if (hash === '#/') {
               await expect(page.getByRole('article')).toHaveCount(7);
@@ -26,6 +26,14 @@ for (const [size, viewport] of Object.entries(SIZES)) {
               if (process.env.SCREENSHOTS) {
                 await page.screenshot({
                   path: `${process.env.SCREENSHOTS}/list-${size}-${colorScheme}-${locale}.png`,
+                });
+              }
+            } else if (hash === '#/queue') {
+              await expect(page.getByRole('listitem')).toHaveCount(6);
+              if (process.env.SCREENSHOTS) {
+                await page.screenshot({
+                  path: `${process.env.SCREENSHOTS}/queue-${size}-${colorScheme}-${locale}.png`,
+                  fullPage: true,
                 });
               }
             } else if (hash === '#/settings') await expect(page.getByText('640 × 384')).toBeVisible();
@@ -58,6 +66,18 @@ for (const [size, viewport] of Object.entries(SIZES)) {
                 .map(({ html }) => html),
             );
             expect(small).toEqual([]);
+          });
+
+          test('fingers hit in the queue', async ({ farm, page }) => {
+            await page.setViewportSize({ width: 360, height: 780 });
+            await farm.open('#/queue');
+            await expect(page.getByRole('listitem')).toHaveCount(6);
+            for (const control of await page.locator('main button, main select, nav a').all()) {
+              const box = await control.boundingBox();
+              expect(box?.height ?? 0).toBeGreaterThanOrEqual(43.9);
+            }
+            const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+            expect(overflow).toBeLessThanOrEqual(0);
           });
         }
       });

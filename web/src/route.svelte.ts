@@ -3,12 +3,14 @@
 export type Route =
   | { page: 'sources' }
   | { page: 'video'; id: string; atSecs: number | null }
+  | { page: 'queue' }
   | { page: 'settings' }
   | { page: 'missing' };
 
 export function parseRoute(hash: string): Route {
   const [path = '', query = ''] = hash.replace(/^#?\/?/, '').split('?');
   if (path === '') return { page: 'sources' };
+  if (path === 'queue') return { page: 'queue' };
   if (path === 'settings') return { page: 'settings' };
   const video = /^video\/([^/]+)$/.exec(path);
   if (!video?.[1]) return { page: 'missing' };

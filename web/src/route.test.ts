@@ -5,6 +5,7 @@ it.each([
   ['', { page: 'sources' }],
   ['#/', { page: 'sources' }],
   ['#/settings', { page: 'settings' }],
+  ['#/queue', { page: 'queue' }],
   ['#/video/a%2Fb', { page: 'video', id: 'a/b', atSecs: null }],
   ['#/video/a?t=3.25', { page: 'video', id: 'a', atSecs: 3.25 }],
   ['#/video/%E0%A4%A', { page: 'missing' }],

@@ -1,223 +1,219 @@
-//! The background work of the server: counts one video after the other and makes its small pictures.
+//! The background work of the server: takes jobs and counts their videos, several at once (`turns.rs`), and makes small pictures.
+//!
+//! A job is held while it is worked on and left in a state that says what comes next; what a person says of it meanwhile goes
+//! before. While results cannot be written, a job is held and tried again, so that nothing has to be written to say so.
 
+use crate::attending::{Attended, Attending};
 use crate::config::Config;
-use crate::describe::Chain;
-use crate::detecting::{Detecting, Looker};
-use crate::library::OpenError;
+use crate::detecting::Detecting;
 use crate::live::Live;
-use crate::looking::Watch;
 use crate::lookout::{List, news};
 use crate::openings::Openings;
-use crate::pipeline::{self, Analysis};
 use crate::previews::Previews;
+use crate::turns::Turn;
+use crate::wanted::Wanted;
 use crate::work::Work;
-use pigweight_detect::service::Inference;
-use pigweight_media::{DecodedFrame, Video};
-use pigweight_store::{Store, VideoRecord};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use pigweight_store::{JobRecord, JobState, Left, Store, VideoRecord};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
-/// What could not be done is tried again so much later.
-const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
-/// How often a video is tried whose reading process comes to an end: it may have been the process, or its machine.
+/// How often a video is begun without getting any further: it may have been the process, or its machine.
 pub const MOST_TRIES: u32 = 3;
-
-/// How the work on a video ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Attended {
-    /// This process has nothing more to do for it.
-    Done,
-    /// It must be tried again.
-    Later,
-    /// It must be tried again, though not for ever: the process that read it is gone.
-    Interrupted,
-    /// It goes on when somebody says so.
-    Paused,
-}
+/// What could not be done is tried again so much later.
+const TRY_AGAIN_AFTER_SECS: i64 = 10;
+/// Of jobs that this program held when it came to an end.
+pub const ENDED_TOO_OFTEN: &str = "the program came to an end 3 times while it counted this video, without getting further; retry it, or leave it";
 
 /// What the work needs.
 pub struct Analyser {
-    /// Where results go.
+    /// Where jobs are, and where results go.
     pub store: Store,
     /// Who is told of them.
     pub live: Arc<Live>,
     /// Where nobody looks, videos are shown and wait to be counted.
     pub detecting: Arc<Detecting>,
     /// How.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// Opens the videos.
     pub openings: Openings,
     /// Small pictures are made beside the counting.
     pub previews: Arc<Previews>,
     /// Makes it stop at the next frame.
     pub work: Arc<Work>,
+    /// The name under which this process holds jobs; no other has had it.
+    pub holder: String,
 }
 
 impl Analyser {
-    /// Works on what `list` names until it is told to stop. Blocks: give it a thread of its own.
-    pub fn work(&self, runtime: &Handle, mut list: List) {
-        // Videos that this process has nothing more to do for.
-        let mut finished: BTreeSet<String> = BTreeSet::new();
-        let mut tried = BTreeMap::new();
-        let mut interrupted: BTreeMap<String, u32> = BTreeMap::new();
-        // Paused since the list was made.
-        let mut paused: BTreeSet<String> = BTreeSet::new();
-        let mut has_looker = self.detecting.now().is_ok();
+    /// What analyses are made with now; `None`: nobody looks at pictures yet.
+    pub fn wanted(&self) -> Option<Wanted> {
+        Wanted::now(&self.detecting, &self.config)
+    }
+
+    /// Works until it is told to stop, beside `place` others. Blocks: give it a thread of its own.
+    pub fn work(&self, runtime: &Handle, mut list: List, place: usize) {
+        let turn = Turn::of(place);
+        let mut next = None;
+        // Without a model there are no jobs, and one makes the small pictures of each video once.
+        let mut pictured = BTreeSet::new();
         while !self.work.is_over() {
-            if !has_looker && self.detecting.now().is_ok() {
-                // What nobody could count can be counted now.
-                has_looker = true;
-                finished.clear();
-            }
-            if list.has_changed().unwrap_or(true) {
-                paused.clear();
-            }
             let videos = list.borrow_and_update().clone();
-            let wanted = self.previews.take_wanted();
-            for video in
-                videos.iter().filter(|video| finished.contains(&video.id) && wanted.contains(&video.id))
-            {
+            self.make_wanted_previews(runtime, &videos);
+            let found = match next.take() {
+                Some(job) => Ok(Some(job)),
+                None => self.take(runtime, turn),
+            };
+            match found {
+                Ok(Some(job)) => next = self.pursue(runtime, &mut list, turn, job),
+                Ok(None) if place == 0 && self.picture_one(runtime, &videos, &mut pictured) => {}
+                Ok(None) => self.wait(runtime, &mut list),
+                Err(error) => {
+                    self.live.report_trouble(&error.to_string());
+                    self.wait(runtime, &mut list);
+                }
+            }
+        }
+        if let Some(job) = next {
+            // It would be given back at the next start otherwise.
+            let _unwritten = runtime.block_on(self.store.leave_job(&job.id, &self.holder, Left::ForLater));
+        }
+    }
+
+    /// The next look at the folders ends the wait, whatever it finds: it comes every few seconds, and when somebody has changed a job.
+    fn wait(&self, runtime: &Handle, list: &mut List) {
+        if !runtime.block_on(news(list)) {
+            // Nobody looks any more: the server ends.
+            self.work.end();
+        }
+    }
+
+    /// The next job, taken.
+    fn take(&self, runtime: &Handle, turn: Turn) -> pigweight_store::Result<Option<JobRecord>> {
+        // Jobs of an earlier start wait until there is a model again.
+        if self.wanted().is_none() {
+            return Ok(None);
+        }
+        loop {
+            let waiting = self.waiting(runtime)?;
+            let Some(job) = turn.next(&waiting) else { return Ok(None) };
+            if let Some(taken) = runtime.block_on(self.store.take_job(&job.id, &self.holder))? {
+                self.live.clear_trouble();
+                return Ok(Some(taken));
+            }
+        }
+    }
+
+    /// A job that takes the place of the one that goes on, taken.
+    fn take_better(&self, runtime: &Handle, turn: Turn, running: &JobRecord) -> Option<JobRecord> {
+        // What cannot be read now can be at the next step.
+        let waiting = self.waiting(runtime).ok()?;
+        let better = turn.next(&waiting).filter(|job| turn.goes_before(job, running))?;
+        runtime.block_on(self.store.take_job(&better.id, &self.holder)).ok()?
+    }
+
+    /// Jobs whose video is there and left alone by others.
+    fn waiting(&self, runtime: &Handle) -> pigweight_store::Result<Vec<JobRecord>> {
+        let current = self.work.current();
+        let mut waiting = runtime.block_on(self.store.waiting_jobs())?;
+        waiting.retain(|job| self.live.is_present(&job.video_id) && !current.contains(&job.video_id));
+        Ok(waiting)
+    }
+
+    /// Works on a job until it is left. Gives the one that took its place.
+    fn pursue(&self, runtime: &Handle, list: &mut List, turn: Turn, mut job: JobRecord) -> Option<JobRecord> {
+        let mut better = None;
+        loop {
+            let attending = Attending { analyser: self, runtime, job: &job };
+            let attended = attending.attend(&mut |running| {
+                better = better.take().or_else(|| self.take_better(runtime, turn, running));
+                better.is_some()
+            });
+            if self.is_left(runtime, list, &job, &attended) {
+                self.live.let_go(&job.video_id);
+                return better;
+            }
+            // Results could not be written.
+            self.wait(runtime, list);
+            match runtime.block_on(self.store.job(&job.id)) {
+                _ if self.work.is_over() => return better,
+                Ok(now) if self.is_mine(&now) => job = now,
+                Ok(_) => {
+                    self.live.let_go(&job.video_id);
+                    return better;
+                }
+                Err(error) => self.live.report_trouble(&error.to_string()),
+            }
+        }
+    }
+
+    /// Whether a job is this process's to work on.
+    pub fn is_mine(&self, job: &JobRecord) -> bool {
+        job.state() == JobState::Running && job.holder.as_ref() == Some(&self.holder)
+    }
+
+    /// Leaves a job as it ended; `false` where it is to be held and tried again.
+    fn is_left(&self, runtime: &Handle, list: &mut List, job: &JobRecord, attended: &Attended) -> bool {
+        let left = match attended {
+            Attended::Done => Left::Done,
+            Attended::Failed(reason) => Left::Failed(reason),
+            Attended::Stopped => Left::ForLater,
+            Attended::NotNow(reason) => Left::NotBefore(TRY_AGAIN_AFTER_SECS, reason),
+            Attended::Interrupted(reason) => Left::Interrupted(TRY_AGAIN_AFTER_SECS, reason),
+            Attended::Unwritten => return false,
+        };
+        if let Left::Failed(reason) | Left::NotBefore(_, reason) | Left::Interrupted(_, reason) = left {
+            tracing::warn!("{}: {reason}", job.video_name);
+        }
+        while let Err(error) = runtime.block_on(self.store.leave_job(&job.id, &self.holder, left)) {
+            self.live.report_held(&job.video_id, &error.to_string());
+            self.wait(runtime, list);
+            if self.work.is_over() {
+                break;
+            }
+        }
+        true
+    }
+
+    /// The small pictures of videos that are counted already, for somebody who looks at them.
+    fn make_wanted_previews(&self, runtime: &Handle, videos: &[VideoRecord]) {
+        let wanted = self.previews.take_wanted();
+        for video in videos.iter().filter(|video| wanted.contains(&video.id)) {
+            let job = runtime.block_on(self.store.latest_job(&video.id)).ok().flatten();
+            // With a job that is still to come they are made beside the counting.
+            let is_to_come = job.is_some_and(|job| job.state().is_open());
+            if !is_to_come && !self.work.current().contains(&video.id) {
                 self.make_previews(runtime, video);
             }
-            // One video, then a look for new ones: a short new video need not wait for all that were there before. One that
-            // must be tried again does not keep those behind it waiting.
-            tried.retain(|_, tried: &mut Instant| tried.elapsed() < TRY_AGAIN_AFTER);
-            let is_due = |video: &&VideoRecord| {
-                let is_held_back = video.paused == 1 || paused.contains(&video.id);
-                !is_held_back && !finished.contains(&video.id) && !tried.contains_key(&video.id)
-            };
-            match videos.iter().find(is_due) {
-                Some(video) => {
-                    let times = interrupted.entry(video.id.clone()).or_default();
-                    let attended = self.attend_to(runtime, video, *times + 1 >= MOST_TRIES);
-                    *times += u32::from(attended == Attended::Interrupted);
-                    if attended == Attended::Done || *times >= MOST_TRIES {
-                        finished.insert(video.id.clone());
-                    } else if attended == Attended::Paused {
-                        paused.insert(video.id.clone());
-                    } else {
-                        tried.insert(video.id.clone(), Instant::now());
-                    }
-                }
-                // The next look at the folders ends the wait.
-                None if !runtime.block_on(news(&mut list)) => return,
-                None => {}
-            }
         }
     }
 
-    /// Counts a video and makes its small pictures, both from one pass where they have come equally far.
-    fn attend_to(&self, runtime: &Handle, record: &VideoRecord, is_last_try: bool) -> Attended {
-        let video = match runtime.block_on(self.openings.whole(record)) {
-            Ok(video) => video,
-            Err(error) => match &*error {
-                OpenError::Media(error) if error.is_of_worker() => return interrupted(record, error),
-                OpenError::Media(_) => return Attended::Done,
-                OpenError::Stopped => return Attended::Later,
-                OpenError::Store(error) => {
-                    self.live.report_trouble(&error.to_string());
-                    return Attended::Later;
-                }
-            },
-        };
-        // Asked after the beginning: who pauses it from now on stops it.
+    /// Where nothing can be counted: the small pictures of one more video; `false` when there is none.
+    fn picture_one(&self, runtime: &Handle, videos: &[VideoRecord], pictured: &mut BTreeSet<String>) -> bool {
+        if self.wanted().is_some() {
+            return false;
+        }
+        let is_next = |video: &&VideoRecord| video.paused == 0 && !pictured.contains(&video.id);
+        let Some(video) = videos.iter().find(is_next) else { return false };
+        // One that was stopped on the way is paused, and gone through again with the next list.
+        if self.make_previews(runtime, video) {
+            pictured.insert(video.id.clone());
+        }
+        true
+    }
+
+    /// `false` where somebody stopped it.
+    fn make_previews(&self, runtime: &Handle, record: &VideoRecord) -> bool {
+        let Ok(video) = runtime.block_on(self.openings.whole(record)) else { return true };
         let stop = self.work.begin(&record.id);
-        if self.is_paused(runtime, record) {
-            return Attended::Paused;
+        // Asked after the beginning: who pauses it from now on stops it.
+        if runtime.block_on(self.store.video(&record.id)).is_ok_and(|record| record.paused == 1) {
+            return true;
         }
-        let mut making = self.previews.begin(&record.id, &video);
-        let watch = &mut |frame: &DecodedFrame| {
-            if let Some(making) = &mut making {
-                making.see(frame);
-            }
-        };
-        if let Ok(Looker { inference, .. }) = self.detecting.now() {
-            let counted = self.count(runtime, record, (&video, &inference), is_last_try, watch, &stop);
-            if counted != Attended::Done {
-                return self.or_paused(runtime, record, counted);
-            }
-        }
-        match making.map(|making| making.complete(&stop)) {
-            None | Some(Ok(true)) => Attended::Done,
-            Some(Ok(false)) => self.or_paused(runtime, record, Attended::Later),
-            Some(Err(error)) if error.is_of_worker() => interrupted(record, &error),
-            // What there is of it is shown; frames without a small picture are decoded when they are asked for.
-            Some(Err(error)) => {
-                tracing::warn!("{}: {error}", record.name);
-                Attended::Done
-            }
-        }
-    }
-
-    fn is_paused(&self, runtime: &Handle, record: &VideoRecord) -> bool {
-        // Where that cannot be read, nothing else can: the next step will tell.
-        runtime.block_on(self.store.video(&record.id)).is_ok_and(|record| record.paused == 1)
-    }
-
-    /// How work ended that was not done.
-    fn or_paused(&self, runtime: &Handle, record: &VideoRecord, otherwise: Attended) -> Attended {
-        if self.is_paused(runtime, record) { Attended::Paused } else { otherwise }
-    }
-
-    /// The small pictures of a video that is counted already, for somebody who looks at it.
-    fn make_previews(&self, runtime: &Handle, record: &VideoRecord) {
-        let Ok(video) = runtime.block_on(self.openings.whole(record)) else { return };
-        if let Some(making) = self.previews.begin(&record.id, &video)
-            && let Err(error) = making.complete(&self.work.begin(&record.id))
-        {
+        let Some(making) = self.previews.begin(&record.id, &video) else { return true };
+        making.complete(&stop).unwrap_or_else(|error| {
             tracing::warn!("{}: {error}", record.name);
-        }
+            true
+        })
     }
-
-    fn count(
-        &self,
-        runtime: &Handle,
-        record: &VideoRecord,
-        (video, inference): (&Video, &Inference),
-        is_last_try: bool,
-        watch: Watch<'_>,
-        stop: &AtomicBool,
-    ) -> Attended {
-        let settings = match self.config.run_settings(Path::new(&record.path), inference.model()) {
-            Ok(settings) => settings,
-            Err(error) => {
-                self.live.report_trouble(&Chain(error.as_ref()).to_string());
-                return Attended::Later;
-            }
-        };
-        let analysis = Analysis { video, video_id: &record.id, inference, settings: &settings, is_last_try };
-        let ended = analysis.run(&self.store, runtime, stop, watch, &mut |progress| {
-            self.live.tell(&record.id, progress.clone());
-            self.live.clear_trouble();
-        });
-        self.live.end(&record.id);
-        match ended {
-            Ok(_) => Attended::Done,
-            Err(pipeline::Error::Stopped) => Attended::Later,
-            Err(pipeline::Error::Interrupted(error)) => interrupted(record, &error),
-            Err(pipeline::Error::Waiting(error)) => {
-                self.live.hold(&record.id, &error.to_string());
-                Attended::Later
-            }
-            Err(error @ pipeline::Error::Store(_)) => {
-                self.live.report_trouble(&error.to_string());
-                Attended::Later
-            }
-            // Kept with the run.
-            Err(error) => {
-                tracing::warn!("{}: {error}", record.name);
-                Attended::Done
-            }
-        }
-    }
-}
-
-fn interrupted(record: &VideoRecord, error: &pigweight_media::Error) -> Attended {
-    tracing::warn!("{}: {error}", record.name);
-    metrics::counter!("pigweight_workers_lost_total").increment(1);
-    Attended::Interrupted
 }

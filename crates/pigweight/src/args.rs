@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use pigweight_core::geometry::Point;
 use pigweight_core::line::Line;
 use pigweight_detect::DeviceChoice;
+use pigweight_store::JobState;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -34,6 +35,10 @@ pub enum Command {
     /// Take frames out of videos to label
     #[command(subcommand)]
     Frames(Frames),
+    /// List the videos that are being counted or wait for it, and change their order
+    ///
+    /// Where a server has the data folder, it is asked; else what is kept there is read and changed, and holds when the next server starts.
+    Jobs(Jobs),
     /// Draw a demo video with known counts
     Demo(Demo),
     /// Print completions for a shell
@@ -181,6 +186,47 @@ pub struct FramesExport {
 }
 
 #[derive(clap::Args)]
+pub struct Jobs {
+    #[command(subcommand)]
+    pub wish: Option<JobWish>,
+    /// Only those in this state: running, waiting, paused, failed, cancelled, done
+    #[arg(long, value_name = "STATE", value_parser = parse_state)]
+    pub state: Option<JobState>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+    /// Where results are kept [default: pigweight-data]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub data: Option<PathBuf>,
+    /// The configuration file
+    #[arg(long, value_name = "FILE", env = "PIGWEIGHT_CONFIG", global = true)]
+    pub config: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What is wanted of a job, which is named as the list names it.
+#[derive(Subcommand)]
+pub enum JobWish {
+    /// Leave it alone until it is resumed; what is counted is kept
+    Pause { job: String },
+    /// Let a paused one go on
+    Resume { job: String },
+    /// Give it up; what is counted is kept
+    Cancel { job: String },
+    /// Let one that failed or was cancelled wait for its turn again
+    Retry { job: String },
+    /// Set how early its turn comes
+    Prioritise {
+        job: String,
+        /// From -100 (last) to 100 (first); 0 is usual
+        #[arg(allow_negative_numbers = true)]
+        priority: i64,
+    },
+}
+
+#[derive(clap::Args)]
 pub struct Demo {
     /// Where to put the video and its truth
     #[arg(default_value = "demo-videos")]
@@ -216,6 +262,11 @@ fn parse_line(text: &str) -> Result<Line, String> {
 
 fn device() -> impl clap::builder::TypedValueParser<Value = DeviceChoice> {
     PossibleValuesParser::new(DeviceChoice::NAMES).try_map(|name| name.parse::<DeviceChoice>())
+}
+
+fn parse_state(text: &str) -> Result<JobState, String> {
+    let names = JobState::ALL.map(JobState::name).join(", ");
+    JobState::of(text).ok_or_else(|| format!("write one of {names}"))
 }
 
 fn parse_score(text: &str) -> Result<f32, String> {

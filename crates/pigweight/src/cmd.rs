@@ -6,6 +6,7 @@ pub mod demo;
 pub mod detect;
 pub mod frames;
 pub mod generate;
+pub mod jobs;
 pub mod serve;
 pub mod track;
 

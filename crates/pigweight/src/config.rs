@@ -39,6 +39,22 @@ pub struct Config {
     pub upload: UploadConfig,
     /// The processes that read videos for the server.
     pub worker: WorkerConfig,
+    /// The work in the background.
+    pub jobs: JobsConfig,
+}
+
+/// The work in the background.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JobsConfig {
+    /// Videos that are counted side by side: one in the order of the jobs, the others the shortest first. Default 2.
+    pub at_once: usize,
+}
+
+impl Default for JobsConfig {
+    fn default() -> Self {
+        Self { at_once: 2 }
+    }
 }
 
 /// The processes that read videos for the server.
@@ -177,6 +193,7 @@ impl Default for Config {
             preview: PreviewConfig::default(),
             upload: UploadConfig::default(),
             worker: WorkerConfig::default(),
+            jobs: JobsConfig::default(),
         }
     }
 }
@@ -210,7 +227,7 @@ impl Config {
         let is_ours = |key: &figment::value::UncasedStr| {
             let key = key.as_str().to_lowercase();
             ["videos", "data", "listen", "model"].contains(&key.as_str())
-                || ["detect__", "preview__", "upload__", "worker__"]
+                || ["detect__", "preview__", "upload__", "worker__", "jobs__"]
                     .iter()
                     .any(|table| key.starts_with(table))
         };
@@ -230,6 +247,7 @@ impl Config {
             config.worker.memory_mb >= 100 && config.worker.silence_secs >= 1,
             "worker.memory_mb is at least 100, worker.silence_secs at least 1"
         );
+        anyhow::ensure!((1..=16).contains(&config.jobs.at_once), "jobs.at_once lies between 1 and 16");
         Ok(config)
     }
 
@@ -380,6 +398,7 @@ mod tests {
             "[detect.remote]\nendpoint = \"http://a:1\"",
             "[detect.remote]\ntimeout_secs = 0",
             "[detect.remote]\nfallback = \"cpu\"",
+            "[jobs]\nat_once = 0",
         ] {
             let error = load(bad).expect_err(bad).to_string();
             assert!(!error.contains('\n'), "{error}");

@@ -136,8 +136,8 @@ pub fn open(
                 || stored.as_deref() != Some(video.stored_index())
                 || record.recorded_at != video.info().recorded_at
         }
-        // What befell the process may not befall the next.
-        Err(error) => !is_described(record) && !error.is_of_worker(),
+        // What befell the process may not befall the next; a file that is gone may come back.
+        Err(error) => !is_described(record) && !error.is_of_worker() && path.exists(),
     };
     if is_news {
         runtime

@@ -18,28 +18,14 @@ struct Inner {
     /// Of them, those that were told since the look at the folders began.
     added: BTreeSet<String>,
     trouble: Option<String>,
-    /// Why the work on a video waits.
+    /// Videos whose work is held, and why.
     held: BTreeMap<String, String>,
 }
 
 impl Live {
     /// A step of a video's run, after it has been written.
     pub fn tell(&self, video_id: &str, progress: Progress) {
-        self.lock().held.remove(video_id);
         self.sender(video_id).send_replace(Some(progress));
-    }
-
-    /// Work on a video waits for something that will be there again.
-    pub fn hold(&self, video_id: &str, reason: &str) {
-        let earlier = self.lock().held.insert(video_id.to_owned(), reason.to_owned());
-        if earlier.as_deref() != Some(reason) {
-            tracing::warn!("work on {video_id} waits: {reason}");
-        }
-    }
-
-    /// Why the work on a video waits.
-    pub fn held(&self, video_id: &str) -> Option<String> {
-        self.lock().held.get(video_id).cloned()
     }
 
     /// Nothing goes on with this video any more.
@@ -94,6 +80,22 @@ impl Live {
             tracing::error!("{trouble}");
             inner.trouble = Some(trouble.to_owned());
         }
+    }
+
+    /// The same, of the work on a video, which is held until results can be written again.
+    pub fn report_held(&self, video_id: &str, trouble: &str) {
+        self.report_trouble(trouble);
+        self.lock().held.insert(video_id.to_owned(), trouble.to_owned());
+    }
+
+    /// The work on a video is not held any more.
+    pub fn let_go(&self, video_id: &str) {
+        self.lock().held.remove(video_id);
+    }
+
+    /// Why the work on a video is held.
+    pub fn held(&self, video_id: &str) -> Option<String> {
+        self.lock().held.get(video_id).cloned()
     }
 
     /// Writing works again.

@@ -1,9 +1,11 @@
-//! Looks through the folders again and again, and registers what lies in them: a new video is seen within seconds, whatever else
-//! is being worked on.
+//! Looks through the folders again and again, registers what lies in them and makes the jobs that are wanted: a new video is seen within
+//! seconds, whatever else is being worked on.
 
+use crate::describe::Chain;
 use crate::library::{self, Found};
 use crate::live::Live;
 use crate::previews::Previews;
+use crate::wanted::Enlisting;
 use crate::work::Work;
 use pigweight_store::{Store, VideoRecord};
 use std::collections::BTreeMap;
@@ -40,6 +42,8 @@ pub struct Lookout {
     pub previews: Arc<Previews>,
     /// Says when to stop.
     pub work: Arc<Work>,
+    /// Makes the jobs.
+    pub enlisting: Enlisting,
     /// Hears of each look.
     pub list: watch::Sender<Arc<[VideoRecord]>>,
 }
@@ -51,7 +55,7 @@ impl Lookout {
     }
 
     /// Looks until it is told to stop. Blocks: give it a thread of its own.
-    pub fn work(self, runtime: &Handle, wake: &crossbeam_channel::Receiver<()>) {
+    pub fn work(mut self, runtime: &Handle, wake: &crossbeam_channel::Receiver<()>) {
         let mut sizes: BTreeMap<PathBuf, u64> = BTreeMap::new();
         let mut is_first = true;
         let mut cleaned_up: Option<Instant> = None;
@@ -71,9 +75,24 @@ impl Lookout {
                 self.previews.remove_those_gone(&videos.iter().map(|video| video.id.clone()).collect());
                 cleaned_up = Some(Instant::now());
             }
+            self.enlist(runtime, &videos);
             self.list.send_replace(videos.into());
             // What ends the wait early is a stop, an upload, or somebody who lets work go on.
             let _woken = wake.recv_timeout(LOOK_AFTER);
+        }
+    }
+
+    fn enlist(&mut self, runtime: &Handle, videos: &[VideoRecord]) {
+        match self.enlisting.enlist(&self.store, runtime, videos) {
+            Ok((replaced, trouble)) => {
+                for video_id in replaced {
+                    self.work.stop(&video_id);
+                }
+                for error in trouble {
+                    self.live.report_trouble(&Chain(error.as_ref()).to_string());
+                }
+            }
+            Err(error) => self.live.report_trouble(&error.to_string()),
         }
     }
 

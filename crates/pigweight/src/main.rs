@@ -4,6 +4,7 @@
 
 mod analyser;
 mod args;
+mod attending;
 mod calibration;
 mod cmd;
 mod config;
@@ -21,7 +22,9 @@ mod preparer;
 mod previews;
 mod retrack;
 mod truth;
+mod turns;
 mod uploads;
+mod wanted;
 mod web;
 mod work;
 
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Command::Track(track) => cmd::track::run(&track),
         Command::Check(check) => cmd::check::run(&check),
         Command::Frames(args::Frames::Export(export)) => cmd::frames::export(&export),
+        Command::Jobs(jobs) => cmd::jobs::run(&jobs),
         Command::Demo(demo) => cmd::demo::run(&demo),
         Command::Completions { shell } => cmd::generate::completions(shell),
         Command::Man => cmd::generate::man(),

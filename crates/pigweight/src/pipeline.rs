@@ -17,7 +17,7 @@ use pigweight_core::schedule::{self, Position, Schedule};
 use pigweight_core::time::Pts;
 use pigweight_core::track::TrackerSettings;
 use pigweight_detect::service::Inference;
-use pigweight_detect::{Device, ModelSettings};
+use pigweight_detect::{Device, Model, ModelSettings};
 use pigweight_media::Video;
 use pigweight_store::columns::Timeline;
 use pigweight_store::{Checkpoint, NewRun, RunRecord, Store};
@@ -50,6 +50,8 @@ pub struct Progress {
     pub count: Option<u32>,
     /// Since this process took the run up.
     pub frames_per_sec: f64,
+    /// When it was written.
+    pub written: Instant,
 }
 
 /// Why a run did not come to its end.
@@ -70,6 +72,46 @@ pub enum Error {
     /// What looks is gone; it goes on from here another time.
     #[error("{0}")]
     Waiting(pigweight_detect::Error),
+    /// The video's file is not where it was; it goes on from here when it is there again.
+    #[error("the file is not there any more: {0}")]
+    Gone(pigweight_media::Error),
+}
+
+impl Error {
+    /// Whether it says nothing about the video: the run stays open and goes on later.
+    fn is_passing(&self) -> bool {
+        match self {
+            // A full disk, say.
+            Self::Store(_) | Self::Stopped | Self::Interrupted(_) | Self::Gone(_) | Self::Waiting(_) => true,
+            Self::Looking(_) => false,
+        }
+    }
+}
+
+impl RunSettings {
+    /// The run that these settings and a model ask for: what makes it the run it is.
+    pub fn run_of(&self, video_id: &str, model: &Model) -> NewRun {
+        let looks = describe_looks(model);
+        NewRun {
+            video_id: video_id.to_owned(),
+            model_name: model.info().name.clone(),
+            model_hash: model.info().hash.clone(),
+            device: model.device().device.name().to_owned(),
+            settings: format!("{self:?} {looks}"),
+            looks: format!("{:?} {looks}", self.schedule),
+            least_score: f64::from(self.tracker.low_score),
+            rule_version: RULE_VERSION,
+        }
+    }
+}
+
+/// Everything besides the schedule and the model's bytes that could change what is seen, in one line that is equal for equal settings.
+fn describe_looks(model: &Model) -> String {
+    // Nor the device: it is told with the run, and what one has counted another need not count again.
+    let ModelSettings { head, classes, class_names, max_iou, min_score: _, source: _, threads: _, device: _ } =
+        model.settings();
+    let looks = schedule::RULE_VERSION;
+    format!("looks v{looks} {head:?} {classes:?} {class_names:?} {max_iou}")
 }
 
 /// What a checkpoint needs besides what is settled.
@@ -91,7 +133,7 @@ pub struct Analysis<'a> {
     pub inference: &'a Inference,
     /// What to do.
     pub settings: &'a RunSettings,
-    /// Where the process that reads the video is gone once more, the run has failed.
+    /// Where the process that reads the video is gone once more, and nothing was written before, the run has failed.
     pub is_last_try: bool,
 }
 
@@ -106,16 +148,7 @@ impl Analysis<'_> {
         watch: Watch<'_>,
         tell: &mut dyn FnMut(&Progress),
     ) -> Result<RunRecord, Error> {
-        let new_run = NewRun {
-            video_id: self.video_id.to_owned(),
-            model_name: self.inference.model().info().name.clone(),
-            model_hash: self.inference.model().info().hash.clone(),
-            device: self.inference.model().device().device.name().to_owned(),
-            settings: format!("{:?} {}", self.settings, self.describe_looks()),
-            looks: format!("{:?} {}", self.settings.schedule, self.describe_looks()),
-            least_score: f64::from(self.settings.tracker.low_score),
-            rule_version: RULE_VERSION,
-        };
+        let new_run = self.settings.run_of(self.video_id, self.inference.model());
         let run = runtime.block_on(store.find_or_start_run(&new_run))?;
         if run.state != "running" {
             return Ok(run);
@@ -148,28 +181,12 @@ impl Analysis<'_> {
             None => self.work(steps, stop, watch, tell),
         };
         match &ended {
-            // A full disk, a stop or a device that is gone says nothing about the video: the run stays open and goes on later.
-            Ok(_) | Err(Error::Store(_) | Error::Stopped | Error::Interrupted(_) | Error::Waiting(_)) => {}
-            Err(error) => runtime.block_on(store.fail_run(&run.id, &Chain(error).to_string()))?,
+            Err(error) if !error.is_passing() => {
+                runtime.block_on(store.fail_run(&run.id, &Chain(error).to_string()))?;
+            }
+            Ok(_) | Err(_) => {}
         }
         ended
-    }
-
-    /// Everything besides the schedule and the model's bytes that could change what is seen, in one line that is equal for equal settings.
-    fn describe_looks(&self) -> String {
-        // Nor the device: it is told with the run, and what one has counted another need not count again.
-        let ModelSettings {
-            head,
-            classes,
-            class_names,
-            max_iou,
-            min_score: _,
-            source: _,
-            threads: _,
-            device: _,
-        } = self.inference.model().settings();
-        let looks = schedule::RULE_VERSION;
-        format!("looks v{looks} {head:?} {classes:?} {class_names:?} {max_iou}")
     }
 
     /// Nothing is decoded for it, so nobody can watch.
@@ -284,9 +301,17 @@ impl<'a> Steps<'a> {
             }
             match looked {
                 Ok(looked) => self.track(looked),
-                Err(looking::Error::Media(error)) if error.is_of_worker() && !self.analysis.is_last_try => {
+                Err(looking::Error::Media(error)) if self.is_gone() => {
                     self.write(false, tell)?;
-                    return Err(Error::Interrupted(error));
+                    return Err(Error::Gone(error));
+                }
+                Err(looking::Error::Media(error)) if error.is_of_worker() => {
+                    self.write(false, tell)?;
+                    if !self.analysis.is_last_try || self.run.frames_done > self.frames_before {
+                        return Err(Error::Interrupted(error));
+                    }
+                    failure = Some(looking::Error::Media(error).into());
+                    break;
                 }
                 Err(looking::Error::Detect(error)) if error.is_passing() => {
                     self.write(false, tell)?;
@@ -333,6 +358,11 @@ impl<'a> Steps<'a> {
         Ok(())
     }
 
+    /// Where the disk was taken away, say.
+    fn is_gone(&self) -> bool {
+        !self.analysis.video.path().exists()
+    }
+
     fn is_due(&self) -> bool {
         let length_secs = match (self.settled.first(), self.settled.last()) {
             (Some(first), Some(last)) => last.secs - first.secs,
@@ -376,6 +406,7 @@ impl<'a> Steps<'a> {
             run: self.run.clone(),
             count: self.settled.last().map(|frame| frame.boxes.len() as u32),
             frames_per_sec: if elapsed > 0.0 { done_now / elapsed } else { 0.0 },
+            written: Instant::now(),
         });
         tracing::info!(frames = self.run.frames_done, "checkpoint written");
         self.settled.clear();

@@ -2,12 +2,14 @@
 
 mod assets;
 mod byte_range;
+pub mod client;
 mod counts;
 mod error;
 mod file;
 mod frames;
 mod health;
 mod hls;
+pub mod jobs;
 mod jpeg_cache;
 mod lines;
 mod live;
@@ -54,7 +56,7 @@ pub struct App {
     /// Who looks at pictures, or why nobody does.
     pub detecting: Arc<Detecting>,
     /// What the server was told.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// Open videos.
     pub pool: VideoPool,
     /// Pieces of streams that are on their way.
@@ -71,6 +73,14 @@ pub struct App {
     pub started: Instant,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
+}
+
+impl App {
+    /// Lets the background look at what has changed.
+    pub fn wake(&self) {
+        // A full queue means that it has been woken already.
+        let _already_woken = self.wake.try_send(());
+    }
 }
 
 type Shared = axum::extract::State<Arc<App>>;
@@ -103,6 +113,13 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(preview::sprite))
         .routes(routes!(hls::playlist))
         .routes(routes!(hls::part))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::one))
+        .routes(routes!(jobs::pause))
+        .routes(routes!(jobs::resume))
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(jobs::retry))
+        .routes(routes!(jobs::prioritise))
         .routes(routes!(lines::list, lines::add))
         .routes(routes!(lines::change, lines::remove))
         .routes(routes!(health::health))

@@ -1,5 +1,6 @@
 //! Which videos the background works on, and a way to make it stop there.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +25,13 @@ impl Work {
         inner.current.retain(|(_, stop)| Arc::strong_count(stop) > 1);
         inner.current.push((video_id.to_owned(), stop.clone()));
         stop
+    }
+
+    /// Videos that are worked on now.
+    pub fn current(&self) -> BTreeSet<String> {
+        let inner = self.lock();
+        let held = inner.current.iter().filter(|(_, stop)| Arc::strong_count(stop) > 1);
+        held.map(|(video_id, _)| video_id.clone()).collect()
     }
 
     /// Stops work on this video, if that is what goes on.
@@ -72,6 +80,9 @@ mod tests {
         let other = work.begin("other");
         work.end();
         assert!(other.load(Ordering::Relaxed) && work.is_over());
+        assert_eq!(work.current().into_iter().collect::<Vec<_>>(), ["first", "other", "second"]);
+        drop(other);
+        assert!(!work.current().contains("other"), "what nobody holds any more has ended");
         assert!(work.begin("third").load(Ordering::Relaxed), "nothing begins after the end");
     }
 }

@@ -72,7 +72,12 @@ impl Animal {
         let [x, y] = self.center.map(|place| place + random.sway());
         TrackedBox {
             track: TrackId(self.track),
-            rect: Rect::new((x - width / 2.0).round(), (y - height / 2.0).round(), width.round(), height.round()),
+            rect: Rect::new(
+                (x - width / 2.0).round(),
+                (y - height / 2.0).round(),
+                width.round(),
+                height.round(),
+            ),
             score: (80 + random.below(15)) as f32 / 100.0,
             class: 0,
             origin: if is_measured { Origin::Measured } else { Origin::Interpolated },

@@ -52,7 +52,7 @@ pub enum Error {
     /// Nothing has this identifier.
     #[error("there is no {kind} {id:?}")]
     NotFound {
-        /// "video", "run", "line".
+        /// "video", "run", "line", "job".
         kind: &'static str,
         /// As asked for.
         id: String,
@@ -66,6 +66,30 @@ pub enum Error {
     /// A run was continued by someone else.
     #[error("the run was continued elsewhere; this one stops")]
     Overtaken,
+    /// What is wanted of a job that is not in the state for it.
+    #[error("the job {id} is {state} and cannot be {wish}; {}", advice(wish))]
+    JobEnded {
+        /// The job.
+        id: String,
+        /// Where it stands.
+        state: &'static str,
+        /// "cancelled", "retried", …
+        wish: &'static str,
+    },
+    /// The file of the job's video is another one now.
+    #[error(
+        "the file of the job {id} was replaced by another one, which has a job of its own; retry that one"
+    )]
+    JobReplaced {
+        /// The job.
+        id: String,
+    },
+    /// A priority that there is not.
+    #[error("{priority} is no priority; write a number from -100 (last) to 100 (first), 0 is usual")]
+    Priority {
+        /// As asked for.
+        priority: i64,
+    },
     /// A line without length or with places that are no numbers.
     #[error(transparent)]
     Line(#[from] pigweight_core::line::LineError),
@@ -77,6 +101,14 @@ pub enum Error {
         /// In SQLite's words.
         reason: String,
     },
+}
+
+/// Which jobs it can be wanted of.
+fn advice(wish: &str) -> &'static str {
+    match wish {
+        "retried" => "only failed and cancelled ones can",
+        _ => "only waiting, running and paused ones can",
+    }
 }
 
 impl Error {

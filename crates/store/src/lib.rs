@@ -1,4 +1,4 @@
-//! What is kept, in one SQLite file: videos, runs, detections, counts, lines and crossings.
+//! What is kept, in one SQLite file: videos, runs, detections, counts, lines, crossings and jobs.
 //!
 //! One rule: **a result is written before it is told**. Everything that belongs together is written in one
 //! transaction, so that after `kill -9` at any moment the store holds a whole checkpoint and the work goes on from
@@ -13,12 +13,14 @@ pub mod columns;
 mod counts;
 mod detections;
 mod error;
+mod jobs;
 mod lines;
 mod runs;
 mod videos;
 
 pub use counts::{CountPoint, CountWindow};
 pub use error::{Error, Result};
+pub use jobs::{JobFilter, JobRecord, JobState, Left, NewJob, PRIORITIES};
 pub use lines::{LineCrossing, LineRecord, NewLine};
 pub use runs::{Checkpoint, NewRun, RunRecord, RunState};
 pub use videos::{FileIdentity, NewVideo, VideoRecord};
@@ -27,15 +29,21 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use std::fs::File;
-use std::path::Path;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Says that a data folder is in use, and holds the address of whoever has it.
+const LOCK: &str = "lock";
+const FILE: &str = "pigweight.sqlite";
 
 /// The store. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     pool: SqlitePool,
     /// Held as long as any clone lives.
-    _lock: Arc<File>,
+    lock: Arc<File>,
+    folder: Arc<PathBuf>,
 }
 
 impl Store {
@@ -46,7 +54,13 @@ impl Store {
             reason: error.to_string(),
         };
         std::fs::create_dir_all(folder).map_err(unusable)?;
-        let lock = File::create(folder.join("lock")).map_err(unusable)?;
+        // Not emptied before it is ours: its owner may have left its address there.
+        let lock = File::options()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(folder.join(LOCK))
+            .map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => {
@@ -54,8 +68,10 @@ impl Store {
             }
             Err(std::fs::TryLockError::Error(error)) => return Err(unusable(error)),
         }
+        // Whoever had it before is gone.
+        lock.set_len(0).map_err(unusable)?;
         let options = SqliteConnectOptions::new()
-            .filename(folder.join("pigweight.sqlite"))
+            .filename(folder.join(FILE))
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             // Checkpoints come every few seconds: the price of surviving a power cut as well is nothing.
@@ -66,15 +82,35 @@ impl Store {
             .connect_with(options)
             .await
             .map_err(|error| Error::from_sql("opening the store", error))?;
-        Self::upgraded(pool, Arc::new(lock)).await
+        Self::upgraded(pool, Arc::new(lock), folder).await
     }
 
-    async fn upgraded(pool: SqlitePool, lock: Arc<File>) -> Result<Self> {
+    /// Whether there is one in a data folder.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(FILE).is_file()
+    }
+
+    /// Leaves the address at which this process answers, for those who find the folder in use.
+    pub fn announce(&self, address: &str) -> Result<()> {
+        let mut lock = &*self.lock;
+        lock.write_all(address.as_bytes()).map_err(|error| Error::FolderUnusable {
+            folder: self.folder.as_ref().clone(),
+            reason: error.to_string(),
+        })
+    }
+
+    /// The address that whoever has a folder in use has left.
+    pub fn owner(folder: &Path) -> Option<String> {
+        let address = std::fs::read_to_string(folder.join(LOCK)).ok()?;
+        (!address.is_empty()).then_some(address)
+    }
+
+    async fn upgraded(pool: SqlitePool, lock: Arc<File>, folder: &Path) -> Result<Self> {
         sqlx::migrate!("./upgrades")
             .run(&pool)
             .await
             .map_err(|error| Error::Upgrade { reason: error.to_string() })?;
-        Ok(Self { pool, _lock: lock })
+        Ok(Self { pool, lock, folder: Arc::new(folder.to_owned()) })
     }
 
     /// Closes all connections; what is written is on the disk.

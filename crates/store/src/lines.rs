@@ -242,6 +242,17 @@ impl Store {
         Ok(true)
     }
 
+    /// How many crossings of a run there are: line, direction, number.
+    pub async fn count_crossings(&self, run_id: &str) -> Result<Vec<(String, String, i64)>> {
+        sqlx::query_as(
+            "select line_id, direction, count(*) from crossings where run_id = $1 group by line_id, direction",
+        )
+        .bind(run_id)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|error| Error::from_sql("counting crossings", error))
+    }
+
     /// All crossings of a run in order of time.
     pub async fn crossings(&self, run_id: &str) -> Result<Vec<LineCrossing>> {
         let failed = |error| Error::from_sql("reading crossings", error);

@@ -127,6 +127,18 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
+        // Nobody will read the file that was there before.
+        sqlx::query(
+            "update jobs set state = 'cancelled', error = $1, finished_at = $2, holder = null, held_until = null \
+             where state in ('waiting', 'running') and video_id in \
+             (select id from videos where path = $3 and superseded = 1)",
+        )
+        .bind(crate::jobs::REPLACED)
+        .bind(now_secs())
+        .bind(&file.path)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         let added = self.video_of_file(file).await?;
         // Somebody else registered yet another file at this path in between.

@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Page, Route } from '@playwright/test';
+import type { JobWish } from '../../src/api/types.ts';
 import { filmPath, streamPath } from './film.ts';
 import { framePicture, SPRITE, spriteSheet } from './picture.ts';
 import type { World } from './world.ts';
@@ -52,6 +53,7 @@ function problem(route: Route, status: number, detail: string): Promise<void> {
 async function answerApi(route: Route, world: World, path: string[], query: URLSearchParams): Promise<void> {
   const [noun, id = '', part] = path;
   if (noun === 'health') return json(route, world.health);
+  if (noun === 'jobs') return answerJobs(route, world, id, part);
   if (noun === 'lines') return answerLines(route, world, id, query);
   if (noun === 'video_file' && id === 'stream_hls') return answerStream(route, part ?? '', path[3]);
   if (noun === 'video_file') return answerPicture(route, world, query);
@@ -83,6 +85,19 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
     default:
       return problem(route, 404, `No ${part} here.`);
   }
+}
+
+function answerJobs(route: Route, world: World, id: string, wish: string | undefined): Promise<void> {
+  if (id === '') return json(route, world.jobList());
+  const job = world.jobs.find((candidate) => candidate.id === id);
+  if (!job) return problem(route, 404, 'There is no such job.');
+  if (world.refuseJobs !== null) {
+    const detail = world.refuseJobs;
+    world.refuseJobs = null;
+    return problem(route, 409, detail);
+  }
+  if (wish === 'priority') return json(route, Object.assign(job, route.request().postDataJSON()));
+  return json(route, world.change(job, wish as JobWish));
 }
 
 function answerLines(route: Route, world: World, id: string, query: URLSearchParams): Promise<void> {

@@ -6,6 +6,10 @@ import type {
   DetectionWindow,
   FrameIndex,
   Health,
+  Job,
+  JobState,
+  Jobs,
+  JobWish,
   Line,
   Run,
   Video,
@@ -66,6 +70,29 @@ export class World {
   health: Health = structuredClone(HEALTH);
   videos: Video[] = [];
   lines: Line[] = [];
+  jobs: Job[] = [
+    {
+      ...this.job('job-1', 'pen-5', 'Pen 5, evening.mp4', 'running'),
+      ...{ frames_per_sec: 31.5, eta_secs: 190 },
+    },
+    this.job('job-2', 'ramp', 'Ramp, lorry 1.mp4', 'waiting'),
+    {
+      ...this.job('job-3', 'new', 'Corridor.mkv', 'waiting'),
+      frames_total: null,
+      frames_done: 0,
+      progress: 0,
+    },
+    this.job('job-4', 'pen-6', 'Pen 6.mp4', 'paused'),
+    {
+      ...this.job('job-5', 'torn', 'Torn file.mp4', 'failed'),
+      tries: 3,
+      error: 'The file ends in the middle: copy it again.',
+      finished_at: '2026-11-23T14:05:00Z',
+    },
+    { ...this.job('job-6', 'pen-4', 'Pen 4, morning.mp4', 'done'), finished_at: '2026-11-23T13:00:00Z' },
+  ];
+  /** The next wish of a job is refused with these words. */
+  refuseJobs: string | null = null;
   film: 'plain' | 'shifted' = 'plain';
   /** The next change of a line is refused with these words. */
   refuseLines: string | null = null;
@@ -122,7 +149,50 @@ export class World {
       has_audio: true,
       preview: { frames: this.table.pts.length, sprites: true },
       run,
+      job: null,
     };
+  }
+
+  job(id: string, video: string, name: string, state: JobState): Job {
+    return {
+      id,
+      video,
+      video_name: name,
+      state,
+      priority: 0,
+      place: null,
+      tries: 1,
+      progress: 0.5,
+      frames_done: 98,
+      frames_total: 195,
+      frames_per_sec: null,
+      eta_secs: null,
+      finished_at: null,
+      error: null,
+    };
+  }
+
+  /** As the server puts them in order. */
+  jobList(): Jobs {
+    const order: JobState[] = ['running', 'waiting', 'paused', 'failed', 'cancelled', 'done'];
+    const jobs = [...this.jobs].sort(
+      (one, other) => order.indexOf(one.state) - order.indexOf(other.state) || other.priority - one.priority,
+    );
+    let place = 0;
+    for (const job of jobs) {
+      if (job.state === 'waiting') place += 1;
+      job.place = job.state === 'waiting' ? place : null;
+    }
+    const counts = Object.fromEntries(
+      order.map((state) => [state, jobs.filter((job) => job.state === state).length]),
+    ) as Jobs['counts'];
+    return { jobs, counts, eta_secs: counts.running > 0 ? 5400 : null };
+  }
+
+  /** What becomes of a job as somebody wishes. */
+  change(job: Job, wish: JobWish): Job {
+    const becomes = { pause: 'paused', resume: 'waiting', cancel: 'cancelled', retry: 'waiting' } as const;
+    return Object.assign(job, { state: becomes[wish], error: null, frames_per_sec: null, eta_secs: null });
   }
 
   find(id: string): Video | undefined {

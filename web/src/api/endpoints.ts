@@ -6,6 +6,9 @@ import type {
   DetectionWindow,
   FrameIndex,
   Health,
+  Job,
+  Jobs,
+  JobWish,
   Line,
   LineEnds,
   Video,
@@ -24,6 +27,14 @@ export const fetchIndex = (id: string) => askJson<FrameIndex>(address(`${videoPa
 /** The background leaves a video alone, or goes on with it. */
 export const pauseWork = (id: string, paused: boolean) =>
   sendJson<Video>('PUT', address(`${videoPath(id)}/work`), { paused });
+
+export const fetchJobs = (limit: number) => askJson<Jobs>(address('api/jobs', { limit }));
+
+export const changeJob = (id: string, wish: JobWish) =>
+  sendJson<Job>('POST', address(`api/jobs/${encodeURIComponent(id)}/${wish}`), {});
+
+export const prioritiseJob = (id: string, priority: number) =>
+  sendJson<Job>('PUT', address(`api/jobs/${encodeURIComponent(id)}/priority`), { priority });
 
 /** The video's own packets in pieces that browsers take. */
 export const playlistAddress = (id: string) => address(`api/video_file/stream_hls/${encodeURIComponent(id)}`);

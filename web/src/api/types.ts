@@ -5,7 +5,7 @@ export interface RunCount {
   max: number;
 }
 
-export type RunState = 'queued' | 'running' | 'done' | 'failed';
+export type RunState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
 
 export interface Run {
   id: string;
@@ -44,7 +44,46 @@ export interface Video {
   /** The background leaves it alone until somebody says otherwise. */
   paused: boolean;
   run: Run | null;
+  /** What the background has to do with it; `null` where nothing can be counted. */
+  job: VideoJob | null;
 }
+
+export type JobState = 'running' | 'waiting' | 'paused' | 'failed' | 'cancelled' | 'done';
+
+export interface VideoJob {
+  id: string;
+  state: JobState;
+  error: string | null;
+}
+
+export interface Job {
+  id: string;
+  video: string;
+  video_name: string;
+  state: JobState;
+  /** −100 to 100; higher ones go first. */
+  priority: number;
+  /** Of one that waits: 1 is the next. */
+  place: number | null;
+  tries: number;
+  progress: number;
+  frames_done: number;
+  frames_total: number | null;
+  frames_per_sec: number | null;
+  eta_secs: number | null;
+  finished_at: string | null;
+  error: string | null;
+}
+
+/** In the order in which they are done; behind them those that ended, the latest first. */
+export interface Jobs {
+  jobs: Job[];
+  counts: Record<JobState, number>;
+  /** Until everything that waits is done; `null` while nothing goes on. */
+  eta_secs: number | null;
+}
+
+export type JobWish = 'pause' | 'resume' | 'cancel' | 'retry';
 
 /** The pts of all frames in display order, run-length coded: see `time/pts_table.ts`. */
 export interface FrameIndex {
@@ -124,6 +163,10 @@ export interface CountUpdate {
   progress: number;
   frames_per_sec: number | null;
   eta_secs: number | null;
+  crossings: { line: string; name: string; forward: number; backward: number }[];
+  device: string | null;
+  /** How far what is counted lies behind what there is. */
+  lag: { video_secs: number; backlog_frames: number; age_secs: number | null };
 }
 
 export interface Model {

@@ -2,7 +2,8 @@ import { expect, it } from 'vitest';
 import type { Run, Video } from '../api/types.ts';
 import { isWorked, videoState } from './state_words.ts';
 
-const video = (change: Partial<Video>) => ({ index: 'ready', error: null, run: null, ...change }) as Video;
+const video = (change: Partial<Video>) =>
+  ({ index: 'ready', error: null, run: null, job: null, ...change }) as Video;
 const run = (state: Run['state'], error: string | null = null) => ({ state, error }) as Run;
 
 it.each([
@@ -18,6 +19,9 @@ it.each([
   [video({ run: run('running') }), 'state_running', 'working'],
   [video({ run: run('done') }), 'state_done', 'calm'],
   [video({ run: run('failed', 'out of memory') }), 'state_failed', 'bad'],
+  [video({ run: run('cancelled'), paused: true }), 'state_cancelled', 'calm'],
+  [video({ job: { id: 'a', state: 'cancelled', error: null } }), 'state_cancelled', 'calm'],
+  [video({ job: { id: 'a', state: 'failed', error: 'no memory' } }), 'state_failed', 'bad'],
 ])('every state has its own words', (which, words, tone) => {
   expect(videoState(which, true)).toMatchObject({ words, tone });
 });
@@ -30,6 +34,8 @@ it.each([
   [video({ run: run('running') }), true],
   [video({ run: run('queued'), paused: true }), false],
   [video({ run: run('done') }), false],
+  [video({ run: run('cancelled') }), false],
+  [video({ job: { id: 'a', state: 'cancelled', error: null } }), false],
 ])('news of it is worth asking for only where something goes on', (which, expected) => {
   expect(isWorked(which, true)).toBe(expected);
 });

@@ -12,6 +12,7 @@ export interface VideoState {
     | 'untouched_no_model'
     | 'untouched_next'
     | 'queued_next'
+    | 'cancelled_next'
     | null;
   tone: 'calm' | 'working' | 'bad';
   /** The server's own words about a failure. */
@@ -26,6 +27,7 @@ export const isBeingRead = (video: Pick<Video, 'index'>) =>
 export function isWorked(video: Video, hasModel: boolean): boolean {
   if (isBeingRead(video)) return true;
   if (video.index === 'failed' || video.paused) return false;
+  if (video.job?.state === 'cancelled' || video.job?.state === 'failed') return false;
   return video.run === null ? hasModel : video.run.state === 'queued' || video.run.state === 'running';
 }
 
@@ -37,6 +39,13 @@ export function videoState(video: Video, hasModel: boolean): VideoState {
   if (isBeingRead(video)) {
     const next = video.index === 'growing' ? 'growing_next' : 'reading_next';
     return { ...calm, words: 'state_reading', next, tone: 'working' };
+  }
+  if (video.run?.state === 'cancelled' || (video.run === null && video.job?.state === 'cancelled')) {
+    return { ...calm, words: 'state_cancelled', next: 'cancelled_next' };
+  }
+  // It failed before its first frame.
+  if (video.run === null && video.job?.state === 'failed') {
+    return { ...calm, words: 'state_failed', tone: 'bad', error: video.job.error };
   }
   if (video.paused && video.run?.state !== 'done' && video.run?.state !== 'failed') {
     return { ...calm, words: 'state_paused', next: 'paused_next' };

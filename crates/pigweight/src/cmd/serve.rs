@@ -1,7 +1,7 @@
 //! `pigweight serve`: the page, the API and the work behind them.
 
 use super::{configure, print};
-use crate::analyser::Analyser;
+use crate::analyser::{Analyser, ENDED_TOO_OFTEN, MOST_TRIES};
 use crate::args::Serve;
 use crate::config::Config;
 use crate::describe::counted;
@@ -12,6 +12,7 @@ use crate::openings::Openings;
 use crate::preparer::Preparer;
 use crate::previews::Previews;
 use crate::uploads::Uploads;
+use crate::wanted::Enlisting;
 use crate::web::{App, VideoPool, router};
 use crate::work::Work;
 use anyhow::Context as _;
@@ -20,6 +21,7 @@ use pigweight_detect::service::Inference;
 use pigweight_detect::{Device, Model};
 use pigweight_media::worker::Workers;
 use pigweight_store::Store;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,8 @@ const LATENCY_BUCKETS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 
 
 /// Files that nobody has asked for so long are closed.
 const RELEASE_AFTER: Duration = Duration::from_secs(120);
+/// Jobs are held anew so often, well within the time for which they are held.
+const HOLD_AFTER: Duration = Duration::from_secs(20);
 /// What answers that are under way get when the server is asked to stop.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
@@ -103,11 +107,16 @@ async fn workers(config: &Config) -> anyhow::Result<Option<Workers>> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
+    let config = Arc::new(config);
     let store = Store::open(&config.data).await?;
     let listener = tokio::net::TcpListener::bind(config.listen).await.with_context(|| {
         format!("cannot listen on {}; stop what does, or name another with --listen ADDR", config.listen)
     })?;
     let address = listener.local_addr()?;
+    // A full disk keeps nobody from looking at what there is.
+    if let Err(error) = store.announce(&reached_at(address).to_string()) {
+        tracing::warn!("other commands will not find this server: {error}");
+    }
     let workers = workers(&config).await?;
     let inference = match model(&config)? {
         Ok(model) => Ok(Inference::start(model, config.detect.workers)?),
@@ -116,8 +125,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let is_awaited = matches!(inference, Err(pigweight_detect::Error::RemoteGone { .. }));
     let detecting = Arc::new(Detecting::new(inference.map_err(|error| error.to_string())));
     if is_awaited {
-        let (detecting, settings) = (detecting.clone(), config.model_settings());
-        tokio::spawn(async move { detecting.look_for(settings, config.detect.workers).await });
+        let (detecting, config) = (detecting.clone(), config.clone());
+        tokio::spawn(async move { detecting.look_for(config.model_settings(), config.detect.workers).await });
     }
     let metrics = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
@@ -145,6 +154,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         metrics,
     });
 
+    // The folder is this process's: whoever held jobs before is gone.
+    if let Err(error) = store.take_back_jobs(true, MOST_TRIES, ENDED_TOO_OFTEN).await {
+        live.report_trouble(&error.to_string());
+    }
     let (list, listed) = tokio::sync::watch::channel(Arc::from([]));
     let lookout = Lookout {
         store: store.clone(),
@@ -153,6 +166,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         uploads: uploads_folder,
         previews: previews.clone(),
         work: app.work.clone(),
+        enlisting: Enlisting::new(detecting.clone(), config.clone()),
         list,
     };
     let preparer = Preparer {
@@ -161,7 +175,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         previews: previews.clone(),
         work: app.work.clone(),
     };
-    let analyser = Analyser {
+    let analyser = Arc::new(Analyser {
         store: store.clone(),
         live,
         detecting: detecting.clone(),
@@ -169,7 +183,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         openings: openings.clone(),
         previews,
         work: app.work.clone(),
-    };
+        holder: ulid::Ulid::generate().to_string().to_lowercase(),
+    });
     let runtime = tokio::runtime::Handle::current();
     let register_runtime = runtime.clone();
     let (lookout, found) = tokio::task::spawn_blocking(move || {
@@ -205,17 +220,32 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             let _released = tokio::task::spawn_blocking(move || app.pool.release(RELEASE_AFTER)).await;
         }
     });
+    let (held, holder) = (store.clone(), analyser.holder.clone());
+    tokio::spawn(async move {
+        let mut times = tokio::time::interval(HOLD_AFTER);
+        loop {
+            times.tick().await;
+            // Where that cannot be written, nothing else can, and is told.
+            let _unwritten = held.hold_jobs(&holder).await;
+            let _unwritten = held.take_back_jobs(false, MOST_TRIES, ENDED_TOO_OFTEN).await;
+        }
+    });
     let thread = |name: &str, work: Box<dyn FnOnce(&tokio::runtime::Handle) + Send>| {
         let runtime = runtime.clone();
         let thread = std::thread::Builder::new().name(name.to_owned());
         thread.spawn(move || work(&runtime)).context("cannot start the background work")
     };
     let listed_too = listed.clone();
-    let threads = [
+    let mut threads = vec![
         thread("lookout", Box::new(move |runtime| lookout.work(runtime, &woken)))?,
         thread("preparer", Box::new(move |runtime| preparer.work(runtime, listed_too)))?,
-        thread("analyser", Box::new(move |runtime| analyser.work(runtime, listed)))?,
     ];
+    for place in 0..config.jobs.at_once {
+        let (analyser, listed) = (analyser.clone(), listed.clone());
+        let name = format!("analyser {place}");
+        threads.push(thread(&name, Box::new(move |runtime| analyser.work(runtime, listed, place)))?);
+    }
+    drop(listed);
 
     let background = app.work.clone();
     let asked = Arc::new(tokio::sync::Notify::new());
@@ -233,10 +263,22 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     openings.close();
     // A full queue means that it has been woken already.
     let _already_woken = wake.try_send(());
-    let ended = tokio::task::spawn_blocking(move || threads.map(std::thread::JoinHandle::join)).await?;
+    let join = move || threads.into_iter().map(std::thread::JoinHandle::join).collect::<Vec<_>>();
+    let ended = tokio::task::spawn_blocking(join).await?;
     anyhow::ensure!(ended.iter().all(Result::is_ok), "the background work broke down; the log says where");
     store.close().await;
     Ok(())
+}
+
+/// Where this machine itself reaches a server: one that listens on every address is reached on its own.
+fn reached_at(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
 }
 
 /// Ctrl-C, or what systemd sends.

@@ -41,6 +41,12 @@ impl Problem {
         }
     }
 
+    /// The same, with what to do said plainly.
+    pub fn with_advice(mut self, advice: &str) -> Self {
+        self.detail = format!("{}; {advice}", self.detail);
+        self
+    }
+
     /// 400.
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
@@ -139,7 +145,10 @@ impl From<&pigweight_store::Error> for Problem {
         use pigweight_store::Error;
         match error {
             Error::NotFound { .. } => Self::not_found(error.to_string()),
-            Error::Line(_) => Self::bad_request(error.to_string()),
+            Error::Line(_) | Error::Priority { .. } => Self::bad_request(error.to_string()),
+            Error::JobEnded { .. } | Error::JobReplaced { .. } => {
+                Self::new(StatusCode::CONFLICT, error.to_string())
+            }
             error if error.is_storage_trouble() => Self::unavailable(error.to_string()),
             error => Self::internal(error),
         }

@@ -1,6 +1,7 @@
 //! How the server is.
 
 use super::error::Problem;
+use super::live::Lag;
 use super::types::{Run, RunState};
 use super::{App, Shared};
 use crate::detecting::Looker;
@@ -137,6 +138,9 @@ pub async fn metrics(app: Shared) -> Result<String, Problem> {
         }
         describe_device(&inference.model().device());
     }
+    for (state, jobs, _) in app.store.count_jobs().await? {
+        metrics::gauge!("pigweight_jobs", "state" => state.name()).set(jobs as f64);
+    }
     metrics::gauge!("pigweight_stream_pieces_bytes").set(app.pieces.bytes() as f64);
     if let Some(bytes) = resident_bytes("self") {
         metrics::gauge!("process_resident_memory_bytes").set(bytes as f64);
@@ -146,7 +150,40 @@ pub async fn metrics(app: Shared) -> Result<String, Problem> {
     // One that ended meanwhile holds nothing.
     let bytes: u64 = workers.iter().filter_map(|pid| resident_bytes(&pid.to_string())).sum();
     metrics::gauge!("pigweight_workers_resident_memory_bytes").set(bytes as f64);
-    Ok(app.metrics.render())
+    Ok(app.metrics.render() + &sources(&app).await?)
+}
+
+/// What lies before each video that is worked on now. Written here and not kept by the recorder, which would go on telling of every
+/// video that there ever was.
+async fn sources(app: &App) -> Result<String, Problem> {
+    let mut told = Vec::new();
+    for id in app.work.current() {
+        let video = app.store.video(&id).await?;
+        let run = app.store.latest_run(&id).await?;
+        let lag = Lag::of(app, &video, run.as_ref());
+        told.push((label(&video.name), lag));
+    }
+    let mut text = String::new();
+    let mut gauge = |name: &str, value: &dyn Fn(&Lag) -> Option<f64>| {
+        if told.is_empty() {
+            return;
+        }
+        text += &format!("# TYPE {name} gauge\n");
+        for (source, lag) in &told {
+            if let Some(value) = value(lag) {
+                text += &format!("{name}{{source=\"{source}\"}} {value}\n");
+            }
+        }
+    };
+    gauge("pigweight_source_backlog_frames", &|lag| Some(lag.backlog_frames as f64));
+    gauge("pigweight_source_lag_seconds", &|lag| Some(lag.video_secs));
+    gauge("pigweight_source_figures_age_seconds", &|lag| lag.age_secs);
+    Ok(text)
+}
+
+/// As Prometheus reads a label's value.
+fn label(name: &str) -> String {
+    name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 fn describe_device(report: &DeviceReport) {
@@ -167,11 +204,13 @@ fn describe_device(report: &DeviceReport) {
 }
 
 /// How many videos there are in each state; those that wait are the queue of the background work.
-async fn videos_by_state(app: &App) -> Result<[(&'static str, u32); 5], Problem> {
-    let [mut reading, mut waiting, mut running, mut done, mut failed] = [0; 5];
+async fn videos_by_state(app: &App) -> Result<[(&'static str, u32); 6], Problem> {
+    let [mut reading, mut waiting, mut running, mut done, mut failed, mut cancelled] = [0; 6];
+    let jobs = app.store.latest_jobs().await?;
     for video in app.store.videos().await?.into_iter().filter(|video| app.live.is_present(&video.id)) {
         let run = app.store.latest_run(&video.id).await?;
-        let state = run.map(|run| Run::new(&run, video.frames.unwrap_or(0), &app.live).state);
+        let job = jobs.get(&video.id);
+        let state = run.map(|run| Run::new(&run, video.frames.unwrap_or(0), &app.live, job).state);
         *match state {
             _ if video.error.is_some() => &mut failed,
             _ if video.frames.is_none() => &mut reading,
@@ -179,9 +218,17 @@ async fn videos_by_state(app: &App) -> Result<[(&'static str, u32); 5], Problem>
             Some(RunState::Running) => &mut running,
             Some(RunState::Done) => &mut done,
             Some(RunState::Failed) => &mut failed,
+            Some(RunState::Cancelled) => &mut cancelled,
         } += 1;
     }
-    Ok([("reading", reading), ("waiting", waiting), ("running", running), ("done", done), ("failed", failed)])
+    Ok([
+        ("reading", reading),
+        ("waiting", waiting),
+        ("running", running),
+        ("done", done),
+        ("failed", failed),
+        ("cancelled", cancelled),
+    ])
 }
 
 /// Memory of a process, where the system tells it (Linux): the second number is pages.

@@ -6,6 +6,7 @@ use super::{App, Shared};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
+use pigweight_store::{RunRecord, VideoRecord};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use utoipa::IntoParams;
 
 /// Proxies cut silent connections after a minute.
 const PING_AFTER: Duration = Duration::from_secs(25);
+/// While something goes on, figures are told anew after so long without a step: their age says that it is stuck.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize, IntoParams)]
 pub struct OfVideo {
@@ -20,7 +23,7 @@ pub struct OfVideo {
     id: String,
 }
 
-/// What is pushed: once at the start, then after each step of the analysis that has been written.
+/// What is pushed: once at the start, then after each step of the analysis that has been written, and every five seconds without one.
 #[derive(Serialize)]
 struct CountUpdate<'a> {
     #[serde(rename = "type")]
@@ -35,14 +38,57 @@ struct CountUpdate<'a> {
     progress: f64,
     frames_per_sec: Option<f64>,
     eta_secs: Option<f64>,
+    /// So far, for each line.
+    crossings: Vec<Crossed>,
+    /// What runs the detector, as measured; null before the first step.
+    device: Option<String>,
+    lag: Lag,
+}
+
+/// What crossed a line so far.
+#[derive(Serialize)]
+struct Crossed {
+    line: String,
+    name: String,
+    forward: i64,
+    backward: i64,
+}
+
+/// How far what is counted lies behind what there is.
+#[derive(Clone, Copy, Default, Serialize)]
+pub struct Lag {
+    /// Seconds of the video that are not counted yet.
+    pub video_secs: f64,
+    /// Frames that are not counted yet.
+    pub backlog_frames: i64,
+    /// Since the figures were written; null where nothing goes on.
+    pub age_secs: Option<f64>,
+}
+
+impl Lag {
+    /// Of a video whose newest run is `run`.
+    pub fn of(app: &App, video: &VideoRecord, run: Option<&RunRecord>) -> Self {
+        let (counted_to_secs, frames_done) =
+            run.map_or((0.0, 0), |run| (run.counted_to_secs, run.frames_done));
+        // A finished run has come to the end, whatever could not be decoded on the way.
+        let is_done = run.is_some_and(|run| run.state == "done");
+        let going_on = app.live.latest(&video.id).filter(|progress| progress.frames_per_sec > 0.0);
+        let left = |total: f64, done: f64| if is_done { 0.0 } else { (total - done).max(0.0) };
+        Self {
+            video_secs: left(video.duration_secs.unwrap_or(0.0), counted_to_secs),
+            backlog_frames: left(video.frames.unwrap_or(0) as f64, frames_done as f64) as i64,
+            age_secs: going_on.filter(|_| !is_done).map(|progress| progress.written.elapsed().as_secs_f64()),
+        }
+    }
 }
 
 /// Pushes `count_update` messages for a video that is being analysed.
 #[utoipa::path(
     get, path = "/ws/count", params(OfVideo),
     responses((status = 101, description = "A WebSocket of JSON text messages: {type: \"count_update\", id, count, t, \
-              state, progress, frames_per_sec, eta_secs}"), (status = 404, body = Problem),
-              (status = 426, body = Problem))
+              state, progress, frames_per_sec, eta_secs, crossings: [{line, name, forward, backward}], device, \
+              lag: {video_secs, backlog_frames, age_secs}}; after each step, and every 5 s while one is awaited"),
+              (status = 404, body = Problem), (status = 426, body = Problem))
 )]
 pub async fn count_updates(
     app: Shared,
@@ -58,7 +104,7 @@ pub async fn count_updates(
 async fn push(app: Arc<App>, id: String, mut socket: WebSocket) {
     let mut progress = app.live.watch(&id);
     loop {
-        let Ok(text) = update(&app, &id).await else { break };
+        let Ok((text, goes_on)) = update(&app, &id).await else { break };
         if socket.send(Message::Text(text.into())).await.is_err() {
             break;
         }
@@ -72,6 +118,7 @@ async fn push(app: Arc<App>, id: String, mut socket: WebSocket) {
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return,
                     Some(Ok(_)) => {}
                 },
+                () = tokio::time::sleep(TELL_AGAIN_AFTER), if goes_on => break,
                 () = tokio::time::sleep(PING_AFTER) => {
                     if socket.send(Message::Ping(Vec::new().into())).await.is_err() {
                         return;
@@ -82,9 +129,13 @@ async fn push(app: Arc<App>, id: String, mut socket: WebSocket) {
     }
 }
 
-async fn update(app: &App, id: &str) -> Result<String, Problem> {
+/// The message, and whether another one will come by itself.
+async fn update(app: &App, id: &str) -> Result<(String, bool), Problem> {
     let video = app.store.video(id).await?;
     let run = app.store.latest_run(id).await?;
+    let job = app.store.latest_job(id).await?;
+    let lag = Lag::of(app, &video, run.as_ref());
+    let crossings = crossed(app, id, run.as_ref()).await?;
     let message = match &run {
         None => CountUpdate {
             kind: "count_update",
@@ -95,9 +146,12 @@ async fn update(app: &App, id: &str) -> Result<String, Problem> {
             progress: 0.0,
             frames_per_sec: None,
             eta_secs: None,
+            crossings,
+            device: None,
+            lag,
         },
         Some(run) => {
-            let shown = Run::new(run, video.frames.unwrap_or(0), &app.live);
+            let shown = Run::new(run, video.frames.unwrap_or(0), &app.live, job.as_ref());
             let frame = app.store.settled_at(&run.id, run.counted_to_secs).await?;
             CountUpdate {
                 kind: "count_update",
@@ -109,12 +163,36 @@ async fn update(app: &App, id: &str) -> Result<String, Problem> {
                     RunState::Running => "running",
                     RunState::Done => "done",
                     RunState::Failed => "failed",
+                    RunState::Cancelled => "cancelled",
                 },
                 progress: shown.progress,
                 frames_per_sec: shown.frames_per_sec,
                 eta_secs: shown.eta_secs,
+                crossings,
+                device: Some(shown.device),
+                lag,
             }
         }
     };
-    serde_json::to_string(&message).map_err(Problem::internal)
+    let text = serde_json::to_string(&message).map_err(Problem::internal)?;
+    Ok((text, lag.age_secs.is_some()))
+}
+
+async fn crossed(app: &App, id: &str, run: Option<&RunRecord>) -> Result<Vec<Crossed>, Problem> {
+    let lines = app.store.lines(id).await?;
+    let counts = match run {
+        Some(run) if !lines.is_empty() => app.store.count_crossings(&run.id).await?,
+        _ => Vec::new(),
+    };
+    let of = |line: &str, direction: &str| {
+        let count = counts.iter().find(|(of, way, _)| of == line && way == direction);
+        count.map_or(0, |(_, _, count)| *count)
+    };
+    let crossed = lines.into_iter().map(|line| Crossed {
+        forward: of(&line.id, "forward"),
+        backward: of(&line.id, "backward"),
+        line: line.id,
+        name: line.name,
+    });
+    Ok(crossed.collect())
 }

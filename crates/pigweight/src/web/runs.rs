@@ -88,8 +88,9 @@ pub struct LookSchedule {
 pub async fn list(app: Shared, Path(id): Path<String>) -> Result<Json<Vec<Run>>, Problem> {
     let video = present_video(&app, &id).await?;
     let frames = video.frames.unwrap_or(0);
+    let job = app.store.latest_job(&id).await?;
     let runs = app.store.runs(&id).await?;
-    Ok(Json(runs.iter().map(|run| Run::new(run, frames, &app.live)).collect()))
+    Ok(Json(runs.iter().map(|run| Run::new(run, frames, &app.live, job.as_ref())).collect()))
 }
 
 /// Which frames an analysis looked at, and why.
@@ -179,9 +180,10 @@ pub async fn compare(
     };
     let (mean_difference, mean_absolute_difference) = (mean(&|value| value), mean(&f64::abs));
     let frames = video.frames.unwrap_or(0);
+    let job = app.store.latest_job(&video.id).await?;
     Ok(Json(Difference {
-        run: Run::new(&run, frames, &app.live),
-        with: Run::new(&with, frames, &app.live),
+        run: Run::new(&run, frames, &app.live, job.as_ref()),
+        with: Run::new(&with, frames, &app.live, job.as_ref()),
         counted_to_secs,
         level_secs: one.level_secs,
         mean_difference,

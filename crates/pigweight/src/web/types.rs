@@ -6,7 +6,7 @@ use crate::previews::Made;
 use crate::web::App;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use pigweight_store::{RunRecord, VideoRecord};
+use pigweight_store::{JobRecord, JobState, RunRecord, VideoRecord};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -69,6 +69,8 @@ pub struct Video {
     pub paused: bool,
     /// The newest analysis; null where there is none yet.
     pub run: Option<Run>,
+    /// The newest job, the one that is to come where there is one; null where nothing can be counted.
+    pub job: Option<VideoJob>,
 }
 
 /// How far the small pictures for quick looks are.
@@ -95,6 +97,8 @@ pub enum RunState {
     Running,
     Done,
     Failed,
+    /// Somebody gave it up; what is settled stays.
+    Cancelled,
 }
 
 /// An analysis of a video.
@@ -128,8 +132,10 @@ pub struct Count {
 }
 
 impl Run {
-    /// `frames_total` from the video's index.
-    pub fn new(run: &RunRecord, frames_total: i64, live: &Live) -> Self {
+    /// `frames_total` from the video's index; `job` is the video's newest.
+    pub fn new(run: &RunRecord, frames_total: i64, live: &Live, job: Option<&JobRecord>) -> Self {
+        // What is not ended goes on, unless its job does not.
+        let job = job.filter(|job| job.run_id.as_ref().is_none_or(|id| *id == run.id));
         let frames_per_sec = live
             .latest(&run.video_id)
             .filter(|progress| progress.run.id == run.id)
@@ -139,7 +145,11 @@ impl Run {
             "done" => RunState::Done,
             "failed" => RunState::Failed,
             _ if frames_per_sec.is_some() => RunState::Running,
-            _ => RunState::Queued,
+            _ => match job.map(JobRecord::state) {
+                Some(JobState::Cancelled) => RunState::Cancelled,
+                Some(JobState::Failed) => RunState::Failed,
+                _ => RunState::Queued,
+            },
         };
         let left = (frames_total - run.frames_done).max(0) as f64;
         let is_running = matches!(state, RunState::Running);
@@ -159,16 +169,39 @@ impl Run {
             device: run.device.clone(),
             count: run.count_mean().map(|mean| Count { mean, max: run.count_max }),
             counted_to_secs: run.counted_to_secs,
-            error: run.error.clone().or_else(|| {
-                let waits = matches!(state, RunState::Queued);
-                waits.then(|| live.held(&run.video_id)).flatten()
+            error: run.error.clone().or_else(|| match state {
+                RunState::Failed => job?.error.clone(),
+                RunState::Queued => live.held(&run.video_id).or_else(|| job?.error.clone()),
+                RunState::Running | RunState::Done | RunState::Cancelled => None,
             }),
         }
     }
 }
 
+/// What the background has to do with a video.
+#[derive(Serialize, ToSchema)]
+pub struct VideoJob {
+    pub id: String,
+    /// As in `/api/jobs/{id}`, which tells more.
+    pub state: &'static str,
+    /// Why it failed, was cancelled, or does not go on now.
+    pub error: Option<String>,
+}
+
+/// RFC 3339 in UTC of seconds since 1970.
+pub fn time(secs: i64) -> Option<String> {
+    jiff::Timestamp::from_second(secs).ok().map(|time| time.to_string())
+}
+
 impl Video {
-    pub fn new(video: &VideoRecord, run: Option<&RunRecord>, app: &App) -> Self {
+    /// With what the store knows of it besides.
+    pub async fn of(app: &App, video: &VideoRecord) -> Result<Self, Problem> {
+        let run = app.store.latest_run(&video.id).await?;
+        let job = app.store.latest_job(&video.id).await?;
+        Ok(Self::new(video, run.as_ref(), job.as_ref(), app))
+    }
+
+    pub fn new(video: &VideoRecord, run: Option<&RunRecord>, job: Option<&JobRecord>, app: &App) -> Self {
         let part = match (&video.error, video.frames) {
             (None, None) => app.pool.openings.part(&video.id),
             _ => None,
@@ -189,11 +222,7 @@ impl Video {
             height: video.height_px.or(info.map(|info| info.height.into())),
             codec: video.codec.clone().or(info.map(|info| info.codec.clone())),
             media_type: media_type(&video.name).to_owned(),
-            recorded_at: video
-                .recorded_at
-                .or(info.and_then(|info| info.recorded_at))
-                .and_then(|secs| jiff::Timestamp::from_second(secs).ok())
-                .map(|time| time.to_string()),
+            recorded_at: video.recorded_at.or(info.and_then(|info| info.recorded_at)).and_then(time),
             has_audio: video.has_audio == Some(1) || info.is_some_and(|info| info.has_audio),
             index,
             index_progress: part.and_then(|part| part.share_read()),
@@ -206,7 +235,12 @@ impl Video {
             }),
             preview: app.previews.made(&video.id).into(),
             paused: video.paused == 1,
-            run: run.map(|run| Run::new(run, video.frames.unwrap_or(0), &app.live)),
+            run: run.map(|run| Run::new(run, video.frames.unwrap_or(0), &app.live, job)),
+            job: job.map(|job| VideoJob {
+                id: job.id.clone(),
+                state: job.state().name(),
+                error: job.error.clone(),
+            }),
         }
     }
 }

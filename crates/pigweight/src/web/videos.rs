@@ -13,10 +13,11 @@ use utoipa::ToSchema;
 #[utoipa::path(get, path = "/api/videos", responses((status = 200, body = Vec<Video>)))]
 pub async fn list(app: Shared) -> Result<Json<Vec<Video>>, Problem> {
     let mut videos = Vec::new();
+    let jobs = app.store.latest_jobs().await?;
     for video in app.store.videos().await? {
         if app.live.is_present(&video.id) {
             let run = app.store.latest_run(&video.id).await?;
-            videos.push(Video::new(&video, run.as_ref(), &app));
+            videos.push(Video::new(&video, run.as_ref(), jobs.get(&video.id), &app));
         }
     }
     Ok(Json(videos))
@@ -29,8 +30,7 @@ pub async fn list(app: Shared) -> Result<Json<Vec<Video>>, Problem> {
 )]
 pub async fn one(app: Shared, Path(id): Path<String>) -> Result<Json<Video>, Problem> {
     let video = present_video(&app, &id).await?;
-    let run = app.store.latest_run(&id).await?;
-    Ok(Json(Video::new(&video, run.as_ref(), &app)))
+    Ok(Json(Video::of(&app, &video).await?))
 }
 
 /// What the background shall do with a video.
@@ -58,11 +58,9 @@ pub async fn change_work(
     if paused {
         app.work.stop(&id);
     } else {
-        // A full queue means that it has been woken already.
-        let _already_woken = app.wake.try_send(());
+        app.wake();
     }
-    let run = app.store.latest_run(&id).await?;
-    Ok(Json(Video::new(&video, run.as_ref(), &app)))
+    Ok(Json(Video::of(&app, &video).await?))
 }
 
 /// When each frame is shown: run lengths of distances between pts.

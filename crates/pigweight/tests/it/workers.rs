@@ -209,8 +209,10 @@ fn a_count_goes_on_behind_the_end_of_the_process_that_read_the_video() {
     let found = server.video("corridor.mp4");
     assert_eq!(found["run"]["frames_done"], found["frames"]);
     let metrics = String::from_utf8(server.get("/metrics").bytes).unwrap();
+    // Of the two videos that are counted at once, this one's process and perhaps the other's.
+    let lost = metrics.lines().find_map(|line| line.strip_prefix("pigweight_workers_lost_total "));
     assert!(
-        metrics.contains("pigweight_workers_lost_total 1"),
+        lost.is_some_and(|lost| lost == "1" || lost == "2"),
         "the process was ended in the middle of its work"
     );
 }

@@ -1,0 +1,89 @@
+//! Asks a running server, for the commands that go with one.
+
+use super::jobs::{Job, Jobs, Priority};
+use crate::args::JobWish;
+use anyhow::Context as _;
+use pigweight_store::JobFilter;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// What an answer may take: the server may be busy counting.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server and a way to ask it.
+pub struct Client {
+    address: String,
+    agent: ureq::Agent,
+}
+
+impl Client {
+    /// Of the server at this address, `host:port`.
+    pub fn new(address: &str) -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(PATIENCE))
+            .proxy(None);
+        Self { address: address.to_owned(), agent: config.build().into() }
+    }
+
+    /// Its jobs.
+    pub fn jobs(&self, filter: &JobFilter) -> anyhow::Result<Jobs> {
+        let state = filter.state.map_or_else(String::new, |state| format!("&state={}", state.name()));
+        self.ask("GET", &format!("/api/jobs?limit={}{state}", filter.limit), None)
+    }
+
+    /// Tells it what is wanted of a job.
+    pub fn change_job(&self, wish: &JobWish) -> anyhow::Result<Job> {
+        let (job, what) = match wish {
+            JobWish::Pause { job } => (job, "pause"),
+            JobWish::Resume { job } => (job, "resume"),
+            JobWish::Cancel { job } => (job, "cancel"),
+            JobWish::Retry { job } => (job, "retry"),
+            JobWish::Prioritise { job, priority } => {
+                let body = serde_json::to_string(&Priority { priority: *priority })?;
+                return self.ask("PUT", &format!("/api/jobs/{}/priority", escaped(job)), Some(body));
+            }
+        };
+        self.ask("POST", &format!("/api/jobs/{}/{what}", escaped(job)), None)
+    }
+
+    fn ask<T: DeserializeOwned>(&self, method: &str, path: &str, body: Option<String>) -> anyhow::Result<T> {
+        let url = format!("http://{}{path}", self.address);
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(&url)
+            .header("content-type", "application/json")
+            .body(body.unwrap_or_default())?;
+        let silent = || format!("the server at http://{}/ does not answer; start it again", self.address);
+        let mut response = self.agent.run(request).with_context(silent)?;
+        let text = response.body_mut().read_to_string().with_context(silent)?;
+        if response.status().is_success() {
+            return serde_json::from_str(&text).with_context(|| {
+                format!("the server at http://{}/ is of another version; use its own pigweight", self.address)
+            });
+        }
+        let problem: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let detail = problem["detail"].as_str().map_or_else(|| response.status().to_string(), str::to_owned);
+        Err(anyhow::anyhow!(detail))
+    }
+}
+
+/// What a person types is one piece of a path.
+fn escaped(piece: &str) -> String {
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    piece
+        .bytes()
+        .map(|byte| if safe(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escaped;
+
+    #[test]
+    fn a_jobs_name_stays_one_piece_of_the_path() {
+        assert_eq!(escaped("01k-a_B"), "01k-a_B");
+        assert_eq!(escaped("../x?й"), "%2E%2E%2Fx%3F%D0%B9");
+    }
+}

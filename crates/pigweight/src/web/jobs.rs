@@ -1,0 +1,280 @@
+//! Jobs: what goes on, what waits and in which order, what failed; and what people want of them.
+
+use super::error::Problem;
+use super::types::{Query, time};
+use super::{App, Shared};
+use axum::Json;
+use axum::extract::Path;
+use axum::extract::rejection::JsonRejection;
+use pigweight_store::{JobFilter, JobRecord, JobState, PRIORITIES};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::{IntoParams, ToSchema};
+
+/// Jobs in one answer, where nobody says how many.
+const USUAL_LIMIT: u32 = 100;
+const MOST: u32 = 1000;
+
+/// What is done in the background: an analysis of a video, with its small pictures.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Job {
+    pub id: String,
+    /// `analysis`.
+    pub kind: String,
+    /// The video's identifier.
+    pub video: String,
+    /// What people call it.
+    pub video_name: String,
+    /// `running`, `waiting`, `paused`, `failed`, `cancelled`, `done`.
+    pub state: String,
+    /// −100 to 100; higher ones go first, 0 is usual.
+    pub priority: i64,
+    /// Of one that waits: how many wait before it, and it; a short video may come sooner.
+    pub place: Option<usize>,
+    /// How often it was begun since it last came forward.
+    pub tries: i64,
+    /// 0 to 1.
+    pub progress: f64,
+    pub frames_done: i64,
+    /// Null while the file has not been read for its index.
+    pub frames_total: Option<i64>,
+    /// Null while nothing goes on.
+    pub frames_per_sec: Option<f64>,
+    pub eta_secs: Option<f64>,
+    /// RFC 3339, UTC.
+    pub created_at: String,
+    /// For the first time; null before.
+    pub started_at: Option<String>,
+    pub finished_at: Option<String>,
+    /// Why it failed, was cancelled, or does not go on now.
+    pub error: Option<String>,
+    /// The run that holds its results; null before the first step.
+    pub run: Option<String>,
+}
+
+/// Jobs in the order in which they are done; behind them those that ended, the latest first.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Jobs {
+    pub jobs: Vec<Job>,
+    /// How many there are in each state, whatever was asked for.
+    pub counts: BTreeMap<String, i64>,
+    /// Until everything that waits is done, at the rate of what goes on; null while nothing does.
+    pub eta_secs: Option<f64>,
+}
+
+#[derive(Deserialize, IntoParams)]
+pub struct Asked {
+    /// Only those in this state: `running`, `waiting`, `paused`, `failed`, `cancelled`, `done`.
+    state: Option<String>,
+    /// Only those of this video.
+    video: Option<String>,
+    /// At most so many, 1 to 1000; default 100.
+    limit: Option<u32>,
+}
+
+impl Asked {
+    fn filter(self) -> Result<JobFilter, Problem> {
+        let state = match &self.state {
+            None => None,
+            Some(name) => Some(JobState::of(name).ok_or_else(|| {
+                let names = JobState::ALL.map(JobState::name).join(", ");
+                Problem::bad_request(format!("{name:?} is no state of a job; ask for one of {names}"))
+            })?),
+        };
+        let limit = self.limit.unwrap_or(USUAL_LIMIT);
+        if !(1..=MOST).contains(&limit) {
+            return Err(Problem::bad_request(format!("limit lies between 1 and {MOST}")));
+        }
+        Ok(JobFilter { state, video_id: self.video, limit })
+    }
+}
+
+/// What is known of a job besides what is kept.
+pub struct Now<'a> {
+    /// `None`: no server runs.
+    pub app: Option<&'a App>,
+    /// Identifiers of those that wait, in order.
+    pub waiting: Vec<String>,
+}
+
+impl<'a> Now<'a> {
+    /// Asks the store for the order.
+    pub async fn of(store: &pigweight_store::Store, app: Option<&'a App>) -> pigweight_store::Result<Self> {
+        Ok(Self { app, waiting: store.waiting_jobs().await?.into_iter().map(|job| job.id).collect() })
+    }
+
+    fn frames_per_sec(&self, job: &JobRecord) -> Option<f64> {
+        let progress = self.app?.live.latest(&job.video_id)?;
+        Some(progress.frames_per_sec).filter(|&rate| rate > 0.0)
+    }
+
+    /// What keeps an open job from going on, where that is not kept.
+    fn hindrance(&self, job: &JobRecord) -> Option<String> {
+        let app = self.app?;
+        match job.state() {
+            JobState::Running => app.live.held(&job.video_id),
+            JobState::Waiting if app.detecting.now().is_err() => {
+                Some("the detector cannot be loaded; /api/health says why".to_owned())
+            }
+            JobState::Waiting if !app.live.is_present(&job.video_id) => Some(
+                "the file is not in its folder now; it is counted when it is there again, or cancel the job"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+impl Job {
+    /// As it is told.
+    pub fn new(job: &JobRecord, now: &Now<'_>) -> Self {
+        let state = job.state();
+        let frames_per_sec = now.frames_per_sec(job).filter(|_| state == JobState::Running);
+        let left = job.frames_left();
+        Self {
+            id: job.id.clone(),
+            kind: job.kind.clone(),
+            video: job.video_id.clone(),
+            video_name: job.video_name.clone(),
+            state: state.name().to_owned(),
+            priority: job.priority,
+            place: now.waiting.iter().position(|id| *id == job.id).map(|place| place + 1),
+            tries: job.tries,
+            progress: match (state, job.frames_total) {
+                (JobState::Done, _) => 1.0,
+                (_, Some(total)) => (job.frames_done as f64 / total.max(1) as f64).clamp(0.0, 1.0),
+                (_, None) => 0.0,
+            },
+            frames_done: job.frames_done,
+            frames_total: job.frames_total,
+            frames_per_sec,
+            eta_secs: frames_per_sec.zip(left).map(|(rate, left)| left as f64 / rate),
+            created_at: time(job.created_at).unwrap_or_default(),
+            started_at: job.started_at.and_then(time),
+            finished_at: job.finished_at.and_then(time),
+            error: now.hindrance(job).or_else(|| job.error.clone()),
+            run: job.run_id.clone(),
+        }
+    }
+}
+
+impl Jobs {
+    /// Those that a filter lets through.
+    pub async fn of(
+        store: &pigweight_store::Store,
+        filter: &JobFilter,
+        app: Option<&App>,
+    ) -> pigweight_store::Result<Self> {
+        let now = Now::of(store, app).await?;
+        let running = JobFilter { state: Some(JobState::Running), limit: MOST, video_id: None };
+        let rate: f64 = store.jobs(&running).await?.iter().filter_map(|job| now.frames_per_sec(job)).sum();
+        let counted = store.count_jobs().await?;
+        let to_come = |state: JobState| matches!(state, JobState::Running | JobState::Waiting);
+        let left: i64 =
+            counted.iter().filter(|(state, ..)| to_come(*state)).map(|(_, _, frames)| frames).sum();
+        let mut counts: BTreeMap<String, i64> =
+            JobState::ALL.into_iter().map(|state| (state.name().to_owned(), 0)).collect();
+        counts.extend(counted.into_iter().map(|(state, jobs, _)| (state.name().to_owned(), jobs)));
+        Ok(Self {
+            jobs: store.jobs(filter).await?.iter().map(|job| Job::new(job, &now)).collect(),
+            counts,
+            eta_secs: (rate > 0.0).then(|| left.max(0) as f64 / rate),
+        })
+    }
+}
+
+async fn told(app: &App, job: &JobRecord) -> Result<Json<Job>, Problem> {
+    Ok(Json(Job::new(job, &Now::of(&app.store, Some(app)).await?)))
+}
+
+/// What goes on, what waits, what has ended.
+#[utoipa::path(
+    get, path = "/api/jobs", params(Asked),
+    responses((status = 200, body = Jobs), (status = 400, body = Problem))
+)]
+pub async fn list(app: Shared, Query(asked): Query<Asked>) -> Result<Json<Jobs>, Problem> {
+    Ok(Json(Jobs::of(&app.store, &asked.filter()?, Some(&app)).await?))
+}
+
+/// One job.
+#[utoipa::path(
+    get, path = "/api/jobs/{id}",
+    responses((status = 200, body = Job), (status = 404, body = Problem))
+)]
+pub async fn one(app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
+    told(&app, &app.store.job(&id).await?).await
+}
+
+/// Leaves a job's video alone, as `PUT /api/videos/{id}/work` does; what is counted is kept.
+#[utoipa::path(
+    post, path = "/api/jobs/{id}/pause",
+    responses((status = 200, body = Job), (status = 404, body = Problem), (status = 409, body = Problem))
+)]
+pub async fn pause(app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
+    let job = app.store.pause_job(&id, true).await?;
+    app.work.stop(&job.video_id);
+    told(&app, &job).await
+}
+
+/// Lets a paused job go on.
+#[utoipa::path(
+    post, path = "/api/jobs/{id}/resume",
+    responses((status = 200, body = Job), (status = 404, body = Problem), (status = 409, body = Problem))
+)]
+pub async fn resume(app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
+    let job = app.store.pause_job(&id, false).await?;
+    app.wake();
+    told(&app, &job).await
+}
+
+/// Gives a job up; what is counted is kept.
+#[utoipa::path(
+    post, path = "/api/jobs/{id}/cancel",
+    responses((status = 200, body = Job), (status = 404, body = Problem), (status = 409, body = Problem))
+)]
+pub async fn cancel(app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
+    let job = app.store.cancel_job(&id).await?;
+    app.work.stop(&job.video_id);
+    told(&app, &job).await
+}
+
+/// Lets a job that failed or was cancelled wait for its turn again. One that was cancelled goes on from where it was; one that failed
+/// begins anew.
+#[utoipa::path(
+    post, path = "/api/jobs/{id}/retry",
+    responses((status = 200, body = Job), (status = 404, body = Problem), (status = 409, body = Problem))
+)]
+pub async fn retry(app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
+    let job = app.store.retry_job(&id).await?;
+    app.wake();
+    told(&app, &job).await
+}
+
+/// How early a job's turn comes.
+#[derive(Deserialize, Serialize, ToSchema)]
+pub struct Priority {
+    /// −100 to 100; higher ones go first, 0 is usual.
+    pub priority: i64,
+}
+
+/// Sets how early a job's turn comes. One that goes on gives way to one with a higher priority.
+#[utoipa::path(
+    put, path = "/api/jobs/{id}/priority", request_body = Priority,
+    responses((status = 200, body = Job), (status = 400, body = Problem), (status = 404, body = Problem),
+              (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem))
+)]
+pub async fn prioritise(
+    app: Shared,
+    Path(id): Path<String>,
+    body: Result<Json<Priority>, JsonRejection>,
+) -> Result<Json<Job>, Problem> {
+    let Json(Priority { priority }) = body.map_err(|rejection| {
+        let problem = Problem::from(rejection);
+        // A number that no integer holds is a priority that there is not, too.
+        let (least, most) = (PRIORITIES.start(), PRIORITIES.end());
+        problem.with_advice(&format!("write {{\"priority\": N}}, an integer from {least} to {most}"))
+    })?;
+    let job = app.store.prioritise_job(&id, priority).await?;
+    app.wake();
+    told(&app, &job).await
+}

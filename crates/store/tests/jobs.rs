@@ -1,0 +1,199 @@
+//! Jobs are taken by one, held, left, and changed by people; nothing is lost or doubled.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use pigweight_store::{Error, FileIdentity, JobFilter, JobState, Left, NewJob, NewRun, Store};
+
+fn file(name: &str, head_hash: &str) -> FileIdentity {
+    FileIdentity {
+        path: format!("/v/{name}"),
+        size_bytes: 10,
+        modified_nanos: 1,
+        head_hash: head_hash.into(),
+    }
+}
+
+fn job(video_id: &str, wish: &str) -> NewJob {
+    NewJob { video_id: video_id.into(), wish: wish.into() }
+}
+
+/// A store with a job for each of these videos.
+async fn with_jobs(names: &[&str]) -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let mut jobs = Vec::new();
+    for name in names {
+        let video = store.add_video(&file(name, "a"), name).await.unwrap();
+        jobs.push(job(&video.id, "wish"));
+    }
+    store.enlist_jobs(&jobs).await.unwrap();
+    (folder, store)
+}
+
+async fn listed(store: &Store, state: Option<JobState>) -> Vec<(String, &'static str)> {
+    let filter = JobFilter { state, limit: 100, ..JobFilter::default() };
+    let jobs = store.jobs(&filter).await.unwrap();
+    jobs.into_iter().map(|job| (job.video_name.clone(), job.state().name())).collect()
+}
+
+async fn id_of(store: &Store, name: &str) -> String {
+    let jobs = store.jobs(&JobFilter { limit: 100, ..JobFilter::default() }).await.unwrap();
+    jobs.into_iter().find(|job| job.video_name == name).unwrap().id
+}
+
+#[tokio::test]
+async fn the_next_is_the_most_urgent_and_among_those_the_oldest() {
+    let (_folder, store) = with_jobs(&["a", "b", "c"]).await;
+    let names = async || -> Vec<String> {
+        store.waiting_jobs().await.unwrap().into_iter().map(|job| job.video_name).collect()
+    };
+    assert_eq!(names().await, ["a", "b", "c"]);
+    store.prioritise_job(&id_of(&store, "c").await, 5).await.unwrap();
+    store.prioritise_job(&id_of(&store, "a").await, -5).await.unwrap();
+    assert_eq!(names().await, ["c", "b", "a"]);
+    for priority in [-101, 101, i64::MAX] {
+        let refused = store.prioritise_job(&id_of(&store, "c").await, priority).await.unwrap_err();
+        assert!(refused.to_string().contains("-100 (last) to 100 (first)"), "{refused}");
+    }
+    // Asked for again, nothing is doubled and no order changes.
+    let video_id = store.job(&id_of(&store, "b").await).await.unwrap().video_id;
+    assert!(store.enlist_jobs(&[job(&video_id, "wish")]).await.unwrap().is_empty());
+    assert_eq!(names().await, ["c", "b", "a"]);
+}
+
+#[tokio::test]
+async fn of_two_who_take_a_job_one_has_it() {
+    let (_folder, store) = with_jobs(&["a"]).await;
+    let id = id_of(&store, "a").await;
+    let (one, other) = tokio::join!(store.take_job(&id, "one"), store.take_job(&id, "other"));
+    let taken = [one.unwrap(), other.unwrap()].into_iter().flatten().collect::<Vec<_>>();
+    assert_eq!(taken.len(), 1);
+    let holder = taken[0].holder.clone().unwrap();
+    let loser = if holder == "one" { "other" } else { "one" };
+    // Who has it not changes nothing.
+    store.leave_job(&id, loser, Left::Failed("broken")).await.unwrap();
+    assert_eq!(store.job(&id).await.unwrap().state(), JobState::Running);
+    store.leave_job(&id, &holder, Left::Done).await.unwrap();
+    let done = store.job(&id).await.unwrap();
+    assert_eq!(
+        (done.state(), done.holder.is_none(), done.finished_at.is_some()),
+        (JobState::Done, true, true)
+    );
+    assert!(store.take_job(&id, "third").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn tries_that_get_nowhere_come_to_an_end_and_steps_begin_them_anew() {
+    let (_folder, store) = with_jobs(&["a"]).await;
+    let id = id_of(&store, "a").await;
+    let video_id = store.job(&id).await.unwrap().video_id;
+    let run = NewRun {
+        video_id,
+        model_name: "m".into(),
+        model_hash: "h".into(),
+        device: "cpu".into(),
+        settings: "s".into(),
+        looks: "l".into(),
+        least_score: 0.1,
+        rule_version: 1,
+    };
+    let run = store.find_or_start_run(&run).await.unwrap();
+    for tries in 1..=3 {
+        let taken = store.take_job(&id, "me").await.unwrap().unwrap();
+        assert_eq!(taken.tries, tries);
+        if tries == 2 {
+            // A stop is no try.
+            store.leave_job(&id, "me", Left::ForLater).await.unwrap();
+            assert_eq!(store.take_job(&id, "me").await.unwrap().unwrap().tries, 2);
+        }
+        assert_eq!(store.take_back_jobs(false, 3, "gone").await.unwrap(), 0, "it is held still");
+        // As after kill -9.
+        assert_eq!(store.take_back_jobs(true, 3, "came to an end").await.unwrap(), 1);
+    }
+    let failed = store.job(&id).await.unwrap();
+    assert_eq!((failed.state(), failed.error.as_deref()), (JobState::Failed, Some("came to an end")));
+
+    // A person may try again, as often.
+    assert_eq!(store.retry_job(&id).await.unwrap().state(), JobState::Waiting);
+    for _ in 0..10 {
+        assert!(store.take_job(&id, "me").await.unwrap().unwrap().tries <= 2);
+        assert!(store.note_step(&id, "me", &run.id).await.unwrap());
+        store.take_back_jobs(true, 3, "came to an end").await.unwrap();
+        assert_eq!(store.job(&id).await.unwrap().state(), JobState::Waiting, "it came forward each time");
+    }
+    store.take_job(&id, "me").await.unwrap().unwrap();
+    store.leave_job(&id, "me", Left::Interrupted(60, "its reader is gone")).await.unwrap();
+    assert!(store.waiting_jobs().await.unwrap().is_empty(), "not before its time");
+    assert_eq!(store.job(&id).await.unwrap().error.as_deref(), Some("its reader is gone"));
+}
+
+#[tokio::test]
+async fn what_a_person_says_holds_against_whoever_works_on_it() {
+    let (_folder, store) = with_jobs(&["a", "b"]).await;
+    let (a, b) = (id_of(&store, "a").await, id_of(&store, "b").await);
+    store.take_job(&a, "me").await.unwrap().unwrap();
+    assert_eq!(store.cancel_job(&a).await.unwrap().state(), JobState::Cancelled);
+    assert!(!store.note_step(&a, "me", "no run").await.unwrap());
+    store.leave_job(&a, "me", Left::Done).await.unwrap();
+    assert_eq!(store.job(&a).await.unwrap().state(), JobState::Cancelled);
+    for refused in
+        [store.cancel_job(&a).await, store.pause_job(&a, true).await, store.prioritise_job(&a, 1).await]
+    {
+        let told = refused.unwrap_err();
+        assert!(matches!(told, Error::JobEnded { state: "cancelled", .. }), "{told}");
+        assert!(!told.to_string().contains('\n') && told.to_string().contains("only waiting"), "{told}");
+    }
+    assert!(matches!(store.retry_job(&b).await, Err(Error::JobEnded { .. })));
+
+    // A pause is the video's: the job waits, whoever asks for it.
+    assert_eq!(store.pause_job(&b, true).await.unwrap().state(), JobState::Paused);
+    assert!(store.waiting_jobs().await.unwrap().is_empty());
+    assert!(store.take_job(&b, "me").await.unwrap().is_none());
+    let video_id = store.job(&b).await.unwrap().video_id;
+    assert_eq!(store.video(&video_id).await.unwrap().paused, 1);
+    assert_eq!(listed(&store, Some(JobState::Paused)).await, [("b".to_owned(), "paused")]);
+    store.pause_video(&video_id, false).await.unwrap();
+    assert_eq!(store.job(&b).await.unwrap().state(), JobState::Waiting);
+
+    for unknown in [store.job("nobody").await, store.cancel_job("nobody").await, store.retry_job("").await] {
+        assert!(matches!(unknown, Err(Error::NotFound { kind: "job", .. })));
+    }
+    assert_eq!(
+        listed(&store, None).await,
+        [("b".to_owned(), "waiting"), ("a".to_owned(), "cancelled")],
+        "what is to come stands first"
+    );
+    let counts = store.count_jobs().await.unwrap();
+    assert_eq!(counts.len(), 2, "{counts:?}");
+}
+
+#[tokio::test]
+async fn another_model_or_another_file_replaces_what_was_wanted() {
+    let (_folder, store) = with_jobs(&["a"]).await;
+    let first = store.job(&id_of(&store, "a").await).await.unwrap();
+    store.take_job(&first.id, "me").await.unwrap().unwrap();
+    let replaced = store.enlist_jobs(&[job(&first.video_id, "other")]).await.unwrap();
+    assert_eq!(replaced.as_slice(), std::slice::from_ref(&first.video_id));
+    let outdated = store.job(&first.id).await.unwrap();
+    assert_eq!(outdated.state(), JobState::Cancelled);
+    assert!(outdated.error.unwrap().contains("settings changed"));
+    let second = store.latest_job(&first.video_id).await.unwrap().unwrap();
+    assert_eq!((second.wish.as_str(), second.state()), ("other", JobState::Waiting));
+    assert_eq!(store.latest_jobs().await.unwrap()[&first.video_id].id, second.id);
+    // Back to what held before: that job goes on.
+    store.enlist_jobs(&[job(&first.video_id, "wish")]).await.unwrap();
+    assert_eq!(store.job(&first.id).await.unwrap().state(), JobState::Waiting);
+    assert_eq!(store.job(&second.id).await.unwrap().state(), JobState::Cancelled);
+    assert_eq!(store.latest_jobs().await.unwrap()[&first.video_id].id, first.id, "the one that is to come");
+    // What a person cancelled stays so.
+    store.cancel_job(&first.id).await.unwrap();
+    store.enlist_jobs(&[job(&first.video_id, "wish")]).await.unwrap();
+    assert_eq!(store.job(&first.id).await.unwrap().state(), JobState::Cancelled);
+
+    store.retry_job(&first.id).await.unwrap();
+    store.add_video(&file("a", "b"), "a").await.unwrap();
+    let replaced = store.job(&first.id).await.unwrap();
+    assert_eq!(replaced.state(), JobState::Cancelled);
+    assert!(replaced.error.unwrap().contains("replaced"));
+    assert!(matches!(store.retry_job(&first.id).await, Err(Error::JobReplaced { .. })));
+    assert!(store.waiting_jobs().await.unwrap().is_empty());
+}

@@ -1,5 +1,6 @@
 //! Who looks at pictures for the server, or why nobody does yet: inference servers may come after it.
 
+use crate::background;
 use crate::web::unseen::Unseen;
 use pigweight_detect::service::Inference;
 use pigweight_detect::{Error, Model, ModelSettings};
@@ -12,6 +13,19 @@ const LOOKED_FOR_EVERY: Duration = Duration::from_secs(5);
 /// See the module's head.
 pub struct Detecting {
     now: RwLock<Result<Looker, String>>,
+}
+
+/// Starts the threads that look. They give way to what somebody waits for, as whoever starts them does; a viewer's question is before all
+/// others among them.
+///
+/// # Errors
+/// Where the system has no more threads.
+pub fn start(model: Model, workers: usize) -> Result<Inference, Error> {
+    let none = |reason: String| Error::Run { reason: format!("cannot start a thread: {reason}") };
+    background::spawn("start", move || Inference::start(model, workers))
+        .map_err(|error| none(error.to_string()))?
+        .join()
+        .unwrap_or_else(|_| Err(none("it ended before its time".into())))
 }
 
 /// Cheap to clone.
@@ -47,7 +61,7 @@ impl Detecting {
             tokio::time::sleep(LOOKED_FOR_EVERY).await;
             let settings = settings.clone();
             let loaded = tokio::task::spawn_blocking(move || {
-                Model::load(settings).and_then(|model| Inference::start(model, workers))
+                Model::load(settings).and_then(|model| start(model, workers))
             });
             let found = match loaded.await {
                 Ok(Ok(inference)) => Ok(Looker::new(inference)),

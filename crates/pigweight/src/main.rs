@@ -5,6 +5,7 @@
 mod analyser;
 mod args;
 mod attending;
+mod background;
 mod calibration;
 mod cmd;
 mod config;

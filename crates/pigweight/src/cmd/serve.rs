@@ -3,9 +3,10 @@
 use super::{configure, print};
 use crate::analyser::{Analyser, ENDED_TOO_OFTEN, MOST_TRIES};
 use crate::args::Serve;
+use crate::background;
 use crate::config::Config;
 use crate::describe::counted;
-use crate::detecting::Detecting;
+use crate::detecting::{self, Detecting};
 use crate::live::Live;
 use crate::lookout::Lookout;
 use crate::openings::Openings;
@@ -119,7 +120,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     let workers = workers(&config).await?;
     let inference = match model(&config)? {
-        Ok(model) => Ok(Inference::start(model, config.detect.workers)?),
+        Ok(model) => Ok(detecting::start(model, config.detect.workers)?),
         Err(error) => Err(error),
     };
     let is_awaited = matches!(inference, Err(pigweight_detect::Error::RemoteGone { .. }));
@@ -232,8 +233,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     });
     let thread = |name: &str, work: Box<dyn FnOnce(&tokio::runtime::Handle) + Send>| {
         let runtime = runtime.clone();
-        let thread = std::thread::Builder::new().name(name.to_owned());
-        thread.spawn(move || work(&runtime)).context("cannot start the background work")
+        background::spawn(name, move || work(&runtime)).context("cannot start the background work")
     };
     let listed_too = listed.clone();
     let mut threads = vec![

@@ -110,3 +110,21 @@ fn another_threshold_needs_no_other_look_at_the_video() {
     assert!(!run(kept.path(), "0.1").1);
     assert_eq!(run(kept.path(), "0.3").0, usual, "what was counted stays");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_counted_gives_way_to_what_somebody_looks_at() {
+    let (videos, data) = (crate::api::folder_of(&["gop25.mp4"]), tempfile::tempdir().unwrap());
+    let server = Server::start(videos.path(), data.path(), Some(&model()));
+    let id = crate::api::indexed(&server, "gop25.mp4")["id"].as_str().unwrap().to_owned();
+    server.wait_for_run(&id, "done");
+    let threads = server.niceness();
+    let of = |name: &str| -> Vec<i64> {
+        threads.iter().filter(|(thread, _)| thread.starts_with(name)).map(|(_, nice)| *nice).collect()
+    };
+    let [own] = of("pigweight")[..] else { panic!("{threads:?}") };
+    for name in ["inference", "analyser", "preparer"] {
+        assert!(!of(name).is_empty() && of(name).iter().all(|&nice| nice >= own + 10), "{name}: {threads:?}");
+    }
+    assert!(of("tokio").iter().all(|&nice| nice == own), "answers do not wait: {threads:?}");
+}

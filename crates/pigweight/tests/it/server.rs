@@ -123,6 +123,19 @@ impl Server {
         }
     }
 
+    /// Its threads: what each is called, and how far it gives way to others.
+    pub fn niceness(&self) -> Vec<(String, i64)> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).expect("it runs");
+        let told = threads.filter_map(|thread| {
+            // One that has ended meanwhile is none.
+            let told = std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
+            let (head, rest) = told.rsplit_once(") ")?;
+            // Field 19 of proc(5), counted from the third.
+            Some((head.split_once('(')?.1.to_owned(), rest.split(' ').nth(16)?.parse().ok()?))
+        });
+        told.collect()
+    }
+
     /// Processes that read videos for it now.
     pub fn workers(&self) -> Vec<u32> {
         let children = format!("/proc/{0}/task", self.process.id());

@@ -1,6 +1,7 @@
 //! Who looks at pictures for the server, or why nobody does yet: inference servers may come after it.
 
 use crate::web::unseen::Unseen;
+use crossbeam_channel::Sender;
 use pigweight_detect::service::Inference;
 use pigweight_detect::{Error, Model, ModelSettings};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -41,8 +42,8 @@ impl Detecting {
         self.now.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits for servers that were not there at the start.
-    pub async fn look_for(&self, settings: ModelSettings, workers: usize) {
+    /// Waits for servers that were not there at the start, and wakes the background work when they are.
+    pub async fn look_for(&self, settings: ModelSettings, workers: usize, wake: Sender<()>) {
         loop {
             tokio::time::sleep(LOOKED_FOR_EVERY).await;
             let settings = settings.clone();
@@ -61,6 +62,8 @@ impl Detecting {
             *self.now.write().unwrap_or_else(PoisonError::into_inner) =
                 found.map_err(|error| error.to_string());
             if is_over {
+                // A full queue means that it has been woken already.
+                let _already_woken = wake.try_send(());
                 return;
             }
         }

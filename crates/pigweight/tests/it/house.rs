@@ -46,9 +46,13 @@ fn crates_depend_only_along_the_arrows() {
 fn native_runtime_and_sql_stay_in_their_rooms() {
     let metadata = std::fs::read_to_string(root().join("Cargo.lock")).unwrap();
     assert!(metadata.contains("sqlx"), "the lock file is the workspace's");
-    for (dependency, room) in
-        [("ffmpeg-sys-next", "media"), ("ort", "detect"), ("sqlx", "store"), ("axum", "pigweight")]
-    {
+    for (dependency, room) in [
+        ("ffmpeg-sys-next", "media"),
+        ("ort", "detect"),
+        ("tonic", "detect"),
+        ("sqlx", "store"),
+        ("axum", "pigweight"),
+    ] {
         for crate_name in ARROWS.map(|arrow| arrow.0) {
             let manifest = root().join("crates").join(crate_name).join("Cargo.toml");
             let manifest = std::fs::read_to_string(manifest).unwrap();

@@ -2,6 +2,7 @@
 
 use crate::background;
 use crate::web::unseen::Unseen;
+use crossbeam_channel::Sender;
 use pigweight_detect::service::Inference;
 use pigweight_detect::{Error, Model, ModelSettings};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -55,8 +56,8 @@ impl Detecting {
         self.now.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits for servers that were not there at the start.
-    pub async fn look_for(&self, settings: ModelSettings, workers: usize) {
+    /// Waits for servers that were not there at the start, and wakes the background work when they are.
+    pub async fn look_for(&self, settings: ModelSettings, workers: usize, wake: Sender<()>) {
         loop {
             tokio::time::sleep(LOOKED_FOR_EVERY).await;
             let settings = settings.clone();
@@ -75,6 +76,8 @@ impl Detecting {
             *self.now.write().unwrap_or_else(PoisonError::into_inner) =
                 found.map_err(|error| error.to_string());
             if is_over {
+                // A full queue means that it has been woken already.
+                let _already_woken = wake.try_send(());
                 return;
             }
         }

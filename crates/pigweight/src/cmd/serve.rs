@@ -125,10 +125,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     };
     let is_awaited = matches!(inference, Err(pigweight_detect::Error::RemoteGone { .. }));
     let detecting = Arc::new(Detecting::new(inference.map_err(|error| error.to_string())));
-    if is_awaited {
-        let (detecting, config) = (detecting.clone(), config.clone());
-        tokio::spawn(async move { detecting.look_for(config.model_settings(), config.detect.workers).await });
-    }
     let metrics = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
         .install_recorder()?;
@@ -140,6 +136,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let openings = Openings::new(store.clone(), workers);
     // Holds one: more than awake nobody can be.
     let (wake, woken) = crossbeam_channel::bounded(1);
+    if is_awaited {
+        let (detecting, wake) = (detecting.clone(), wake.clone());
+        let (settings, workers) = (config.model_settings(), config.detect.workers);
+        tokio::spawn(async move { detecting.look_for(settings, workers, wake).await });
+    }
     let app = Arc::new(App {
         store: store.clone(),
         live: live.clone(),

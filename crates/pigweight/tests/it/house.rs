@@ -52,6 +52,7 @@ fn native_runtime_and_sql_stay_in_their_rooms() {
         ("sqlx", "store"),
         ("axum", "pigweight"),
         ("ureq", "pigweight"),
+        ("tonic", "detect"),
     ] {
         for crate_name in ARROWS.map(|arrow| arrow.0) {
             let manifest = root().join("crates").join(crate_name).join("Cargo.toml");

@@ -154,10 +154,14 @@ fn a_server_that_is_killed_in_mid_run_loses_and_doubles_nothing() {
     assert_eq!(run["state"], "queued", "{run}");
     assert!(run["error"].as_str().unwrap().contains("no inference server"), "{run}");
     let metrics = String::from_utf8(counting.server.get("/metrics").bytes).unwrap();
-    assert!(
-        metrics.contains("pigweight_inference_server_up") && metrics.contains("outcome=\"failed\""),
-        "{metrics}"
-    );
+    let url = there.url();
+    for told in [
+        format!("pigweight_inference_server_up{{endpoint=\"{url}\"}} 0"),
+        format!("pigweight_inference_server_requests_total{{endpoint=\"{url}\",outcome=\"answered\"}}"),
+        format!("pigweight_inference_server_requests_total{{endpoint=\"{url}\",outcome=\"failed\"}}"),
+    ] {
+        assert!(metrics.contains(&told), "{told} is missing in {metrics}");
+    }
     let question = format!("/api/video_file/count_at_time?id={}&t=33", counting.id);
     assert!(counting.server.get(&question).problem(503).contains(&there.url()));
     // Videos are shown all the same.

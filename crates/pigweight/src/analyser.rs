@@ -138,7 +138,9 @@ impl Analyser {
             match runtime.block_on(self.store.job(&job.id)) {
                 _ if self.work.is_over() => return better,
                 Ok(now) if self.is_mine(&now) => job = now,
+                // Paused or cancelled meanwhile.
                 Ok(_) => {
+                    self.is_left(runtime, list, &job, &Attended::Stopped);
                     self.live.let_go(&job.video_id);
                     return better;
                 }
@@ -188,18 +190,19 @@ impl Analyser {
         }
     }
 
-    /// Where nothing can be counted: the small pictures of one more video; `false` when there is none.
+    /// Where nothing can be counted: the small pictures of one more video; `false` when there is none now.
     fn picture_one(&self, runtime: &Handle, videos: &[VideoRecord], pictured: &mut BTreeSet<String>) -> bool {
         if self.wanted().is_some() {
             return false;
         }
         let is_next = |video: &&VideoRecord| video.paused == 0 && !pictured.contains(&video.id);
         let Some(video) = videos.iter().find(is_next) else { return false };
-        // One that was stopped on the way is paused, and gone through again with the next list.
-        if self.make_previews(runtime, video) {
+        // One that was stopped on the way is paused; the next list says so.
+        let is_made = self.make_previews(runtime, video);
+        if is_made {
             pictured.insert(video.id.clone());
         }
-        true
+        is_made
     }
 
     /// `false` where somebody stopped it.
@@ -208,7 +211,7 @@ impl Analyser {
         let stop = self.work.begin(&record.id);
         // Asked after the beginning: who pauses it from now on stops it.
         if runtime.block_on(self.store.video(&record.id)).is_ok_and(|record| record.paused == 1) {
-            return true;
+            return false;
         }
         let Some(making) = self.previews.begin(&record.id, &video) else { return true };
         making.complete(&stop).unwrap_or_else(|error| {

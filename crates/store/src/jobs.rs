@@ -6,6 +6,8 @@
 //!
 //! How far a job is stands with its run, whether it is paused with its video: each once.
 
+mod wishes;
+
 use crate::error::{Error, Result};
 use crate::{Store, new_id, now_secs};
 use sqlx::{FromRow, Row as _};
@@ -239,7 +241,10 @@ impl Store {
 
     /// Takes a job that waits; `None` where somebody else was first, or it is not to be begun any more.
     pub async fn take_job(&self, id: &str, holder: &str) -> Result<Option<JobRecord>> {
+        let failed = |error| Error::from_sql("taking a job", error);
         let now = now_secs();
+        // Read back with it: a job that was taken and is not known to be would be held for ever.
+        let mut transaction = self.pool.begin().await.map_err(failed)?;
         let taken = sqlx::query(
             "update jobs set state = 'running', holder = $2, held_until = $3, tries = tries + 1, \
              started_at = coalesce(started_at, $4), error = null where id = $1 and state = 'waiting' \
@@ -249,10 +254,19 @@ impl Store {
         .bind(holder)
         .bind(now + HELD_FOR_SECS)
         .bind(now)
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await
-        .map_err(|error| Error::from_sql("taking a job", error))?;
-        if taken.rows_affected() == 1 { self.job(id).await.map(Some) } else { Ok(None) }
+        .map_err(failed)?;
+        if taken.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let job = sqlx::query_as(sqlx::AssertSqlSafe(format!("{SELECT} where jobs.id = $1")))
+            .bind(id)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(Some(job))
     }
 
     /// The job came forward: what was tried in vain before is forgotten. `false` where it is not the holder's any more.
@@ -417,84 +431,9 @@ impl Store {
         }
         Ok(counts)
     }
-
-    /// Pauses the work on a job's video, or lets it go on.
-    ///
-    /// # Errors
-    /// [`Error::JobEnded`] where nothing is still to come.
-    pub async fn pause_job(&self, id: &str, paused: bool) -> Result<JobRecord> {
-        let job = self.job(id).await?;
-        if !job.state().is_open() {
-            return Err(ended(&job, if paused { "paused" } else { "resumed" }));
-        }
-        self.pause_video(&job.video_id, paused).await?;
-        self.job(id).await
-    }
-
-    /// Gives a job up; what was done stays.
-    ///
-    /// # Errors
-    /// [`Error::JobEnded`] where there is nothing to give up.
-    pub async fn cancel_job(&self, id: &str) -> Result<JobRecord> {
-        let changed = sqlx::query(
-            "update jobs set state = 'cancelled', error = null, finished_at = $2, holder = null, held_until = null \
-             where id = $1 and state in ('waiting', 'running')",
-        )
-        .bind(id)
-        .bind(now_secs())
-        .execute(&self.pool)
-        .await
-        .map_err(|error| Error::from_sql("cancelling a job", error))?;
-        let job = self.job(id).await?;
-        if changed.rows_affected() == 1 { Ok(job) } else { Err(ended(&job, "cancelled")) }
-    }
-
-    /// Lets a job that failed or was cancelled wait for its turn again, with all its tries before it.
-    ///
-    /// # Errors
-    /// [`Error::JobEnded`] where it is still open or done, or its file is another one now.
-    pub async fn retry_job(&self, id: &str) -> Result<JobRecord> {
-        let job = self.job(id).await?;
-        if job.superseded == 1 {
-            return Err(Error::JobReplaced { id: id.to_owned() });
-        }
-        let changed = sqlx::query(
-            "update jobs set state = 'waiting', error = null, finished_at = null, tries = 0, due_at = 0 \
-             where id = $1 and state in ('failed', 'cancelled')",
-        )
-        .bind(id)
-        .execute(&self.pool)
-        .await
-        .map_err(|error| Error::from_sql("trying a job again", error))?;
-        let job = self.job(id).await?;
-        if changed.rows_affected() == 1 { Ok(job) } else { Err(ended(&job, "retried")) }
-    }
-
-    /// Sets how early a job's turn comes.
-    ///
-    /// # Errors
-    /// [`Error::Priority`], and [`Error::JobEnded`] where it has no turn any more.
-    pub async fn prioritise_job(&self, id: &str, priority: i64) -> Result<JobRecord> {
-        if !PRIORITIES.contains(&priority) {
-            return Err(Error::Priority { priority });
-        }
-        let changed =
-            sqlx::query("update jobs set priority = $2 where id = $1 and state in ('waiting', 'running')")
-                .bind(id)
-                .bind(priority)
-                .execute(&self.pool)
-                .await
-                .map_err(|error| Error::from_sql("ordering jobs", error))?;
-        let job = self.job(id).await?;
-        if changed.rows_affected() == 1 { Ok(job) } else { Err(ended(&job, "moved")) }
-    }
 }
 
 /// Why a job was given up that nobody gave up.
 const OUTDATED: &str = "the model or the settings changed; another job counts the video with those of now";
 /// Of a video whose file was replaced.
 pub(crate) const REPLACED: &str = "the file was replaced by another one, which has a job of its own";
-
-fn ended(job: &JobRecord, wish: &'static str) -> Error {
-    Error::JobEnded { id: job.id.clone(), state: job.state().name(), wish }
-}

@@ -380,6 +380,10 @@ fn fill_the_disk(data: &Path) {
     assert!(told["error"].as_str().unwrap().contains("disk is full"), "{told}");
     assert_eq!(server.get("/api/health").json()["status"], "degraded");
     std::fs::remove_file(&ballast).unwrap();
+    // Whoever pauses it meanwhile has it given back, and not held for ever.
+    assert_eq!(tell(&server, &told, "pause").json()["state"], "paused");
+    prioritise(&server, &told, &json!(1));
+    assert_eq!(tell(&server, &told, "resume").status, 200);
     let done = wait_for(&server, "a.mp4", "done");
     assert_eq!((&done["frames_done"], &done["error"]), (&done["frames_total"], &Value::Null));
     let video = server.video("a.mp4");

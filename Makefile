@@ -1,4 +1,4 @@
-# make run · build · test · lint · bench · fuzz · train · eval · docs — and nothing else to remember.
+# make run · build · test · lint · bench · soak · fuzz · train · eval · docs — and nothing else to remember.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,7 +12,7 @@ DATA ?= pigweight-data
 LISTEN ?= 127.0.0.1:8080
 MODEL ?=
 
-.PHONY: help setup setup-tests setup-train page build run test lint bench fuzz train eval docs
+.PHONY: help setup setup-tests setup-train page build run test lint bench soak fuzz train eval docs
 
 help: ## Say what there is
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,11 @@ bench: ## Measure beside peers in the same run; DATA_DIR names a folder of video
 	cargo build --release --locked -p pigweight
 	cargo build --release --locked -p pigweight-store --example long_recording
 	bench/run.sh
+
+soak: ## Analyse ten videos side by side for half an hour, and watch the memory
+	@scripts/setup.sh --bench
+	cargo build --release --locked -p pigweight
+	bench/run.sh --only soak
 
 fuzz: setup ## Throw bytes at every parser, SECS each (default 60); wants a nightly compiler and cargo-fuzz
 	scripts/fuzz.sh

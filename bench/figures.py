@@ -225,8 +225,9 @@ def main():
     parser.add_argument("--binary", type=pathlib.Path, required=True)
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--soak-minutes", type=float, default=30, help="about how long `soak` takes")
     names = ["speed", "schedule", "memory", "storage", "frames", "answers", "viewers", "page", "tracking"]
-    parser.add_argument("--only", nargs="*", choices=names, default=names)
+    parser.add_argument("--only", nargs="*", choices=[*names, "soak"], default=names)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each program whose speeds are compared")
     parser.add_argument("--minutes", type=int, nargs="+", default=[1, 10], help="lengths of the videos of `memory`")
     arguments = parser.parse_args()
@@ -238,7 +239,7 @@ def main():
     sequences = arguments.data / "tracking/mot17"
     chromium = pathlib.Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
     recordings = [video, arguments.data / "videos/sows.mp4"]
-    needs = {"speed": [video, model], "schedule": [video, boxes, model], "memory": [model], "storage": [*recordings, model], "frames": [], "answers": [model], "viewers": [], "page": [chromium], "tracking": [sequences]}
+    needs = {"speed": [video, model], "schedule": [video, boxes, model], "memory": [model], "storage": [*recordings, model], "frames": [], "answers": [model], "viewers": [], "soak": [model], "page": [chromium], "tracking": [sequences]}
     with tempfile.TemporaryDirectory(dir=arguments.out) as folder:
         folder = pathlib.Path(folder)
         steps = {
@@ -248,6 +249,8 @@ def main():
             "storage": lambda: storage(arguments, table, recordings, model, folder),
             "frames": lambda: frames.measure(arguments.binary, table, folder),
             "answers": lambda: answers.measure(arguments.binary, model, table, folder),
+            # Of a video that is read as fast as the machine can: about twice real time for ten of them.
+            "soak": lambda: answers.streams(arguments.binary, model, table, folder, int(120 * arguments.soak_minutes)),
             "viewers": lambda: viewers.measure(arguments.binary, table, folder),
             "page": lambda: page.measure(arguments.binary, table, folder),
             "tracking": lambda: tracking(arguments, table, sequences),

@@ -81,11 +81,14 @@ class Server:
         return json.loads(self.get(path)[1])
 
     def memory_mb(self):
-        """Of the server and the processes that read videos for it. What they share is counted for each."""
-        status = [pathlib.Path(f"/proc/{process}/status").read_text() for process in [self.process.pid, *self.children()]]
-        # One that has ended and is not yet taken note of holds nothing.
-        held = [re.search(r"VmRSS:\s+(\d+)", text) for text in status]
-        return sum(int(found[1]) for found in held if found) * 1024 / 1e6
+        """Of the server and the processes that read videos for it: their proportional set size, in which what several share is shared out."""
+        held = []
+        for process in [self.process.pid, *self.children()]:
+            try:
+                held += re.findall(r"^Pss:\s+(\d+)", pathlib.Path(f"/proc/{process}/smaps_rollup").read_text(), re.MULTILINE)
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # It has ended meanwhile, and holds nothing.
+        return sum(map(int, held)) * 1024 / 1e6
 
     def cpu_secs(self):
         """Of all processes, also of those that have ended."""

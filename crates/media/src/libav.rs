@@ -9,6 +9,7 @@
 mod decoder;
 mod encoder;
 mod frame;
+mod frame_pool;
 mod input;
 mod muxer;
 mod scaler;
@@ -16,6 +17,7 @@ mod scaler;
 pub(crate) use decoder::{Decoder, Received, Skip};
 pub(crate) use encoder::{Encoder, EncoderSettings};
 pub(crate) use frame::{Frame, PixelFormat};
+pub(crate) use frame_pool::FramePool;
 pub(crate) use input::{Input, OpenFailure, Packet, SeekTarget, StreamInfo};
 pub(crate) use muxer::{FragmentMuxer, PacketTimes, StreamToWrite};
 pub(crate) use scaler::Scaler;

@@ -165,13 +165,20 @@ impl Held {
 #[cfg(fuzzing)]
 pub mod fuzzing {
     use super::wire::{self, Answer, FrameHead};
+    use crate::libav::FramePool;
 
     /// Takes an answer and what follows it as an owner does.
     pub fn hear(mut bytes: &[u8]) {
         let Ok((answer, length)) = wire::read::<Answer>(&mut bytes) else { return };
         match answer {
             Answer::Frame(FrameHead { width, height, samples, .. }) => {
-                let _may_fail = super::pictures::read((width, height), samples, length, &mut bytes);
+                let _may_fail = super::pictures::read(
+                    (width, height),
+                    samples,
+                    length,
+                    &mut bytes,
+                    &mut FramePool::new(),
+                );
             }
             _ => drop(wire::read_bytes(&mut bytes, length, wire::MOST_INDEX_BYTES)),
         }

@@ -36,6 +36,8 @@ use std::sync::Arc;
 /// Says that a data folder is in use, and holds the address of whoever has it.
 const LOCK: &str = "lock";
 const FILE: &str = "pigweight.sqlite";
+/// Who writes waits for others who write; those who read do not.
+const MOST_CONNECTIONS: u32 = 4;
 
 /// The store. Cheap to clone.
 #[derive(Clone)]
@@ -78,10 +80,19 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true);
         let pool = SqlitePoolOptions::new()
-            .max_connections(4)
+            .max_connections(MOST_CONNECTIONS)
+            .idle_timeout(None)
+            .max_lifetime(None)
             .connect_with(options)
             .await
             .map_err(|error| Error::from_sql("opening the store", error))?;
+        // All of them now, to stay: each has a thread, which otherwise would be as urgent or not as whoever needed it first.
+        let mut connections = Vec::new();
+        for _ in 0..MOST_CONNECTIONS {
+            let connection = pool.acquire().await;
+            connections.push(connection.map_err(|error| Error::from_sql("opening the store", error))?);
+        }
+        drop(connections);
         Self::upgraded(pool, Arc::new(lock), folder).await
     }
 

@@ -54,15 +54,7 @@ impl Frame {
         matrix: ColorMatrix,
         full_range: bool,
     ) -> Option<Self> {
-        use ffi::AVPixelFormat as F;
-        let format = match shifts {
-            (0, 0) => F::AV_PIX_FMT_YUV444P,
-            (1, 0) => F::AV_PIX_FMT_YUV422P,
-            (0, 1) => F::AV_PIX_FMT_YUV440P,
-            (1, 1) => F::AV_PIX_FMT_YUV420P,
-            _ => return None,
-        };
-        let mut frame = Self::with_buffers(format, width, height)?;
+        let mut frame = Self::with_buffers(yuv_format(shifts)?, width, height)?;
         frame.set_color(matrix, full_range);
         Some(frame)
     }
@@ -272,6 +264,18 @@ impl Frame {
             (!entry.is_null())
                 .then(|| std::ffi::CStr::from_ptr((*entry).value).to_string_lossy().into_owned())
         }
+    }
+}
+
+/// 8-bit planes with these shifts of the chroma ones; `None` for a subsampling that libav has no format for.
+pub(super) fn yuv_format(shifts: (u8, u8)) -> Option<ffi::AVPixelFormat> {
+    use ffi::AVPixelFormat as F;
+    match shifts {
+        (0, 0) => Some(F::AV_PIX_FMT_YUV444P),
+        (1, 0) => Some(F::AV_PIX_FMT_YUV422P),
+        (0, 1) => Some(F::AV_PIX_FMT_YUV440P),
+        (1, 1) => Some(F::AV_PIX_FMT_YUV420P),
+        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::wire::{self, Answer, FrameHead, Request};
 use super::{Confinement, Settings, pictures};
 use crate::error::{Error, Result};
+use crate::libav::FramePool;
 use crate::reader::DecodedFrame;
 use crate::video::Video;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -32,6 +33,8 @@ pub(crate) struct Worker {
     silence: Duration,
     /// Bytes that follow the last answer.
     length: u64,
+    /// Where the samples of its frames come.
+    frames: FramePool,
 }
 
 impl Worker {
@@ -56,7 +59,15 @@ impl Worker {
             // A smaller one works too.
             let _as_it_was = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES);
         }
-        let mut worker = Self { process, to, from, path: path.into(), silence: settings.silence, length: 0 };
+        let mut worker = Self {
+            process,
+            to,
+            from,
+            path: path.into(),
+            silence: settings.silence,
+            length: 0,
+            frames: FramePool::new(),
+        };
         worker.ask(&Request::Start { path: absolute, memory_bytes: settings.memory_bytes }, &[])?;
         match worker.hear()? {
             Answer::Ready(confinement) => Ok((worker, confinement)),
@@ -117,7 +128,8 @@ impl Worker {
             return Err(self.said_nonsense());
         }
         let mut from = Patient::new(&self.from, self.silence);
-        let picture = pictures::read((head.width, head.height), head.samples, self.length, &mut from);
+        let size = (head.width, head.height);
+        let picture = pictures::read(size, head.samples, self.length, &mut from, &mut self.frames);
         let picture = picture.map_err(|error| self.ended(&error))?;
         Ok(DecodedFrame { pts: head.pts, secs: video.secs(head.pts), picture, is_damaged: head.is_damaged })
     }

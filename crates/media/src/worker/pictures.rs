@@ -1,7 +1,7 @@
 //! Samples of pictures on their way between processes: rows without gaps, one plane after the other.
 
 use super::wire::Samples;
-use crate::libav::Frame;
+use crate::libav::FramePool;
 use crate::picture::{Picture, subsampled};
 use crate::video::MAX_PIXELS;
 use pigweight_core::picture::{PictureView, Plane, Planes};
@@ -44,6 +44,7 @@ pub(super) fn read(
     samples: Samples,
     length: u64,
     from: &mut impl Read,
+    pool: &mut FramePool,
 ) -> io::Result<Picture> {
     let invalid = || io::Error::from(io::ErrorKind::InvalidData);
     let pixels = u64::from(width) * u64::from(height);
@@ -52,13 +53,13 @@ pub(super) fn read(
     }
     let (columns, rows) = (width as usize, height as usize);
     let (frame, planes) = match samples {
-        Samples::Rgb => (Frame::rgb(width, height), vec![(3 * columns, rows)]),
+        Samples::Rgb => (pool.rgb(width, height), vec![(3 * columns, rows)]),
         Samples::Yuv { shifts, matrix, full_range } => {
             if shifts.0 > 1 || shifts.1 > 1 {
                 return Err(invalid());
             }
             let chroma = (subsampled(width, shifts.0), subsampled(height, shifts.1));
-            (Frame::yuv((width, height), shifts, matrix, full_range), vec![(columns, rows), chroma, chroma])
+            (pool.yuv((width, height), shifts, matrix, full_range), vec![(columns, rows), chroma, chroma])
         }
     };
     if planes.iter().map(|(columns, rows)| (columns * rows) as u64).sum::<u64>() != length {

@@ -219,7 +219,7 @@ impl LocalSeeker {
         let can_skip = entry.is_some_and(|entry| entry.pts < target && next != target_ordinal);
         self.decoder.skip(if can_skip { Skip::NonReference } else { Skip::Nothing });
         let packet = self.source.next()?;
-        self.send(packet);
+        self.send(packet.as_ref().map(|(packet, _)| packet));
         Ok(())
     }
 
@@ -227,14 +227,14 @@ impl LocalSeeker {
     fn feed_next(&mut self) -> Result<()> {
         self.decoder.skip(Skip::Nothing);
         let packet = self.source.next()?;
-        self.send(packet);
+        self.send(packet.as_ref().map(|(packet, _)| packet));
         Ok(())
     }
 
-    fn send(&mut self, packet: Option<(Packet, usize)>) {
+    fn send(&mut self, packet: Option<&Packet>) {
         self.is_drained = packet.is_none();
         // A refused packet is damage; the frames around it still come out.
-        let _damaged = self.decoder.send(packet.as_ref().map(|(packet, _)| packet)).is_err();
+        let _damaged = self.decoder.send(packet).is_err();
     }
 
     fn finish(&mut self, frame: Frame, pts: Pts) -> Option<DecodedFrame> {

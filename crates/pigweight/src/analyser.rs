@@ -22,8 +22,11 @@ use tokio::runtime::Handle;
 pub const MOST_TRIES: u32 = 3;
 /// What could not be done is tried again so much later.
 const TRY_AGAIN_AFTER_SECS: i64 = 10;
-/// Of jobs that this program held when it came to an end.
-pub const ENDED_TOO_OFTEN: &str = "the program came to an end 3 times while it counted this video, without getting further; retry it, or leave it";
+/// How often a job is begun whose holder, this program, came to an end. More often, since files are read by other processes: the power fails, or somebody
+/// starts it again and again.
+pub const MOST_STARTS: u32 = 10;
+/// Of jobs that this program held then.
+pub const ENDED_TOO_OFTEN: &str = "the program came to an end 10 times while it counted this video, without getting further; retry it, or leave it";
 
 /// What the work needs.
 pub struct Analyser {

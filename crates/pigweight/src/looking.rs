@@ -14,6 +14,7 @@ use pigweight_core::time::Pts;
 use pigweight_detect::Device;
 use pigweight_detect::service::{Client, Inference, Served, Urgency};
 use pigweight_media::{DecodedFrame, FrameReader, Picture, Video};
+use std::path::Path;
 use std::sync::Arc;
 
 /// What pictures may take that wait to be looked back at.
@@ -145,13 +146,13 @@ impl Looking<'_> {
         let scheduler = Scheduler::new(self.schedule, begin.position, most_kept);
         let client = self.inference.client(Urgency::Background, self.depth(bytes));
         let nearness = self.nearness;
-        let client = &client;
+        let (client, path) = (&client, self.video.path());
         std::thread::scope(|scope| {
             let (to_follow, frames) = bounded::<Sent<T>>(MOST_ON_THEIR_WAY);
             scope.spawn(move || {
                 let failed = to_follow.clone();
                 let decoding =
-                    Decoding { reader, scheduler, nearness, client, see: Arc::new(see), to_follow };
+                    Decoding { path, reader, scheduler, nearness, client, see: Arc::new(see), to_follow };
                 if let Err(error) = decoding.run(watch) {
                     // Nobody listens any more when following has stopped for a reason of its own.
                     let _stopped = failed.send(Err(error.into()));
@@ -189,6 +190,7 @@ impl Drop for Ending<'_> {
 }
 
 struct Decoding<'a, T, S> {
+    path: &'a Path,
     reader: FrameReader,
     scheduler: Scheduler<Arrived>,
     nearness: Option<&'a Nearness>,
@@ -205,6 +207,8 @@ impl<T: Send + 'static, S: Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'st
         loop {
             let next = match self.reader.next_frame() {
                 Ok(next) => next,
+                // That is no end of the video: it is read on from here another time, and what has not been decided yet is then.
+                Err(error) if error.is_of_worker() || !self.path.exists() => return Err(error),
                 // What came before it is whole.
                 Err(error) => {
                     failure = Some(error);

@@ -83,6 +83,14 @@ impl Store {
             .max_connections(MOST_CONNECTIONS)
             .idle_timeout(None)
             .max_lifetime(None)
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    // A full disk makes SQLite end a transaction by itself; the driver goes on counting it as open, and a later one is then never
+                    // ended: whoever gets the connection reads what was there then, for ever. One that has something to end goes.
+                    let has_nothing_open = sqlx::query("rollback").execute(&mut *connection).await.is_err();
+                    Ok(has_nothing_open)
+                })
+            })
             .connect_with(options)
             .await
             .map_err(|error| Error::from_sql("opening the store", error))?;
@@ -139,4 +147,43 @@ fn now_secs() -> i64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |elapsed| i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What SQLite does by itself where the disk is full at the end of a transaction, without the driver's knowledge.
+    async fn fill(store: &Store) {
+        let mut transaction = store.pool.begin().await.unwrap();
+        sqlx::query("rollback").execute(&mut *transaction).await.unwrap();
+        assert!(transaction.commit().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn after_a_full_disk_nobody_reads_what_was_there_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        for number in 0..4 * MOST_CONNECTIONS {
+            fill(&store).await;
+            // Something else fails in the same connection, behind a look at what is there.
+            let mut transaction = store.pool.begin().await.unwrap();
+            sqlx::query("select count(*) from videos").execute(&mut *transaction).await.unwrap();
+            drop(transaction);
+            let path = format!("/v/{number}.mp4");
+            let file = FileIdentity { path, size_bytes: 1, modified_nanos: 1, head_hash: "a".to_owned() };
+            store.add_video(&file, "pen.mp4").await.unwrap();
+            let mut connections = Vec::new();
+            for _ in 0..MOST_CONNECTIONS {
+                let mut connection = store.pool.acquire().await.unwrap();
+                let found: i64 = sqlx::query_scalar("select count(*) from videos")
+                    .fetch_one(&mut *connection)
+                    .await
+                    .unwrap();
+                assert_eq!(found, i64::from(number) + 1);
+                connections.push(connection);
+            }
+        }
+        store.close().await;
+    }
 }

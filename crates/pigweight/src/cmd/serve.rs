@@ -1,7 +1,7 @@
 //! `pigweight serve`: the page, the API and the work behind them.
 
 use super::{configure, print};
-use crate::analyser::{Analyser, ENDED_TOO_OFTEN, MOST_TRIES};
+use crate::analyser::{Analyser, ENDED_TOO_OFTEN, MOST_STARTS};
 use crate::args::Serve;
 use crate::background;
 use crate::config::Config;
@@ -157,7 +157,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     });
 
     // The folder is this process's: whoever held jobs before is gone.
-    if let Err(error) = store.take_back_jobs(true, MOST_TRIES, ENDED_TOO_OFTEN).await {
+    if let Err(error) = store.take_back_jobs(true, MOST_STARTS, ENDED_TOO_OFTEN).await {
         live.report_trouble(&error.to_string());
     }
     let (list, listed) = tokio::sync::watch::channel(Arc::from([]));
@@ -229,7 +229,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             times.tick().await;
             // Where that cannot be written, nothing else can, and is told.
             let _unwritten = held.hold_jobs(&holder).await;
-            let _unwritten = held.take_back_jobs(false, MOST_TRIES, ENDED_TOO_OFTEN).await;
+            let _unwritten = held.take_back_jobs(false, MOST_STARTS, ENDED_TOO_OFTEN).await;
         }
     });
     let thread = |name: &str, work: Box<dyn FnOnce(&tokio::runtime::Handle) + Send>| {

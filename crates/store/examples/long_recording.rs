@@ -11,6 +11,7 @@ use pigweight_core::time::{Pts, TimeBase};
 use pigweight_core::track::{Origin, TrackId, TrackedBox};
 use pigweight_store::columns::Timeline;
 use pigweight_store::{Checkpoint, FileIdentity, NewRun, RunRecord, Store};
+use pigweight_testkit::random::Random;
 use std::error::Error;
 use std::f32::consts::TAU;
 use std::path::Path;
@@ -20,25 +21,10 @@ const ANIMALS: usize = 20;
 const FRAMES_PER_SEC: u64 = 25;
 const CHECKPOINT_SECS: u64 = 10;
 const TICKS_PER_FRAME: i64 = 3600;
-const ASKS: u64 = 500;
+const ASKS: usize = 500;
 const POINTS: u32 = 1000;
 /// px.
 const PICTURE: [f32; 2] = [1920.0, 1080.0];
-
-/// Numbers that are the same on every machine: a linear congruential generator after Knuth (MMIX), its upper bits.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-
-    /// −1 to 1.
-    fn sway(&mut self) -> f32 {
-        self.below(2001) as f32 / 1000.0 - 1.0
-    }
-}
 
 #[derive(Clone, Copy)]
 struct Animal {
@@ -51,15 +37,15 @@ struct Animal {
 
 impl Animal {
     fn walk(&mut self, random: &mut Random, next_track: &mut u32) {
-        if random.below(250) == 0 {
-            self.speed = if random.below(3) == 0 { random.below(6) as f32 } else { 0.0 };
+        if random.chance(1.0 / 250.0) {
+            self.speed = if random.chance(0.3) { random.between(0.0, 5.0) } else { 0.0 };
         }
         // Lost behind another one, and found as somebody else.
-        if random.below(15_000) == 0 {
+        if random.chance(1.0 / 15_000.0) {
             self.track = *next_track;
             *next_track += 1;
         }
-        self.heading += 0.1 * random.sway();
+        self.heading += random.between(-0.1, 0.1);
         let step = [self.speed * self.heading.cos(), self.speed * self.heading.sin()];
         for ((place, step), end) in self.center.iter_mut().zip(step).zip(PICTURE) {
             *place = (*place + step).clamp(0.0, end);
@@ -68,8 +54,8 @@ impl Animal {
 
     /// A detector's box is never quite still.
     fn seen(&self, is_measured: bool, random: &mut Random) -> TrackedBox {
-        let [width, height] = [170.0 + 2.0 * random.sway(), 90.0 + 2.0 * random.sway()];
-        let [x, y] = self.center.map(|place| place + random.sway());
+        let [width, height] = [170.0 + random.between(-2.0, 2.0), 90.0 + random.between(-2.0, 2.0)];
+        let [x, y] = self.center.map(|place| place + random.between(-1.0, 1.0));
         TrackedBox {
             track: TrackId(self.track),
             rect: Rect::new(
@@ -78,7 +64,7 @@ impl Animal {
                 width.round(),
                 height.round(),
             ),
-            score: (80 + random.below(15)) as f32 / 100.0,
+            score: random.between(0.8, 0.95),
             class: 0,
             origin: if is_measured { Origin::Measured } else { Origin::Interpolated },
         }
@@ -87,18 +73,17 @@ impl Animal {
 
 struct Herd {
     animals: Vec<Animal>,
-    /// The last frames that were looked at, from which those between them are filled in.
     random: Random,
     next_track: u32,
 }
 
 impl Herd {
     fn new() -> Self {
-        let mut random = Random(1);
+        let mut random = Random::new(1);
         let animals = (0..ANIMALS as u32).map(|track| Animal {
             track,
-            center: PICTURE.map(|end| random.below(end as u64) as f32),
-            heading: TAU * random.below(1000) as f32 / 1000.0,
+            center: PICTURE.map(|end| random.between(0.0, end)),
+            heading: random.between(0.0, TAU),
             speed: 0.0,
         });
         Self { animals: animals.collect(), random, next_track: ANIMALS as u32 }
@@ -125,15 +110,15 @@ async fn measure(folder: &Path, secs: u64) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     let run = write(&store, secs).await?;
     let written = started.elapsed();
-    let mut random = Random(2);
+    let mut random = Random::new(2);
     let (mut windows, mut curves, mut boxes) = (Vec::new(), Vec::new(), 0);
     for _ in 0..ASKS {
-        let from = random.below((secs - 10).max(1)) as f64;
+        let from = random.below(secs.saturating_sub(10) as usize) as f64;
         let started = Instant::now();
         let frames = store.detections(&run.id, from, from + 10.0, u32::MAX).await?;
         windows.push(started.elapsed());
         boxes += frames.iter().map(|frame| frame.boxes.len()).sum::<usize>();
-        let [one, other] = [random.below(secs) as f64, random.below(secs) as f64];
+        let [one, other] = [(); 2].map(|()| random.below(secs as usize) as f64);
         let started = Instant::now();
         let curve = store.counts(&run.id, one.min(other), one.max(other), POINTS).await?;
         curves.push(started.elapsed());
@@ -143,7 +128,7 @@ async fn measure(folder: &Path, secs: u64) -> Result<(), Box<dyn Error>> {
     }
     let all = secs * FRAMES_PER_SEC * ANIMALS as u64;
     let bytes = std::fs::metadata(folder.join("pigweight.sqlite"))?.len();
-    let mean = boxes as u64 / ASKS;
+    let mean = boxes / ASKS;
     println!(
         "{{\"boxes\":{all},\"bytes_a_box\":{:.2},\"write_secs\":{:.0},\"boxes_a_window\":{mean},\"window_ms\":{},\"curve_ms\":{}}}",
         bytes as f64 / all as f64,

@@ -1,4 +1,5 @@
 //! What the tests stand on: videos whose every frame bears its number, and drawn pens with their truth.
 
+pub mod random;
 pub mod scene;
 pub mod videos;

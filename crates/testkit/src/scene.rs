@@ -14,9 +14,9 @@ mod canvas;
 mod floor;
 mod herd;
 mod light;
+mod noise;
 mod paint;
 mod plan;
-mod random;
 mod things;
 mod truth;
 mod vary;
@@ -24,13 +24,13 @@ mod vary;
 pub use paint::Coat;
 pub use truth::{TrueBox, TrueCrossing};
 
+use crate::random::Random;
 use canvas::Canvas;
 use herd::{Animal, Herd, STEP_SECS};
 use light::Light;
 use pigweight_core::geometry::{Point, Rect};
 use pigweight_core::line::Line;
 use plan::Planner;
-use random::Random;
 use things::Thing;
 use truth::Passages;
 

@@ -116,20 +116,20 @@ mod tests {
         let mut address = |size: (u32, u32), shade: u8| {
             let mut frame = pool.yuv(size, (1, 1), ColorMatrix::Bt709, false).unwrap();
             let (columns, rows) = (size.0 as usize, size.1 as usize);
-            for (plane, (columns, rows)) in [
-                (columns, rows),
-                (columns.div_ceil(2), rows.div_ceil(2)),
-                (columns.div_ceil(2), rows.div_ceil(2)),
-            ]
-            .into_iter()
-            .enumerate()
-            {
-                let (samples, stride) = frame.plane_mut(plane, columns, rows).unwrap();
-                samples.chunks_mut(stride).for_each(|row| row[..columns].fill(shade));
+            let chroma = (columns.div_ceil(2), rows.div_ceil(2));
+            let planes = [(columns, rows), chroma, chroma];
+            // Each with a shade of its own, written over its whole length: none reaches into another.
+            for (number, (columns, rows)) in planes.into_iter().enumerate() {
+                let (samples, _) = frame.plane_mut(number, columns, rows).unwrap();
+                samples.fill(shade + number as u8);
             }
             let picture = Picture::of_frame(frame);
             let Planes::Yuv { y, u, v, .. } = picture.view().planes else { panic!("planes") };
-            assert!([y, u, v].iter().all(|plane| plane.samples[0] == shade));
+            for (number, (plane, (columns, rows))) in [y, u, v].into_iter().zip(planes).enumerate() {
+                assert!(plane.stride >= columns && plane.stride.is_multiple_of(ALIGNMENT as usize));
+                assert_eq!(plane.samples.len(), plane.stride * (rows - 1) + columns);
+                assert!(plane.samples.iter().all(|&sample| sample == shade + number as u8), "plane {number}");
+            }
             assert_eq!((picture.width(), picture.height()), size);
             let address = y.samples.as_ptr() as usize;
             (address, picture)

@@ -6,7 +6,6 @@ use pigweight_testkit::videos::{bar_code, video};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
 
 /// A folder with copies of the named bar-coded videos.
 pub fn folder_of(names: &[&str]) -> tempfile::TempDir {
@@ -426,21 +425,9 @@ fn a_data_folder_that_cannot_be_written_is_said_plainly() {
     assert!(String::from_utf8(second.stderr).unwrap().contains("in use by another pigweight"));
 }
 
-/// A file system of 2 MB in memory stands for a full disk; only root may mount one.
 #[test]
 fn a_full_disk_is_said_plainly_and_loses_nothing() {
-    let mount = tempfile::tempdir().unwrap();
-    let mounted =
-        Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(mount.path()).output();
-    if !mounted.is_ok_and(|mounted| mounted.status.success()) {
-        eprintln!("skipped: mounting a small file system needs root");
-        return;
-    }
-    let ended = std::panic::catch_unwind(|| fill_the_disk(mount.path()));
-    Command::new("umount").arg("-l").arg(mount.path()).status().unwrap();
-    if let Err(panic) = ended {
-        std::panic::resume_unwind(panic);
-    }
+    crate::small_disk::with("2m", fill_the_disk);
 }
 
 fn fill_the_disk(data: &Path) {

@@ -348,21 +348,9 @@ fn whoever_follows_a_count_hears_crossings_device_and_how_far_it_lies_behind() {
     assert!(!told.contains("pigweight_source_"), "of what nobody works on nothing is told");
 }
 
-/// A file system of a few megabytes in memory stands for a full disk; only root may mount one.
 #[test]
 fn a_job_tells_of_a_full_disk_and_goes_on_when_there_is_room() {
-    let mount = tempfile::tempdir().unwrap();
-    let mounted =
-        Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(mount.path()).output();
-    if !mounted.is_ok_and(|mounted| mounted.status.success()) {
-        eprintln!("skipped: mounting a small file system needs root");
-        return;
-    }
-    let ended = std::panic::catch_unwind(|| fill_the_disk(mount.path()));
-    Command::new("umount").arg("-l").arg(mount.path()).status().unwrap();
-    if let Err(panic) = ended {
-        std::panic::resume_unwind(panic);
-    }
+    crate::small_disk::with("16m", fill_the_disk);
 }
 
 fn fill_the_disk(data: &Path) {

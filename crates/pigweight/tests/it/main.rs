@@ -20,6 +20,7 @@ mod previews;
 mod remote;
 mod scheduling;
 mod server;
+mod small_disk;
 mod streaming;
 mod uploads;
 mod workers;

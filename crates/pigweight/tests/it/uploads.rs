@@ -6,7 +6,6 @@ use pigweight_testkit::videos::video;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
 
 const TUS: (&str, &str) = ("tus-resumable", "1.0.0");
 const PIECE: (&str, &str) = ("content-type", "application/offset+octet-stream");
@@ -237,19 +236,11 @@ fn uploads_can_be_switched_off() {
     assert!(announce(&server, "pen.mp4", "10").problem(403).contains("max_gb"));
 }
 
-/// A file system in memory stands for a nearly full disk; only root may mount one.
 #[test]
 fn a_disk_without_room_is_said_before_the_first_byte() {
-    let mount = tempfile::tempdir().unwrap();
-    let mounted =
-        Command::new("mount").args(["-t", "tmpfs", "-o", "size=200m", "tmpfs"]).arg(mount.path()).output();
-    if !mounted.is_ok_and(|mounted| mounted.status.success()) {
-        eprintln!("skipped: mounting a small file system needs root");
-        return;
-    }
-    let (_videos, server) = started(mount.path());
-    let told = announce(&server, "pen.mp4", "100000000").problem(507);
-    drop(server);
-    Command::new("umount").arg("-l").arg(mount.path()).status().unwrap();
-    assert!(told.contains("room"), "{told}");
+    crate::small_disk::with("200m", |data| {
+        let (_videos, server) = started(data);
+        let told = announce(&server, "pen.mp4", "100000000").problem(507);
+        assert!(told.contains("room"), "{told}");
+    });
 }

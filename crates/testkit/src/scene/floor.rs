@@ -1,8 +1,9 @@
 //! What stands still: floor, walls, feeder and drinker.
 
 use super::canvas::{Canvas, Color};
-use super::random::{Random, clouds, grain};
+use super::noise::{clouds, grain};
 use super::{Floor, Place};
+use crate::random::Random;
 
 pub(super) fn paint(canvas: &mut Canvas, floor: Floor, place: &Place, random: &mut Random) {
     let seed = random.bits();

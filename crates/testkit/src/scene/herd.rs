@@ -6,7 +6,7 @@ use super::Place;
 use super::body::{Body, Pose, wrapped};
 use super::paint::Skin;
 use super::plan::{Leg, Planner};
-use super::random::Random;
+use crate::random::Random;
 use std::collections::VecDeque;
 
 /// Length of a step.

@@ -2,7 +2,7 @@
 
 use super::Look;
 use super::canvas::Canvas;
-use super::random::Random;
+use crate::random::Random;
 
 /// The light of a scene, fixed in time.
 #[derive(Clone, Debug)]

@@ -3,7 +3,8 @@
 use super::body::{BLEND, Body, EARS, Part, Pose, SNOUT, TORSO};
 use super::canvas::{Canvas, Color};
 use super::light::Light;
-use super::random::{Random, clouds};
+use super::noise::clouds;
+use crate::random::Random;
 use pigweight_core::geometry::Rect;
 
 /// The colour of an animal.

@@ -5,7 +5,7 @@ use super::Place;
 use super::body::Body;
 use super::herd::{Animal, standing};
 use super::paint::{Coat, Skin};
-use super::random::Random;
+use crate::random::Random;
 use std::collections::VecDeque;
 
 /// A walk and the rest at its end.

@@ -4,7 +4,7 @@ use super::Place;
 use super::body::Part;
 use super::canvas::{Canvas, Color};
 use super::light::Light;
-use super::random::Random;
+use crate::random::Random;
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {

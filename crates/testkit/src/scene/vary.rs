@@ -1,7 +1,7 @@
 //! Scenes of every kind, to train and to examine detectors with.
 
-use super::random::Random;
 use super::{Coat, Floor, Look, Scene, SceneSettings};
+use crate::random::Random;
 
 impl Scene {
     /// A scene whose coats, floor, light, camera, crowd and moment all follow from the seed: 0 to `most_pigs` pigs (none

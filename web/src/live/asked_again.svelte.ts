@@ -1,17 +1,14 @@
-// The queue. Asked for again every two seconds while something goes on or waits, after each change, and when the reader comes back to
-// the page.
-import { fetchJobs } from '../api/endpoints.ts';
-import type { Jobs } from '../api/types.ts';
-import { backOffMs } from '../live/back_off.ts';
-import { isMoving } from './job_words.ts';
+// An answer of the server that is asked for again: every two seconds while something in it moves, after each change, and when the
+// reader comes back to the page; never when nothing goes on.
+import { backOffMs } from './back_off.ts';
 
 const ASK_AGAIN = { firstMs: 2000, longestMs: 15_000 };
-/** More nobody reads; how many more there are is told. */
-const MOST = 200;
 
-export class JobList {
-  answer = $state.raw<Jobs | null>(null);
+export class AskedAgain<T> {
+  answer = $state.raw<T | null>(null);
   isSilent = $state(false);
+  readonly #ask: () => Promise<T>;
+  readonly #isMoving: (answer: T) => boolean;
   #failures = 0;
   #timer = 0;
   #asked = 0;
@@ -20,7 +17,9 @@ export class JobList {
     if (!document.hidden) void this.refresh();
   };
 
-  constructor() {
+  constructor(ask: () => Promise<T>, isMoving: (answer: T) => boolean) {
+    this.#ask = ask;
+    this.#isMoving = isMoving;
     document.addEventListener('visibilitychange', this.#onShow);
     void this.refresh();
   }
@@ -30,7 +29,7 @@ export class JobList {
     this.#asked += 1;
     const asked = this.#asked;
     try {
-      const answer = await fetchJobs(MOST);
+      const answer = await this.#ask();
       // What was asked for before a change is out of date.
       if (this.#isClosed || asked !== this.#asked) return;
       this.answer = answer;
@@ -42,7 +41,7 @@ export class JobList {
       this.#failures += 1;
     }
     if (document.hidden) return;
-    if (!this.isSilent && !(this.answer && isMoving(this.answer.counts))) return;
+    if (!this.isSilent && !(this.answer !== null && this.#isMoving(this.answer))) return;
     const wait = this.isSilent ? backOffMs(ASK_AGAIN, this.#failures, Math.random()) : ASK_AGAIN.firstMs;
     this.#timer = window.setTimeout(() => void this.refresh(), wait);
   }

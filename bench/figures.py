@@ -111,6 +111,10 @@ def speed(arguments, table, video, model, folder):
              "usual": "pigweight count"}
     for name, what in shown.items():
         table.add(f"{video.name}: {what}", f"{rates[name]:.1f} frames/s, {cpu[name]:.1f} ms CPU a frame")
+    one, _, _, _ = run([sys.executable, HERE / "python_pipeline.py", video, "--model", model, "--inference-alone"])
+    share = one["inference_ms"] / cpu["every"]
+    table.add("one inference alone, on one core", f"{one['inference_ms']:.1f} ms CPU: {100 * share:.0f} % of pigweight's frame; "
+              f"{os.cpu_count()} cores can give {1e3 * os.cpu_count() / one['inference_ms']:.0f} frames/s")
     table.add("pigweight count --every-frame, start included", f"{rates['every, whole process']:.1f} frames/s")
     table.add("every frame, pigweight against the peer", f"{rates['every'] / rates['peer']:.2f} x frames/s", ">= 2.0")
 

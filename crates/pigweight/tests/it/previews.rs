@@ -171,6 +171,28 @@ fn a_browser_that_went_on_stops_the_decoding() {
 }
 
 #[test]
+fn fifty_requests_at_once_get_each_its_own_frame() {
+    let (videos, data) = (folder_of(&["gop150.mp4"]), tempfile::tempdir().unwrap());
+    let settings = [("PIGWEIGHT_PREVIEW__DISK_GB", "0")];
+    let server = Server::start_with(videos.path(), data.path(), None, &settings);
+    let id = indexed(&server, "gop150.mp4")["id"].as_str().unwrap().to_owned();
+    let ask = |number: u32| {
+        let t = (f64::from(number) + 0.5) / 25.0;
+        server.get(&format!("/api/video_file/frame_optimized?id={id}&t={t}&quality=95&inference=false"))
+    };
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        // A finger that goes to and fro.
+        let asked =
+            (0..50).map(|step| step * 37 % 150).map(|number| (number, scope.spawn(move || ask(number))));
+        let asked: Vec<_> = asked.collect();
+        asked.into_iter().map(|(number, answer)| (number, answer.join().unwrap())).collect()
+    });
+    for (number, answer) in answers {
+        assert_eq!((answer.status, shown(&answer, data.path())), (200, Some(number)));
+    }
+}
+
+#[test]
 fn the_nearest_keyframe_says_which_it_is() {
     let (videos, data) = (folder_of(&["gop25.mp4"]), tempfile::tempdir().unwrap());
     let server = Server::start(videos.path(), data.path(), None);

@@ -3,6 +3,7 @@
 
 use crate::analyser::{Analyser, MOST_TRIES};
 use crate::describe::Chain;
+use crate::detecting::NOBODY_LOOKS;
 use crate::library::OpenError;
 use crate::looking::Watch;
 use crate::pipeline::{self, Analysis, Progress, RunSettings};
@@ -63,7 +64,7 @@ impl Attending<'_> {
         };
         // Jobs are made where there is a model; one that was made at an earlier start waits for one.
         let Some(wanted) = analyser.wanted() else {
-            return Attended::NotNow("nobody looks at pictures now; /api/health says why".to_owned());
+            return Attended::NotNow(NOBODY_LOOKS.to_owned());
         };
         let counted = self.count(&wanted, &record, &video, watch, &stop, gives_way);
         if !matches!(counted, Attended::Done) {
@@ -166,7 +167,7 @@ impl Attending<'_> {
         settings: &RunSettings,
     ) -> Option<Attended> {
         let now = wanted.job(record, settings);
-        if now.wish == self.job.wish {
+        if now.fingerprint == self.job.fingerprint {
             return None;
         }
         Some(match self.runtime.block_on(self.analyser.store.enlist_jobs(&[now])) {

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// How often servers that were not there are looked for.
 const LOOKED_FOR_EVERY: Duration = Duration::from_secs(5);
 
+/// Why what could be counted is not.
+pub const NOBODY_LOOKS: &str = "nobody looks at pictures now; /api/health says why";
+
 /// See the module's head.
 pub struct Detecting {
     now: RwLock<Result<Looker, String>>,

@@ -38,12 +38,12 @@ impl Wanted {
     /// The job that counts a video so.
     pub fn job(&self, video: &VideoRecord, settings: &RunSettings) -> NewJob {
         let run = settings.run_of(&video.id, self.inference.model());
-        NewJob { wish: wish(&run), video_id: video.id.clone() }
+        NewJob { fingerprint: fingerprint(&run), video_id: video.id.clone() }
     }
 }
 
 /// Equal for runs that are the same.
-fn wish(run: &NewRun) -> String {
+fn fingerprint(run: &NewRun) -> String {
     let NewRun { model_hash, settings, rule_version, .. } = run;
     blake3::hash(format!("{model_hash}\n{settings}\n{rule_version}").as_bytes()).to_hex().to_string()
 }
@@ -52,7 +52,7 @@ fn wish(run: &NewRun) -> String {
 pub struct Enlisting {
     detecting: Arc<Detecting>,
     config: Arc<Config>,
-    /// Video and wish.
+    /// Video and fingerprint.
     made: BTreeMap<String, String>,
 }
 
@@ -87,7 +87,7 @@ impl Enlisting {
                 .or_insert_with(|| wanted.settings(video).map_err(|error| trouble.push(error)).ok());
             let Some(settings) = settings else { continue };
             let job = wanted.job(video, settings);
-            if self.made.get(&video.id) != Some(&job.wish) {
+            if self.made.get(&video.id) != Some(&job.fingerprint) {
                 new.push(job);
             }
         }
@@ -95,7 +95,7 @@ impl Enlisting {
             return Ok((Vec::new(), trouble));
         }
         let replaced = runtime.block_on(store.enlist_jobs(&new))?;
-        self.made.extend(new.into_iter().map(|job| (job.video_id, job.wish)));
+        self.made.extend(new.into_iter().map(|job| (job.video_id, job.fingerprint)));
         let present = |id: &String| videos.iter().any(|video| video.id == *id);
         if self.made.len() > videos.len() {
             self.made.retain(|id, _| present(id));

@@ -69,7 +69,7 @@ pub struct NewJob {
     /// Of this video.
     pub video_id: String,
     /// Hash of model, settings and rules.
-    pub wish: String,
+    pub fingerprint: String,
 }
 
 /// A job, with what is known elsewhere of its video and its run.
@@ -84,7 +84,7 @@ pub struct JobRecord {
     /// `analysis`.
     pub kind: String,
     /// What it was made for.
-    pub wish: String,
+    pub fingerprint: String,
     /// As in the table, where a pause is the video's: see [`JobRecord::state`].
     pub state: String,
     /// Higher ones first.
@@ -167,7 +167,7 @@ pub enum Left<'a> {
     Interrupted(i64, &'a str),
 }
 
-const SELECT: &str = "select jobs.id, jobs.number, jobs.video_id, jobs.kind, jobs.wish, jobs.state, jobs.priority, \
+const SELECT: &str = "select jobs.id, jobs.number, jobs.video_id, jobs.kind, jobs.fingerprint, jobs.state, jobs.priority, \
      jobs.tries, jobs.due_at, jobs.error, jobs.run_id, jobs.created_at, jobs.started_at, jobs.finished_at, jobs.holder, \
      videos.name as video_name, videos.superseded, videos.frames as frames_total, \
      coalesce(runs.frames_done, 0) as frames_done, videos.paused, \
@@ -175,7 +175,7 @@ const SELECT: &str = "select jobs.id, jobs.number, jobs.video_id, jobs.kind, job
      from jobs join videos on videos.id = jobs.video_id left join runs on runs.id = jobs.run_id";
 
 impl Store {
-    /// Makes the jobs that are not there yet, in this order. An open job of the same video with another wish is replaced: the videos are named
+    /// Makes the jobs that are not there yet, in this order. An open job of the same video with another fingerprint is replaced: the videos are named
     /// on which somebody may be working for one of those.
     pub async fn enlist_jobs(&self, jobs: &[NewJob]) -> Result<Vec<String>> {
         let failed = |error| Error::from_sql("making jobs", error);
@@ -185,10 +185,10 @@ impl Store {
         for job in jobs {
             let outdated = sqlx::query(
                 "update jobs set state = 'cancelled', error = $3, finished_at = $4, holder = null, held_until = null \
-                 where video_id = $1 and kind = 'analysis' and wish <> $2 and state in ('waiting', 'running')",
+                 where video_id = $1 and kind = 'analysis' and fingerprint <> $2 and state in ('waiting', 'running')",
             )
             .bind(&job.video_id)
-            .bind(&job.wish)
+            .bind(&job.fingerprint)
             .bind(OUTDATED)
             .bind(now)
             .execute(&mut *transaction)
@@ -198,13 +198,13 @@ impl Store {
                 replaced.push(job.video_id.clone());
             }
             let made = sqlx::query(
-                "insert into jobs (id, number, video_id, kind, wish, state, created_at) \
+                "insert into jobs (id, number, video_id, kind, fingerprint, state, created_at) \
                  select $1, coalesce(max(number), 0) + 1, $2, 'analysis', $3, 'waiting', cast($4 as bigint) \
                  from jobs where true on conflict do nothing",
             )
             .bind(new_id())
             .bind(&job.video_id)
-            .bind(&job.wish)
+            .bind(&job.fingerprint)
             .bind(now)
             .execute(&mut *transaction)
             .await
@@ -213,10 +213,10 @@ impl Store {
                 // The settings are again what they were before they changed.
                 sqlx::query(
                     "update jobs set state = 'waiting', error = null, finished_at = null, tries = 0, due_at = 0 \
-                     where video_id = $1 and kind = 'analysis' and wish = $2 and state = 'cancelled' and error = $3",
+                     where video_id = $1 and kind = 'analysis' and fingerprint = $2 and state = 'cancelled' and error = $3",
                 )
                 .bind(&job.video_id)
-                .bind(&job.wish)
+                .bind(&job.fingerprint)
                 .bind(OUTDATED)
                 .execute(&mut *transaction)
                 .await

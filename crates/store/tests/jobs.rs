@@ -12,8 +12,8 @@ fn file(name: &str, head_hash: &str) -> FileIdentity {
     }
 }
 
-fn job(video_id: &str, wish: &str) -> NewJob {
-    NewJob { video_id: video_id.into(), wish: wish.into() }
+fn job(video_id: &str, fingerprint: &str) -> NewJob {
+    NewJob { video_id: video_id.into(), fingerprint: fingerprint.into() }
 }
 
 /// A store with a job for each of these videos.
@@ -23,7 +23,7 @@ async fn with_jobs(names: &[&str]) -> (tempfile::TempDir, Store) {
     let mut jobs = Vec::new();
     for name in names {
         let video = store.add_video(&file(name, "a"), name).await.unwrap();
-        jobs.push(job(&video.id, "wish"));
+        jobs.push(job(&video.id, "fingerprint"));
     }
     store.enlist_jobs(&jobs).await.unwrap();
     (folder, store)
@@ -56,7 +56,7 @@ async fn the_next_is_the_most_urgent_and_among_those_the_oldest() {
     }
     // Asked for again, nothing is doubled and no order changes.
     let video_id = store.job(&id_of(&store, "b").await).await.unwrap().video_id;
-    assert!(store.enlist_jobs(&[job(&video_id, "wish")]).await.unwrap().is_empty());
+    assert!(store.enlist_jobs(&[job(&video_id, "fingerprint")]).await.unwrap().is_empty());
     assert_eq!(names().await, ["c", "b", "a"]);
 }
 
@@ -177,16 +177,16 @@ async fn another_model_or_another_file_replaces_what_was_wanted() {
     assert_eq!(outdated.state(), JobState::Cancelled);
     assert!(outdated.error.unwrap().contains("settings changed"));
     let second = store.latest_job(&first.video_id).await.unwrap().unwrap();
-    assert_eq!((second.wish.as_str(), second.state()), ("other", JobState::Waiting));
+    assert_eq!((second.fingerprint.as_str(), second.state()), ("other", JobState::Waiting));
     assert_eq!(store.latest_jobs().await.unwrap()[&first.video_id].id, second.id);
     // Back to what held before: that job goes on.
-    store.enlist_jobs(&[job(&first.video_id, "wish")]).await.unwrap();
+    store.enlist_jobs(&[job(&first.video_id, "fingerprint")]).await.unwrap();
     assert_eq!(store.job(&first.id).await.unwrap().state(), JobState::Waiting);
     assert_eq!(store.job(&second.id).await.unwrap().state(), JobState::Cancelled);
     assert_eq!(store.latest_jobs().await.unwrap()[&first.video_id].id, first.id, "the one that is to come");
     // What a person cancelled stays so.
     store.cancel_job(&first.id).await.unwrap();
-    store.enlist_jobs(&[job(&first.video_id, "wish")]).await.unwrap();
+    store.enlist_jobs(&[job(&first.video_id, "fingerprint")]).await.unwrap();
     assert_eq!(store.job(&first.id).await.unwrap().state(), JobState::Cancelled);
 
     store.retry_job(&first.id).await.unwrap();

@@ -3,6 +3,7 @@
 use super::error::Problem;
 use super::types::{Query, time};
 use super::{App, Shared};
+use crate::detecting::NOBODY_LOOKS;
 use axum::Json;
 use axum::extract::Path;
 use axum::extract::rejection::JsonRejection;
@@ -113,9 +114,7 @@ impl<'a> Now<'a> {
         let app = self.app?;
         match job.state() {
             JobState::Running => app.live.held(&job.video_id),
-            JobState::Waiting if app.detecting.now().is_err() => {
-                Some("the detector cannot be loaded; /api/health says why".to_owned())
-            }
+            JobState::Waiting if app.detecting.now().is_err() => Some(NOBODY_LOOKS.to_owned()),
             JobState::Waiting if !app.live.is_present(&job.video_id) => Some(
                 "the file is not in its folder now; it is counted when it is there again, or cancel the job"
                     .to_owned(),

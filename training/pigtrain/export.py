@@ -1,7 +1,8 @@
 """The trained detector as ONNX, in the layout of YOLOv8: python -m pigtrain.export --weights detector.pt --out FILE
 
 Input: 1 x 3 x side x side, red green blue, 0 to 1, centred letterbox. Output: 1 x 5 x P, centre, size in px of the input, and
-score; suppressing doubles is left to the reader. Weights are kept in half precision, as the start weights were, and are
+score; suppressing doubles is left to the reader. Nothing in the file but the input's stated shape depends on the side: a program may state
+another one, of sides that are multiples of 32, and leave out a wide picture's border. Weights are kept in half precision, as the start weights were, and are
 made whole again when the model is loaded: the file is half as large, the inference the same.
 """
 
@@ -34,7 +35,7 @@ def score_shift(threshold):
 class Exported(nn.Module):
     """The detector with batch normalisation folded, its input's scale in front and its boxes decoded."""
 
-    def __init__(self, detector, side, threshold):
+    def __init__(self, detector, threshold):
         super().__init__()
         self.detector = copy.deepcopy(detector).eval()
         for module in list(self.detector.modules()):
@@ -49,12 +50,11 @@ class Exported(nn.Module):
         self.register_buffer("shift", (-mean / deviation).flip(0)[None, :, None, None])
         stem = self.detector.stem.convolution
         stem.weight.data = stem.weight.data.flip(1)
-        self.register_buffer("at", network.places(side, side))
         self.score_shift = score_shift(threshold)
 
     def forward(self, x):
         outputs = self.detector(x * self.scale + self.shift)
-        boxes = network.boxes_of(outputs, self.at)
+        boxes = network.boxes_of(outputs, network.places(x.shape[2], x.shape[3]))
         low, high = boxes[..., :2], boxes[..., 2:]
         scores = outputs[..., : -4 * network.BINS]
         if scores.shape[-1] > 1:
@@ -87,9 +87,12 @@ def trained(weights):
 
 def export(detector, out, side, threshold=USUAL_THRESHOLD):
     out.parent.mkdir(parents=True, exist_ok=True)
-    torch.onnx.export(Exported(detector, side, threshold), (torch.zeros(1, 3, side, side),), str(out), dynamo=False, opset_version=17,
-                      input_names=["images"], output_names=["output0"])
+    torch.onnx.export(Exported(detector, threshold), (torch.zeros(1, 3, side, side),), str(out), dynamo=False, opset_version=17,
+                      input_names=["images"], output_names=["output0"], dynamic_axes={"images": {2: "height", 3: "width"}})
     model = onnx.load(out)
+    for value, shape in ((model.graph.input[0], (1, 3, side, side)), (model.graph.output[0], (1, 5, network.place_count(side, side)))):
+        for dimension, size in zip(value.type.tensor_type.shape.dim, shape, strict=True):
+            dimension.dim_value = size
     halve(model.graph)
     # The last is for training to go on from here.
     recipe = json.dumps({"widths": dataclasses.asdict(detector.widths)})

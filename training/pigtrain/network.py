@@ -133,6 +133,11 @@ def places(height, width, device=None):
     return torch.cat(found).to(device)
 
 
+def place_count(height, width):
+    """How many places there are."""
+    return sum((height // stride) * (width // stride) for stride in STRIDES)
+
+
 def boxes_of(outputs, at):
     """Raw outputs N x P x (C + 4 * BINS) to boxes N x P x 4 (left, top, right, bottom, px of the input)."""
     distribution = outputs[..., -4 * BINS :].unflatten(-1, (4, BINS)).softmax(-1)

@@ -52,7 +52,7 @@ def strongest(weights, count):
 
 
 def exported(path):
-    """The detector in an ONNX file that `export` wrote, to train on. Batch normalisation changes nothing yet."""
+    """The detector in an ONNX file that `export` wrote, to train on or to export anew: batch normalisation changes nothing."""
     model = onnx.load(path)
     recipe = next((json.loads(entry.value) for entry in model.metadata_props if entry.key == RECIPE), None)
     if recipe is None:
@@ -63,6 +63,9 @@ def exported(path):
         for name, parameter in detector.named_parameters():
             if ".normalisation." not in name:
                 parameter.copy_(torch.from_numpy(arrays[f"detector.{name}"].copy()))
+        for module in detector.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_var.fill_(1 - module.eps)
         # The export turned blue first into red first.
         detector.stem.convolution.weight.copy_(detector.stem.convolution.weight.flip(1))
     # What moves the scores to the usual threshold is a step of its own behind the heads: it is left out here.

@@ -1,16 +1,19 @@
-//! One session of a model with its input buffers, owned by one thread: pictures in, boxes out.
+//! A model's sessions with their input buffers, owned by one thread: pictures in, boxes out.
+//!
+//! There is a session for each size of input: of a model that allows it only the part is looked at that a picture fills, which of a wide one in a square
+//! is little more than half.
 //!
 //! Where its device stops working it is tried once more with a fresh session. Where that does not help either and somebody may stand in (the
 //! processor for a device that nobody named, this machine for servers with `fallback = "local"`), it does, and the model's report says so.
 
-use crate::backend::{Backend, View, check};
+use crate::backend::{View, check};
 use crate::decode::{candidates, is_any_finite};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::layout::Head;
-use crate::letterbox::{Fit, InputStyle, Letterbox, Placement};
+use crate::letterbox::{Fit, Letterbox, input_style};
 use crate::mask::{Mask, mask};
-use crate::model::Model;
+use crate::model::{Fitted, Model, Reading};
 use crate::suppress::suppress;
 use pigweight_core::detection::Detection;
 use pigweight_core::picture::PictureView;
@@ -19,13 +22,17 @@ use std::sync::PoisonError;
 /// Detections of one frame at the most: no pen holds more, and a model gone wrong must not fill the disk.
 pub const MAX_DETECTIONS: usize = 300;
 
+/// Sessions of one detector, for as many sizes of input. Pictures of a farm's cameras are 16:9, some 4:3; each session holds its own memory.
+const MOST_SIZES: usize = 3;
+
 /// See the module's head.
 pub struct Detector {
     pub(crate) model: Model,
-    pub(crate) backend: Backend,
+    /// What looks, the one that was needed last in front.
+    pub(crate) fitted: Vec<Fitted>,
     /// Who stands in while the servers are gone.
-    pub(crate) spare: Option<Backend>,
-    pub(crate) letterboxes: Vec<Letterbox>,
+    spare: Option<Fitted>,
+    letterboxes: Vec<Letterbox>,
 }
 
 type Found = Vec<(Detection, Option<Mask>)>;
@@ -38,6 +45,10 @@ struct Boxed<'a> {
 }
 
 impl Detector {
+    pub(crate) fn new(model: Model) -> Self {
+        Self { model, fitted: Vec::new(), spare: None, letterboxes: Vec::new() }
+    }
+
     /// Everything found on a picture, surest first, px of the picture.
     pub fn detect(&mut self, picture: &PictureView<'_>) -> Result<Vec<Detection>> {
         let (mut found, _) = self.detect_batch(std::slice::from_ref(picture))?;
@@ -58,56 +69,90 @@ impl Detector {
     }
 
     fn look(&mut self, pictures: &[PictureView<'_>], with_masks: bool) -> Result<(Vec<Found>, Device)> {
-        let Self { model, backend, spare, letterboxes } = self;
-        let info = &model.info;
-        while letterboxes.len() < pictures.len() {
-            letterboxes.push(Letterbox::new(input_style(info.head), info.input_width, info.input_height));
+        let size_of = |picture: &PictureView<'_>| self.model.size_for(picture.width, picture.height);
+        let alike: Vec<&[PictureView<'_>]> =
+            pictures.chunk_by(|one, next| size_of(one) == size_of(next)).collect();
+        let (mut all, mut device) = (Vec::with_capacity(pictures.len()), None);
+        for pictures in alike {
+            let Some(first) = pictures.first() else { continue };
+            let size = self.model.size_for(first.width, first.height);
+            let (found, looked) = self.look_at_alike(pictures, size, with_masks)?;
+            all.extend(found);
+            device = Some(looked);
         }
-        let fits = letterboxes
-            .iter_mut()
-            .zip(pictures)
-            .map(|(letterbox, picture)| {
-                (letterbox.fill(picture), picture.width as f32, picture.height as f32)
-            })
-            .collect();
+        Ok((all, device.unwrap_or_else(|| self.model.device().device)))
+    }
+
+    /// Looks at pictures that fill inputs of the same size.
+    fn look_at_alike(
+        &mut self,
+        pictures: &[PictureView<'_>],
+        size: (usize, usize),
+        with_masks: bool,
+    ) -> Result<(Vec<Found>, Device)> {
+        let Self { model, fitted, spare, letterboxes } = self;
+        while letterboxes.len() < pictures.len() {
+            letterboxes.push(Letterbox::new(input_style(model.info.head), size.0, size.1));
+        }
+        let fill = |(letterbox, picture): (&mut Letterbox, &PictureView<'_>)| {
+            letterbox.resize(size.0, size.1);
+            (letterbox.fill(picture), picture.width as f32, picture.height as f32)
+        };
+        let fits = letterboxes.iter_mut().zip(pictures).map(fill).collect();
         let tensors = letterboxes.iter().take(pictures.len()).map(Letterbox::tensor).collect();
         let boxed = Boxed { tensors, fits };
-        let error = match model.run(backend, &boxed, with_masks) {
-            Ok(found) => return Ok((found, backend.device())),
+        let fitted = in_front(model, fitted, size)?;
+        let error = match model.run(fitted, &boxed, with_masks) {
+            Ok(found) => return Ok((found, fitted.backend.device())),
             Err(error) => error,
         };
         match error {
-            Error::Run { reason } if !matches!(backend.device(), Device::Cpu | Device::Remote) => {
-                model.with_another_session(backend, &boxed, with_masks, reason)
+            Error::Run { reason } if !matches!(fitted.backend.device(), Device::Cpu | Device::Remote) => {
+                model.with_another_session(fitted, &boxed, with_masks, reason)
             }
             error if model.is_spared(&error) => {
                 let spare = match spare {
                     Some(spare) => spare,
-                    None => spare.insert(model.local_backend(false)?),
+                    None => spare.insert(model.on_this_machine(false, size)?),
                 };
-                Ok((model.run(spare, &boxed, with_masks)?, spare.device()))
+                Ok((model.run(spare, &boxed, with_masks)?, spare.backend.device()))
             }
             error => Err(error),
         }
     }
 }
 
+/// What looks at inputs of this size, in front of the others from now on.
+fn in_front<'a>(model: &Model, all: &'a mut Vec<Fitted>, size: (usize, usize)) -> Result<&'a mut Fitted> {
+    let is_it = |fitted: &Fitted| (fitted.reading.input_width, fitted.reading.input_height) == size;
+    let fitted = match all.iter().position(is_it) {
+        Some(place) => all.remove(place),
+        None => {
+            all.truncate(MOST_SIZES - 1);
+            model.open(size)?
+        }
+    };
+    all.insert(0, fitted);
+    Ok(&mut all[0])
+}
+
 impl Model {
     /// After a device of this machine has failed.
     fn with_another_session(
         &self,
-        backend: &mut Backend,
+        fitted: &mut Fitted,
         boxed: &Boxed<'_>,
         with_masks: bool,
         reason: String,
     ) -> Result<(Vec<Found>, Device)> {
-        let device = backend.device();
+        let device = fitted.backend.device();
+        let size = (fitted.reading.input_width, fitted.reading.input_height);
         let note = |lost: Option<Error>| *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = lost;
-        if let Ok(mut fresh) = self.local_backend(false)
+        if let Ok(mut fresh) = self.on_this_machine(false, size)
             && let Ok(found) = self.run(&mut fresh, boxed, with_masks)
         {
             tracing::warn!("the device {device} failed once: {reason}");
-            *backend = fresh;
+            *fitted = fresh;
             note(None);
             return Ok((found, device));
         }
@@ -117,20 +162,21 @@ impl Model {
         if !self.is_spared(&lost) {
             return Err(lost);
         }
-        *backend = self.local_backend(true)?;
-        Ok((self.run(backend, boxed, with_masks)?, backend.device()))
+        *fitted = self.on_this_machine(true, size)?;
+        Ok((self.run(fitted, boxed, with_masks)?, fitted.backend.device()))
     }
 
-    fn run(&self, backend: &mut Backend, boxed: &Boxed<'_>, with_masks: bool) -> Result<Vec<Found>> {
+    fn run(&self, fitted: &mut Fitted, boxed: &Boxed<'_>, with_masks: bool) -> Result<Vec<Found>> {
+        let Fitted { backend, reading } = fitted;
         let is_unit_range = input_style(self.info.head).is_unit_range;
         let at_once = if backend.form()?.pictures.is_none() { boxed.tensors.len() } else { 1 };
         let mut all = Vec::with_capacity(boxed.fits.len());
         for (tensors, fits) in boxed.tensors.chunks(at_once.max(1)).zip(boxed.fits.chunks(at_once.max(1))) {
             all.extend(backend.run(tensors, is_unit_range, |views| {
-                check(views, &self.promised, &self.layout, tensors.len())?;
+                check(views, &reading.promised, &reading.layout, tensors.len())?;
                 fits.iter()
                     .enumerate()
-                    .map(|(place, fit)| self.read(views, place, tensors.len(), fit, with_masks))
+                    .map(|(place, fit)| self.read(reading, views, place, tensors.len(), fit, with_masks))
                     .collect::<Result<Vec<Found>>>()
             })?);
         }
@@ -140,14 +186,15 @@ impl Model {
     /// The boxes of one picture of several.
     fn read(
         &self,
+        reading: &Reading,
         views: &[View<'_>],
         place: usize,
         pictures: usize,
         (fit, width, height): &(Fit, f32, f32),
         with_masks: bool,
     ) -> Result<Found> {
-        let (layout, settings) = (&self.layout, &self.settings);
-        let input = (self.info.input_width, self.info.input_height);
+        let (layout, settings) = (&reading.layout, &self.settings);
+        let input = (reading.input_width, reading.input_height);
         let numbers = |output: usize| {
             views.get(output).map_or(&[] as &[f32], |view| {
                 let each = view.numbers.len() / pictures;
@@ -179,19 +226,10 @@ impl Model {
     }
 }
 
-fn input_style(head: Head) -> InputStyle {
-    match head {
-        Head::Yolox => InputStyle { placement: Placement::TopLeft, is_bgr: true, is_unit_range: false },
-        Head::Yolov5 | Head::Yolov8 | Head::EndToEnd => {
-            InputStyle { placement: Placement::Centered, is_bgr: false, is_unit_range: true }
-        }
-        Head::Detr => InputStyle { placement: Placement::Stretched, is_bgr: false, is_unit_range: true },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::Backend;
     use crate::device::{DeviceChoice, DeviceSettings};
     use crate::model::ModelSettings;
     use crate::source::ModelSource;
@@ -203,9 +241,14 @@ mod tests {
         std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).expect("the root");
         let mut model = Model::load(ModelSettings::new(ModelSource::BuiltIn)).expect("it is built in");
         model.change_device_for_tests(choice, Device::Cuda);
-        let form = model.local_backend(true).and_then(|backend| backend.form()).expect("pictures");
-        let backend = Backend::Broken(form, Device::Cuda);
-        Detector { model, backend, spare: None, letterboxes: Vec::new() }
+        let mut detector = model.detector();
+        for size in [(416, 416), (416, 256)] {
+            let mut fitted = model.on_this_machine(true, size).expect("it looks");
+            let form = fitted.backend.form().expect("pictures");
+            fitted.backend = Backend::Broken(form, Device::Cuda);
+            detector.fitted.push(fitted);
+        }
+        detector
     }
 
     fn look(detector: &mut Detector) -> Result<(Vec<Vec<Detection>>, Device)> {

@@ -94,6 +94,16 @@ pub fn grid(input_width: usize, input_height: usize, strides: &[usize]) -> usize
     strides.iter().map(|stride| input_width.div_ceil(*stride) * input_height.div_ceil(*stride)).sum()
 }
 
+/// The coarsest stride, px, of a head of so many rows at an input of this size: what a side must be a multiple of. Where the rows do not tell, that
+/// of three scales.
+pub(crate) fn coarsest_stride(input_width: usize, input_height: usize, layout: &Layout) -> usize {
+    let is_told = |strides: &&&[usize]| {
+        let cells = grid(input_width, input_height, strides);
+        [cells, 3 * cells].contains(&layout.rows)
+    };
+    STRIDES.iter().find(is_told).unwrap_or(&STRIDES[0]).last().copied().unwrap_or(1)
+}
+
 /// Strides of three-scale and four-scale heads.
 pub const STRIDES: [&[usize]; 2] = [&[8, 16, 32], &[8, 16, 32, 64]];
 

@@ -4,6 +4,7 @@
 //! Sampling is bilinear between pixel centres without widening for reduction, as OpenCV's `INTER_LINEAR` does it and
 //! as the models were trained with.
 
+use crate::layout::Head;
 use pigweight_core::geometry::Rect;
 use pigweight_core::picture::{ColorMatrix, PictureView, Plane, Planes};
 
@@ -30,6 +31,17 @@ pub enum Placement {
     Centered,
     /// Stretched to the whole input (DETR).
     Stretched,
+}
+
+/// What the layouts' trainings put before their models.
+pub(crate) fn input_style(head: Head) -> InputStyle {
+    match head {
+        Head::Yolox => InputStyle { placement: Placement::TopLeft, is_bgr: true, is_unit_range: false },
+        Head::Yolov5 | Head::Yolov8 | Head::EndToEnd => {
+            InputStyle { placement: Placement::Centered, is_bgr: false, is_unit_range: true }
+        }
+        Head::Detr => InputStyle { placement: Placement::Stretched, is_bgr: false, is_unit_range: true },
+    }
 }
 
 /// Where a picture of a given size comes to lie in an input of a given size.
@@ -130,6 +142,13 @@ impl Letterbox {
             fit: None,
             line: Vec::new(),
             rows: Default::default(),
+        }
+    }
+
+    /// From now on for an input of this size, px.
+    pub fn resize(&mut self, width: usize, height: usize) {
+        if (self.width, self.height) != (width, height) {
+            (self.width, self.height, self.fit) = (width, height, None);
         }
     }
 

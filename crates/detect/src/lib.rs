@@ -18,6 +18,7 @@ pub mod layout;
 pub mod letterbox;
 pub mod mask;
 mod model;
+mod onnx;
 mod remote;
 pub mod service;
 mod session;

@@ -4,7 +4,9 @@ use crate::backend::{Backend, Kept, check};
 use crate::detector::Detector;
 use crate::device::{Device, DeviceChoice, DeviceReport, DeviceSettings};
 use crate::error::{Error, Result};
-use crate::layout::{Head, Layout, Output, UNDERSTOOD, recognise};
+use crate::layout::{Head, Layout, Output, UNDERSTOOD, coarsest_stride, recognise};
+use crate::letterbox::{Placement, input_style};
+use crate::onnx;
 use crate::remote::{Fallback, Known, Pool};
 use crate::session::{Session, Setup};
 use crate::source::ModelSource;
@@ -33,6 +35,9 @@ pub struct ModelSettings {
     pub max_iou: f32,
     /// Threads of one inference.
     pub threads: usize,
+    /// Whether pictures that are wider or higher than the input go without most of their border, where the model allows it and looks at them
+    /// one by one.
+    pub trims_border: bool,
     /// Where it runs.
     pub device: DeviceSettings,
 }
@@ -48,6 +53,7 @@ impl ModelSettings {
             min_score: 0.05,
             max_iou: 0.5,
             threads: 1,
+            trims_border: true,
             device: DeviceSettings::default(),
         }
     }
@@ -66,6 +72,8 @@ pub struct ModelInfo {
     pub input_width: usize,
     /// px.
     pub input_height: usize,
+    /// Whether of the input only the part is looked at that a picture fills.
+    pub is_trimmed: bool,
     /// Names of all its classes.
     pub classes: Vec<String>,
     /// Whether it gives outlines too.
@@ -84,9 +92,8 @@ pub struct Speed {
 pub struct Model {
     pub(crate) settings: Arc<ModelSettings>,
     pub(crate) info: Arc<ModelInfo>,
-    pub(crate) layout: Layout,
-    /// What came out of one picture.
-    pub(crate) promised: Arc<[Output]>,
+    /// Of the whole input.
+    pub(crate) reading: Reading,
     pub(crate) wanted: Arc<[bool]>,
     speed: Speed,
     /// Pictures at once at the most.
@@ -99,10 +106,30 @@ pub struct Model {
     pub(crate) lost: Arc<Mutex<Option<Error>>>,
 }
 
+/// What comes out for one size of input, and how it is read.
+#[derive(Clone)]
+pub(crate) struct Reading {
+    pub layout: Layout,
+    /// What came out of one picture.
+    pub promised: Arc<[Output]>,
+    /// px.
+    pub input_width: usize,
+    /// px.
+    pub input_height: usize,
+}
+
+/// What looks, for one size of input.
+pub(crate) struct Fitted {
+    pub backend: Backend,
+    pub reading: Reading,
+}
+
 /// The model on this machine.
 #[derive(Clone)]
 struct Local {
     bytes: Arc<[u8]>,
+    /// How the whole input is laid out.
+    form: Form,
     device: Device,
 }
 
@@ -125,10 +152,27 @@ impl Model {
         let shown = backend.probe()?;
         let identity = (settings.source.name(), blake3::hash(&bytes).to_hex().to_string());
         let mut model = Self::understand(settings, identity, form, &shown, names.as_deref(), &found)?;
-        model.local = Some(Local { bytes, device });
+        model.local = Some(Local { bytes, form, device });
         model.tried = tried.into();
         model.try_out(&mut backend)?;
+        model.try_trimmed();
         Ok(model)
+    }
+
+    /// Finds out whether a part of the input is enough. Not where pictures of several videos are looked at at once, for which they must
+    /// be of one size, nor where a device builds something for minutes for each.
+    fn try_trimmed(&mut self) {
+        let Some(local) = &self.local else { return };
+        let is_stretched = input_style(self.info.head).placement == Placement::Stretched;
+        if !self.settings.trims_border || is_stretched || local.device.gains_by_batches() || self.batch > 1 {
+            return;
+        }
+        // Twice as wide as high: whatever is made for one size, a grid or an attention's table, does not meet it.
+        let half = local.form.trimmed(2, 1, self.stride());
+        match self.on_this_machine(false, (half.width, half.height)) {
+            Ok(_) => Arc::make_mut(&mut self.info).is_trimmed = true,
+            Err(error) => tracing::debug!("the whole input is looked at: {error}"),
+        }
     }
 
     fn load_remote(settings: ModelSettings) -> Result<Self> {
@@ -146,9 +190,12 @@ impl Model {
     fn load_both(settings: ModelSettings) -> Result<Self> {
         let mut here = settings.clone();
         here.device.choice = DeviceChoice::Auto;
+        // As the servers look.
+        here.trims_border = false;
         let mut model = Self::load_local(here)?;
-        let mut backend = model.local_backend(false)?;
-        let known = Known { form: backend.form()?, shown: backend.probe()? };
+        let mut here =
+            model.on_this_machine(false, (model.info.input_width, model.info.input_height))?.backend;
+        let known = Known { form: here.form()?, shown: here.probe()? };
         let pool = Arc::new(Pool::open(&settings.device.remote, Some(known))?);
         model.settings = settings.into();
         model.remote = Some(pool.clone());
@@ -195,14 +242,19 @@ impl Model {
             head: layout.head,
             input_width: form.width,
             input_height: form.height,
+            is_trimmed: false,
             classes,
             has_masks: layout.prototypes.is_some(),
         };
         Ok(Self {
             settings: settings.into(),
             info: info.into(),
-            layout,
-            promised: promised.into(),
+            reading: Reading {
+                layout,
+                promised: promised.into(),
+                input_width: form.width,
+                input_height: form.height,
+            },
             wanted: wanted.into(),
             speed: Speed { inference: Duration::ZERO },
             batch: 1,
@@ -229,7 +281,7 @@ impl Model {
         self.batch = 1;
         if form.pictures.is_none() && wanted > 1 {
             let pictures = vec![pattern.as_slice(); wanted];
-            let (promised, layout) = (self.promised.clone(), self.layout);
+            let Reading { promised, layout, .. } = self.reading.clone();
             match backend.run(&pictures, true, |views| check(views, &promised, &layout, wanted)) {
                 Ok(()) => self.batch = wanted,
                 Err(error) => tracing::warn!("pictures are looked at one by one: {error}"),
@@ -317,14 +369,62 @@ impl Model {
         matches!(self.settings.device.choice, DeviceChoice::Auto | DeviceChoice::Remote)
     }
 
-    /// A session on this machine, `is_plain` on its processor.
-    pub(crate) fn local_backend(&self, is_plain: bool) -> Result<Backend> {
+    /// What looks at inputs of this size, px, on this machine, `is_plain` on its processor.
+    ///
+    /// # Errors
+    /// Where there is none, or the model takes nothing of this size.
+    pub(crate) fn on_this_machine(&self, is_plain: bool, (width, height): (usize, usize)) -> Result<Fitted> {
         let Some(local) = &self.local else {
             return Err(Error::Run { reason: "the model's file is not on this machine".to_owned() });
         };
         let device = if is_plain { Device::Cpu } else { local.device };
-        let session = Session::load(&self.settings.source, &local.bytes, setup(&self.settings, device))?;
-        Ok(Backend::Local(session, device))
+        let load = |bytes: &[u8]| Session::load(&self.settings.source, bytes, setup(&self.settings, device));
+        let whole = &self.reading;
+        if (width, height) == (whole.input_width, whole.input_height) {
+            let backend = Backend::Local(load(&local.bytes)?, device);
+            return Ok(Fitted { backend, reading: whole.clone() });
+        }
+        let shape = Form { width, height, ..local.form }.shape(1);
+        let mut backend = Backend::Local(load(&onnx::with_input_shape(&local.bytes, shape)?)?, device);
+        let promised: Vec<Output> = backend.probe()?.into_iter().map(|kept| kept.output).collect();
+        // As the whole is read, with fewer rows.
+        let classes = Some(whole.layout.classes).filter(|&classes| classes > 0);
+        let layout =
+            recognise(width, height, &promised, Some(whole.layout.head), classes).ok_or_else(|| {
+                Error::Run {
+                    reason: format!("{width} × {height} px are not looked at as the whole input is"),
+                }
+            })?;
+        let promised = promised.into();
+        Ok(Fitted {
+            backend,
+            reading: Reading { layout, promised, input_width: width, input_height: height },
+        })
+    }
+
+    /// What looks at inputs of this size, px.
+    pub(crate) fn open(&self, size: (usize, usize)) -> Result<Fitted> {
+        if let Some(pool) = &self.remote {
+            return Ok(Fitted { backend: Backend::Remote(pool.clone()), reading: self.reading.clone() });
+        }
+        let is_lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        self.on_this_machine(is_lost && self.chose_freely(), size)
+    }
+
+    /// What the sides of an input are multiples of, px.
+    fn stride(&self) -> usize {
+        coarsest_stride(self.info.input_width, self.info.input_height, &self.reading.layout)
+    }
+
+    /// The size, px, of the input in which a picture of `width` × `height` px is looked at.
+    pub(crate) fn size_for(&self, width: u32, height: u32) -> (usize, usize) {
+        match &self.local {
+            Some(local) if self.info.is_trimmed => {
+                let trimmed = local.form.trimmed(width, height, self.stride());
+                (trimmed.width, trimmed.height)
+            }
+            _ => (self.info.input_width, self.info.input_height),
+        }
     }
 
     /// As if another device had been found at the start.
@@ -338,16 +438,9 @@ impl Model {
         }
     }
 
-    /// A session of its own for one thread.
-    pub fn detector(&self) -> Result<Detector> {
-        let backend = match &self.remote {
-            Some(pool) => Backend::Remote(pool.clone()),
-            None => {
-                let is_lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-                self.local_backend(is_lost && self.chose_freely())?
-            }
-        };
-        Ok(Detector { model: self.clone(), backend, spare: None, letterboxes: Vec::new() })
+    /// A detector for one thread. Its sessions are made when they are needed first.
+    pub fn detector(&self) -> Detector {
+        Detector::new(self.clone())
     }
 }
 

@@ -146,22 +146,6 @@ impl<P: Viewable + Send, F: FnOnce(Served<P>) + Send> Asked for Question<P, F> {
     }
 }
 
-/// A session that is made when it is needed first; a model that was loaded before loads again.
-struct Lazy {
-    model: Model,
-    detector: Option<Detector>,
-}
-
-impl Lazy {
-    fn detector(&mut self) -> Result<&mut Detector> {
-        let detector = match self.detector.take() {
-            Some(detector) => detector,
-            None => self.model.detector()?,
-        };
-        Ok(self.detector.insert(detector))
-    }
-}
-
 impl Inference {
     /// Starts the threads: `workers` inferences run side by side on a processor, on another device as many as it gains from.
     ///
@@ -408,21 +392,20 @@ struct Living(Arc<Shared>);
 
 impl Living {
     fn serve(self) {
-        let mut session = Lazy { model: self.0.model.clone(), detector: None };
+        let mut detector = self.0.model.detector();
         let most = self.0.model.batch();
         while let Some(tasks) = self.0.next(most) {
-            self.look(&mut session, tasks);
+            self.look(&mut detector, tasks);
         }
     }
 
     /// Looks at all of them at once; where that fails for a reason that may lie in one of them, at each by itself.
-    fn look(&self, session: &mut Lazy, tasks: Vec<(Duration, Task)>) {
+    fn look(&self, detector: &mut Detector, tasks: Vec<(Duration, Task)>) {
         let started = Instant::now();
         let at_once = tasks.len();
-        let looked = session.detector().and_then(|detector| {
-            let views: Vec<PictureView<'_>> = tasks.iter().map(|(_, task)| task.view()).collect();
-            detector.detect_batch(&views)
-        });
+        let views: Vec<PictureView<'_>> = tasks.iter().map(|(_, task)| task.view()).collect();
+        let looked = detector.detect_batch(&views);
+        drop(views);
         let took = started.elapsed();
         match looked {
             Ok((found, device)) => {
@@ -439,7 +422,7 @@ impl Living {
             }
             Err(_) => {
                 for task in tasks {
-                    self.look(session, vec![task]);
+                    self.look(detector, vec![task]);
                 }
             }
         }

@@ -72,6 +72,17 @@ impl Form {
         if self.is_channels_last { [pictures, height, width, 3] } else { [pictures, 3, height, width] }
     }
 
+    /// The part of it that a picture of `width` × `height` px fills at the scale of the whole, in multiples of `stride` px: what is
+    /// left out is border.
+    pub(crate) fn trimmed(&self, width: u32, height: u32, stride: usize) -> Self {
+        let scale = (self.width as f32 / width.max(1) as f32).min(self.height as f32 / height.max(1) as f32);
+        let side = |picture_px: u32, whole_px: usize| {
+            let filled = ((picture_px as f32 * scale - 1e-3).ceil() as usize).max(1);
+            (filled.div_ceil(stride) * stride).min(whole_px)
+        };
+        Self { width: side(width, self.width), height: side(height, self.height), ..*self }
+    }
+
     /// Lays letterboxed pictures out, each 3 × height × width. A single one that lies right is not copied.
     pub(crate) fn lay_out<'a>(&self, tensors: &[&'a [f32]], is_unit_range: bool) -> Samples<'a> {
         if let [tensor] = tensors
@@ -119,6 +130,7 @@ impl Form {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::letterbox::{Fit, Placement};
 
     fn form(kind: Kind, shape: &[i64]) -> Option<Form> {
         Input { name: "images".into(), shape: shape.to_vec(), kind }.form()
@@ -136,6 +148,29 @@ mod tests {
         assert_eq!(form(Kind::Other, &[1, 3, 192, 320]), None);
         assert_eq!(form(Kind::Float32, &[1, 1, 192, 320]), None);
         assert_eq!(form(Kind::Float32, &[3, 192, 320]), None);
+    }
+
+    #[test]
+    fn a_trimmed_input_holds_the_whole_picture_at_the_same_scale() {
+        let whole =
+            Form { width: 416, height: 416, is_bytes: false, is_channels_last: false, pictures: Some(1) };
+        let cases = [
+            ((640, 360), (416, 256)),
+            ((1920, 1080), (416, 256)),
+            ((640, 480), (416, 320)),
+            ((360, 640), (256, 416)),
+            ((500, 500), (416, 416)),
+            ((4000, 20), (416, 32)),
+            ((1, 1), (416, 416)),
+            // 256.1 px high: a row more than 256.
+            ((1625, 1001), (416, 288)),
+        ];
+        for ((width, height), expected) in cases {
+            let trimmed = whole.trimmed(width, height, 32);
+            assert_eq!((trimmed.width, trimmed.height), expected, "{width} × {height}");
+            let fits = |form: Form| Fit::new(width, height, form.width, form.height, Placement::TopLeft);
+            assert_eq!(fits(trimmed), fits(whole), "{width} × {height}");
+        }
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn hits(truth: &[TrueBox], found: &[Detection]) -> usize {
 fn marked_animals_are_found_on_every_floor_and_in_every_light() {
     let model = model();
     assert_eq!((model.info().head, model.info().classes.as_slice()), (Head::Yolov8, &["pig".to_owned()][..]));
-    let mut detector = model.detector().unwrap();
+    let mut detector = model.detector();
     let (mut true_boxes, mut found_boxes, mut all_hits) = (0, 0, 0);
     for (seed, floor) in [(1, Floor::Concrete), (2, Floor::Slats), (3, Floor::Straw)] {
         for (look, mirrored) in [(Look::Daylight, false), (Look::Lamp, true)] {
@@ -75,7 +75,7 @@ fn marked_animals_are_found_on_every_floor_and_in_every_light() {
 
 #[test]
 fn unmarked_scenes_hold_nothing_for_it() {
-    let mut detector = model().detector().unwrap();
+    let mut detector = model().detector();
     for look in [Look::Daylight, Look::Lamp, Look::Infrared] {
         let mut scene = Scene::pen(5, SceneSettings { look, ..SceneSettings::default() });
         scene.advance_to(3.0);

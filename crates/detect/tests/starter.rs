@@ -34,7 +34,7 @@ fn it_knows_pigs_and_says_so() {
 
 #[test]
 fn drawn_pigs_are_counted() {
-    let mut detector = model().detector().unwrap();
+    let mut detector = model().detector();
     let (mut missed, mut there) = (0, 0);
     for seed in 0..20 {
         let mut scene = Scene::pen(500 + seed, SceneSettings { pigs: 8, ..SceneSettings::default() });
@@ -47,7 +47,7 @@ fn drawn_pigs_are_counted() {
 
 #[test]
 fn empty_pens_have_hardly_a_pig() {
-    let mut detector = model().detector().unwrap();
+    let mut detector = model().detector();
     let empty = |seed: u64| Scene::pen(900 + seed, SceneSettings { pigs: 0, ..SceneSettings::default() });
     let wrong: usize = (0..40).map(|seed| count(&mut detector, &empty(seed))).sum();
     assert!(wrong <= 10, "{wrong} boxes on 40 pictures without a pig");

@@ -125,6 +125,9 @@ pub struct DetectConfig {
     pub device: DeviceChoice,
     /// Pictures that are looked at at once, at the most, by a model that takes several. Default: 1 on a processor, 4 elsewhere.
     pub batch: Option<usize>,
+    /// Whether the grey border is left out that makes a wide picture as high as the model's input, where the model allows it and the device looks at
+    /// pictures one by one. Default true; false where the boxes shall be those of another program to the last digit.
+    pub trim_border: bool,
     /// Inference servers, for the device remote.
     pub remote: RemoteConfig,
 }
@@ -210,6 +213,7 @@ impl Default for DetectConfig {
             looks_per_sec: None,
             device: DeviceChoice::default(),
             batch: None,
+            trim_border: true,
             remote: RemoteConfig::default(),
         }
     }
@@ -274,6 +278,7 @@ impl Config {
             // What a calibration may ask for at the most; each run takes of it what it needs.
             min_score: TrackerSettings::for_min_score(calibration::LEAST_THRESHOLD).low_score,
             max_iou: self.detect.max_iou,
+            trims_border: self.detect.trim_border,
             device: DeviceSettings {
                 choice: self.detect.device,
                 engines: Some(self.data.join("engines")),

@@ -107,11 +107,22 @@ impl RunSettings {
 
 /// Everything besides the schedule and the model's bytes that could change what is seen, in one line that is equal for equal settings.
 fn describe_looks(model: &Model) -> String {
-    // Nor the device: it is told with the run, and what one has counted another need not count again.
-    let ModelSettings { head, classes, class_names, max_iou, min_score: _, source: _, threads: _, device: _ } =
-        model.settings();
+    // Nor the device: it is told with the run, and what one has counted another need not count again. Where it looks at less of the border, scores
+    // move by a hundredth: that is another look.
+    let ModelSettings {
+        head,
+        classes,
+        class_names,
+        max_iou,
+        min_score: _,
+        source: _,
+        threads: _,
+        device: _,
+        trims_border: _,
+    } = model.settings();
     let looks = schedule::RULE_VERSION;
-    format!("looks v{looks} {head:?} {classes:?} {class_names:?} {max_iou}")
+    let border = if model.info().is_trimmed { " without border" } else { "" };
+    format!("looks v{looks} {head:?} {classes:?} {class_names:?} {max_iou}{border}")
 }
 
 /// What a checkpoint needs besides what is settled.

@@ -76,14 +76,14 @@ fn a_servers_boxes_are_read_like_a_files() {
     let report = model.device();
     assert_eq!((report.device, report.trouble, report.batch), (Device::Remote, None, 1));
     assert_eq!(model.place(), format!("pigs, version 1 at {}", server.url()));
-    assert_is_the_box(&look(&mut model.detector().unwrap()).unwrap());
+    assert_is_the_box(&look(&mut model.detector()).unwrap());
 }
 
 #[test]
 fn a_model_that_takes_bytes_gets_the_pictures_own() {
     let server = Fake::start(Manner { takes_bytes: true, ..Manner::default() });
     let model = load(&[&server], |_| {}).unwrap();
-    assert_is_the_box(&look(&mut model.detector().unwrap()).unwrap());
+    assert_is_the_box(&look(&mut model.detector()).unwrap());
     assert_eq!(server.last(), Square::new().0);
 }
 
@@ -111,7 +111,7 @@ fn every_fault_leaves_a_server_out_and_loses_no_picture() {
         let (bad, good) = (Fake::start(Manner::default()), Fake::start(Manner::default()));
         let model = load(&[&bad, &good], |remote| remote.timeout = Duration::from_millis(500)).unwrap();
         bad.change(|manner| manner.fault = fault);
-        let mut detector = model.detector().unwrap();
+        let mut detector = model.detector();
         for _ in 0..4 {
             assert_is_the_box(&look(&mut detector).unwrap());
         }
@@ -126,7 +126,7 @@ fn every_fault_leaves_a_server_out_and_loses_no_picture() {
 fn work_waits_for_a_server_that_is_gone_and_goes_on_when_it_is_back() {
     let mut server = Fake::start(Manner::default());
     let model = load(&[&server], |_| {}).unwrap();
-    let mut detector = model.detector().unwrap();
+    let mut detector = model.detector();
     assert_is_the_box(&look(&mut detector).unwrap());
     server.stop();
     let (told, found) = bounded(1);
@@ -140,7 +140,7 @@ fn work_waits_for_a_server_that_is_gone_and_goes_on_when_it_is_back() {
 fn patience_ends_and_what_is_gone_is_told() {
     let mut server = Fake::start(Manner::default());
     let model = load(&[&server], |remote| remote.patience = Duration::from_millis(100)).unwrap();
-    let mut detector = model.detector().unwrap();
+    let mut detector = model.detector();
     server.stop();
     let error = look(&mut detector).unwrap_err();
     assert!(error.is_passing() && matches!(error, Error::RemoteGone { .. }), "{error}");
@@ -170,7 +170,7 @@ fn a_server_that_is_not_there_at_the_start_is_named() {
 fn a_model_of_another_version_is_not_mixed_into_what_goes_on() {
     let server = Fake::start(Manner::default());
     let model = load(&[&server], |remote| remote.patience = Duration::ZERO).unwrap();
-    let mut detector = model.detector().unwrap();
+    let mut detector = model.detector();
     assert_is_the_box(&look(&mut detector).unwrap());
     server.change(|manner| manner.version = "2".into());
     let error = look(&mut detector).unwrap_err();
@@ -186,7 +186,7 @@ fn the_same_version_with_other_numbers_is_another_model() {
     let model = load(&[&first, &second], |_| {}).unwrap();
     let told = trouble_of(&model, &second).unwrap();
     assert!(told.contains("other numbers for the same picture"), "{told}");
-    let mut detector = model.detector().unwrap();
+    let mut detector = model.detector();
     for _ in 0..4 {
         assert_is_the_box(&look(&mut detector).unwrap());
     }
@@ -197,7 +197,7 @@ fn numbers_that_are_none_are_not_an_empty_pen() {
     let server = Fake::start(Manner::default());
     let model = load(&[&server], |_| {}).unwrap();
     server.change(|manner| manner.fault = Fault::NotFinite);
-    let error = look(&mut model.detector().unwrap()).unwrap_err();
+    let error = look(&mut model.detector()).unwrap_err();
     assert!(matches!(error, Error::NotFinite { rows: 84, .. }) && !error.is_passing(), "{error}");
 }
 
@@ -279,7 +279,7 @@ fn this_machine_does_not_stand_in_with_another_model() {
     );
     assert_eq!(model.info().hash, Model::load(ModelSettings::new(ModelSource::BuiltIn)).unwrap().info().hash);
     let picture = Square::new();
-    let (_, device) = model.detector().unwrap().detect_batch(&[picture.view()]).unwrap();
+    let (_, device) = model.detector().detect_batch(&[picture.view()]).unwrap();
     assert_eq!(device, Device::Cpu);
 }
 
@@ -293,7 +293,7 @@ fn tls_is_checked_against_ones_own_authority() {
     let ca_file = folder.join("ca.pem");
     std::fs::write(&ca_file, certificate).unwrap();
     let model = load(&[&server], |remote| remote.ca_file = Some(ca_file.clone())).unwrap();
-    assert_is_the_box(&look(&mut model.detector().unwrap()).unwrap());
+    assert_is_the_box(&look(&mut model.detector()).unwrap());
     // Nobody else vouches for it.
     let error = load(&[&server], |_| {}).err().unwrap().to_string();
     assert!(error.to_lowercase().contains("certificate"), "{error}");

@@ -48,7 +48,7 @@ pub fn run(args: &Detect) -> anyhow::Result<()> {
         threads: config.detect.workers,
         ..config.model_settings()
     })?;
-    let mut detector = model.detector()?;
+    let mut detector = model.detector();
     let mut pictures = Vec::new();
     let mut failed: Option<anyhow::Error> = None;
     for path in &args.images {

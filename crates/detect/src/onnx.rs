@@ -1,0 +1,158 @@
+//! The one thing that is changed in a model's file before it is run: the size of its input.
+//!
+//! Most exports state a square although nothing in the network needs one. What does need it says so when it is loaded or run: its shapes do not
+//! meet any more. The messages are ONNX's, declared by hand; of what is passed on as it is (nodes, weights) only the outermost layer is read.
+
+use crate::error::{Error, Result};
+use prost::Message;
+use prost::bytes::Bytes;
+
+/// `ModelProto` of onnx.proto3; field numbers are the format's. A field that is not listed would be lost: all of IR version 13 are.
+#[derive(Clone, PartialEq, Message)]
+struct Model {
+    #[prost(int64, optional, tag = "1")]
+    ir_version: Option<i64>,
+    #[prost(string, optional, tag = "2")]
+    producer_name: Option<String>,
+    #[prost(string, optional, tag = "3")]
+    producer_version: Option<String>,
+    #[prost(string, optional, tag = "4")]
+    domain: Option<String>,
+    #[prost(int64, optional, tag = "5")]
+    model_version: Option<i64>,
+    #[prost(string, optional, tag = "6")]
+    doc_string: Option<String>,
+    #[prost(message, optional, tag = "7")]
+    graph: Option<Graph>,
+    #[prost(bytes = "bytes", repeated, tag = "8")]
+    opset_import: Vec<Bytes>,
+    #[prost(bytes = "bytes", repeated, tag = "14")]
+    metadata_props: Vec<Bytes>,
+    #[prost(bytes = "bytes", repeated, tag = "20")]
+    training_info: Vec<Bytes>,
+    #[prost(bytes = "bytes", repeated, tag = "25")]
+    functions: Vec<Bytes>,
+    #[prost(bytes = "bytes", repeated, tag = "26")]
+    configuration: Vec<Bytes>,
+}
+
+/// `GraphProto`, without the shapes between nodes (13), which are found anew when the model is loaded.
+#[derive(Clone, PartialEq, Message)]
+struct Graph {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    node: Vec<Bytes>,
+    #[prost(string, optional, tag = "2")]
+    name: Option<String>,
+    #[prost(bytes = "bytes", repeated, tag = "5")]
+    initializer: Vec<Bytes>,
+    #[prost(string, optional, tag = "10")]
+    doc_string: Option<String>,
+    #[prost(message, repeated, tag = "11")]
+    input: Vec<Value>,
+    #[prost(message, repeated, tag = "12")]
+    output: Vec<Value>,
+    #[prost(bytes = "bytes", repeated, tag = "14")]
+    quantization_annotation: Vec<Bytes>,
+    #[prost(bytes = "bytes", repeated, tag = "15")]
+    sparse_initializer: Vec<Bytes>,
+    #[prost(bytes = "bytes", repeated, tag = "16")]
+    metadata_props: Vec<Bytes>,
+}
+
+/// `ValueInfoProto`.
+#[derive(Clone, PartialEq, Message)]
+struct Value {
+    #[prost(string, optional, tag = "1")]
+    name: Option<String>,
+    #[prost(message, optional, tag = "2")]
+    kind: Option<Type>,
+}
+
+/// `TypeProto` of a tensor.
+#[derive(Clone, PartialEq, Message)]
+struct Type {
+    #[prost(message, optional, tag = "1")]
+    tensor: Option<Tensor>,
+}
+
+/// `TypeProto.Tensor`.
+#[derive(Clone, PartialEq, Message)]
+struct Tensor {
+    #[prost(int32, optional, tag = "1")]
+    element: Option<i32>,
+    #[prost(message, optional, tag = "2")]
+    shape: Option<Shape>,
+}
+
+/// `TensorShapeProto`.
+#[derive(Clone, PartialEq, Message)]
+struct Shape {
+    #[prost(message, repeated, tag = "1")]
+    dimensions: Vec<Dimension>,
+}
+
+/// `TensorShapeProto.Dimension`: a number, or a name where it is open.
+#[derive(Clone, PartialEq, Message)]
+struct Dimension {
+    #[prost(int64, optional, tag = "1")]
+    value: Option<i64>,
+    #[prost(string, optional, tag = "2")]
+    name: Option<String>,
+}
+
+/// The same model with an input of another shape, whose first number, the pictures at once, stays as it was.
+///
+/// # Errors
+/// Where this is no model of one input with as many dimensions.
+pub(crate) fn with_input_shape(model: &[u8], shape: [i64; 4]) -> Result<Vec<u8>> {
+    let refused =
+        |reason: String| Error::Run { reason: format!("its input's size cannot be changed: {reason}") };
+    let mut model =
+        Model::decode(Bytes::copy_from_slice(model)).map_err(|error| refused(error.to_string()))?;
+    let graph = model.graph.as_mut().ok_or_else(|| refused("it has no graph".to_owned()))?;
+    let dimensions = match &mut graph.input[..] {
+        [Value { kind: Some(Type { tensor: Some(Tensor { shape: Some(shape), .. }) }), .. }] => {
+            &mut shape.dimensions
+        }
+        _ => return Err(refused("it has not one input of a stated shape".to_owned())),
+    };
+    if dimensions.len() != shape.len() {
+        return Err(refused(format!("it has {} dimensions", dimensions.len())));
+    }
+    for (dimension, size) in dimensions.iter_mut().zip(shape).skip(1) {
+        *dimension = Dimension { value: Some(size), name: None };
+    }
+    for tensor in graph.output.iter_mut().filter_map(|output| output.kind.as_mut()?.tensor.as_mut()) {
+        tensor.shape = None;
+    }
+    Ok(model.encode_to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::ModelSource;
+
+    #[test]
+    fn another_size_changes_the_input_and_nothing_that_is_passed_on() {
+        let before = ModelSource::BuiltIn.read().expect("it is built in");
+        let after = with_input_shape(&before, [1, 3, 256, 416]).expect("it is a model");
+        let read = |bytes: &[u8]| Model::decode(Bytes::copy_from_slice(bytes)).expect("a model");
+        let (before, after) = (read(&before), read(&after));
+        let (old, new) = (before.graph.expect("a graph"), after.graph.expect("a graph"));
+        assert!(!old.node.is_empty() && !old.initializer.is_empty());
+        assert_eq!((old.node, old.initializer), (new.node, new.initializer));
+        assert_eq!((before.opset_import, before.metadata_props), (after.opset_import, after.metadata_props));
+        let shape = new.input[0].kind.as_ref().and_then(|kind| kind.tensor.as_ref()?.shape.as_ref());
+        let sizes: Vec<Option<i64>> =
+            shape.expect("a shape").dimensions.iter().map(|dimension| dimension.value).collect();
+        assert_eq!(sizes, [Some(1), Some(3), Some(256), Some(416)]);
+    }
+
+    #[test]
+    fn what_is_no_model_is_refused() {
+        for bytes in [&b"no model"[..], &[], &[0x3a, 0x00]] {
+            assert!(with_input_shape(bytes, [1, 3, 256, 416]).is_err(), "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! A wide picture does without most of the border that makes it a square: where a model allows it, and with the same animals.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use pigweight_core::detection::Detection;
+use pigweight_core::picture::{PictureView, Plane, Planes};
+use pigweight_detect::{Detector, Model, ModelSettings, ModelSource};
+use pigweight_testkit::scene::{Scene, SceneSettings};
+use std::path::{Path, PathBuf};
+
+/// At the threshold that users get.
+const MIN_SCORE: f32 = 0.3;
+
+fn fixture(name: &str) -> ModelSource {
+    ModelSource::File(PathBuf::from(format!("fixtures/models/{name}.onnx")))
+}
+
+fn load(source: ModelSource, trims_border: bool) -> Model {
+    // ONNX Runtime lies in `.tools` there, wherever cargo builds.
+    std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap();
+    Model::load(ModelSettings { trims_border, ..ModelSettings::new(source) }).unwrap()
+}
+
+/// A scene of `width` × `height` px.
+fn picture(seed: u64, width: u32, height: u32) -> Vec<u8> {
+    let mut scene = Scene::pen(seed, SceneSettings { width, height, pigs: 8, ..SceneSettings::default() });
+    scene.advance_to(2.0);
+    scene.draw()
+}
+
+fn find(detector: &mut Detector, samples: &[u8], width: u32, height: u32) -> Vec<Detection> {
+    let planes = Planes::Rgb(Plane { samples, stride: width as usize * 3 });
+    let mut found = detector.detect(&PictureView { width, height, planes }).unwrap();
+    found.retain(|detection| detection.score >= MIN_SCORE);
+    found
+}
+
+#[test]
+fn the_same_pigs_are_found_with_and_without_the_border() {
+    let (without, with) = (load(ModelSource::BuiltIn, true), load(ModelSource::BuiltIn, false));
+    assert!(without.info().is_trimmed && !with.info().is_trimmed);
+    let (mut without, mut with) = (without.detector(), with.detector());
+    let (mut all, mut same, mut off) = (0, 0, 0.0_f32);
+    // Sizes take turns: each has a session of its own, and more of them than are kept.
+    for seed in 0..24 {
+        let (width, height) =
+            [(640, 360), (640, 480), (360, 640), (640, 640), (1280, 320)][seed as usize % 5];
+        let samples = picture(700 + seed, width, height);
+        let (fewer, whole) =
+            (find(&mut without, &samples, width, height), find(&mut with, &samples, width, height));
+        all += whole.len().max(fewer.len());
+        for one in &whole {
+            let partner = fewer.iter().map(|other| (other.rect.iou(one.rect), other.score));
+            if let Some((_, score)) =
+                partner.filter(|(iou, _)| *iou >= 0.8).max_by(|a, b| a.0.total_cmp(&b.0))
+            {
+                same += 1;
+                off = off.max((score - one.score).abs());
+            }
+        }
+        if width == height {
+            assert_eq!(whole, fewer, "a square has no border");
+        }
+    }
+    println!("{same} of {all} boxes are the same, their scores within {off:.3}");
+    assert!(all > 100 && same * 20 >= all * 19, "{same} of {all}");
+}
+
+#[test]
+fn what_is_made_for_one_size_is_looked_at_whole() {
+    // Their grids and positions are constants of the file, as exporters write them.
+    for name in ["yolov8", "yolov8-seg", "yolov5", "yolox", "end_to_end", "detr"] {
+        let model = load(fixture(name), true);
+        let samples = picture(1, 640, 360);
+        let found = find(&mut model.detector(), &samples, 640, 360);
+        let whole = find(&mut load(fixture(name), false).detector(), &samples, 640, 360);
+        assert_eq!((model.info().is_trimmed, found), (false, whole), "{name}");
+    }
+}

@@ -241,7 +241,8 @@ proptest! {
     fn frames_settle_within_the_time_a_lost_track_is_waited_for(
         steps in prop::collection::vec((0.02_f64..0.3, prop::option::weighted(0.7, detections())), 0..80),
     ) {
-        let mut tracker = SettledTracker::new(TrackerSettings::mot());
+        let settings = TrackerSettings::mot();
+        let mut tracker = SettledTracker::new(settings.clone());
         let (mut secs, mut waiting, mut look_secs) = (0.0, std::collections::VecDeque::new(), Vec::new());
         for (number, (step, detections)) in steps.iter().enumerate() {
             secs += step;
@@ -252,7 +253,8 @@ proptest! {
             }
             let first = waiting.front().copied().unwrap_or(secs);
             let looks_since = look_secs.iter().filter(|&&look| look > first && look < secs).count();
-            prop_assert!(secs - first <= 1.0 + 2e-3 || (looks_since < 3 && secs - first <= 10.0 + 2e-3));
+            let has_chances = looks_since < settings.lost_looks as usize && secs - first <= 10.0 + 2e-3;
+            prop_assert!(secs - first <= settings.lost_secs + 2e-3 || has_chances);
         }
     }
 

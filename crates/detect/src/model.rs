@@ -327,6 +327,12 @@ impl Model {
         }
     }
 
+    /// Whether this machine's processor looks.
+    pub(crate) fn is_on_processor(&self) -> bool {
+        let is_processor = |local: &Local| matches!(local.device, Device::Cpu | Device::Openvino);
+        self.remote.is_none() && self.local.as_ref().is_some_and(is_processor)
+    }
+
     /// How its device is now.
     pub fn device(&self) -> DeviceReport {
         let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -1,8 +1,9 @@
 //! One place in which all inference happens, whoever asks for it.
 //!
-//! Sessions are as many as was said, each on a thread of its own with one session. Who wants pictures looked at opens a
+//! Sessions are as many as was said, each on a thread of its own; on a processor those that give way look at what lies in the background, and as
+//! many others at what somebody waits for. Who wants pictures looked at opens a
 //! [`Client`], which has a queue of its own with a bound. The next picture is taken from the most urgent queue that has one, and among
-//! equally urgent ones from the one that was served longest ago: so a viewer's question waits for one inference at the most, and
+//! equally urgent ones from the one that was served longest ago: so a viewer's question waits for one inference of its like at the most, and
 //! a long video keeps no other from its turn. A client that is dropped takes what waits in it along.
 //!
 //! Where the model's device gains from several pictures at once, those that wait are taken together, and a few milliseconds are waited for
@@ -40,6 +41,25 @@ impl Urgency {
             Self::Viewer => "viewer",
             Self::Live => "live",
             Self::Background => "background",
+        }
+    }
+}
+
+/// Whose pictures a thread looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Serves {
+    All,
+    /// Those of viewers, and what happens now.
+    Waited,
+    Background,
+}
+
+impl Serves {
+    fn takes(self, urgency: Urgency) -> bool {
+        match self {
+            Self::All => true,
+            Self::Waited => urgency != Urgency::Background,
+            Self::Background => urgency == Urgency::Background,
         }
     }
 }
@@ -101,8 +121,8 @@ struct State {
     opened: u64,
     served: u64,
     living_sessions: usize,
-    /// Somebody waits for more pictures: those that come are for them.
-    is_gathering: bool,
+    /// Those that wait for more pictures of their kind: those that come are for them.
+    gathering: Vec<Serves>,
     is_over: bool,
 }
 
@@ -149,11 +169,20 @@ impl<P: Viewable + Send, F: FnOnce(Served<P>) + Send> Asked for Question<P, F> {
 impl Inference {
     /// Starts the threads: `workers` inferences run side by side on a processor, on another device as many as it gains from.
     ///
+    /// With `give_way` a processor looks at the background's pictures on threads of their own, each of which calls it first, and as many others have
+    /// the rest: so that whoever waits neither stands behind the background nor gives way with it.
+    ///
     /// # Errors
     /// Where the system has no more threads.
-    pub fn start(model: Model, workers: usize) -> Result<Self> {
+    pub fn start(model: Model, workers: usize, give_way: Option<fn()>) -> Result<Self> {
         let sessions = model.sessions(workers);
-        let state = State { living_sessions: sessions, ..State::default() };
+        // Elsewhere than on a processor threads have little to do, and each session takes the device's memory.
+        let give_way = give_way.filter(|_| model.is_on_processor());
+        let kinds: &[Serves] = match give_way {
+            Some(_) => &[Serves::Waited, Serves::Background],
+            None => &[Serves::All],
+        };
+        let state = State { living_sessions: sessions * kinds.len(), ..State::default() };
         let shared = Arc::new(Shared {
             model,
             sessions,
@@ -163,11 +192,17 @@ impl Inference {
             full_in_a_row: AtomicU32::new(0),
         });
         let inference = Self { inner: Arc::new(Owner { shared: shared.clone() }) };
-        for number in 0..sessions {
+        for (number, &serves) in (0..sessions).flat_map(|_| kinds).enumerate() {
             let living = Living(shared.clone());
+            let give_way = give_way.filter(|_| serves == Serves::Background);
             std::thread::Builder::new()
                 .name(format!("inference {number}"))
-                .spawn(move || living.serve())
+                .spawn(move || {
+                    if let Some(give_way) = give_way {
+                        give_way();
+                    }
+                    living.serve(serves);
+                })
                 .map_err(|error| Error::Run { reason: format!("cannot start a thread: {error}") })?;
         }
         Ok(inference)
@@ -277,10 +312,11 @@ impl Drop for Client {
 
 impl State {
     /// From the most urgent queue that has something, and of those from the one that was served longest ago.
-    fn take(&mut self) -> Option<(Urgency, Instant, Task)> {
+    fn take(&mut self, serves: Serves) -> Option<(Urgency, Instant, Task)> {
         self.served += 1;
         let served = self.served;
-        let waiting = self.queues.values_mut().filter(|queue| !queue.waiting.is_empty());
+        let waiting =
+            self.queues.values_mut().filter(|queue| serves.takes(queue.urgency) && !queue.waiting.is_empty());
         let queue = waiting.min_by_key(|queue| (queue.urgency, queue.last_served))?;
         queue.last_served = served;
         let (asked, task) = queue.waiting.pop_front()?;
@@ -295,24 +331,24 @@ impl Shared {
     }
 
     /// What is to be looked at next, at most `most` pictures at once; `None` when there will be nothing.
-    fn next(&self, most: usize) -> Option<Vec<(Duration, Task)>> {
+    fn next(&self, serves: Serves, most: usize) -> Option<Vec<(Duration, Task)>> {
         let mut state = self.state();
         let mut taken = Vec::new();
         loop {
             if state.is_over {
                 return None;
             }
-            if !state.is_gathering {
+            if !state.gathering.contains(&serves) {
                 let mut is_hurried = false;
                 while taken.len() < most
-                    && let Some((urgency, asked, task)) = state.take()
+                    && let Some((urgency, asked, task)) = state.take(serves)
                 {
                     is_hurried |= urgency == Urgency::Viewer;
                     taken.push((asked.elapsed(), task));
                 }
                 if !taken.is_empty() {
                     if taken.len() < most && !is_hurried {
-                        state = self.gather(state, &mut taken, most);
+                        state = self.gather(state, serves, &mut taken, most);
                     }
                     drop(state);
                     self.room.notify_all();
@@ -327,11 +363,12 @@ impl Shared {
     fn gather<'a>(
         &self,
         mut state: MutexGuard<'a, State>,
+        serves: Serves,
         taken: &mut Vec<(Duration, Task)>,
         most: usize,
     ) -> MutexGuard<'a, State> {
         let until = Instant::now() + GATHERED_FOR;
-        state.is_gathering = true;
+        state.gathering.push(serves);
         // Those whose queue was full may ask on.
         self.room.notify_all();
         loop {
@@ -341,12 +378,12 @@ impl Shared {
             }
             state = self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             while taken.len() < most
-                && let Some((urgency, asked, task)) = state.take()
+                && let Some((urgency, asked, task)) = state.take(serves)
             {
                 taken.push((asked.elapsed(), task));
                 if urgency == Urgency::Viewer {
                     // Goes with what there is.
-                    state.is_gathering = false;
+                    state.gathering.retain(|&other| other != serves);
                     self.work.notify_all();
                     return state;
                 }
@@ -355,7 +392,7 @@ impl Shared {
                 self.room.notify_all();
             }
         }
-        state.is_gathering = false;
+        state.gathering.retain(|&other| other != serves);
         // What comes from now on is for others.
         self.work.notify_all();
         state
@@ -391,10 +428,10 @@ impl Shared {
 struct Living(Arc<Shared>);
 
 impl Living {
-    fn serve(self) {
+    fn serve(self, serves: Serves) {
         let mut detector = self.0.model.detector();
         let most = self.0.model.batch();
-        while let Some(tasks) = self.0.next(most) {
+        while let Some(tasks) = self.0.next(serves, most) {
             self.look(&mut detector, tasks);
         }
     }

@@ -6,6 +6,7 @@ use pigweight_core::picture::{PictureView, Plane, Planes, Viewable};
 use pigweight_detect::service::{Inference, Served, Urgency};
 use pigweight_detect::{Model, ModelSettings, ModelSource};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const SIDE: u32 = 64;
@@ -30,7 +31,7 @@ fn inference(sessions: usize) -> Inference {
     // ONNX Runtime lies in `.tools` there, wherever cargo builds.
     std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap();
     let model = Model::load(ModelSettings::new(ModelSource::BuiltIn)).unwrap();
-    Inference::start(model, sessions).unwrap()
+    Inference::start(model, sessions, None).unwrap()
 }
 
 /// Keeps the only session busy until the sender is used or dropped.
@@ -87,7 +88,7 @@ fn a_model_that_finds_all_there_may_be_everywhere_is_doubted() {
     std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap();
     let source = ModelSource::File("fixtures/models/yolov5.onnx".into());
     let settings = ModelSettings { min_score: 0.0, max_iou: 1.0, ..ModelSettings::new(source) };
-    let inference = Inference::start(Model::load(settings).unwrap(), 1).unwrap();
+    let inference = Inference::start(Model::load(settings).unwrap(), 1, None).unwrap();
     let client = inference.client(Urgency::Background, 64);
     let (told, found) = bounded(64);
     for place in 0..50 {
@@ -175,4 +176,34 @@ fn sessions_work_side_by_side_and_find_the_same() {
     let found: Vec<_> = found.iter().collect();
     assert_eq!(found.len(), 20);
     assert!(found.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn who_is_waited_for_does_not_stand_behind_the_background() {
+    static GAVE_WAY: AtomicUsize = AtomicUsize::new(0);
+    std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap();
+    let model = Model::load(ModelSettings::new(ModelSource::BuiltIn)).unwrap();
+    let give_way: fn() = || {
+        GAVE_WAY.fetch_add(1, Ordering::SeqCst);
+    };
+    let inference = Inference::start(model, 1, Some(give_way)).unwrap();
+    // The background's thread does not come back from this.
+    let go = occupy(&inference);
+    assert_eq!(GAVE_WAY.load(Ordering::SeqCst), 1, "the background's thread alone gives way");
+    let (told, order) = bounded(16);
+    let ask = |urgency, name| {
+        let (client, told) = (inference.client(urgency, 1), told.clone());
+        assert!(
+            client.ask(Grey::named(name), move |served: Served<Grey>| told.send(served.picture.0).unwrap())
+        );
+        client
+    };
+    let _waits = ask(Urgency::Background, "background");
+    let _camera = ask(Urgency::Live, "camera");
+    assert_eq!(names(&order, 1), ["camera"]);
+    let _viewer = ask(Urgency::Viewer, "viewer");
+    assert_eq!(names(&order, 1), ["viewer"]);
+    assert_eq!(inference.waiting().map(|(_, waiting)| waiting), [0, 0, 1]);
+    drop(go);
+    assert_eq!(names(&order, 1), ["background"]);
 }

@@ -68,7 +68,7 @@ fn configure(args: &ModelArgs) -> anyhow::Result<Config> {
 
 /// Loads the model and starts its sessions.
 fn start_inference(config: &Config) -> anyhow::Result<Inference> {
-    Ok(Inference::start(Model::load(config.model_settings())?, config.detect.workers)?)
+    Ok(Inference::start(Model::load(config.model_settings())?, config.detect.workers, None)?)
 }
 
 /// Writes a result to stdout.

@@ -19,17 +19,12 @@ pub struct Detecting {
     now: RwLock<Result<Looker, String>>,
 }
 
-/// Starts the threads that look. They give way to what somebody waits for, as whoever starts them does; a viewer's question is before all
-/// others among them.
+/// Starts the threads that look; those that look at the background's pictures give way.
 ///
 /// # Errors
 /// Where the system has no more threads.
 pub fn start(model: Model, workers: usize) -> Result<Inference, Error> {
-    let none = |reason: String| Error::Run { reason: format!("cannot start a thread: {reason}") };
-    background::spawn("start", move || Inference::start(model, workers))
-        .map_err(|error| none(error.to_string()))?
-        .join()
-        .unwrap_or_else(|_| Err(none("it ended before its time".into())))
+    Inference::start(model, workers, Some(background::give_way))
 }
 
 /// Cheap to clone.

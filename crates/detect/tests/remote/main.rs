@@ -206,7 +206,7 @@ fn requests_under_way_have_a_bound_and_hide_the_latency() {
     let server = Fake::start(Manner::default());
     let model = load(&[&server], |remote| remote.in_flight = 3).unwrap();
     assert_eq!(model.sessions(1), 3);
-    let inference = Inference::start(model, 1).unwrap();
+    let inference = Inference::start(model, 1, None).unwrap();
     // Answers come only when three questions are there at once.
     server.change(|manner| manner.together = 3);
     let client = inference.client(Urgency::Background, inference.usual_depth());
@@ -230,7 +230,7 @@ fn pictures_that_wait_are_looked_at_at_once_where_the_model_takes_them() {
     let server = Fake::start(Manner { pictures: -1, ..Manner::default() });
     let model = load(&[&server], |remote| remote.in_flight = 1).unwrap();
     assert_eq!(model.device().batch, 4);
-    let inference = Inference::start(model, 1).unwrap();
+    let inference = Inference::start(model, 1, None).unwrap();
     // The only session is held up with the first picture until the others wait.
     server.change(|manner| manner.fault = Fault::Silent);
     let client = inference.client(Urgency::Viewer, 16);

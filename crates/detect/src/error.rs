@@ -1,6 +1,6 @@
 //! Why there are no detections, in one line that tells its reader what to do next.
 
-use crate::device::Device;
+use crate::device::{Device, EndpointReport};
 use crate::source::ModelSource;
 use std::path::PathBuf;
 
@@ -128,6 +128,8 @@ pub enum Error {
     RemoteGone {
         /// Server by server.
         reason: String,
+        /// How each of them is.
+        endpoints: Vec<EndpointReport>,
     },
     /// The model on the servers is another one than at the start.
     #[error(

@@ -37,8 +37,8 @@ export const HEALTH: Health = {
     sessions: 4,
     batch: 1,
     tried: ['cuda: the ONNX Runtime was built without it'],
-    endpoints: [],
   },
+  endpoints: [],
 };
 
 export const DONE: Run = {
@@ -186,7 +186,7 @@ export class World {
     const counts = Object.fromEntries(
       order.map((state) => [state, jobs.filter((job) => job.state === state).length]),
     ) as Jobs['counts'];
-    return { jobs, counts, eta_secs: counts.running > 0 ? 5400 : null };
+    return { jobs, counts, eta_secs: counts.running > 0 ? 5400 : null, error: null, without_job: 0 };
   }
 
   /** What becomes of a job as somebody wishes. */

@@ -81,6 +81,10 @@ export interface Jobs {
   counts: Record<JobState, number>;
   /** Until everything that waits is done; `null` while nothing goes on. */
   eta_secs: number | null;
+  /** Why nothing is counted now. */
+  error: string | null;
+  /** Videos whose job is made when the model is known. */
+  without_job: number;
 }
 
 export type JobWish = 'pause' | 'resume' | 'cancel' | 'retry';
@@ -196,7 +200,6 @@ export interface Device {
   batch: number;
   /** What was tried first, and why it is not used. */
   tried: string[];
-  endpoints: Endpoint[];
 }
 
 export interface Health {
@@ -206,4 +209,6 @@ export interface Health {
   uptime_secs: number;
   model: Model | null;
   device: Device | null;
+  /** Inference servers, whether they are there or not. */
+  endpoints: Endpoint[];
 }

@@ -64,6 +64,10 @@ export const en = {
   queue_loading: 'Loading the queue',
   queue_empty: 'Nothing has been counted yet, and nothing waits.',
   queue_empty_next: 'Videos that you add are counted by themselves and stand here meanwhile.',
+  queue_without_job: {
+    one: '{count} video waits until somebody can count it. What is missing stands above.',
+    other: '{count} videos wait until somebody can count them. What is missing stands above.',
+  },
   queue_idle: 'Nothing waits. Everything that could be counted is counted.',
   queue_running: { one: '{count} video is being counted', other: '{count} videos are being counted' },
   queue_waiting: { one: '{count} waits', other: '{count} wait' },
@@ -202,6 +206,7 @@ export const en = {
   device_sessions: 'Detectors side by side',
   device_batch: 'Pictures at once, at most',
   device_tried: 'Tried and not used:',
+  endpoints: 'Inference servers',
   endpoint_up: 'answers',
   loading: 'Loading',
 

@@ -92,7 +92,17 @@ fn table(jobs: &Jobs) -> String {
     }
     let left = jobs.eta_secs.map_or_else(String::new, |secs| format!(", {} left", clock(secs)));
     let [running, waiting, paused] = open;
-    text + &format!("{} running, {waiting} waiting, {paused} paused{left}\n", counted(running, "job"))
+    text += &format!("{} running, {waiting} waiting, {paused} paused{left}\n", counted(running, "job"));
+    if let Some(error) = &jobs.error {
+        text += &format!("Nothing is counted now: {error}\n");
+    }
+    if jobs.without_job > 0 {
+        text += &format!(
+            "{} without a job: it is made when the model is known\n",
+            counted(jobs.without_job, "video")
+        );
+    }
+    text
 }
 
 fn told(job: &Job) -> String {

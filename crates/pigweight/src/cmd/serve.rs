@@ -123,8 +123,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         Ok(model) => Ok(detecting::start(model, config.detect.workers)?),
         Err(error) => Err(error),
     };
-    let is_awaited = matches!(inference, Err(pigweight_detect::Error::RemoteGone { .. }));
-    let detecting = Arc::new(Detecting::new(inference.map_err(|error| error.to_string())));
+    let detecting = Arc::new(Detecting::new(inference));
+    let is_awaited = detecting.now().is_err_and(|missing| missing.is_awaited());
     let metrics = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
         .install_recorder()?;
@@ -196,7 +196,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     .await?;
     let device = match detecting.now() {
         Ok(looker) => describe(&looker.inference),
-        Err(reason) => format!("Videos are shown and not counted: {reason}"),
+        Err(missing) => format!("Videos are shown and not counted: {}", missing.error),
     };
     let folders = if config.videos.is_empty() {
         "No folder of videos is named; give one with --videos DIR, or add videos in the page".to_owned()

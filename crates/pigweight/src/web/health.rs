@@ -6,7 +6,7 @@ use super::types::{Run, RunState};
 use super::{App, Shared};
 use crate::detecting::Looker;
 use axum::Json;
-use pigweight_detect::DeviceReport;
+use pigweight_detect::{DeviceReport, EndpointReport};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -22,6 +22,8 @@ pub struct Health {
     pub model: Option<ModelHealth>,
     /// Null where no model is loaded.
     pub device: Option<Device>,
+    /// Inference servers, from the start on, whether they are there or not.
+    pub endpoints: Vec<Endpoint>,
 }
 
 #[derive(Clone, Copy, Serialize, ToSchema)]
@@ -66,8 +68,6 @@ pub struct Device {
     pub batch: usize,
     /// What was tried first where nobody named a device, and why it is not used.
     pub tried: Vec<String>,
-    /// Inference servers.
-    pub endpoints: Vec<Endpoint>,
 }
 
 /// An inference server.
@@ -76,6 +76,12 @@ pub struct Endpoint {
     pub url: String,
     /// Why it is not asked; null while it is.
     pub trouble: Option<String>,
+}
+
+impl From<EndpointReport> for Endpoint {
+    fn from(EndpointReport { url, trouble, .. }: EndpointReport) -> Self {
+        Self { url, trouble }
+    }
 }
 
 /// Whether everything works.
@@ -88,8 +94,12 @@ pub async fn health(app: Shared) -> Json<Health> {
     let trouble = app.live.trouble().or_else(of_device).or_else(of_model);
     let (status, message) = match (&trouble, &inference) {
         (Some(trouble), _) => (Status::Degraded, Some(trouble.clone())),
-        (None, Err(reason)) => (Status::NoModel, Some(reason.clone())),
+        (None, Err(missing)) => (Status::NoModel, Some(missing.error.to_string())),
         (None, Ok(_)) => (Status::Ok, None),
+    };
+    let endpoints = match &inference {
+        Err(missing) => missing.endpoints(),
+        Ok(_) => report.as_ref().map(|report| report.endpoints.clone()).unwrap_or_default(),
     };
     let model = inference.as_ref().ok().map(|inference| inference.model());
     Json(Health {
@@ -113,12 +123,8 @@ pub async fn health(app: Shared) -> Json<Health> {
             sessions: inference.sessions(),
             batch: report.batch,
             tried: report.tried,
-            endpoints: report
-                .endpoints
-                .into_iter()
-                .map(|endpoint| Endpoint { url: endpoint.url, trouble: endpoint.trouble })
-                .collect(),
         }),
+        endpoints: endpoints.into_iter().map(Endpoint::from).collect(),
     })
 }
 
@@ -132,11 +138,16 @@ pub async fn metrics(app: Shared) -> Result<String, Problem> {
     let previews = app.previews.clone();
     let bytes = tokio::task::spawn_blocking(move || previews.bytes()).await.map_err(Problem::internal)?;
     metrics::gauge!("pigweight_small_pictures_bytes").set(bytes as f64);
-    if let Ok(Looker { inference, .. }) = app.detecting.now() {
-        for (urgency, waiting) in inference.waiting() {
-            metrics::gauge!("pigweight_inference_waiting", "for" => urgency.name()).set(waiting as f64);
+    match app.detecting.now() {
+        Ok(Looker { inference, .. }) => {
+            for (urgency, waiting) in inference.waiting() {
+                metrics::gauge!("pigweight_inference_waiting", "for" => urgency.name()).set(waiting as f64);
+            }
+            let report = inference.model().device();
+            describe_device(&report);
+            describe_endpoints(&report.endpoints);
         }
-        describe_device(&inference.model().device());
+        Err(missing) => describe_endpoints(&missing.endpoints()),
     }
     for (state, jobs, _) in app.store.count_jobs().await? {
         metrics::gauge!("pigweight_jobs", "state" => state.name()).set(jobs as f64);
@@ -192,7 +203,10 @@ fn describe_device(report: &DeviceReport) {
         let is_used = u8::from(report.device == device);
         metrics::gauge!("pigweight_device", "device" => device.name()).set(f64::from(is_used));
     }
-    for endpoint in &report.endpoints {
+}
+
+fn describe_endpoints(endpoints: &[EndpointReport]) {
+    for endpoint in endpoints {
         let url = &endpoint.url;
         let is_up = u8::from(endpoint.trouble.is_none());
         metrics::gauge!("pigweight_inference_server_up", "endpoint" => url.clone()).set(f64::from(is_up));

@@ -7,7 +7,7 @@ use crate::detecting::NOBODY_LOOKS;
 use axum::Json;
 use axum::extract::Path;
 use axum::extract::rejection::JsonRejection;
-use pigweight_store::{JobFilter, JobRecord, JobState, PRIORITIES};
+use pigweight_store::{JobFilter, JobRecord, JobState, PRIORITIES, VideoRecord};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
@@ -61,6 +61,10 @@ pub struct Jobs {
     pub counts: BTreeMap<String, i64>,
     /// Until everything that waits is done, at the rate of what goes on; null while nothing does.
     pub eta_secs: Option<f64>,
+    /// Why nothing is counted now; null while somebody looks at pictures.
+    pub error: Option<String>,
+    /// Videos that have no job yet: it is made when the model is known.
+    pub without_job: usize,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -178,8 +182,22 @@ impl Jobs {
             jobs: store.jobs(filter).await?.iter().map(|job| Job::new(job, &now)).collect(),
             counts,
             eta_secs: (rate > 0.0).then(|| left.max(0) as f64 / rate),
+            error: app.and_then(|app| app.detecting.now().err()).map(|missing| missing.error.to_string()),
+            without_job: match app {
+                Some(app) if app.detecting.now().is_err() => without_job(app).await?,
+                _ => 0,
+            },
         })
     }
+}
+
+/// Videos that wait to be counted and for which nobody knows yet with which model.
+async fn without_job(app: &App) -> pigweight_store::Result<usize> {
+    let jobs = app.store.latest_jobs().await?;
+    let waits = |video: &VideoRecord| {
+        video.error.is_none() && app.live.is_present(&video.id) && !jobs.contains_key(&video.id)
+    };
+    Ok(app.store.videos().await?.into_iter().filter(waits).count())
 }
 
 async fn told(app: &App, job: &JobRecord) -> Result<Json<Job>, Problem> {

@@ -5,6 +5,7 @@ use crate::web::unseen::Unseen;
 use crossbeam_channel::Sender;
 use pigweight_detect::service::Inference;
 use pigweight_detect::{EndpointReport, Error, Model, ModelSettings};
+use pigweight_store::Reason;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -12,7 +13,9 @@ use std::time::Duration;
 const LOOKED_FOR_EVERY: Duration = Duration::from_secs(5);
 
 /// Why what could be counted is not.
-pub const NOBODY_LOOKS: &str = "nobody looks at pictures now; /api/health says why";
+pub fn nobody_looks() -> Reason {
+    Reason::new("nobody_looks", "nobody looks at pictures now; /api/health says why")
+}
 
 /// See the module's head.
 pub struct Detecting {
@@ -102,7 +105,7 @@ impl Detecting {
             match &found {
                 // As loud as that they were missing: whoever read the one waits for the other.
                 Ok(looker) => {
-                    tracing::warn!("{} is there, videos are counted", looker.inference.model().place())
+                    tracing::warn!("{} is there, videos are counted", looker.inference.model().place());
                 }
                 Err(missing) if is_over => tracing::error!("{}", missing.error),
                 Err(_) => {}

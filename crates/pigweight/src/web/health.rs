@@ -5,9 +5,13 @@ use super::live::Lag;
 use super::types::{Run, RunState};
 use super::{App, Shared};
 use crate::detecting::Looker;
+use crate::disk;
+use crate::reason::Reasoned as _;
 use axum::Json;
 use pigweight_detect::{DeviceReport, EndpointReport};
+use pigweight_store::Reason;
 use serde::Serialize;
+use std::path::Path;
 use utoipa::ToSchema;
 
 /// The server in a few facts.
@@ -17,6 +21,8 @@ pub struct Health {
     pub version: &'static str,
     /// What is missing or wrong and what to do about it.
     pub message: Option<String>,
+    /// A short name of `message` that stays the same, for programs that say it in other words; null where it has none.
+    pub reason_code: Option<String>,
     pub uptime_secs: u64,
     /// Null where none is loaded.
     pub model: Option<ModelHealth>,
@@ -89,12 +95,19 @@ impl From<EndpointReport> for Endpoint {
 pub async fn health(app: Shared) -> Json<Health> {
     let inference = app.detecting.now().map(|looker| looker.inference);
     let report = inference.as_ref().ok().map(|inference| inference.model().device());
-    let of_device = || report.as_ref().and_then(|report| report.trouble.clone());
-    let of_model = || inference.as_ref().ok().and_then(|inference| inference.doubt());
-    let trouble = app.live.trouble().or_else(of_device).or_else(of_model);
-    let (status, message) = match (&trouble, &inference) {
-        (Some(trouble), _) => (Status::Degraded, Some(trouble.clone())),
-        (None, Err(missing)) => (Status::NoModel, Some(missing.error.to_string())),
+    let of_disk = || disk::is_full(&app.config.data).then(|| disk_full(&app.config.data));
+    let of_device = || {
+        let trouble = report.as_ref().and_then(|report| report.trouble.clone());
+        trouble.map(|trouble| Reason::new("device_trouble", trouble))
+    };
+    let of_model = || {
+        let doubt = inference.as_ref().ok().and_then(|inference| inference.doubt());
+        doubt.map(|doubt| Reason::new("model_doubted", doubt))
+    };
+    let trouble = app.live.trouble().or_else(of_disk).or_else(of_device).or_else(of_model);
+    let (status, reason) = match (trouble, &inference) {
+        (Some(trouble), _) => (Status::Degraded, Some(trouble)),
+        (None, Err(missing)) => (Status::NoModel, Some(missing.error.reason())),
         (None, Ok(_)) => (Status::Ok, None),
     };
     let endpoints = match &inference {
@@ -105,7 +118,8 @@ pub async fn health(app: Shared) -> Json<Health> {
     Json(Health {
         status,
         version: env!("CARGO_PKG_VERSION"),
-        message,
+        reason_code: reason.as_ref().map(|reason| reason.code.to_owned()),
+        message: reason.map(|reason| reason.text),
         uptime_secs: app.started.elapsed().as_secs(),
         model: model.map(|model| ModelHealth {
             name: model.info().name.clone(),
@@ -126,6 +140,16 @@ pub async fn health(app: Shared) -> Json<Health> {
         }),
         endpoints: endpoints.into_iter().map(Endpoint::from).collect(),
     })
+}
+
+/// Told before the first result is refused: where nothing goes on, nothing would be.
+fn disk_full(folder: &Path) -> Reason {
+    let text = format!(
+        "the disk of {} is full: no results and no new videos can be kept, nothing written before is lost; free some space and it \
+         goes on",
+        folder.display()
+    );
+    Reason::new("disk_full", text)
 }
 
 /// Figures for Prometheus; `docs/guide/grafana.json` is a dashboard of them.

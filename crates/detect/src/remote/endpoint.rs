@@ -221,8 +221,8 @@ fn check_address(url: &str) -> Result<(), String> {
             refused("gRPC has no paths")
         }
         "http" | "https" => Ok(()),
-        "" => refused("it begins with http:// or https://"),
-        _ => refused(&format!("{scheme}:// is not known, it begins with http:// or https://")),
+        "" => refused("it begins with neither http:// nor https://"),
+        _ => refused(&format!("{scheme}:// is not known, only http:// and https:// are")),
     }
 }
 
@@ -335,8 +335,8 @@ mod tests {
             assert_eq!(check_address(sound), Ok(()), "{sound}");
         }
         for (unsound, why, meant) in [
-            ("gpu-1:8001", "begins with http://", "write http://gpu-1:8001"),
-            ("gpu-1", "begins with http://", "write http://gpu-1:8001"),
+            ("gpu-1:8001", "neither http://", "write http://gpu-1:8001"),
+            ("gpu-1", "neither http://", "write http://gpu-1:8001"),
             ("grpc://gpu-1:8001", "grpc:// is not known", "write http://gpu-1:8001"),
             ("grpcs://gpu-1:8001", "grpcs:// is not known", "write https://gpu-1:8001"),
             ("http://gpu-1:8001/v2/models/pigs", "no paths", "write http://gpu-1:8001"),

@@ -91,3 +91,26 @@ test('a card tells of a video that was given up', async ({ farm, page }) => {
   await expect(card).toContainText('Given up');
   await expect(card).toContainText('In the queue it can be counted again.');
 });
+
+test('what stopped says why in the language of its reader, and offers nothing in vain', async ({
+  farm,
+  page,
+}) => {
+  const torn = farm.world.jobs.find((job) => job.video_name === 'Torn file.mp4');
+  Object.assign(torn ?? {}, { error: 'torn.mp4 is empty (0 bytes)', reason_code: 'file_empty' });
+  const replaced = farm.world.job('job-9', 'gone', 'Replaced.mp4', 'cancelled');
+  farm.world.jobs.push({
+    ...replaced,
+    error: 'the file was replaced',
+    reason_code: 'replaced',
+    is_replaced: true,
+  });
+  await farm.open('#/queue');
+  await page.getByRole('button', { name: 'Русский' }).first().click();
+  const stopped = page.getByRole('region', { name: 'Остановлено', exact: true });
+  await expect(stopped).toContainText('Файл пуст');
+  await expect(stopped.getByTitle('torn.mp4 is empty (0 bytes)')).toBeVisible();
+  await expect(stopped).toContainText('Файл заменён другим');
+  await expect(stopped.getByRole('button', { name: 'Replaced.mp4' })).toHaveCount(0);
+  await expect(stopped.getByRole('link', { name: 'Replaced.mp4' })).toHaveCount(0);
+});

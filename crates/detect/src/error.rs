@@ -1,6 +1,6 @@
 //! Why there are no detections, in one line that tells its reader what to do next.
 
-use crate::device::Device;
+use crate::device::{Device, EndpointReport};
 use crate::source::ModelSource;
 use std::path::PathBuf;
 
@@ -128,6 +128,8 @@ pub enum Error {
     RemoteGone {
         /// Server by server.
         reason: String,
+        /// How each of them is.
+        endpoints: Vec<EndpointReport>,
     },
     /// The model on the servers is another one than at the start.
     #[error(
@@ -141,6 +143,26 @@ pub enum Error {
 }
 
 impl Error {
+    /// A short name, the same whatever its sentence.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::ModelUnreadable { .. } => "model_unreadable",
+            Self::NotAModel { .. } => "not_a_model",
+            Self::UnknownLayout { .. } => "unknown_layout",
+            Self::UnknownClass { .. } => "unknown_class",
+            Self::RuntimeUnusable { .. } => "runtime_unusable",
+            Self::RuntimeMissing => "runtime_missing",
+            Self::Run { .. } => "model_failed",
+            Self::Outputs { .. } => "model_outputs_changed",
+            Self::NotFinite { .. } => "model_not_finite",
+            Self::DeviceAbsent { .. } => "device_absent",
+            Self::DeviceLost { .. } => "device_lost",
+            Self::RemoteSettings { .. } => "remote_settings",
+            Self::RemoteGone { .. } => "remote_gone",
+            Self::RemoteChanged { .. } => "remote_changed",
+        }
+    }
+
     /// Whether it says nothing about the picture or the model: another time it may work.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::DeviceLost { .. } | Self::RemoteGone { .. } | Self::RemoteChanged { .. })

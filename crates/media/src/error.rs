@@ -215,6 +215,36 @@ impl Error {
         matches!(self, Self::WorkerEnded { .. } | Self::WorkerStuck { .. } | Self::NoWorker { .. })
     }
 
+    /// A short name, the same whatever its sentence.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "file_unreadable",
+            Self::NotAFile { .. } => "not_a_file",
+            Self::Empty { .. } => "file_empty",
+            Self::Unfinished { .. } => "file_unfinished",
+            Self::NotAVideo { .. } => "not_a_video",
+            Self::NotAPicture { .. } => "not_a_picture",
+            Self::IsAPicture { .. } => "is_a_picture",
+            Self::IsAVideo { .. } => "is_a_video",
+            Self::NoVideoStream { .. } => "no_video_stream",
+            Self::NoDecoder { .. } => "no_decoder",
+            Self::NoFrames { .. } => "no_frames",
+            Self::NoMemory { .. } => "no_memory",
+            Self::TooLarge { .. } => "picture_too_large",
+            Self::OutsideVideo { .. } => "outside_video",
+            Self::NotStreamable { .. } => "not_streamable",
+            Self::GivenUp => "given_up",
+            Self::Changed { .. } => "file_changed",
+            Self::StaleIndex => "stale_index",
+            Self::Libav { .. } => "decoding_failed",
+            Self::WorkerEnded { .. } => "worker_ended",
+            Self::WorkerStuck { .. } => "worker_stuck",
+            Self::NoWorker { .. } => "no_worker",
+            Self::Preview { .. } => "previews_not_kept",
+            Self::Jpeg { .. } => "no_jpeg",
+        }
+    }
+
     /// From libav's return code.
     pub(crate) fn libav(operation: &'static str, code: i32) -> Self {
         Self::Libav { operation: operation.into(), reason: crate::libav::describe(code) }

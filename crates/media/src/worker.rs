@@ -78,6 +78,19 @@ impl Workers {
         stored: Option<&[u8]>,
         tell: &mut dyn FnMut(Video),
     ) -> Result<Video> {
+        Self::again_if_ended(|| self.open_once(path, stored, tell))
+    }
+
+    /// Does what needs a process of its own, once more where that one ends: whoever ended it, a system short of memory say, did not mean the
+    /// next. What a file does to its process, it does twice.
+    fn again_if_ended<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
+        match work() {
+            Err(Error::WorkerEnded { .. }) => work(),
+            done => done,
+        }
+    }
+
+    fn open_once(&self, path: &Path, stored: Option<&[u8]>, tell: &mut dyn FnMut(Video)) -> Result<Video> {
         let (mut worker, _) = Worker::start(&self.0, path)?;
         // Looked at here, as what comes back is: the process is not believed that its index is one.
         let mut known = stored.and_then(|bytes| Some((VideoIndex::from_bytes(bytes).ok()?, bytes.to_vec())));
@@ -115,7 +128,8 @@ impl Workers {
 
     /// The same, replaced when it is gone.
     pub(crate) fn hold_one_on(&self, video: &Video) -> Result<Held> {
-        Ok(Held { workers: self.clone(), video: video.clone(), worker: Some(self.start_on(video)?) })
+        let worker = Self::again_if_ended(|| self.start_on(video))?;
+        Ok(Held { workers: self.clone(), video: video.clone(), worker: Some(worker) })
     }
 }
 
@@ -140,7 +154,7 @@ pub(crate) struct Held {
 
 impl Held {
     /// Lets it work. One that ended since it worked last (a system short of memory looks for those that idle) is replaced and
-    /// nobody hears of it; one that ends at the work itself is told.
+    /// nobody hears of it; one that ends at the work itself is replaced once, and the second end is told.
     pub(crate) fn with<T>(&mut self, work: impl Fn(&mut Worker) -> Result<T>) -> Result<T> {
         if let Some(mut worker) = self.worker.take() {
             match work(&mut worker) {
@@ -148,8 +162,13 @@ impl Held {
                 done => return self.keep(worker, done),
             }
         }
-        let mut worker = self.workers.start_on(&self.video)?;
-        let done = work(&mut worker);
+        let (worker, done) = Workers::again_if_ended(|| {
+            let mut worker = self.workers.start_on(&self.video)?;
+            match work(&mut worker) {
+                Err(error @ Error::WorkerEnded { .. }) => Err(error),
+                done => Ok((worker, done)),
+            }
+        })?;
         self.keep(worker, done)
     }
 

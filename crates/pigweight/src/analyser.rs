@@ -10,10 +10,11 @@ use crate::live::Live;
 use crate::lookout::{List, news};
 use crate::openings::Openings;
 use crate::previews::Previews;
+use crate::reason::Reasoned as _;
 use crate::turns::Turn;
 use crate::wanted::Wanted;
 use crate::work::Work;
-use pigweight_store::{JobRecord, JobState, Left, Store, VideoRecord};
+use pigweight_store::{JobRecord, JobState, Left, Reason, Store, VideoRecord};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -26,7 +27,10 @@ const TRY_AGAIN_AFTER_SECS: i64 = 10;
 /// starts it again and again.
 pub const MOST_STARTS: u32 = 10;
 /// Of jobs that this program held then.
-pub const ENDED_TOO_OFTEN: &str = "the program came to an end 10 times while it counted this video, without getting further; retry it, or leave it";
+pub fn ended_too_often() -> Reason {
+    let text = "the program came to an end 10 times while it counted this video, without getting further; retry it, or leave it";
+    Reason::new("ended_too_often", text)
+}
 
 /// What the work needs.
 pub struct Analyser {
@@ -72,7 +76,7 @@ impl Analyser {
                 Ok(None) if place == 0 && self.picture_one(runtime, &videos, &mut pictured) => {}
                 Ok(None) => self.wait(runtime, &mut list),
                 Err(error) => {
-                    self.live.report_trouble(&error.to_string());
+                    self.live.report_trouble(&error.reason());
                     self.wait(runtime, &mut list);
                 }
             }
@@ -147,7 +151,7 @@ impl Analyser {
                     self.live.let_go(&job.video_id);
                     return better;
                 }
-                Err(error) => self.live.report_trouble(&error.to_string()),
+                Err(error) => self.live.report_trouble(&error.reason()),
             }
         }
     }
@@ -171,7 +175,7 @@ impl Analyser {
             tracing::warn!("{}: {reason}", job.video_name);
         }
         while let Err(error) = runtime.block_on(self.store.leave_job(&job.id, &self.holder, left)) {
-            self.live.report_held(&job.video_id, &error.to_string());
+            self.live.report_held(&job.video_id, &error.reason());
             self.wait(runtime, list);
             if self.work.is_over() {
                 break;

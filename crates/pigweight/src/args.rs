@@ -206,24 +206,45 @@ pub struct Jobs {
     pub json: bool,
 }
 
-/// What is wanted of a job, which is named as the list names it.
+/// What is wanted of a job.
 #[derive(Subcommand)]
 pub enum JobWish {
     /// Leave it alone until it is resumed; what is counted is kept
-    Pause { job: String },
+    Pause(NamedJob),
     /// Let a paused one go on
-    Resume { job: String },
+    Resume(NamedJob),
     /// Give it up; what is counted is kept
-    Cancel { job: String },
+    Cancel(NamedJob),
     /// Let one that failed or was cancelled wait for its turn again
-    Retry { job: String },
+    Retry(NamedJob),
     /// Set how early its turn comes
     Prioritise {
-        job: String,
+        #[command(flatten)]
+        job: NamedJob,
         /// From -100 (last) to 100 (first); 0 is usual
         #[arg(allow_negative_numbers = true)]
         priority: i64,
     },
+}
+
+/// One job.
+#[derive(clap::Args)]
+pub struct NamedJob {
+    /// Its name as the list shows it, or four characters or more of the beginning or the end of its whole name
+    job: String,
+}
+
+impl JobWish {
+    /// As it was typed.
+    pub fn job(&self) -> &str {
+        match self {
+            Self::Pause(job)
+            | Self::Resume(job)
+            | Self::Cancel(job)
+            | Self::Retry(job)
+            | Self::Prioritise { job, .. } => &job.job,
+        }
+    }
 }
 
 #[derive(clap::Args)]

@@ -2,14 +2,14 @@
 //! far.
 
 use crate::analyser::{Analyser, MOST_TRIES};
-use crate::describe::Chain;
-use crate::detecting::NOBODY_LOOKS;
+use crate::detecting::nobody_looks;
 use crate::library::OpenError;
 use crate::looking::Watch;
 use crate::pipeline::{self, Analysis, Progress, RunSettings};
+use crate::reason::Reasoned as _;
 use crate::wanted::Wanted;
 use pigweight_media::{DecodedFrame, Video};
-use pigweight_store::{JobRecord, VideoRecord};
+use pigweight_store::{JobRecord, Reason, VideoRecord};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
@@ -19,11 +19,11 @@ pub enum Attended {
     /// All of it is done.
     Done,
     /// It makes no sense to try again, and why.
-    Failed(String),
+    Failed(Reason),
     /// The process that read the video is gone: it is tried again, though not for ever.
-    Interrupted(String),
+    Interrupted(Reason),
     /// It cannot go on now, and why.
-    NotNow(String),
+    NotNow(Reason),
     /// Somebody stopped it, or it gave way.
     Stopped,
     /// Results could not be written; somebody was told.
@@ -64,7 +64,7 @@ impl Attending<'_> {
         };
         // Jobs are made where there is a model; one that was made at an earlier start waits for one.
         let Some(wanted) = analyser.wanted() else {
-            return Attended::NotNow(NOBODY_LOOKS.to_owned());
+            return Attended::NotNow(nobody_looks());
         };
         let counted = self.count(&wanted, &record, &video, watch, &stop, gives_way);
         if !matches!(counted, Attended::Done) {
@@ -85,10 +85,8 @@ impl Attending<'_> {
     fn unopened(&self, record: &VideoRecord, error: &OpenError) -> Attended {
         match error {
             OpenError::Media(error) if error.is_of_worker() => self.interrupted(error),
-            OpenError::Media(error) if !Path::new(&record.path).exists() => {
-                Attended::NotNow(error.to_string())
-            }
-            OpenError::Media(error) => Attended::Failed(error.to_string()),
+            OpenError::Media(error) if !Path::new(&record.path).exists() => Attended::NotNow(error.reason()),
+            OpenError::Media(error) => Attended::Failed(error.reason()),
             OpenError::Stopped => Attended::Stopped,
             OpenError::Store(error) => self.unwritten(error),
         }
@@ -106,7 +104,7 @@ impl Attending<'_> {
         let Self { analyser, runtime, job } = self;
         let settings = match wanted.settings(record) {
             Ok(settings) => settings,
-            Err(error) => return Attended::NotNow(Chain(error.as_ref()).to_string()),
+            Err(error) => return Attended::NotNow(error.reason()),
         };
         if let Some(attended) = self.give_up_outdated(wanted, record, &settings) {
             return attended;
@@ -144,18 +142,18 @@ impl Attending<'_> {
             // The last try, where nothing was written, is told as the run's own failure.
             Err(pipeline::Error::Interrupted(error)) => {
                 self.note_loss();
-                Attended::Interrupted(error.to_string())
+                Attended::Interrupted(error.reason())
             }
             Err(error @ (pipeline::Error::Gone(_) | pipeline::Error::Waiting(_))) => {
-                Attended::NotNow(Chain(&error).to_string())
+                Attended::NotNow(error.reason())
             }
             // It will be so the next time.
             Err(pipeline::Error::Store(error @ pigweight_store::Error::Damaged { .. })) => {
-                Attended::Failed(error.to_string())
+                Attended::Failed(error.reason())
             }
             Err(pipeline::Error::Store(error)) => self.unwritten(&error),
             // Kept with the run as well.
-            Err(error @ pipeline::Error::Looking(_)) => Attended::Failed(Chain(&error).to_string()),
+            Err(error @ pipeline::Error::Looking(_)) => Attended::Failed(error.reason()),
         }
     }
 
@@ -205,7 +203,7 @@ impl Attending<'_> {
         if self.is_last_try() {
             Attended::Failed(too_often(error))
         } else {
-            Attended::Interrupted(error.to_string())
+            Attended::Interrupted(error.reason())
         }
     }
 
@@ -214,11 +212,11 @@ impl Attending<'_> {
     }
 
     fn unwritten(&self, error: &pigweight_store::Error) -> Attended {
-        self.analyser.live.report_held(&self.job.video_id, &error.to_string());
+        self.analyser.live.report_held(&self.job.video_id, &error.reason());
         Attended::Unwritten
     }
 }
 
-fn too_often(error: &pigweight_media::Error) -> String {
-    format!("{error} (tried {MOST_TRIES} times without getting further)")
+fn too_often(error: &pigweight_media::Error) -> Reason {
+    Reason::new(error.code(), format!("{error} (tried {MOST_TRIES} times without getting further)"))
 }

@@ -238,7 +238,8 @@ impl Config {
         let environment = Env::prefixed("PIGWEIGHT_").filter(is_ours).split("__");
         let config: Self = figment.merge(environment).extract().map_err(|error| {
             anyhow::anyhow!(
-                "the configuration cannot be used: {error}; docs/reference/config.md lists the keys"
+                "the configuration cannot be used: {}; docs/reference/config.md lists the keys",
+                in_one_line(&error.to_string(), file)
             )
         })?;
         config.detect.check()?;
@@ -301,6 +302,29 @@ impl Config {
             tracker: TrackerSettings::for_min_score(min_score),
         })
     }
+}
+
+/// What TOML's reader draws under the faulty line, said in words: file, line, column and what is wrong.
+fn in_one_line(error: &str, file: Option<&Path>) -> String {
+    let Some((place, rest)) =
+        error.strip_prefix("TOML parse error at ").and_then(|rest| rest.split_once('\n'))
+    else {
+        return error.replace('\n', " ");
+    };
+    let is_drawn = |line: &&str| {
+        let begin = line.split('|').next().unwrap_or_default().trim();
+        line.contains('|') && begin.chars().all(|character| character.is_ascii_digit())
+    };
+    // Figment names the file at the end.
+    let is_source = |line: &&str| line.starts_with(" in ");
+    let words: Vec<&str> = rest
+        .lines()
+        .filter(|line| !is_drawn(line) && !is_source(line))
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let file = file.map_or_else(String::new, |file| format!("{}, ", file.display()));
+    format!("{file}{place}: {}", words.join(", "))
 }
 
 /// Also after its file was replaced by a newer one, which may speak otherwise.
@@ -407,6 +431,22 @@ mod tests {
         ] {
             let error = load(bad).expect_err(bad).to_string();
             assert!(!error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_slip_of_toml_is_told_in_one_line_with_its_place() {
+        for (text, place, words) in [
+            (
+                "videos = [\"a\"]\n[detect\nmin_score = 1\n",
+                "pigweight.toml, line 2, column 8: ",
+                "invalid table header",
+            ),
+            ("model = pig.onnx\n", "pigweight.toml, line 1, column 9: ", ""),
+            ("data = \"a\"\ndata = \"b\"\n", "pigweight.toml, line 2, column 1: ", "duplicate key"),
+        ] {
+            let told = load(text).unwrap_err().to_string();
+            assert!(told.contains(place) && told.contains(words) && !told.contains(['\n', '|']), "{told}");
         }
     }
 

@@ -1,10 +1,11 @@
 //! The folders of videos: what lies in them is registered, and nothing outside them is served.
 
+use crate::reason::Reasoned as _;
 use pigweight_media::Video;
 use pigweight_media::worker::Workers;
 use pigweight_store::{FileIdentity, NewVideo, Store, VideoRecord};
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -19,6 +20,11 @@ const MAX_DEPTH: usize = 8;
 const HEAR_AFTER: Duration = Duration::from_secs(2);
 /// Bytes that tell one file from another.
 const HEAD_BYTES: u64 = 64 * 1024;
+
+/// Pieces that tell a file that was copied back from another one of its size, and how large each is. Recorders write files of one size over and over;
+/// what lies in them differs everywhere.
+const SAMPLES: u64 = 16;
+const SAMPLE_BYTES: u64 = 64 * 1024;
 
 /// A file that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,16 +104,43 @@ pub fn identity(path: &Path) -> std::io::Result<FileIdentity> {
         size_bytes: metadata.len().cast_signed(),
         modified_nanos,
         head_hash: blake3::hash(&head).to_hex().to_string(),
+        samples_hash: None,
     })
+}
+
+/// Of pieces from all over the file, its end among them; of a small one all of it.
+fn samples(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let last = file.metadata()?.len().saturating_sub(SAMPLE_BYTES);
+    let mut hasher = blake3::Hasher::new();
+    for number in 0..SAMPLES {
+        // Multiplied at once: a file of petabytes would still fit.
+        file.seek(SeekFrom::Start(
+            last / (SAMPLES - 1) * number + last % (SAMPLES - 1) * number / (SAMPLES - 1),
+        ))?;
+        let mut piece = Vec::new();
+        file.by_ref().take(SAMPLE_BYTES).read_to_end(&mut piece)?;
+        hasher.update(&piece);
+    }
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// Registers a file (nothing is done when it is known) without looking into it.
 pub async fn register(store: &Store, path: &Path, name: &str) -> anyhow::Result<VideoRecord> {
-    let file = identity(path).map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
-    Ok(match store.video_of_file(&file).await? {
-        Some(known) => known,
-        None => store.add_video(&file, name).await?,
-    })
+    let unreadable = |error| anyhow::anyhow!("cannot read {}: {error}", path.display());
+    let mut file = identity(path).map_err(unreadable)?;
+    match store.video_of_file(&file).await? {
+        Some(known) if known.is_sampled => Ok(known),
+        Some(known) => {
+            // Registered by an earlier version. On a full disk that waits for the next look.
+            let _later = store.keep_samples(&known.id, &samples(path).map_err(unreadable)?).await;
+            Ok(known)
+        }
+        None => {
+            file.samples_hash = Some(samples(path).map_err(unreadable)?);
+            Ok(store.add_video(&file, name).await?)
+        }
+    }
 }
 
 /// Whether the file has been looked into.
@@ -163,7 +196,7 @@ pub enum OpenError {
 
 fn description(opened: &pigweight_media::Result<Video>) -> NewVideo {
     match opened {
-        Err(error) => NewVideo { error: Some(error.to_string()), ..NewVideo::default() },
+        Err(error) => NewVideo { error: Some(error.reason()), ..NewVideo::default() },
         Ok(video) => NewVideo {
             error: None,
             damage: video.index().damage().map(str::to_owned),

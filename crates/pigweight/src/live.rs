@@ -1,6 +1,7 @@
 //! What is going on right now: told to whoever watches, kept nowhere.
 
 use crate::pipeline::Progress;
+use pigweight_store::Reason;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -17,9 +18,11 @@ struct Inner {
     present: BTreeSet<String>,
     /// Of them, those that were told since the look at the folders began.
     added: BTreeSet<String>,
-    trouble: Option<String>,
+    trouble: Option<Reason>,
+    /// What the last look at the folders met.
+    trouble_of_look: Option<Reason>,
     /// Videos whose work is held, and why.
-    held: BTreeMap<String, String>,
+    held: BTreeMap<String, Reason>,
 }
 
 impl Live {
@@ -74,18 +77,19 @@ impl Live {
     }
 
     /// Something that keeps results from being written: a full disk, say.
-    pub fn report_trouble(&self, trouble: &str) {
-        let mut inner = self.lock();
-        if inner.trouble.as_deref() != Some(trouble) {
-            tracing::error!("{trouble}");
-            inner.trouble = Some(trouble.to_owned());
-        }
+    pub fn report_trouble(&self, trouble: &Reason) {
+        note(&mut self.lock().trouble, Some(trouble.clone()));
+    }
+
+    /// What the look at the folders that has just ended met; nothing, where all was well.
+    pub fn end_look(&self, trouble: Option<Reason>) {
+        note(&mut self.lock().trouble_of_look, trouble);
     }
 
     /// The same, of the work on a video, which is held until results can be written again.
-    pub fn report_held(&self, video_id: &str, trouble: &str) {
+    pub fn report_held(&self, video_id: &str, trouble: &Reason) {
         self.report_trouble(trouble);
-        self.lock().held.insert(video_id.to_owned(), trouble.to_owned());
+        self.lock().held.insert(video_id.to_owned(), trouble.clone());
     }
 
     /// The work on a video is not held any more.
@@ -94,7 +98,7 @@ impl Live {
     }
 
     /// Why the work on a video is held.
-    pub fn held(&self, video_id: &str) -> Option<String> {
+    pub fn held(&self, video_id: &str) -> Option<Reason> {
         self.lock().held.get(video_id).cloned()
     }
 
@@ -104,8 +108,9 @@ impl Live {
     }
 
     /// What keeps results from being written.
-    pub fn trouble(&self) -> Option<String> {
-        self.lock().trouble.clone()
+    pub fn trouble(&self) -> Option<Reason> {
+        let inner = self.lock();
+        inner.trouble.clone().or_else(|| inner.trouble_of_look.clone())
     }
 
     fn sender(&self, video_id: &str) -> watch::Sender<Option<Progress>> {
@@ -116,4 +121,12 @@ impl Live {
         // Every change is a single assignment: what a panicking holder left behind is whole.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Keeps a trouble, and logs it where it is another one than before.
+fn note(kept: &mut Option<Reason>, trouble: Option<Reason>) {
+    if let Some(trouble) = trouble.as_ref().filter(|trouble| kept.as_ref() != Some(trouble)) {
+        tracing::error!("{trouble}");
+    }
+    *kept = trouble;
 }

@@ -1,13 +1,13 @@
 //! Looks through the folders again and again, registers what lies in them and makes the jobs that are wanted: a new video is seen within
 //! seconds, whatever else is being worked on.
 
-use crate::describe::Chain;
 use crate::library::{self, Found};
 use crate::live::Live;
 use crate::previews::Previews;
+use crate::reason::Reasoned as _;
 use crate::wanted::Enlisting;
 use crate::work::Work;
-use pigweight_store::{Store, VideoRecord};
+use pigweight_store::{Reason, Store, VideoRecord};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,7 +51,10 @@ pub struct Lookout {
 impl Lookout {
     /// Registers what lies in the folders now, so that the first look at the list is not at an empty one. Blocks.
     pub fn register_present(&self, runtime: &Handle) -> usize {
-        self.register(runtime, library::find_videos(&self.folders).iter()).len()
+        let mut trouble = None;
+        let videos = self.register(runtime, library::find_videos(&self.folders).iter(), &mut trouble);
+        self.live.end_look(trouble);
+        videos.len()
     }
 
     /// Looks until it is told to stop. Blocks: give it a thread of its own.
@@ -68,40 +71,48 @@ impl Lookout {
                     || found.path.starts_with(&self.uploads)
                     || sizes.get(&found.path) == Some(&found.size_bytes)
             };
-            let videos = self.register(runtime, found.iter().filter(is_whole));
+            let mut trouble = None;
+            let videos = self.register(runtime, found.iter().filter(is_whole), &mut trouble);
             sizes = found.into_iter().map(|found| (found.path, found.size_bytes)).collect();
             is_first = false;
             if cleaned_up.is_none_or(|last| last.elapsed() > CLEAN_UP_AFTER) {
                 self.previews.remove_those_gone(&videos.iter().map(|video| video.id.clone()).collect());
                 cleaned_up = Some(Instant::now());
             }
-            self.enlist(runtime, &videos);
+            self.enlist(runtime, &videos, &mut trouble);
+            self.live.end_look(trouble);
             self.list.send_replace(videos.into());
             // What ends the wait early is a stop, an upload, or somebody who lets work go on.
             let _woken = wake.recv_timeout(LOOK_AFTER);
         }
     }
 
-    fn enlist(&mut self, runtime: &Handle, videos: &[VideoRecord]) {
+    fn enlist(&mut self, runtime: &Handle, videos: &[VideoRecord], trouble: &mut Option<Reason>) {
         match self.enlisting.enlist(&self.store, runtime, videos) {
-            Ok((replaced, trouble)) => {
+            Ok((replaced, errors)) => {
                 for video_id in replaced {
                     self.work.stop(&video_id);
                 }
-                for error in trouble {
-                    self.live.report_trouble(&Chain(error.as_ref()).to_string());
+                if let Some(error) = errors.first() {
+                    *trouble = Some(error.reason());
                 }
             }
-            Err(error) => self.live.report_trouble(&error.to_string()),
+            Err(error) => *trouble = Some(error.reason()),
         }
     }
 
-    fn register<'a>(&self, runtime: &Handle, found: impl Iterator<Item = &'a Found>) -> Vec<VideoRecord> {
+    /// `trouble` is the last that was met.
+    fn register<'a>(
+        &self,
+        runtime: &Handle,
+        found: impl Iterator<Item = &'a Found>,
+        trouble: &mut Option<Reason>,
+    ) -> Vec<VideoRecord> {
         let mut videos = Vec::new();
         for found in found {
             match runtime.block_on(library::register(&self.store, &found.path, &found.name)) {
                 Ok(video) => videos.push(video),
-                Err(error) => self.live.report_trouble(&error.to_string()),
+                Err(error) => *trouble = Some(error.reason()),
             }
         }
         self.live.set_present(videos.iter().map(|video| video.id.clone()).collect());

@@ -21,6 +21,7 @@ mod openings;
 mod pipeline;
 mod preparer;
 mod previews;
+mod reason;
 mod retrack;
 mod truth;
 mod turns;

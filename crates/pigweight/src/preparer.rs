@@ -6,6 +6,7 @@ use crate::live::Live;
 use crate::lookout::{List, news};
 use crate::openings::Openings;
 use crate::previews::Previews;
+use crate::reason::Reasoned as _;
 use crate::work::Work;
 use pigweight_store::VideoRecord;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,13 +30,14 @@ impl Preparer {
     pub fn work(&self, runtime: &Handle, mut list: List) {
         let mut prepared: BTreeSet<String> = BTreeSet::new();
         let mut interrupted: BTreeMap<String, u32> = BTreeMap::new();
+        let mut is_troubled = false;
         while !self.work.is_over() {
             let listed = list.borrow_and_update().clone();
             let mut videos: Vec<_> = listed.iter().filter(|video| !prepared.contains(&video.id)).collect();
             // One that takes minutes to read keeps nobody waiting who takes a moment.
             videos.sort_by_cached_key(|video| std::fs::metadata(&video.path).map_or(0, |file| file.len()));
             for video in videos {
-                self.prepare(runtime, video, &mut prepared, &mut interrupted);
+                self.prepare(runtime, video, &mut prepared, &mut interrupted, &mut is_troubled);
                 if self.work.is_over() {
                     return;
                 }
@@ -52,11 +54,16 @@ impl Preparer {
         video: &VideoRecord,
         prepared: &mut BTreeSet<String>,
         interrupted: &mut BTreeMap<String, u32>,
+        is_troubled: &mut bool,
     ) {
         let is_done = library::is_described(video) && self.previews.made(&video.id).has_sprites;
         if !is_done && video.error.is_none() {
             match runtime.block_on(self.openings.whole(video)) {
                 Ok(opened) => {
+                    // What was found out could be written.
+                    if std::mem::take(is_troubled) {
+                        self.live.clear_trouble();
+                    }
                     if let Err(error) =
                         self.previews.make_sprites(&video.id, &opened, &self.work.begin(&video.id))
                     {
@@ -76,7 +83,8 @@ impl Preparer {
                     OpenError::Media(_) => {}
                     OpenError::Stopped => return,
                     OpenError::Store(error) => {
-                        self.live.report_trouble(&error.to_string());
+                        self.live.report_trouble(&error.reason());
+                        *is_troubled = true;
                         return;
                     }
                 },

@@ -1,5 +1,6 @@
 //! The HTTP edge: routes, JSON, status codes. Nothing behind it knows of them.
 
+mod asked;
 mod assets;
 mod byte_range;
 pub mod client;

@@ -146,6 +146,7 @@ async fn write(store: &Store, secs: u64) -> Result<RunRecord, Box<dyn Error>> {
         size_bytes: 1,
         modified_nanos: 1,
         head_hash: "0".into(),
+        samples_hash: None,
     };
     let video = store.add_video(&file, "long.mp4").await?;
     let new_run = NewRun {

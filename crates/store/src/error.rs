@@ -128,6 +128,25 @@ impl Error {
         }
     }
 
+    /// A short name, the same whatever its sentence.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::FolderUnusable { .. } => "folder_unusable",
+            Self::FolderInUse { .. } => "folder_in_use",
+            Self::DiskFull { .. } => "disk_full",
+            Self::ReadOnly { .. } => "read_only",
+            Self::Upgrade { .. } => "store_of_other_version",
+            Self::NotFound { .. } => "not_found",
+            Self::Damaged { .. } => "store_damaged",
+            Self::Overtaken => "overtaken",
+            Self::JobEnded { .. } => "job_ended",
+            Self::JobReplaced { .. } => "replaced",
+            Self::Priority { .. } => "no_priority",
+            Self::Line(_) => "no_line",
+            Self::Sql { .. } => "store_failed",
+        }
+    }
+
     /// Whether trying again later can succeed without anybody changing the request.
     pub fn is_storage_trouble(&self) -> bool {
         matches!(self, Self::DiskFull { .. } | Self::ReadOnly { .. } | Self::FolderUnusable { .. })

@@ -9,6 +9,7 @@
 mod wishes;
 
 use crate::error::{Error, Result};
+use crate::reason::Reason;
 use crate::{Store, new_id, now_secs};
 use sqlx::{FromRow, Row as _};
 use std::collections::BTreeMap;
@@ -95,6 +96,8 @@ pub struct JobRecord {
     pub due_at: i64,
     /// Why it failed, was cancelled, or has to be tried again.
     pub error: Option<String>,
+    /// Its [`Reason::code`]; of no meaning without it.
+    pub error_code: Option<String>,
     /// Its run, from the first step on.
     pub run_id: Option<String>,
     /// Seconds since 1970.
@@ -148,6 +151,8 @@ pub struct JobFilter {
     pub state: Option<JobState>,
     /// Of this video.
     pub video_id: Option<String>,
+    /// Whose identifier begins or ends so.
+    pub named: Option<String>,
     /// At most so many.
     pub limit: u32,
 }
@@ -158,17 +163,17 @@ pub enum Left<'a> {
     /// All of it is done.
     Done,
     /// It makes no sense to try again.
-    Failed(&'a str),
+    Failed(&'a Reason),
     /// It goes on another time as if nothing had happened.
     ForLater,
     /// The same, not before so many seconds.
-    NotBefore(i64, &'a str),
+    NotBefore(i64, &'a Reason),
     /// It was interrupted, which counts as a try; not before so many seconds.
-    Interrupted(i64, &'a str),
+    Interrupted(i64, &'a Reason),
 }
 
 const SELECT: &str = "select jobs.id, jobs.number, jobs.video_id, jobs.kind, jobs.fingerprint, jobs.state, jobs.priority, \
-     jobs.tries, jobs.due_at, jobs.error, jobs.run_id, jobs.created_at, jobs.started_at, jobs.finished_at, jobs.holder, \
+     jobs.tries, jobs.due_at, jobs.error, jobs.error_code, jobs.run_id, jobs.created_at, jobs.started_at, jobs.finished_at, jobs.holder, \
      videos.name as video_name, videos.superseded, videos.frames as frames_total, \
      coalesce(runs.frames_done, 0) as frames_done, videos.paused, \
      cast(case when videos.frames is null and videos.error is null then 0 else 1 end as bigint) as described \
@@ -184,13 +189,15 @@ impl Store {
         let now = now_secs();
         for job in jobs {
             let outdated = sqlx::query(
-                "update jobs set state = 'cancelled', error = $3, finished_at = $4, holder = null, held_until = null \
+                "update jobs set state = 'cancelled', error = $3, error_code = $5, finished_at = $4, holder = null, \
+                 held_until = null \
                  where video_id = $1 and kind = 'analysis' and fingerprint <> $2 and state in ('waiting', 'running')",
             )
             .bind(&job.video_id)
             .bind(&job.fingerprint)
             .bind(OUTDATED)
             .bind(now)
+            .bind(OUTDATED_CODE)
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
@@ -308,16 +315,17 @@ impl Store {
             Left::Interrupted(secs, reason) => ("waiting", Some(reason), None, now + secs, 0),
         };
         sqlx::query(
-            "update jobs set state = $3, error = $4, finished_at = $5, due_at = $6, tries = tries - $7, \
+            "update jobs set state = $3, error = $4, error_code = $8, finished_at = $5, due_at = $6, tries = tries - $7, \
              holder = null, held_until = null where id = $1 and holder = $2 and state = 'running'",
         )
         .bind(id)
         .bind(holder)
         .bind(state)
-        .bind(error)
+        .bind(error.map(|reason| &reason.text))
         .bind(finished_at)
         .bind(due_at)
         .bind(uncounted)
+        .bind(error.map(|reason| reason.code))
         .execute(&self.pool)
         .await
         .map_err(|error| Error::from_sql("leaving a job", error))?;
@@ -326,19 +334,20 @@ impl Store {
 
     /// Gives jobs back whose holders are gone: those that are held no longer, or `all` where the caller knows that nobody else can
     /// hold any. One that was begun `most_tries` times without coming forward has failed.
-    pub async fn take_back_jobs(&self, all: bool, most_tries: u32, reason: &str) -> Result<u64> {
+    pub async fn take_back_jobs(&self, all: bool, most_tries: u32, reason: &Reason) -> Result<u64> {
         let failed = |error| Error::from_sql("taking jobs back", error);
         let now = now_secs();
         let gone_before = if all { i64::MAX } else { now };
         let mut transaction = self.pool.begin().await.map_err(failed)?;
         let hopeless = sqlx::query(
-            "update jobs set state = 'failed', error = $3, finished_at = $4, holder = null, held_until = null \
+            "update jobs set state = 'failed', error = $3, error_code = $5, finished_at = $4, holder = null, held_until = null \
              where state = 'running' and coalesce(held_until, 0) < $1 and tries >= $2",
         )
         .bind(gone_before)
         .bind(i64::from(most_tries))
-        .bind(reason)
+        .bind(&reason.text)
         .bind(now)
+        .bind(reason.code)
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
@@ -401,12 +410,14 @@ impl Store {
         };
         sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "{SELECT} where ({of_state}) and coalesce($1, jobs.video_id) = jobs.video_id \
+             and ($3 is null or substr(jobs.id, 1, length($3)) = $3 or substr(jobs.id, 27 - length($3)) = $3) \
              order by case when jobs.state in ('waiting', 'running') and videos.paused = 1 then 2 \
              when jobs.state = 'running' then 0 when jobs.state = 'waiting' then 1 else 3 end, \
              coalesce(jobs.finished_at, 0) desc, jobs.priority desc, jobs.number limit $2"
         )))
         .bind(&filter.video_id)
         .bind(i64::from(filter.limit))
+        .bind(filter.named.as_ref().map(|name| name.to_lowercase()))
         .fetch_all(&self.pool)
         .await
         .map_err(|error| Error::from_sql("listing jobs", error))
@@ -435,5 +446,7 @@ impl Store {
 
 /// Why a job was given up that nobody gave up.
 const OUTDATED: &str = "the model or the settings changed; another job counts the video with those of now";
+const OUTDATED_CODE: &str = "outdated";
 /// Of a video whose file was replaced.
+pub(crate) const REPLACED_CODE: &str = "replaced";
 pub(crate) const REPLACED: &str = "the file was replaced by another one, which has a job of its own";

@@ -15,6 +15,7 @@ mod detections;
 mod error;
 mod jobs;
 mod lines;
+mod reason;
 mod runs;
 mod videos;
 
@@ -22,6 +23,7 @@ pub use counts::{CountPoint, CountWindow};
 pub use error::{Error, Result};
 pub use jobs::{JobFilter, JobRecord, JobState, Left, NewJob, PRIORITIES};
 pub use lines::{LineCrossing, LineRecord, NewLine};
+pub use reason::Reason;
 pub use runs::{Checkpoint, NewRun, RunRecord, RunState};
 pub use videos::{FileIdentity, NewVideo, VideoRecord};
 
@@ -171,7 +173,13 @@ mod tests {
             sqlx::query("select count(*) from videos").execute(&mut *transaction).await.unwrap();
             drop(transaction);
             let path = format!("/v/{number}.mp4");
-            let file = FileIdentity { path, size_bytes: 1, modified_nanos: 1, head_hash: "a".to_owned() };
+            let file = FileIdentity {
+                path,
+                size_bytes: 1,
+                modified_nanos: 1,
+                head_hash: "a".to_owned(),
+                samples_hash: None,
+            };
             store.add_video(&file, "pen.mp4").await.unwrap();
             let mut connections = Vec::new();
             for _ in 0..MOST_CONNECTIONS {

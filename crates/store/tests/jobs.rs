@@ -1,7 +1,7 @@
 //! Jobs are taken by one, held, left, and changed by people; nothing is lost or doubled.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use pigweight_store::{Error, FileIdentity, JobFilter, JobState, Left, NewJob, NewRun, Store};
+use pigweight_store::{Error, FileIdentity, JobFilter, JobState, Left, NewJob, NewRun, Reason, Store};
 
 fn file(name: &str, head_hash: &str) -> FileIdentity {
     FileIdentity {
@@ -9,6 +9,7 @@ fn file(name: &str, head_hash: &str) -> FileIdentity {
         size_bytes: 10,
         modified_nanos: 1,
         head_hash: head_hash.into(),
+        samples_hash: None,
     }
 }
 
@@ -17,6 +18,10 @@ fn job(video_id: &str, fingerprint: &str) -> NewJob {
 }
 
 /// A store with a job for each of these videos.
+fn came_to_an_end() -> Reason {
+    Reason::new("ended_too_often", "came to an end")
+}
+
 async fn with_jobs(names: &[&str]) -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).await.unwrap();
@@ -70,7 +75,7 @@ async fn of_two_who_take_a_job_one_has_it() {
     let holder = taken[0].holder.clone().unwrap();
     let loser = if holder == "one" { "other" } else { "one" };
     // Who has it not changes nothing.
-    store.leave_job(&id, loser, Left::Failed("broken")).await.unwrap();
+    store.leave_job(&id, loser, Left::Failed(&Reason::new("no_frames", "broken"))).await.unwrap();
     assert_eq!(store.job(&id).await.unwrap().state(), JobState::Running);
     store.leave_job(&id, &holder, Left::Done).await.unwrap();
     let done = store.job(&id).await.unwrap();
@@ -105,9 +110,13 @@ async fn tries_that_get_nowhere_come_to_an_end_and_steps_begin_them_anew() {
             store.leave_job(&id, "me", Left::ForLater).await.unwrap();
             assert_eq!(store.take_job(&id, "me").await.unwrap().unwrap().tries, 2);
         }
-        assert_eq!(store.take_back_jobs(false, 3, "gone").await.unwrap(), 0, "it is held still");
+        assert_eq!(
+            store.take_back_jobs(false, 3, &Reason::new("gone", "gone")).await.unwrap(),
+            0,
+            "it is held still"
+        );
         // As after kill -9.
-        assert_eq!(store.take_back_jobs(true, 3, "came to an end").await.unwrap(), 1);
+        assert_eq!(store.take_back_jobs(true, 3, &came_to_an_end()).await.unwrap(), 1);
     }
     let failed = store.job(&id).await.unwrap();
     assert_eq!((failed.state(), failed.error.as_deref()), (JobState::Failed, Some("came to an end")));
@@ -117,11 +126,14 @@ async fn tries_that_get_nowhere_come_to_an_end_and_steps_begin_them_anew() {
     for _ in 0..10 {
         assert!(store.take_job(&id, "me").await.unwrap().unwrap().tries <= 2);
         assert!(store.note_step(&id, "me", &run.id).await.unwrap());
-        store.take_back_jobs(true, 3, "came to an end").await.unwrap();
+        store.take_back_jobs(true, 3, &came_to_an_end()).await.unwrap();
         assert_eq!(store.job(&id).await.unwrap().state(), JobState::Waiting, "it came forward each time");
     }
     store.take_job(&id, "me").await.unwrap().unwrap();
-    store.leave_job(&id, "me", Left::Interrupted(60, "its reader is gone")).await.unwrap();
+    store
+        .leave_job(&id, "me", Left::Interrupted(60, &Reason::new("worker_ended", "its reader is gone")))
+        .await
+        .unwrap();
     assert!(store.waiting_jobs().await.unwrap().is_empty(), "not before its time");
     assert_eq!(store.job(&id).await.unwrap().error.as_deref(), Some("its reader is gone"));
 }
@@ -196,4 +208,57 @@ async fn another_model_or_another_file_replaces_what_was_wanted() {
     assert!(replaced.error.unwrap().contains("replaced"));
     assert!(matches!(store.retry_job(&first.id).await, Err(Error::JobReplaced { .. })));
     assert!(store.waiting_jobs().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_file_that_is_put_back_goes_on_where_its_job_was() {
+    let sampled = |nanos: i64, samples: &str| FileIdentity {
+        modified_nanos: nanos,
+        samples_hash: Some(samples.to_owned()),
+        ..file("a", "head")
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let first = store.add_video(&sampled(1, "whole"), "a").await.unwrap();
+    store.enlist_jobs(&[job(&first.id, "fingerprint")]).await.unwrap();
+    let id = id_of(&store, "a").await;
+    // Copied back, it has another time.
+    let again = store.add_video(&sampled(2, "whole"), "a").await.unwrap();
+    assert_eq!((&again.id, again.is_sampled), (&first.id, true));
+    assert_eq!(store.video_of_file(&sampled(2, "whole")).await.unwrap().unwrap().id, first.id);
+    assert_eq!(store.job(&id).await.unwrap().state(), JobState::Waiting);
+    // Another one of the same size and beginning is another video …
+    let other = store.add_video(&sampled(3, "torn"), "a").await.unwrap();
+    assert_ne!(other.id, first.id);
+    let replaced = store.job(&id).await.unwrap();
+    assert_eq!((replaced.state(), replaced.error_code.as_deref()), (JobState::Cancelled, Some("replaced")));
+    // … and where the first one comes back in its place, its job goes on.
+    assert_eq!(store.add_video(&sampled(4, "whole"), "a").await.unwrap().id, first.id);
+    let back = store.job(&id).await.unwrap();
+    assert_eq!((back.state(), back.error), (JobState::Waiting, None));
+    assert_eq!(store.videos().await.unwrap().len(), 1);
+    // What was registered without samples is known by its time alone.
+    let unsampled = store.add_video(&file("b", "head"), "b").await.unwrap();
+    assert!(!unsampled.is_sampled);
+    let touched = FileIdentity { modified_nanos: 2, ..file("b", "head") };
+    assert_ne!(store.add_video(&touched, "b").await.unwrap().id, unsampled.id);
+    store.keep_samples(&unsampled.id, "whole").await.unwrap();
+    assert!(store.video(&unsampled.id).await.unwrap().is_sampled);
+}
+
+#[tokio::test]
+async fn jobs_are_found_by_the_beginning_or_the_end_of_their_names() {
+    let (_folder, store) = with_jobs(&["a", "b"]).await;
+    let id = id_of(&store, "b").await;
+    for word in [&id[..], &id[18..], &id[..25], &id[18..].to_uppercase()] {
+        let filter = JobFilter { named: Some(word.to_owned()), limit: 100, ..JobFilter::default() };
+        let found = store.jobs(&filter).await.unwrap();
+        assert!(found.iter().any(|job| job.id == id), "{word}");
+        assert!(found.len() == 1 || word.len() == 25, "{word}");
+    }
+    for word in ["nobody", &id[5..12], "", "%", "_"] {
+        let filter = JobFilter { named: Some(word.to_owned()), limit: 100, ..JobFilter::default() };
+        let found = store.jobs(&filter).await.unwrap().len();
+        assert_eq!(found, if word.is_empty() { 2 } else { 0 }, "{word}");
+    }
 }

@@ -28,7 +28,13 @@ fn tracked(track: u32, x: f32, y: f32) -> TrackedBox {
 }
 
 fn file(path: &str) -> FileIdentity {
-    FileIdentity { path: path.into(), size_bytes: 10, modified_nanos: 1, head_hash: "a".into() }
+    FileIdentity {
+        path: path.into(),
+        size_bytes: 10,
+        modified_nanos: 1,
+        head_hash: "a".into(),
+        samples_hash: None,
+    }
 }
 
 async fn started(store: &Store) -> RunRecord {

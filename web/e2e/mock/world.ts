@@ -20,6 +20,7 @@ export const HEALTH: Health = {
   status: 'ok',
   version: '0.1.0',
   message: null,
+  reason_code: null,
   uptime_secs: 7500,
   model: {
     name: 'Pigs from above, small',
@@ -37,8 +38,8 @@ export const HEALTH: Health = {
     sessions: 4,
     batch: 1,
     tried: ['cuda: the ONNX Runtime was built without it'],
-    endpoints: [],
   },
+  endpoints: [],
 };
 
 export const DONE: Run = {
@@ -54,6 +55,7 @@ export const DONE: Run = {
   count: { mean: 3.6, max: 4 },
   counted_to_secs: 8.76,
   error: null,
+  reason_code: null,
 };
 
 export const RUNNING: Run = {
@@ -87,6 +89,7 @@ export class World {
       ...this.job('job-5', 'torn', 'Torn file.mp4', 'failed'),
       tries: 3,
       error: 'The file ends in the middle: copy it again.',
+      reason_code: null,
       finished_at: '2026-11-23T14:05:00Z',
     },
     { ...this.job('job-6', 'pen-4', 'Pen 4, morning.mp4', 'done'), finished_at: '2026-11-23T13:00:00Z' },
@@ -120,6 +123,7 @@ export class World {
         ...this.video('torn', 'Torn file.mp4', null),
         index: 'failed',
         error: 'The file ends in the middle: copy it again.',
+        reason_code: null,
         duration_secs: null,
       },
       this.video('night', 'Night, empty pen.mp4', { ...DONE, count: { mean: 0, max: 0 } }),
@@ -146,6 +150,7 @@ export class World {
       index: 'ready',
       index_progress: null,
       error: null,
+      reason_code: null,
       has_audio: true,
       preview: { frames: this.table.pts.length, sprites: true },
       run,
@@ -160,6 +165,7 @@ export class World {
       video_name: name,
       state,
       priority: 0,
+      is_replaced: false,
       place: null,
       tries: 1,
       progress: 0.5,
@@ -169,6 +175,7 @@ export class World {
       eta_secs: null,
       finished_at: null,
       error: null,
+      reason_code: null,
     };
   }
 
@@ -186,7 +193,14 @@ export class World {
     const counts = Object.fromEntries(
       order.map((state) => [state, jobs.filter((job) => job.state === state).length]),
     ) as Jobs['counts'];
-    return { jobs, counts, eta_secs: counts.running > 0 ? 5400 : null };
+    return {
+      jobs,
+      counts,
+      eta_secs: counts.running > 0 ? 5400 : null,
+      error: null,
+      reason_code: null,
+      without_job: 0,
+    };
   }
 
   /** What becomes of a job as somebody wishes. */

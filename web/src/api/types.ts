@@ -20,6 +20,8 @@ export interface Run {
   count: RunCount | null;
   counted_to_secs: number;
   error: string | null;
+  /** The server's name for `error`; see `reason` of `i18n/language.svelte.ts`. */
+  reason_code: string | null;
 }
 
 export interface Video {
@@ -38,6 +40,8 @@ export interface Video {
   /** While the index grows: the share of the file that has been read. */
   index_progress: number | null;
   error: string | null;
+  /** The server's name for `error`; see `reason` of `i18n/language.svelte.ts`. */
+  reason_code: string | null;
   has_audio: boolean;
   /** How many frames are kept small, and whether there are thumbnails. */
   preview: { frames: number; sprites: boolean };
@@ -54,6 +58,8 @@ export interface VideoJob {
   id: string;
   state: JobState;
   error: string | null;
+  /** The server's name for `error`; see `reason` of `i18n/language.svelte.ts`. */
+  reason_code: string | null;
 }
 
 export interface Job {
@@ -65,6 +71,8 @@ export interface Job {
   priority: number;
   /** Of one that waits: 1 is the next. */
   place: number | null;
+  /** Its file is another one now; it cannot be counted again. */
+  is_replaced: boolean;
   tries: number;
   progress: number;
   frames_done: number;
@@ -73,6 +81,8 @@ export interface Job {
   eta_secs: number | null;
   finished_at: string | null;
   error: string | null;
+  /** The server's name for `error`; see `reason` of `i18n/language.svelte.ts`. */
+  reason_code: string | null;
 }
 
 /** In the order in which they are done; behind them those that ended, the latest first. */
@@ -81,6 +91,12 @@ export interface Jobs {
   counts: Record<JobState, number>;
   /** Until everything that waits is done; `null` while nothing goes on. */
   eta_secs: number | null;
+  /** Why nothing is counted now. */
+  error: string | null;
+  /** The server's name for `error`; see `reason` of `i18n/language.svelte.ts`. */
+  reason_code: string | null;
+  /** Videos whose job is made when the model is known. */
+  without_job: number;
 }
 
 export type JobWish = 'pause' | 'resume' | 'cancel' | 'retry';
@@ -196,14 +212,16 @@ export interface Device {
   batch: number;
   /** What was tried first, and why it is not used. */
   tried: string[];
-  endpoints: Endpoint[];
 }
 
 export interface Health {
   status: 'ok' | 'no_model' | 'degraded';
   version: string;
   message: string | null;
+  reason_code: string | null;
   uptime_secs: number;
   model: Model | null;
   device: Device | null;
+  /** Inference servers, whether they are there or not. */
+  endpoints: Endpoint[];
 }

@@ -38,6 +38,12 @@ export function t<K extends Key>(key: K, ...values: Arguments<K>): string {
   return phrase(dictionaries[language.code][key], values[0] ?? {}, language.rules, language.numbers);
 }
 
+/** Why something is so: in the reader's language where the server's code for it is known, else in the server's words. */
+export function reason(code: string | null, text: string): string {
+  const key = `reason_${code}`;
+  return key in en ? t(key as Extract<Key, `reason_${string}`>) : text;
+}
+
 export function number(value: number): string {
   return language.numbers.format(value);
 }

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Job, JobState } from '../api/types.ts';
-import { groups, isMoving, ORDERS, orderOf, WISHES } from './job_words.ts';
+import { groups, isMoving, ORDERS, orderOf, wishesOf } from './job_words.ts';
 
 const NONE: Record<JobState, number> = {
   running: 0,
@@ -39,9 +39,13 @@ it('shows of what is done the latest', () => {
 });
 
 it('offers nothing that the server refuses', () => {
-  expect(WISHES.done).toEqual([]);
-  expect(WISHES.running).not.toContain('retry');
-  for (const state of ['failed', 'cancelled'] as const) expect(WISHES[state]).toEqual(['retry']);
+  const wishes = (state: JobState, is_replaced = false) => wishesOf({ state, is_replaced });
+  expect(wishes('done')).toEqual([]);
+  expect(wishes('running')).not.toContain('retry');
+  for (const state of ['failed', 'cancelled'] as const) {
+    expect(wishes(state)).toEqual(['retry']);
+    expect(wishes(state, true), 'its file is another one now').toEqual([]);
+  }
 });
 
 it('says when in words, and leaves what a program has set', () => {

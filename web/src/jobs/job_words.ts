@@ -45,7 +45,7 @@ export const JOB_WORDS: Record<JobState, Extract<Key, `state_${string}`>> = {
 };
 
 /** What the server takes in each state. */
-export const WISHES: Record<JobState, JobWish[]> = {
+const WISHES: Record<JobState, JobWish[]> = {
   running: ['pause', 'cancel'],
   waiting: ['pause', 'cancel'],
   paused: ['resume', 'cancel'],
@@ -53,6 +53,10 @@ export const WISHES: Record<JobState, JobWish[]> = {
   cancelled: ['retry'],
   done: [],
 };
+
+/** What can be done about a job: one whose file is another one now is over. */
+export const wishesOf = (job: Pick<Job, 'state' | 'is_replaced'>) =>
+  job.is_replaced ? [] : WISHES[job.state];
 
 /** When something is counted, as a person says it, and the priority that stands for it. */
 export const ORDERS = { order_first: 10, order_usual: 0, order_last: -10 } as const;

@@ -4,7 +4,8 @@ import { isWorked, videoState } from './state_words.ts';
 
 const video = (change: Partial<Video>) =>
   ({ index: 'ready', error: null, run: null, job: null, ...change }) as Video;
-const run = (state: Run['state'], error: string | null = null) => ({ state, error }) as Run;
+const run = (state: Run['state'], error: string | null = null) =>
+  ({ state, error, reason_code: null }) as Run;
 
 it.each([
   [video({ index: 'pending' }), 'state_reading', 'working'],
@@ -20,8 +21,16 @@ it.each([
   [video({ run: run('done') }), 'state_done', 'calm'],
   [video({ run: run('failed', 'out of memory') }), 'state_failed', 'bad'],
   [video({ run: run('cancelled'), paused: true }), 'state_cancelled', 'calm'],
-  [video({ job: { id: 'a', state: 'cancelled', error: null } }), 'state_cancelled', 'calm'],
-  [video({ job: { id: 'a', state: 'failed', error: 'no memory' } }), 'state_failed', 'bad'],
+  [
+    video({ job: { id: 'a', state: 'cancelled', error: null, reason_code: null } }),
+    'state_cancelled',
+    'calm',
+  ],
+  [
+    video({ job: { id: 'a', state: 'failed', error: 'no memory', reason_code: 'no_memory' } }),
+    'state_failed',
+    'bad',
+  ],
 ])('every state has its own words', (which, words, tone) => {
   expect(videoState(which, true)).toMatchObject({ words, tone });
 });
@@ -35,7 +44,7 @@ it.each([
   [video({ run: run('queued'), paused: true }), false],
   [video({ run: run('done') }), false],
   [video({ run: run('cancelled') }), false],
-  [video({ job: { id: 'a', state: 'cancelled', error: null } }), false],
+  [video({ job: { id: 'a', state: 'cancelled', error: null, reason_code: null } }), false],
 ])('news of it is worth asking for only where something goes on', (which, expected) => {
   expect(isWorked(which, true)).toBe(expected);
 });

@@ -17,6 +17,8 @@ export interface VideoState {
   tone: 'calm' | 'working' | 'bad';
   /** The server's own words about a failure. */
   error: string | null;
+  /** Its name for them. */
+  code: string | null;
 }
 
 /** Its index is not whole yet. */
@@ -32,9 +34,13 @@ export function isWorked(video: Video, hasModel: boolean): boolean {
 }
 
 export function videoState(video: Video, hasModel: boolean): VideoState {
-  const calm = { next: null, tone: 'calm', error: null } as const;
+  const calm = { next: null, tone: 'calm', error: null, code: null } as const;
+  const why = (from: { error: string | null; reason_code: string | null } | null) => ({
+    error: from?.error ?? null,
+    code: from?.reason_code ?? null,
+  });
   if (video.index === 'failed') {
-    return { ...calm, words: 'state_unreadable', tone: 'bad', error: video.error };
+    return { ...calm, words: 'state_unreadable', tone: 'bad', ...why(video) };
   }
   if (isBeingRead(video)) {
     const next = video.index === 'growing' ? 'growing_next' : 'reading_next';
@@ -45,7 +51,7 @@ export function videoState(video: Video, hasModel: boolean): VideoState {
   }
   // It failed before its first frame.
   if (video.run === null && video.job?.state === 'failed') {
-    return { ...calm, words: 'state_failed', tone: 'bad', error: video.job.error };
+    return { ...calm, words: 'state_failed', tone: 'bad', ...why(video.job) };
   }
   if (video.paused && video.run?.state !== 'done' && video.run?.state !== 'failed') {
     return { ...calm, words: 'state_paused', next: 'paused_next' };
@@ -55,12 +61,12 @@ export function videoState(video: Video, hasModel: boolean): VideoState {
       return { ...calm, words: 'state_untouched', next: hasModel ? 'untouched_next' : 'untouched_no_model' };
     case 'queued':
       // Its turn has come, and something that it needs is not there.
-      if (video.run?.error) return { ...calm, words: 'state_queued', tone: 'bad', error: video.run.error };
+      if (video.run?.error) return { ...calm, words: 'state_queued', tone: 'bad', ...why(video.run) };
       return { ...calm, words: 'state_queued', next: 'queued_next', tone: 'working' };
     case 'running':
       return { ...calm, words: 'state_running', tone: 'working' };
     case 'failed':
-      return { ...calm, words: 'state_failed', tone: 'bad', error: video.run?.error ?? null };
+      return { ...calm, words: 'state_failed', tone: 'bad', ...why(video.run) };
     default:
       return { ...calm, words: 'state_done' };
   }

@@ -7,13 +7,17 @@ use crate::backend::Kept;
 use crate::error::{Error, Result};
 use crate::layout::Output;
 use prost::bytes::Bytes;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 use tonic::{Code, Status};
 
+/// What is said of a port where a server speaks, though not to us.
+const SPEAKS_NO_GRPC: &str = "it answers in HTTP and does not speak gRPC; name the port for gRPC, usually 8001 (Triton) or 8081 (MLServer)";
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// What may be under way towards us: less, and a large answer waits for the network's turns.
 const WINDOW_BYTES: u32 = 8 << 20;
@@ -45,9 +49,7 @@ impl Endpoint {
     /// Connects when it is needed. Must be called within the pool's runtime.
     pub(super) fn new(url: &str, settings: &RemoteSettings) -> Result<Self> {
         let unsound = |reason: String| Error::RemoteSettings { reason };
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(unsound(format!("{url:?} is no inference server's address; write http://HOST:PORT")));
-        }
+        check_address(url).map_err(unsound)?;
         let mut builder = Channel::from_shared(url.to_owned())
             .map_err(|error| unsound(format!("{url:?} is no inference server's address ({error})")))?
             .connect_timeout(CONNECT_WITHIN)
@@ -84,11 +86,38 @@ impl Endpoint {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Keeps how it stands now. That it is missing is said once, and once that it is back; why it is missing may change meanwhile.
+    pub(super) fn change(&self, standing: Standing) {
+        let before = std::mem::replace(&mut *self.standing(), standing);
+        if std::mem::discriminant(&before) != std::mem::discriminant(&*self.standing()) {
+            self.log();
+        }
+    }
+
+    /// As loud when it is asked again as when it is left out: whoever read the one waits for the other.
+    pub(super) fn log(&self) {
+        let url = &self.url;
+        match &*self.standing() {
+            Standing::Up if self.failures.load(Ordering::Relaxed) == 0 => {
+                tracing::info!("the inference server {url} is asked");
+            }
+            Standing::Up => tracing::warn!("the inference server {url} is asked again"),
+            Standing::Down(reason) | Standing::Changed(reason) => {
+                tracing::warn!("the inference server {url} is left out and tried again: {reason}");
+            }
+        }
+    }
+
     /// Whether server and model are ready.
     pub(super) async fn ready(&self, settings: &RemoteSettings) -> Result<(), String> {
         let which =
             Which { name: settings.model.clone(), version: settings.version.clone().unwrap_or_default() };
-        let server = within(settings.timeout, protocol::server_ready(self.channel.clone())).await?;
+        let server = match within(settings.timeout, protocol::server_ready(self.channel.clone())).await {
+            Err(reason) if self.speaks_http_only().await => {
+                return Err(format!("{SPEAKS_NO_GRPC} ({reason})"));
+            }
+            answer => answer?,
+        };
         if !server.ready {
             return Err("the server is not ready".to_owned());
         }
@@ -97,6 +126,32 @@ impl Endpoint {
             return Err(format!("the model {:?} is not ready there", settings.model));
         }
         Ok(())
+    }
+
+    /// Whether a server is there that answers in HTTP's first version, which gRPC is not carried by: most inference servers do so on a port
+    /// beside the one for gRPC.
+    async fn speaks_http_only(&self) -> bool {
+        let Some(authority) = self.url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')) else {
+            return false;
+        };
+        let host_and_port = if authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+        {
+            authority.to_owned()
+        } else {
+            format!("{authority}:80")
+        };
+        let question = format!("GET / HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
+        let ask = move || {
+            let mut stream = TcpStream::connect(host_and_port)?;
+            stream.set_read_timeout(Some(CONNECT_WITHIN))?;
+            stream.write_all(question.as_bytes())?;
+            let mut begin = [0; 7];
+            stream.read_exact(&mut begin)?;
+            Ok::<_, std::io::Error>(begin == *b"HTTP/1.")
+        };
+        // Whoever does not answer that in time does not speak it.
+        let asked = tokio::time::timeout(CONNECT_WITHIN, tokio::task::spawn_blocking(ask)).await;
+        matches!(asked, Ok(Ok(Ok(true))))
     }
 
     /// Everything that the server says and shows of its model.
@@ -133,6 +188,41 @@ impl Endpoint {
         let answer = within(settings.timeout, protocol::model_infer(self.channel.clone(), question)).await?;
         let version = answer.model_version.clone();
         Ok((version, outputs(answer, identity, pictures)?))
+    }
+}
+
+/// Whether it is an address as the configuration wants it; where it is not, what to write.
+fn check_address(url: &str) -> Result<(), String> {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let secure = if matches!(scheme, "https" | "grpcs") { "https" } else { "http" };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (host, port) = match authority.rsplit_once(':') {
+        // The colons of an address in brackets are its own.
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let hint = match (host, port) {
+        ("", _) => "http://HOST:PORT".to_owned(),
+        (host, Some(port)) => format!("{secure}://{host}:{port}"),
+        (host, None) => format!("{secure}://{host}:8001"),
+    };
+    let refused = |why: &str| Err(format!("{url:?} is no inference server's address: {why}; write {hint}"));
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    match scheme {
+        _ if host.is_empty() => refused("it names no machine"),
+        _ if host.contains('@') => Err(format!(
+            "{url:?} is no inference server's address: names and passwords are not sent; write http://HOST:PORT"
+        )),
+        _ if port.is_some_and(|port| !is_port(port)) => Err(format!(
+            "{url:?} is no inference server's address: ports lie between 1 and 65535; write http://{host}:8001, or the port that its \
+             server speaks gRPC on"
+        )),
+        "http" | "https" if !matches!(rest.strip_prefix(authority), Some("" | "/")) => {
+            refused("gRPC has no paths")
+        }
+        "http" | "https" => Ok(()),
+        "" => refused("it begins with neither http:// nor https://"),
+        _ => refused(&format!("{scheme}:// is not known, only http:// and https:// are")),
     }
 }
 
@@ -226,5 +316,40 @@ fn in_words(status: &Status) -> String {
     match line.char_indices().nth(300) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_address;
+
+    #[test]
+    fn an_address_that_nothing_listens_at_is_refused_with_the_one_that_was_meant() {
+        for sound in [
+            "http://gpu-1:8001",
+            "https://gpu-1",
+            "http://10.0.0.7:8001/",
+            "http://[::1]:8001",
+            "https://[fe80::1]",
+        ] {
+            assert_eq!(check_address(sound), Ok(()), "{sound}");
+        }
+        for (unsound, why, meant) in [
+            ("gpu-1:8001", "neither http://", "write http://gpu-1:8001"),
+            ("gpu-1", "neither http://", "write http://gpu-1:8001"),
+            ("grpc://gpu-1:8001", "grpc:// is not known", "write http://gpu-1:8001"),
+            ("grpcs://gpu-1:8001", "grpcs:// is not known", "write https://gpu-1:8001"),
+            ("http://gpu-1:8001/v2/models/pigs", "no paths", "write http://gpu-1:8001"),
+            ("http://gpu-1:8001?model=pigs", "no paths", "write http://gpu-1:8001"),
+            ("http://gpu-1:99999", "between 1 and 65535", "write http://gpu-1:8001"),
+            ("http://gpu-1:0", "between 1 and 65535", "write http://gpu-1:8001"),
+            ("http://gpu-1:grpc", "between 1 and 65535", "write http://gpu-1:8001"),
+            ("http://", "names no machine", "write http://HOST:PORT"),
+            ("", "names no machine", "write http://HOST:PORT"),
+            ("http://me:secret@gpu-1:8001", "passwords", "write http://HOST:PORT"),
+        ] {
+            let told = check_address(unsound).expect_err(unsound);
+            assert!(told.contains(why) && told.contains(meant) && !told.contains('\n'), "{told}");
+        }
     }
 }

@@ -75,9 +75,11 @@ impl Pool {
         pool.wait_for(async move { shared.begin().await })?;
         let is_changed = |endpoint: &Endpoint| matches!(*endpoint.standing(), Standing::Changed(_));
         if !pool.shared.is_anyone_up() && (must_be_there || pool.shared.endpoints.iter().any(is_changed)) {
+            // Whoever opens it says so: once, however often it is tried.
             return Err(pool.shared.nobody());
         }
-        for place in 0..pool.shared.endpoints.len() {
+        for (place, endpoint) in pool.shared.endpoints.iter().enumerate() {
+            endpoint.log();
             let shared = pool.shared.clone();
             if let Some(runtime) = &pool.runtime {
                 runtime.spawn(async move { shared.attend_to(place).await });
@@ -126,16 +128,7 @@ impl Pool {
 
     /// How each server is.
     pub(crate) fn endpoints(&self) -> Vec<EndpointReport> {
-        let report = |endpoint: &Endpoint| EndpointReport {
-            url: endpoint.url.clone(),
-            trouble: match &*endpoint.standing() {
-                Standing::Up => None,
-                Standing::Down(reason) | Standing::Changed(reason) => Some(reason.clone()),
-            },
-            answered: endpoint.answered.load(Ordering::Relaxed),
-            failed: endpoint.failed.load(Ordering::Relaxed),
-        };
-        self.shared.endpoints.iter().map(report).collect()
+        self.shared.reports()
     }
 
     /// Why nobody can be asked now; `None`: somebody can.
@@ -193,30 +186,21 @@ impl Shared {
         }
         for (endpoint, asked) in self.endpoints.iter().zip(asked) {
             let found = asked.await.unwrap_or_else(|_| Err("asking it came to a bad end".to_owned()));
-            self.judge(endpoint, found);
+            let standing = self.judge(found);
+            *endpoint.standing() = standing;
         }
         self.note();
         Ok(())
     }
 
     /// Takes a server up or leaves it out, by what it showed.
-    fn judge(&self, endpoint: &Endpoint, found: Result<Identity, String>) {
-        let standing = match found {
+    fn judge(&self, found: Result<Identity, String>) -> Standing {
+        match found {
             Err(reason) => Standing::Down(reason),
             Ok(found) => match self.accept(&found) {
                 Ok(()) => Standing::Up,
                 Err(Different(reason)) => Standing::Changed(reason),
             },
-        };
-        let mut now = endpoint.standing();
-        if *now != standing {
-            match &standing {
-                Standing::Up => tracing::info!("the inference server {} is asked", endpoint.url),
-                Standing::Down(reason) | Standing::Changed(reason) => {
-                    tracing::warn!("the inference server {} is left out: {reason}", endpoint.url);
-                }
-            }
-            *now = standing;
         }
     }
 
@@ -253,7 +237,7 @@ impl Shared {
                 let failures = endpoint.failures.fetch_add(1, Ordering::Relaxed).min(16);
                 tokio::time::sleep((FIRST_PAUSE * (1 << failures)).min(LAST_PAUSE)).await;
                 let found = endpoint.examine(&self.settings).await;
-                self.judge(endpoint, found);
+                endpoint.change(self.judge(found));
                 self.note();
             }
         }
@@ -261,10 +245,7 @@ impl Shared {
 
     fn leave_out(&self, endpoint: &Endpoint, standing: Standing) {
         endpoint.failed.fetch_add(1, Ordering::Relaxed);
-        if let Standing::Down(reason) | Standing::Changed(reason) = &standing {
-            tracing::warn!("the inference server {} is left out: {reason}", endpoint.url);
-        }
-        *endpoint.standing() = standing;
+        endpoint.change(standing);
         self.note();
     }
 
@@ -298,7 +279,24 @@ impl Shared {
             is_changed |= matches!(*endpoint.standing(), Standing::Changed(_));
         }
         let reason = reasons.join("; ");
-        if is_changed { Error::RemoteChanged { reason } } else { Error::RemoteGone { reason } }
+        if is_changed {
+            Error::RemoteChanged { reason }
+        } else {
+            Error::RemoteGone { reason, endpoints: self.reports() }
+        }
+    }
+
+    fn reports(&self) -> Vec<EndpointReport> {
+        let report = |endpoint: &Endpoint| EndpointReport {
+            url: endpoint.url.clone(),
+            trouble: match &*endpoint.standing() {
+                Standing::Up => None,
+                Standing::Down(reason) | Standing::Changed(reason) => Some(reason.clone()),
+            },
+            answered: endpoint.answered.load(Ordering::Relaxed),
+            failed: endpoint.failed.load(Ordering::Relaxed),
+        };
+        self.endpoints.iter().map(report).collect()
     }
 
     /// The least busy of those that are up and have room.

@@ -12,6 +12,7 @@ use pigweight_detect::{
     Detector, Device, DeviceChoice, DeviceSettings, Error, Fallback, Model, ModelSettings, ModelSource,
     RemoteSettings, Result,
 };
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -156,7 +157,7 @@ fn a_server_that_is_not_there_at_the_start_is_named() {
     let error = load(&[&server], |_| {}).err().unwrap().to_string();
     assert!(error.contains(&server.url()) && error.contains("start one"), "{error}");
     for (endpoint, words) in
-        [("server:8001", "write http://HOST:PORT"), ("http://", "no inference server's address")]
+        [("server:8001", "write http://server:8001"), ("http://", "no inference server's address")]
     {
         let error =
             load(&[], |remote| remote.endpoints = vec![endpoint.to_owned()]).err().unwrap().to_string();
@@ -164,6 +165,26 @@ fn a_server_that_is_not_there_at_the_start_is_named() {
     }
     let error = load(&[], |_| {}).err().unwrap().to_string();
     assert!(error.contains("detect.remote.endpoints"), "{error}");
+}
+
+#[test]
+fn a_port_for_http_is_told_from_one_for_grpc() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", port.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for caller in port.incoming() {
+            let mut caller = caller.unwrap();
+            // What is asked, and whether the answer is read, is the caller's affair.
+            let _read = caller.read(&mut [0; 4096]);
+            let _written = caller.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let error = load(&[], |remote| remote.endpoints = vec![url.clone()]).err().unwrap();
+    let told = error.to_string();
+    assert!(matches!(error, Error::RemoteGone { .. }), "it may be started anew with gRPC: {told}");
+    for words in [url.as_str(), "does not speak gRPC", "8001 (Triton)", "8081 (MLServer)"] {
+        assert!(told.contains(words) && !told.contains('\n'), "{words} is missing in {told}");
+    }
 }
 
 #[test]

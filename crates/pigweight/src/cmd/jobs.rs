@@ -12,6 +12,13 @@ use crate::web::jobs::{Job, Jobs, Now};
 use anyhow::Context as _;
 use pigweight_store::{Error, JobFilter, JobRecord, Store};
 
+/// Fewer may mean anything.
+const LEAST_TYPED: usize = 4;
+/// Characters that are shown of a name: among a million jobs hardly two end alike.
+const SHORT: usize = 8;
+/// So many are named where it is not clear which is meant.
+const MOST_MEANT: u32 = 5;
+
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let config = Config::load(args.config.as_deref())?;
     let data = args.data.clone().unwrap_or(config.data);
@@ -33,7 +40,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     match &args.wish {
         None => {
-            let filter = JobFilter { state: args.state, video_id: None, limit: args.limit };
+            let filter = JobFilter { state: args.state, limit: args.limit, ..JobFilter::default() };
             let jobs = runtime.block_on(source.list(&filter))?;
             if args.json { print(json(&jobs)?) } else { print(table(&jobs)) }
         }
@@ -58,31 +65,60 @@ impl Source {
     }
 
     async fn change(&self, wish: &JobWish) -> anyhow::Result<Job> {
+        let id = self.whole_name(wish.job()).await?;
         match self {
-            Self::Server(client) => client.change_job(wish),
+            Self::Server(client) => client.change_job(&id, wish),
             Self::Store(store) => {
-                let changed = change(store, wish).await?;
+                let changed = change(store, &id, wish).await?;
                 Ok(Job::new(&changed, &Now::of(store, None).await?))
+            }
+        }
+    }
+
+    /// Of the one job that a person means by the beginning or the end of its name.
+    async fn whole_name(&self, typed: &str) -> anyhow::Result<String> {
+        anyhow::ensure!(
+            typed.chars().count() >= LEAST_TYPED,
+            "{typed:?} is too short for a job's name; type {LEAST_TYPED} characters of its beginning or end at least, as `pigweight jobs` \
+             shows it"
+        );
+        let filter = JobFilter { named: Some(typed.to_owned()), limit: MOST_MEANT, ..JobFilter::default() };
+        let meant = self.list(&filter).await?.jobs;
+        match &meant[..] {
+            [] => Err(Error::NotFound { kind: "job", id: typed.to_owned() }.into()),
+            [one] => Ok(one.id.clone()),
+            several => {
+                let list = several.iter().map(|job| format!("{} ({})", job.id, job.video_name));
+                let more = if several.len() == MOST_MEANT as usize { ", …" } else { "" };
+                anyhow::bail!(
+                    "{typed:?} may mean several jobs; type more of one of {}{more}",
+                    list.collect::<Vec<_>>().join(", ")
+                )
             }
         }
     }
 }
 
-async fn change(store: &Store, wish: &JobWish) -> pigweight_store::Result<JobRecord> {
+async fn change(store: &Store, id: &str, wish: &JobWish) -> pigweight_store::Result<JobRecord> {
     match wish {
-        JobWish::Pause { job } => store.pause_job(job, true).await,
-        JobWish::Resume { job } => store.pause_job(job, false).await,
-        JobWish::Cancel { job } => store.cancel_job(job).await,
-        JobWish::Retry { job } => store.retry_job(job).await,
-        JobWish::Prioritise { job, priority } => store.prioritise_job(job, *priority).await,
+        JobWish::Pause { .. } => store.pause_job(id, true).await,
+        JobWish::Resume { .. } => store.pause_job(id, false).await,
+        JobWish::Cancel { .. } => store.cancel_job(id).await,
+        JobWish::Retry { .. } => store.retry_job(id).await,
+        JobWish::Prioritise { priority, .. } => store.prioritise_job(id, *priority).await,
     }
+}
+
+/// The end of a name, by which a job is meant: names begin with the time, so that those of jobs made together begin alike.
+fn short(id: &str) -> &str {
+    id.get(id.len().saturating_sub(SHORT)..).unwrap_or(id)
 }
 
 fn json(value: &impl serde::Serialize) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
 }
 
-/// A line a job; the identifier stands first, to be copied.
+/// A line a job; its short name stands first, to be copied. The whole one is in the JSON.
 fn table(jobs: &Jobs) -> String {
     let open = ["running", "waiting", "paused"].map(|state| jobs.counts.get(state).copied().unwrap_or(0));
     let mut text = String::new();
@@ -92,12 +128,22 @@ fn table(jobs: &Jobs) -> String {
     }
     let left = jobs.eta_secs.map_or_else(String::new, |secs| format!(", {} left", clock(secs)));
     let [running, waiting, paused] = open;
-    text + &format!("{} running, {waiting} waiting, {paused} paused{left}\n", counted(running, "job"))
+    text += &format!("{} running, {waiting} waiting, {paused} paused{left}\n", counted(running, "job"));
+    if let Some(error) = &jobs.error {
+        text += &format!("Nothing is counted now: {error}\n");
+    }
+    if jobs.without_job > 0 {
+        text += &format!(
+            "{} without a job: it is made when the model is known\n",
+            counted(jobs.without_job, "video")
+        );
+    }
+    text
 }
 
 fn told(job: &Job) -> String {
     let Job { id, state, video_name, priority, .. } = job;
-    let mut text = format!("{id}  {state:<9}  {:>3.0} %  {video_name}", 100.0 * job.progress);
+    let mut text = format!("{}  {state:<9}  {:>3.0} %  {video_name}", short(id), 100.0 * job.progress);
     if *priority != 0 {
         text += &format!("  priority {priority}");
     }

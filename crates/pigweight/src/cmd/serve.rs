@@ -1,7 +1,7 @@
 //! `pigweight serve`: the page, the API and the work behind them.
 
 use super::{configure, print};
-use crate::analyser::{Analyser, ENDED_TOO_OFTEN, MOST_STARTS};
+use crate::analyser::{Analyser, MOST_STARTS, ended_too_often};
 use crate::args::Serve;
 use crate::background;
 use crate::config::Config;
@@ -12,6 +12,7 @@ use crate::lookout::Lookout;
 use crate::openings::Openings;
 use crate::preparer::Preparer;
 use crate::previews::Previews;
+use crate::reason::Reasoned as _;
 use crate::uploads::Uploads;
 use crate::wanted::Enlisting;
 use crate::web::{App, VideoPool, router};
@@ -123,8 +124,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         Ok(model) => Ok(detecting::start(model, config.detect.workers)?),
         Err(error) => Err(error),
     };
-    let is_awaited = matches!(inference, Err(pigweight_detect::Error::RemoteGone { .. }));
-    let detecting = Arc::new(Detecting::new(inference.map_err(|error| error.to_string())));
+    let detecting = Arc::new(Detecting::new(inference));
+    let is_awaited = detecting.now().is_err_and(|missing| missing.is_awaited());
     let metrics = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
         .install_recorder()?;
@@ -157,8 +158,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     });
 
     // The folder is this process's: whoever held jobs before is gone.
-    if let Err(error) = store.take_back_jobs(true, MOST_STARTS, ENDED_TOO_OFTEN).await {
-        live.report_trouble(&error.to_string());
+    if let Err(error) = store.take_back_jobs(true, MOST_STARTS, &ended_too_often()).await {
+        live.report_trouble(&error.reason());
     }
     let (list, listed) = tokio::sync::watch::channel(Arc::from([]));
     let lookout = Lookout {
@@ -196,7 +197,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     .await?;
     let device = match detecting.now() {
         Ok(looker) => describe(&looker.inference),
-        Err(reason) => format!("Videos are shown and not counted: {reason}"),
+        Err(missing) => format!("Videos are shown and not counted: {}", missing.error),
     };
     let folders = if config.videos.is_empty() {
         "No folder of videos is named; give one with --videos DIR, or add videos in the page".to_owned()
@@ -229,7 +230,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             times.tick().await;
             // Where that cannot be written, nothing else can, and is told.
             let _unwritten = held.hold_jobs(&holder).await;
-            let _unwritten = held.take_back_jobs(false, MOST_STARTS, ENDED_TOO_OFTEN).await;
+            let _unwritten = held.take_back_jobs(false, MOST_STARTS, &ended_too_often()).await;
         }
     });
     let thread = |name: &str, work: Box<dyn FnOnce(&tokio::runtime::Handle) + Send>| {

@@ -29,22 +29,24 @@ impl Client {
     /// Its jobs.
     pub fn jobs(&self, filter: &JobFilter) -> anyhow::Result<Jobs> {
         let state = filter.state.map_or_else(String::new, |state| format!("&state={}", state.name()));
-        self.ask("GET", &format!("/api/jobs?limit={}{state}", filter.limit), None)
+        let named =
+            filter.named.as_ref().map_or_else(String::new, |name| format!("&named={}", escaped(name)));
+        self.ask("GET", &format!("/api/jobs?limit={}{state}{named}", filter.limit), None)
     }
 
-    /// Tells it what is wanted of a job.
-    pub fn change_job(&self, wish: &JobWish) -> anyhow::Result<Job> {
-        let (job, what) = match wish {
-            JobWish::Pause { job } => (job, "pause"),
-            JobWish::Resume { job } => (job, "resume"),
-            JobWish::Cancel { job } => (job, "cancel"),
-            JobWish::Retry { job } => (job, "retry"),
-            JobWish::Prioritise { job, priority } => {
+    /// Tells it what is wanted of the job of this name, which is whole.
+    pub fn change_job(&self, id: &str, wish: &JobWish) -> anyhow::Result<Job> {
+        let what = match wish {
+            JobWish::Pause { .. } => "pause",
+            JobWish::Resume { .. } => "resume",
+            JobWish::Cancel { .. } => "cancel",
+            JobWish::Retry { .. } => "retry",
+            JobWish::Prioritise { priority, .. } => {
                 let body = serde_json::to_string(&Priority { priority: *priority })?;
-                return self.ask("PUT", &format!("/api/jobs/{}/priority", escaped(job)), Some(body));
+                return self.ask("PUT", &format!("/api/jobs/{}/priority", escaped(id)), Some(body));
             }
         };
-        self.ask("POST", &format!("/api/jobs/{}/{what}", escaped(job)), None)
+        self.ask("POST", &format!("/api/jobs/{}/{what}", escaped(id)), None)
     }
 
     fn ask<T: DeserializeOwned>(&self, method: &str, path: &str, body: Option<String>) -> anyhow::Result<T> {

@@ -1,8 +1,9 @@
 //! What was found: boxes, counts, crossings.
 
 use super::Shared;
+use super::asked::{Asked, Field, Kind, Query};
 use super::error::Problem;
-use super::types::{Query, Window, present_video};
+use super::types::{Window, present_video};
 use crate::detecting::Looker;
 use axum::Json;
 use axum::extract::Path;
@@ -90,6 +91,14 @@ pub struct CountsWindow {
     points: Option<u32>,
 }
 
+impl Asked for CountsWindow {
+    const FIELDS: &'static [Field] = &[
+        Field::optional("from", Kind::Number),
+        Field::optional("to", Kind::Number),
+        Field::optional("points", Kind::Whole(0, u32::MAX as i64)),
+    ];
+}
+
 /// The count curve.
 #[derive(Serialize, ToSchema)]
 pub struct Counts {
@@ -167,6 +176,10 @@ pub struct Moment {
     id: String,
     /// Seconds since the first frame.
     t: f64,
+}
+
+impl Asked for Moment {
+    const FIELDS: &'static [Field] = &[Field::needed("id", Kind::Text), Field::needed("t", Kind::Number)];
 }
 
 /// Three answers that are never the same.

@@ -41,10 +41,9 @@ impl Problem {
         }
     }
 
-    /// The same, with what to do said plainly.
-    pub fn with_advice(mut self, advice: &str) -> Self {
-        self.detail = format!("{}; {advice}", self.detail);
-        self
+    /// A status that says all there is.
+    pub fn of_status(status: StatusCode) -> Self {
+        Self::new(status, advice(status, ""))
     }
 
     /// 400.
@@ -208,24 +207,6 @@ impl From<crate::uploads::Error> for Problem {
             Error::Disk { .. } => return Self::internal(error),
         };
         Self::new(status, error.to_string())
-    }
-}
-
-impl From<axum::extract::rejection::QueryRejection> for Problem {
-    fn from(rejection: axum::extract::rejection::QueryRejection) -> Self {
-        Self::bad_request(rejection.body_text())
-    }
-}
-
-impl From<axum::extract::rejection::JsonRejection> for Problem {
-    fn from(rejection: axum::extract::rejection::JsonRejection) -> Self {
-        match rejection.status() {
-            status @ (StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNSUPPORTED_MEDIA_TYPE) => {
-                Self::new(status, advice(status, ""))
-            }
-            // 422 is said of videos; a body that is no JSON or lacks a field is a bad request either way.
-            _ => Self::bad_request(rejection.body_text()),
-        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Single frames as JPEG.
 
 use super::Shared;
+use super::asked::{Asked, Field, Kind, Query};
 use super::error::Problem;
 use super::pool::VideoPool;
-use super::types::{Query, present_video};
+use super::types::present_video;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -32,6 +33,17 @@ pub struct FrameQuery {
     width: Option<u32>,
     /// `exact` (default), or `nearest`: the keyframe nearest in time, at the price of one decoding.
     mode: Option<Mode>,
+}
+
+impl Asked for FrameQuery {
+    const FIELDS: &'static [Field] = &[
+        Field::needed("id", Kind::Text),
+        Field::needed("t", Kind::Number),
+        Field::optional("quality", Kind::Whole(0, 255)),
+        Field::optional("inference", Kind::Truth),
+        Field::optional("width", Kind::Whole(0, u32::MAX as i64)),
+        Field::optional("mode", Kind::OneOf(&["exact", "nearest"])),
+    ];
 }
 
 /// Which frame is served.

@@ -5,9 +5,13 @@ use super::live::Lag;
 use super::types::{Run, RunState};
 use super::{App, Shared};
 use crate::detecting::Looker;
+use crate::disk;
+use crate::reason::Reasoned as _;
 use axum::Json;
-use pigweight_detect::DeviceReport;
+use pigweight_detect::{DeviceReport, EndpointReport};
+use pigweight_store::Reason;
 use serde::Serialize;
+use std::path::Path;
 use utoipa::ToSchema;
 
 /// The server in a few facts.
@@ -17,11 +21,15 @@ pub struct Health {
     pub version: &'static str,
     /// What is missing or wrong and what to do about it.
     pub message: Option<String>,
+    /// A short name of `message` that stays the same, for programs that say it in other words; null where it has none.
+    pub reason_code: Option<String>,
     pub uptime_secs: u64,
     /// Null where none is loaded.
     pub model: Option<ModelHealth>,
     /// Null where no model is loaded.
     pub device: Option<Device>,
+    /// Inference servers, from the start on, whether they are there or not.
+    pub endpoints: Vec<Endpoint>,
 }
 
 #[derive(Clone, Copy, Serialize, ToSchema)]
@@ -66,8 +74,6 @@ pub struct Device {
     pub batch: usize,
     /// What was tried first where nobody named a device, and why it is not used.
     pub tried: Vec<String>,
-    /// Inference servers.
-    pub endpoints: Vec<Endpoint>,
 }
 
 /// An inference server.
@@ -78,24 +84,42 @@ pub struct Endpoint {
     pub trouble: Option<String>,
 }
 
+impl From<EndpointReport> for Endpoint {
+    fn from(EndpointReport { url, trouble, .. }: EndpointReport) -> Self {
+        Self { url, trouble }
+    }
+}
+
 /// Whether everything works.
 #[utoipa::path(get, path = "/api/health", responses((status = 200, body = Health)))]
 pub async fn health(app: Shared) -> Json<Health> {
     let inference = app.detecting.now().map(|looker| looker.inference);
     let report = inference.as_ref().ok().map(|inference| inference.model().device());
-    let of_device = || report.as_ref().and_then(|report| report.trouble.clone());
-    let of_model = || inference.as_ref().ok().and_then(|inference| inference.doubt());
-    let trouble = app.live.trouble().or_else(of_device).or_else(of_model);
-    let (status, message) = match (&trouble, &inference) {
-        (Some(trouble), _) => (Status::Degraded, Some(trouble.clone())),
-        (None, Err(reason)) => (Status::NoModel, Some(reason.clone())),
+    let of_disk = || disk::is_full(&app.config.data).then(|| disk_full(&app.config.data));
+    let of_device = || {
+        let trouble = report.as_ref().and_then(|report| report.trouble.clone());
+        trouble.map(|trouble| Reason::new("device_trouble", trouble))
+    };
+    let of_model = || {
+        let doubt = inference.as_ref().ok().and_then(|inference| inference.doubt());
+        doubt.map(|doubt| Reason::new("model_doubted", doubt))
+    };
+    let trouble = app.live.trouble().or_else(of_disk).or_else(of_device).or_else(of_model);
+    let (status, reason) = match (trouble, &inference) {
+        (Some(trouble), _) => (Status::Degraded, Some(trouble)),
+        (None, Err(missing)) => (Status::NoModel, Some(missing.error.reason())),
         (None, Ok(_)) => (Status::Ok, None),
+    };
+    let endpoints = match &inference {
+        Err(missing) => missing.endpoints(),
+        Ok(_) => report.as_ref().map(|report| report.endpoints.clone()).unwrap_or_default(),
     };
     let model = inference.as_ref().ok().map(|inference| inference.model());
     Json(Health {
         status,
         version: env!("CARGO_PKG_VERSION"),
-        message,
+        reason_code: reason.as_ref().map(|reason| reason.code.to_owned()),
+        message: reason.map(|reason| reason.text),
         uptime_secs: app.started.elapsed().as_secs(),
         model: model.map(|model| ModelHealth {
             name: model.info().name.clone(),
@@ -113,13 +137,19 @@ pub async fn health(app: Shared) -> Json<Health> {
             sessions: inference.sessions(),
             batch: report.batch,
             tried: report.tried,
-            endpoints: report
-                .endpoints
-                .into_iter()
-                .map(|endpoint| Endpoint { url: endpoint.url, trouble: endpoint.trouble })
-                .collect(),
         }),
+        endpoints: endpoints.into_iter().map(Endpoint::from).collect(),
     })
+}
+
+/// Told before the first result is refused: where nothing goes on, nothing would be.
+fn disk_full(folder: &Path) -> Reason {
+    let text = format!(
+        "the disk of {} is full: no results and no new videos can be kept, nothing written before is lost; free some space and it \
+         goes on",
+        folder.display()
+    );
+    Reason::new("disk_full", text)
 }
 
 /// Figures for Prometheus; `docs/guide/grafana.json` is a dashboard of them.
@@ -132,11 +162,16 @@ pub async fn metrics(app: Shared) -> Result<String, Problem> {
     let previews = app.previews.clone();
     let bytes = tokio::task::spawn_blocking(move || previews.bytes()).await.map_err(Problem::internal)?;
     metrics::gauge!("pigweight_small_pictures_bytes").set(bytes as f64);
-    if let Ok(Looker { inference, .. }) = app.detecting.now() {
-        for (urgency, waiting) in inference.waiting() {
-            metrics::gauge!("pigweight_inference_waiting", "for" => urgency.name()).set(waiting as f64);
+    match app.detecting.now() {
+        Ok(Looker { inference, .. }) => {
+            for (urgency, waiting) in inference.waiting() {
+                metrics::gauge!("pigweight_inference_waiting", "for" => urgency.name()).set(waiting as f64);
+            }
+            let report = inference.model().device();
+            describe_device(&report);
+            describe_endpoints(&report.endpoints);
         }
-        describe_device(&inference.model().device());
+        Err(missing) => describe_endpoints(&missing.endpoints()),
     }
     for (state, jobs, _) in app.store.count_jobs().await? {
         metrics::gauge!("pigweight_jobs", "state" => state.name()).set(jobs as f64);
@@ -192,7 +227,10 @@ fn describe_device(report: &DeviceReport) {
         let is_used = u8::from(report.device == device);
         metrics::gauge!("pigweight_device", "device" => device.name()).set(f64::from(is_used));
     }
-    for endpoint in &report.endpoints {
+}
+
+fn describe_endpoints(endpoints: &[EndpointReport]) {
+    for endpoint in endpoints {
         let url = &endpoint.url;
         let is_up = u8::from(endpoint.trouble.is_none());
         metrics::gauge!("pigweight_inference_server_up", "endpoint" => url.clone()).set(f64::from(is_up));

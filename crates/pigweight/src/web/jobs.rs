@@ -1,13 +1,13 @@
 //! Jobs: what goes on, what waits and in which order, what failed; and what people want of them.
 
+use super::asked::{Asked, Body, Field, Kind, Query};
 use super::error::Problem;
-use super::types::{Query, time};
+use super::types::{Why, time};
 use super::{App, Shared};
-use crate::detecting::NOBODY_LOOKS;
+use crate::detecting::nobody_looks;
 use axum::Json;
 use axum::extract::Path;
-use axum::extract::rejection::JsonRejection;
-use pigweight_store::{JobFilter, JobRecord, JobState, PRIORITIES};
+use pigweight_store::{JobFilter, JobRecord, JobState, PRIORITIES, Reason, VideoRecord};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
@@ -30,8 +30,10 @@ pub struct Job {
     pub state: String,
     /// −100 to 100; higher ones go first, 0 is usual.
     pub priority: i64,
-    /// Of one that waits: how many wait before it, and it; a short video may come sooner.
+    /// Of one that waits: how many wait before it, and it; a short video may come sooner. Null while its file is gone.
     pub place: Option<usize>,
+    /// The file is another one now, which has a job of its own: this one cannot be retried.
+    pub is_replaced: bool,
     /// How often it was begun since it last came forward.
     pub tries: i64,
     /// 0 to 1.
@@ -49,6 +51,8 @@ pub struct Job {
     pub finished_at: Option<String>,
     /// Why it failed, was cancelled, or does not go on now.
     pub error: Option<String>,
+    /// A short name of `error` that stays the same, for programs that say it in other words; null where it has none.
+    pub reason_code: Option<String>,
     /// The run that holds its results; null before the first step.
     pub run: Option<String>,
 }
@@ -61,19 +65,36 @@ pub struct Jobs {
     pub counts: BTreeMap<String, i64>,
     /// Until everything that waits is done, at the rate of what goes on; null while nothing does.
     pub eta_secs: Option<f64>,
+    /// Why nothing is counted now; null while somebody looks at pictures.
+    pub error: Option<String>,
+    /// A short name of `error` that stays the same.
+    pub reason_code: Option<String>,
+    /// Videos that have no job yet: it is made when the model is known.
+    pub without_job: usize,
 }
 
 #[derive(Deserialize, IntoParams)]
-pub struct Asked {
+pub struct Filter {
     /// Only those in this state: `running`, `waiting`, `paused`, `failed`, `cancelled`, `done`.
     state: Option<String>,
     /// Only those of this video.
     video: Option<String>,
+    /// Only those whose identifier begins or ends so.
+    named: Option<String>,
     /// At most so many, 1 to 1000; default 100.
     limit: Option<u32>,
 }
 
-impl Asked {
+impl Asked for Filter {
+    const FIELDS: &'static [Field] = &[
+        Field::optional("state", Kind::Text),
+        Field::optional("video", Kind::Text),
+        Field::optional("named", Kind::Text),
+        Field::optional("limit", Kind::Whole(0, u32::MAX as i64)),
+    ];
+}
+
+impl Filter {
     fn filter(self) -> Result<JobFilter, Problem> {
         let state = match &self.state {
             None => None,
@@ -86,7 +107,7 @@ impl Asked {
         if !(1..=MOST).contains(&limit) {
             return Err(Problem::bad_request(format!("limit lies between 1 and {MOST}")));
         }
-        Ok(JobFilter { state, video_id: self.video, limit })
+        Ok(JobFilter { state, video_id: self.video, named: self.named, limit })
     }
 }
 
@@ -101,7 +122,9 @@ pub struct Now<'a> {
 impl<'a> Now<'a> {
     /// Asks the store for the order.
     pub async fn of(store: &pigweight_store::Store, app: Option<&'a App>) -> pigweight_store::Result<Self> {
-        Ok(Self { app, waiting: store.waiting_jobs().await?.into_iter().map(|job| job.id).collect() })
+        let is_there = |job: &JobRecord| app.is_none_or(|app| app.live.is_present(&job.video_id));
+        let waiting = store.waiting_jobs().await?.into_iter().filter(is_there).map(|job| job.id);
+        Ok(Self { app, waiting: waiting.collect() })
     }
 
     fn frames_per_sec(&self, job: &JobRecord) -> Option<f64> {
@@ -110,15 +133,15 @@ impl<'a> Now<'a> {
     }
 
     /// What keeps an open job from going on, where that is not kept.
-    fn hindrance(&self, job: &JobRecord) -> Option<String> {
+    fn hindrance(&self, job: &JobRecord) -> Option<Reason> {
         let app = self.app?;
         match job.state() {
             JobState::Running => app.live.held(&job.video_id),
-            JobState::Waiting if app.detecting.now().is_err() => Some(NOBODY_LOOKS.to_owned()),
-            JobState::Waiting if !app.live.is_present(&job.video_id) => Some(
-                "the file is not in its folder now; it is counted when it is there again, or cancel the job"
-                    .to_owned(),
-            ),
+            JobState::Waiting if app.detecting.now().is_err() => Some(nobody_looks()),
+            JobState::Waiting if !app.live.is_present(&job.video_id) => Some(Reason::new(
+                "file_gone",
+                "the file is not in its folder now; it is counted when it is there again, or cancel the job",
+            )),
             _ => None,
         }
     }
@@ -130,6 +153,7 @@ impl Job {
         let state = job.state();
         let frames_per_sec = now.frames_per_sec(job).filter(|_| state == JobState::Running);
         let left = job.frames_left();
+        let why = Why::from(now.hindrance(job)).or_else(|| Why::of_job(job));
         Self {
             id: job.id.clone(),
             kind: job.kind.clone(),
@@ -138,6 +162,7 @@ impl Job {
             state: state.name().to_owned(),
             priority: job.priority,
             place: now.waiting.iter().position(|id| *id == job.id).map(|place| place + 1),
+            is_replaced: job.superseded == 1,
             tries: job.tries,
             progress: match (state, job.frames_total) {
                 (JobState::Done, _) => 1.0,
@@ -151,7 +176,8 @@ impl Job {
             created_at: time(job.created_at).unwrap_or_default(),
             started_at: job.started_at.and_then(time),
             finished_at: job.finished_at.and_then(time),
-            error: now.hindrance(job).or_else(|| job.error.clone()),
+            error: why.error,
+            reason_code: why.reason_code,
             run: job.run_id.clone(),
         }
     }
@@ -165,7 +191,7 @@ impl Jobs {
         app: Option<&App>,
     ) -> pigweight_store::Result<Self> {
         let now = Now::of(store, app).await?;
-        let running = JobFilter { state: Some(JobState::Running), limit: MOST, video_id: None };
+        let running = JobFilter { state: Some(JobState::Running), limit: MOST, ..JobFilter::default() };
         let rate: f64 = store.jobs(&running).await?.iter().filter_map(|job| now.frames_per_sec(job)).sum();
         let counted = store.count_jobs().await?;
         let to_come = |state: JobState| matches!(state, JobState::Running | JobState::Waiting);
@@ -174,12 +200,28 @@ impl Jobs {
         let mut counts: BTreeMap<String, i64> =
             JobState::ALL.into_iter().map(|state| (state.name().to_owned(), 0)).collect();
         counts.extend(counted.into_iter().map(|(state, jobs, _)| (state.name().to_owned(), jobs)));
+        let missing = app.and_then(|app| app.detecting.now().err());
         Ok(Self {
             jobs: store.jobs(filter).await?.iter().map(|job| Job::new(job, &now)).collect(),
             counts,
             eta_secs: (rate > 0.0).then(|| left.max(0) as f64 / rate),
+            error: missing.as_ref().map(|missing| missing.error.to_string()),
+            reason_code: missing.as_ref().map(|missing| missing.error.code().to_owned()),
+            without_job: match app.filter(|_| missing.is_some()) {
+                Some(app) => without_job(app).await?,
+                None => 0,
+            },
         })
     }
+}
+
+/// Videos that wait to be counted and for which nobody knows yet with which model.
+async fn without_job(app: &App) -> pigweight_store::Result<usize> {
+    let jobs = app.store.latest_jobs().await?;
+    let waits = |video: &VideoRecord| {
+        video.error.is_none() && app.live.is_present(&video.id) && !jobs.contains_key(&video.id)
+    };
+    Ok(app.store.videos().await?.into_iter().filter(waits).count())
 }
 
 async fn told(app: &App, job: &JobRecord) -> Result<Json<Job>, Problem> {
@@ -188,11 +230,16 @@ async fn told(app: &App, job: &JobRecord) -> Result<Json<Job>, Problem> {
 
 /// What goes on, what waits, what has ended.
 #[utoipa::path(
-    get, path = "/api/jobs", params(Asked),
-    responses((status = 200, body = Jobs), (status = 400, body = Problem))
+    get, path = "/api/jobs", params(Filter),
+    responses((status = 200, body = Jobs), (status = 400, body = Problem), (status = 404, body = Problem))
 )]
-pub async fn list(app: Shared, Query(asked): Query<Asked>) -> Result<Json<Jobs>, Problem> {
-    Ok(Json(Jobs::of(&app.store, &asked.filter()?, Some(&app)).await?))
+pub async fn list(app: Shared, Query(asked): Query<Filter>) -> Result<Json<Jobs>, Problem> {
+    let filter = asked.filter()?;
+    if let Some(id) = &filter.video_id {
+        // No video is something else than no jobs.
+        app.store.video(id).await?;
+    }
+    Ok(Json(Jobs::of(&app.store, &filter, Some(&app)).await?))
 }
 
 /// One job.
@@ -256,6 +303,11 @@ pub struct Priority {
     pub priority: i64,
 }
 
+impl Asked for Priority {
+    const FIELDS: &'static [Field] =
+        &[Field::needed("priority", Kind::Whole(*PRIORITIES.start(), *PRIORITIES.end()))];
+}
+
 /// Sets how early a job's turn comes. One that goes on gives way to one with a higher priority.
 #[utoipa::path(
     put, path = "/api/jobs/{id}/priority", request_body = Priority,
@@ -265,14 +317,8 @@ pub struct Priority {
 pub async fn prioritise(
     app: Shared,
     Path(id): Path<String>,
-    body: Result<Json<Priority>, JsonRejection>,
+    Body(Priority { priority }): Body<Priority>,
 ) -> Result<Json<Job>, Problem> {
-    let Json(Priority { priority }) = body.map_err(|rejection| {
-        let problem = Problem::from(rejection);
-        // A number that no integer holds is a priority that there is not, too.
-        let (least, most) = (PRIORITIES.start(), PRIORITIES.end());
-        problem.with_advice(&format!("write {{\"priority\": N}}, an integer from {least} to {most}"))
-    })?;
     let job = app.store.prioritise_job(&id, priority).await?;
     app.wake();
     told(&app, &job).await

@@ -1,11 +1,11 @@
 //! Lines that people draw.
 
 use super::Shared;
+use super::asked::{Asked, Body, Field, Kind, Query};
 use super::error::Problem;
-use super::types::{Query, present_video};
+use super::types::present_video;
 use axum::Json;
 use axum::extract::Path;
-use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use pigweight_core::geometry::Point;
 use pigweight_core::line::{Line as Segment, LineError};
@@ -39,6 +39,10 @@ pub struct OfVideo {
     video: String,
 }
 
+impl Asked for OfVideo {
+    const FIELDS: &'static [Field] = &[Field::needed("video", Kind::Text)];
+}
+
 /// What a line is drawn with.
 #[derive(Deserialize, ToSchema)]
 pub struct Drawn {
@@ -50,12 +54,33 @@ pub struct Drawn {
     y2: f64,
 }
 
+impl Asked for Drawn {
+    const FIELDS: &'static [Field] = &[
+        Field::optional("name", Kind::Text),
+        Field::needed("x1", Kind::Number),
+        Field::needed("y1", Kind::Number),
+        Field::needed("x2", Kind::Number),
+        Field::needed("y2", Kind::Number),
+    ];
+}
+
 /// A line for a video.
 #[derive(Deserialize, ToSchema)]
 pub struct DrawnOnVideo {
     video: String,
     #[serde(flatten)]
     drawn: Drawn,
+}
+
+impl Asked for DrawnOnVideo {
+    const FIELDS: &'static [Field] = &[
+        Field::needed("video", Kind::Text),
+        Field::optional("name", Kind::Text),
+        Field::needed("x1", Kind::Number),
+        Field::needed("y1", Kind::Number),
+        Field::needed("x2", Kind::Number),
+        Field::needed("y2", Kind::Number),
+    ];
 }
 
 impl Drawn {
@@ -144,9 +169,8 @@ pub async fn list(app: Shared, Query(query): Query<OfVideo>) -> Result<Json<Vec<
 )]
 pub async fn add(
     app: Shared,
-    body: Result<Json<DrawnOnVideo>, JsonRejection>,
+    Body(DrawnOnVideo { video, drawn }): Body<DrawnOnVideo>,
 ) -> Result<(StatusCode, Json<Line>), Problem> {
-    let Json(DrawnOnVideo { video, drawn }) = body?;
     let record = present_video(&app, &video).await?;
     let number = app.store.lines(&video).await?.len() + 1;
     let line = app.store.add_line(&video, &drawn.checked(&record, || number.to_string())?).await?;
@@ -162,9 +186,8 @@ pub async fn add(
 pub async fn change(
     app: Shared,
     Path(id): Path<String>,
-    body: Result<Json<Drawn>, JsonRejection>,
+    Body(drawn): Body<Drawn>,
 ) -> Result<Json<Line>, Problem> {
-    let Json(drawn) = body?;
     let known = app.store.line(&id).await?;
     let record = present_video(&app, &known.video_id).await?;
     let line = app.store.change_line(&id, &drawn.checked(&record, || known.name)?).await?;

@@ -1,7 +1,8 @@
 //! Counts as they are made, over a WebSocket.
 
+use super::asked::{Asked, Field, Kind, Query};
 use super::error::Problem;
-use super::types::{Query, Run, RunState, present_video};
+use super::types::{Run, RunState, present_video};
 use super::{App, Shared};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -21,6 +22,10 @@ const TELL_AGAIN_AFTER: Duration = Duration::from_secs(5);
 pub struct OfVideo {
     /// The video's identifier.
     id: String,
+}
+
+impl Asked for OfVideo {
+    const FIELDS: &'static [Field] = &[Field::needed("id", Kind::Text)];
 }
 
 /// What is pushed: once at the start, then after each step of the analysis that has been written, and every five seconds without one.

@@ -1,9 +1,10 @@
 //! Small pictures for quick looks: any frame in milliseconds, and thumbnails for the time line.
 
 use super::Shared;
+use super::asked::{Asked, Field, Kind, Query};
 use super::error::Problem;
 use super::frames::{Jpeg, header_value, jpeg_answer, name_frame};
-use super::types::{Query, present_video};
+use super::types::present_video;
 use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -22,6 +23,10 @@ const FOREVER: HeaderValue = HeaderValue::from_static("private, max-age=31536000
 pub struct PreviewQuery {
     /// The frame's pts, as `/api/videos/{id}/index` tells it.
     pts: i64,
+}
+
+impl Asked for PreviewQuery {
+    const FIELDS: &'static [Field] = &[Field::needed("pts", Kind::Whole(i64::MIN, i64::MAX))];
 }
 
 /// The exact frame, small. What the background work has made already comes from the disk; the rest is decoded.

@@ -1,8 +1,9 @@
 //! The analyses of a video: which there are, which frames each looked at and why, and where two of them differ.
 
 use super::Shared;
+use super::asked::{Asked, Field, Kind, Query};
 use super::error::Problem;
-use super::types::{Query, Run, Window, present_video};
+use super::types::{Run, Window, present_video};
 use axum::Json;
 use axum::extract::Path;
 use pigweight_core::schedule::Why;
@@ -132,6 +133,15 @@ pub struct Comparison {
     to: Option<f64>,
     /// About how many points at the most; default 1000, at most 10000.
     points: Option<u32>,
+}
+
+impl Asked for Comparison {
+    const FIELDS: &'static [Field] = &[
+        Field::needed("with", Kind::Text),
+        Field::optional("from", Kind::Number),
+        Field::optional("to", Kind::Number),
+        Field::optional("points", Kind::Whole(0, u32::MAX as i64)),
+    ];
 }
 
 /// Two analyses of one video beside each other, as far as both have come.

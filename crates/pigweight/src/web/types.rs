@@ -4,26 +4,12 @@ use crate::describe::counted;
 use crate::live::Live;
 use crate::previews::Made;
 use crate::web::App;
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
-use pigweight_store::{JobRecord, JobState, RunRecord, VideoRecord};
-use serde::de::DeserializeOwned;
+use pigweight_store::{JobRecord, JobState, Reason, RunRecord, VideoRecord};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::asked::{Asked, Field, Kind};
 use super::error::Problem;
-
-/// `axum::extract::Query` whose refusals are problem documents.
-pub struct Query<T>(pub T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let axum::extract::Query(value) = axum::extract::Query::from_request_parts(parts, state).await?;
-        Ok(Self(value))
-    }
-}
 
 /// How far the packet index is.
 #[derive(Clone, Copy, Serialize, ToSchema)]
@@ -64,6 +50,8 @@ pub struct Video {
     pub index_progress: Option<f64>,
     /// Why it cannot be read, or what is missing although it can.
     pub error: Option<String>,
+    /// A short name of `error` that stays the same, for programs that say it in other words; null where it has none.
+    pub reason_code: Option<String>,
     pub preview: Preview,
     /// The background leaves it alone until somebody says otherwise.
     pub paused: bool,
@@ -123,6 +111,8 @@ pub struct Run {
     pub counted_to_secs: f64,
     /// Why it failed, or why it waits although it is its turn.
     pub error: Option<String>,
+    /// A short name of `error` that stays the same; null where it has none.
+    pub reason_code: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -153,6 +143,13 @@ impl Run {
         };
         let left = (frames_total - run.frames_done).max(0) as f64;
         let is_running = matches!(state, RunState::Running);
+        let why = Why::of_run(run, job).or_else(|| match state {
+            RunState::Failed => job.map(Why::of_job).unwrap_or_default(),
+            RunState::Queued => {
+                Why::from(live.held(&run.video_id)).or_else(|| job.map(Why::of_job).unwrap_or_default())
+            }
+            RunState::Running | RunState::Done | RunState::Cancelled => Why::default(),
+        });
         Self {
             id: run.id.clone(),
             state,
@@ -169,11 +166,8 @@ impl Run {
             device: run.device.clone(),
             count: run.count_mean().map(|mean| Count { mean, max: run.count_max }),
             counted_to_secs: run.counted_to_secs,
-            error: run.error.clone().or_else(|| match state {
-                RunState::Failed => job?.error.clone(),
-                RunState::Queued => live.held(&run.video_id).or_else(|| job?.error.clone()),
-                RunState::Running | RunState::Done | RunState::Cancelled => None,
-            }),
+            error: why.error,
+            reason_code: why.reason_code,
         }
     }
 }
@@ -186,6 +180,63 @@ pub struct VideoJob {
     pub state: &'static str,
     /// Why it failed, was cancelled, or does not go on now.
     pub error: Option<String>,
+    /// A short name of `error` that stays the same; null where it has none.
+    pub reason_code: Option<String>,
+}
+
+/// A sentence and its code, as they are told and kept.
+#[derive(Clone, Default)]
+pub struct Why {
+    pub error: Option<String>,
+    pub reason_code: Option<String>,
+}
+
+impl Why {
+    /// What is kept with a job. A code without its sentence says nothing.
+    pub fn of_job(job: &JobRecord) -> Self {
+        Self { reason_code: job.error_code.clone().filter(|_| job.error.is_some()), error: job.error.clone() }
+    }
+
+    /// Of a run, which keeps its sentence alone: its job has both.
+    fn of_run(run: &RunRecord, job: Option<&JobRecord>) -> Self {
+        match job.map(Self::of_job).filter(|why| why.error == run.error) {
+            Some(why) => why,
+            None => Self { error: run.error.clone(), reason_code: None },
+        }
+    }
+
+    fn of_video(video: &VideoRecord, run: Option<&RunRecord>) -> Self {
+        if video.error.is_some() {
+            return Self { error: video.error.clone(), reason_code: video.error_code.clone() };
+        }
+        if video.damage.is_some() {
+            return Self { error: video.damage.clone(), reason_code: Some("parts_missing".to_owned()) };
+        }
+        let damaged = run.map_or(0, |run| run.damaged_frames);
+        if damaged == 0 {
+            return Self::default();
+        }
+        let are = if damaged == 1 { "is" } else { "are" };
+        let text = format!("{} {are} damaged and partly guessed", counted(damaged, "frame"));
+        Reason::new("frames_damaged", text).into()
+    }
+
+    /// This one, or where there is none another.
+    pub fn or_else(self, other: impl FnOnce() -> Self) -> Self {
+        if self.error.is_some() { self } else { other() }
+    }
+}
+
+impl From<Reason> for Why {
+    fn from(Reason { code, text }: Reason) -> Self {
+        Self { error: Some(text), reason_code: Some(code.to_owned()) }
+    }
+}
+
+impl From<Option<Reason>> for Why {
+    fn from(reason: Option<Reason>) -> Self {
+        reason.map(Self::from).unwrap_or_default()
+    }
 }
 
 /// RFC 3339 in UTC of seconds since 1970.
@@ -213,6 +264,7 @@ impl Video {
             (None, None) => IndexState::Pending,
         };
         let info = part.as_ref().map(|part| part.info());
+        let why = Why::of_video(video, run);
         Self {
             id: video.id.clone(),
             name: video.name.clone(),
@@ -226,20 +278,14 @@ impl Video {
             has_audio: video.has_audio == Some(1) || info.is_some_and(|info| info.has_audio),
             index,
             index_progress: part.and_then(|part| part.share_read()),
-            error: video.error.clone().or_else(|| video.damage.clone()).or_else(|| {
-                let damaged = run.map_or(0, |run| run.damaged_frames);
-                (damaged > 0).then(|| {
-                    let are = if damaged == 1 { "is" } else { "are" };
-                    format!("{} {are} damaged and partly guessed", counted(damaged, "frame"))
-                })
-            }),
+            error: why.error,
+            reason_code: why.reason_code,
             preview: app.previews.made(&video.id).into(),
             paused: video.paused == 1,
             run: run.map(|run| Run::new(run, video.frames.unwrap_or(0), &app.live, job)),
-            job: job.map(|job| VideoJob {
-                id: job.id.clone(),
-                state: job.state().name(),
-                error: job.error.clone(),
+            job: job.map(|job| {
+                let Why { error, reason_code } = Why::of_job(job);
+                VideoJob { id: job.id.clone(), state: job.state().name(), error, reason_code }
             }),
         }
     }
@@ -273,6 +319,11 @@ pub struct Window {
     pub from: Option<f64>,
     /// Seconds; default the end.
     pub to: Option<f64>,
+}
+
+impl Asked for Window {
+    const FIELDS: &'static [Field] =
+        &[Field::optional("from", Kind::Number), Field::optional("to", Kind::Number)];
 }
 
 impl Window {

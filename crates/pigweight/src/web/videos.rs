@@ -1,11 +1,11 @@
 //! Registered videos.
 
 use super::Shared;
+use super::asked::{Asked, Body, Field, Kind};
 use super::error::Problem;
 use super::types::{Video, expected_secs, present_video};
 use axum::Json;
 use axum::extract::Path;
-use axum::extract::rejection::JsonRejection;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -40,6 +40,10 @@ pub struct Work {
     pub paused: bool,
 }
 
+impl Asked for Work {
+    const FIELDS: &'static [Field] = &[Field::needed("paused", Kind::Truth)];
+}
+
 /// Pauses the work on a video, or lets it go on; for as long as nobody says otherwise, also after a restart.
 #[utoipa::path(
     put, path = "/api/videos/{id}/work", request_body = Work,
@@ -49,9 +53,8 @@ pub struct Work {
 pub async fn change_work(
     app: Shared,
     Path(id): Path<String>,
-    body: Result<Json<Work>, JsonRejection>,
+    Body(Work { paused }): Body<Work>,
 ) -> Result<Json<Video>, Problem> {
-    let Json(Work { paused }) = body?;
     present_video(&app, &id).await?;
     // Kept first: work that begins meanwhile asks for it.
     let video = app.store.pause_video(&id, paused).await?;

@@ -25,6 +25,13 @@ fn demo() -> tempfile::TempDir {
 }
 
 /// Opens what the server's index scan has reached; the scan is told by the list itself.
+/// Waits until a video is in the list.
+pub fn wait_for_video(server: &Server, name: &str) {
+    while !server.get("/api/videos").json().as_array().unwrap().iter().any(|video| video["name"] == name) {
+        std::thread::yield_now();
+    }
+}
+
 pub fn indexed(server: &Server, name: &str) -> serde_json::Value {
     loop {
         let found = server.video(name);
@@ -135,7 +142,11 @@ fn counts_boxes_and_crossings_of_an_analysed_video() {
     );
     assert_eq!(server.ask("DELETE", &path, &[], None).status, 204);
     server.ask("DELETE", &path, &[], None).problem(404);
-    server.ask("POST", "/api/lines", &[], Some("{\"video\":")).problem(400);
+    let told = server.ask("POST", "/api/lines", &[], Some("{\"video\":")).problem(400);
+    assert!(told.contains("breaks off") && told.contains("\"video\": text"), "{told}");
+    let told =
+        server.ask("POST", "/api/lines", &[], Some("{\"video\": \"a\", \"x1\": \"left\"}")).problem(400);
+    assert!(told.contains("x1 cannot be \"left\"; it is a number"), "{told}");
     let dot = serde_json::json!({"video": id, "x1": 5, "y1": 5, "x2": 5, "y2": 5}).to_string();
     server.ask("POST", "/api/lines", &[], Some(&dot)).problem(400);
     // What no animal of this video can cross is refused, with the picture's size; both to draw and to move there.

@@ -9,10 +9,10 @@ use std::process::Command;
 /// So that counting takes its time.
 const EVERY_FRAME: (&str, &str) = ("PIGWEIGHT_DETECT__LOOKS_PER_SEC", "0");
 const NO_PICTURES: (&str, &str) = ("PIGWEIGHT_PREVIEW__DISK_GB", "0");
-const ONE_BY_ONE: (&str, &str) = ("PIGWEIGHT_JOBS__AT_ONCE", "1");
+pub const ONE_BY_ONE: (&str, &str) = ("PIGWEIGHT_JOBS__AT_ONCE", "1");
 
 /// A drawn corridor of ten seconds, over and over, under these names; each with so many rounds.
-fn videos(rounds: &[(&str, u32)]) -> tempfile::TempDir {
+pub fn videos(rounds: &[(&str, u32)]) -> tempfile::TempDir {
     let (folder, drawn) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let made = pigweight().args(["demo", "--marked", "--secs", "10"]).arg(drawn.path()).output().unwrap();
     assert!(made.status.success());
@@ -25,20 +25,20 @@ fn videos(rounds: &[(&str, u32)]) -> tempfile::TempDir {
     folder
 }
 
-fn start(videos: &Path, data: &Path, settings: &[(&str, &str)]) -> Server {
+pub fn start(videos: &Path, data: &Path, settings: &[(&str, &str)]) -> Server {
     Server::start_with(videos, data, Some(&model()), &[&[NO_PICTURES, EVERY_FRAME], settings].concat())
 }
 
-fn jobs(server: &Server) -> Vec<Value> {
+pub fn jobs(server: &Server) -> Vec<Value> {
     server.get("/api/jobs").json()["jobs"].as_array().unwrap().clone()
 }
 
 /// The job of this video, once it is there.
-fn job(server: &Server, name: &str) -> Value {
+pub fn job(server: &Server, name: &str) -> Value {
     wait(|| jobs(server).into_iter().find(|job| job["video_name"] == name))
 }
 
-fn wait<T>(mut found: impl FnMut() -> Option<T>) -> T {
+pub fn wait<T>(mut found: impl FnMut() -> Option<T>) -> T {
     loop {
         if let Some(found) = found() {
             return found;
@@ -47,19 +47,19 @@ fn wait<T>(mut found: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-fn wait_for(server: &Server, name: &str, state: &str) -> Value {
+pub fn wait_for(server: &Server, name: &str, state: &str) -> Value {
     wait(|| Some(job(server, name)).filter(|job| job["state"] == state))
 }
 
-fn id(job: &Value) -> &str {
+pub fn id(job: &Value) -> &str {
     job["id"].as_str().unwrap()
 }
 
-fn tell(server: &Server, job: &Value, what: &str) -> Answer {
+pub fn tell(server: &Server, job: &Value, what: &str) -> Answer {
     server.ask("POST", &format!("/api/jobs/{}/{what}", id(job)), &[], None)
 }
 
-fn prioritise(server: &Server, job: &Value, priority: &Value) -> Answer {
+pub fn prioritise(server: &Server, job: &Value, priority: &Value) -> Answer {
     let body = json!({ "priority": priority }).to_string();
     server.ask("PUT", &format!("/api/jobs/{}/priority", id(job)), &[], Some(&body))
 }
@@ -271,8 +271,16 @@ fn the_command_speaks_with_the_server_or_with_what_is_kept() {
     let (_, text, _) = command(&[]);
     assert!(text.contains("running") && text.contains("frames/s") && text.contains("left"), "{text}");
     assert!(text.ends_with("left\n") && text.contains("1 job running, 1 waiting, 0 paused, "), "{text}");
-    assert_eq!(command(&["cancel", id(&a)]).0, Some(0));
+    // As the list shows it, as a person types it.
+    let short = &id(&a)[18..];
+    assert!(text.starts_with(short), "{text}");
+    assert_eq!(command(&["cancel", &short.to_uppercase()]).0, Some(0));
     wait_for(&server, "b.mp4", "done");
+    // Made in the same second, both begin alike.
+    let (code, _, said) = command(&["retry", &id(&a)[..4]]);
+    assert!(code == Some(1) && said.contains("may mean several jobs") && said.contains(id(&b)), "{said}");
+    let (code, _, said) = command(&["retry", &short[5..]]);
+    assert!(code == Some(1) && said.contains("type 4 characters") && said.lines().count() == 1, "{said}");
     assert_eq!(listed(&["--json", "--state", "cancelled"])["jobs"][0]["id"], a["id"]);
     let unknown = command(&["pause", "../nobody"]);
     assert_eq!(unknown, (Some(1), String::new(), "pigweight: there is no job \"../nobody\"".to_owned()));
@@ -287,7 +295,7 @@ fn the_command_speaks_with_the_server_or_with_what_is_kept() {
 
     // The same without a server.
     assert_eq!(check("a.mp4")["state"], "cancelled");
-    assert_eq!(command(&["retry", id(&a)]).0, Some(0));
+    assert_eq!(command(&["retry", &id(&a)[20..]]).0, Some(0));
     assert_eq!(command(&["prioritise", id(&a), "-3"]).0, Some(0));
     let kept = check("a.mp4");
     assert_eq!(
@@ -351,6 +359,44 @@ fn whoever_follows_a_count_hears_crossings_device_and_how_far_it_lies_behind() {
 #[test]
 fn a_job_tells_of_a_full_disk_and_goes_on_when_there_is_room() {
     crate::small_disk::with("16m", fill_the_disk);
+}
+
+#[test]
+fn a_full_disk_is_told_while_nothing_goes_on() {
+    crate::small_disk::with("16m", |data| {
+        let videos = tempfile::tempdir().unwrap();
+        let server = start(videos.path(), data, &[]);
+        assert_eq!(server.get("/api/health").json()["status"], "ok");
+        let ballast = data.join("ballast");
+        std::fs::write(&ballast, vec![0; 20 << 20]).unwrap_err();
+        let health = server.get("/api/health").json();
+        assert_eq!((&health["status"], &health["reason_code"]), (&"degraded".into(), &"disk_full".into()));
+        let told = health["message"].as_str().unwrap();
+        assert!(told.contains(data.to_str().unwrap()) && told.contains("free some space"), "{told}");
+        std::fs::remove_file(&ballast).unwrap();
+        assert_eq!(server.get("/api/health").json()["status"], "ok");
+    });
+}
+
+#[test]
+fn a_video_that_comes_while_the_disk_is_full_is_registered_when_there_is_room() {
+    crate::small_disk::with("16m", |data| {
+        let (kept, folder) = (videos(&[("a.mp4", 1)]), tempfile::tempdir().unwrap());
+        let settings = [NO_PICTURES, EVERY_FRAME, ("ORT_DYLIB_PATH", crate::server::NO_RUNTIME)];
+        let server = Server::start_asking(folder.path(), data, None, &settings);
+        let ballast = data.join("ballast");
+        std::fs::write(&ballast, vec![0; 20 << 20]).unwrap_err();
+        std::fs::copy(kept.path().join("a.mp4"), folder.path().join("a.mp4")).unwrap();
+        let told = wait(|| {
+            let told = server.get("/api/health").json();
+            Some(told)
+                .filter(|told| told["message"].as_str().is_some_and(|told| told.contains("was not done")))
+        });
+        assert_eq!((&told["status"], &told["reason_code"]), (&"degraded".into(), &"disk_full".into()));
+        std::fs::remove_file(&ballast).unwrap();
+        crate::api::wait_for_video(&server, "a.mp4");
+        wait(|| Some(()).filter(|()| server.get("/api/health").json()["status"] == "no_model"));
+    });
 }
 
 fn fill_the_disk(data: &Path) {

@@ -17,6 +17,7 @@ mod jobs;
 mod own_videos;
 mod pausing;
 mod previews;
+mod put_back;
 mod remote;
 mod scheduling;
 mod server;

@@ -5,7 +5,9 @@ use crate::drawn::{Corridor, printed};
 use crate::inference_server::InferenceServer;
 use crate::server::{Server, model, pigweight, root};
 use serde_json::Value;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::LazyLock;
 
 static CORRIDOR: LazyLock<Corridor> = LazyLock::new(|| Corridor::draw(4, 34, false));
@@ -148,7 +150,7 @@ fn a_server_that_is_killed_in_mid_run_loses_and_doubles_nothing() {
     there.kill();
     let health = counting.wait_until(|health| health["status"] == "degraded");
     assert!(health["message"].as_str().unwrap().contains(&there.url()), "{health}");
-    assert!(health["device"]["endpoints"][0]["trouble"].is_string(), "{health}");
+    assert!(health["endpoints"][0]["trouble"].is_string(), "{health}");
     counting.wait_until(|_| counting.run()["error"].is_string());
     let run = counting.run();
     assert_eq!(run["state"], "queued", "{run}");
@@ -191,13 +193,69 @@ fn videos_are_counted_as_soon_as_a_server_is_there_that_was_not_at_the_start() {
     let counting = start_counting(&asking(&there.url(), "pigs"), None);
     let health = counting.server.get("/api/health").json();
     assert_eq!((&health["status"], &health["device"]), (&"no_model".into(), &Value::Null), "{health}");
+    assert!(health["endpoints"][0]["trouble"].is_string(), "{health}");
     assert!(health["message"].as_str().unwrap().contains(&there.url()), "{health}");
     let frame = format!("/api/video_file/frame_optimized?id={}&t=1&inference=false", counting.id);
     assert_eq!(counting.server.get(&frame).status, 200);
     there.serve(&[("pigs", "1", &marked)]);
-    counting.wait_until(|health| health["status"] == "ok");
+    let health = counting.wait_until(|health| health["status"] == "ok");
+    assert_eq!(health["endpoints"][0]["trouble"], Value::Null, "{health}");
     counting.server.wait_for_run(&counting.id, "done");
     assert_eq!(numbers(&counting.run()), *HERE);
+}
+
+/// Where nobody speaks: it hangs up on whoever calls, and can wait until that has happened so often.
+struct Silent(TcpListener);
+
+impl Silent {
+    fn new() -> Self {
+        Self(TcpListener::bind("127.0.0.1:0").unwrap())
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.0.local_addr().unwrap())
+    }
+
+    fn wait_for_calls(&self, calls: usize) {
+        self.0.incoming().take(calls).for_each(drop);
+    }
+}
+
+#[test]
+fn a_server_that_is_missing_from_the_start_is_named_everywhere() {
+    let silent = Silent::new();
+    let url = silent.url();
+    std::thread::spawn(move || silent.wait_for_calls(usize::MAX));
+    let counting = start_counting(&asking(&url, "pigs"), None);
+    let health = counting.server.get("/api/health").json();
+    assert_eq!(health["endpoints"][0]["url"], *url, "{health}");
+    assert!(health["endpoints"][0]["trouble"].is_string(), "{health}");
+    let metrics = String::from_utf8(counting.server.get("/metrics").bytes).unwrap();
+    let down = format!("pigweight_inference_server_up{{endpoint=\"{url}\"}} 0");
+    assert!(metrics.contains(&down), "{metrics}");
+    // The queue is empty for a reason.
+    let jobs = counting.server.get("/api/jobs").json();
+    assert_eq!((&jobs["jobs"], &jobs["without_job"]), (&serde_json::json!([]), &1.into()), "{jobs}");
+    assert!(jobs["error"].as_str().unwrap().contains(&url), "{jobs}");
+    let data = &counting.server.data;
+    let told = printed(pigweight().arg("jobs").arg("--data").arg(data));
+    assert!(told.contains(&url) && told.contains("1 video without a job"), "{told}");
+}
+
+#[test]
+fn servers_that_stay_missing_are_logged_once() {
+    let silent = Silent::new();
+    let (videos, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut command = pigweight();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--videos"]).arg(videos.path());
+    command.arg("--data").arg(data.path());
+    command.envs(asking(&silent.url(), "pigs"));
+    let mut serving = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // Each look calls twice at the most.
+    silent.wait_for_calls(6);
+    serving.kill().unwrap();
+    let said = String::from_utf8(serving.wait_with_output().unwrap().stderr).unwrap();
+    assert_eq!(said.lines().filter(|line| line.contains(&silent.url())).count(), 1, "{said}");
 }
 
 #[test]

@@ -131,6 +131,60 @@ fn more_memory_than_a_process_may_have_is_its_own_affair() {
     assert!((1..7).contains(&refused), "8K takes more than 100 MB and less than 400: {refused}");
 }
 
+/// How a process is ended from outside: before it has said anything, or in the midst of its first frame.
+const BEFORE_A_WORD: &str = "head -c 1 > /dev/null; kill -9 $$";
+const IN_A_FRAME: &str = "\"$0.program\" worker | { dd bs=1 count=5000 status=none; kill -9 $$; }";
+
+/// Processes of which those are ended so whose number, from 1, is in `ended`.
+fn ended_from_outside(folder: &Path, ended: &[u32], how: &str) -> Workers {
+    let pattern = ended.iter().map(u32::to_string).collect::<Vec<_>>().join("|");
+    // Each adds a line to the list, and so has a number.
+    let script = format!(
+        "#!/bin/sh\necho >> \"$0.started\"\ncase $(wc -l < \"$0.started\") in {pattern}) {how};; esac\nexec \"$0.program\" worker\n"
+    );
+    let program = folder.join("ended");
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_pigweight"), folder.join("ended.program")).unwrap();
+    Workers::new(Settings {
+        program,
+        arguments: Vec::new(),
+        memory_bytes: 2_000_000_000,
+        silence: Duration::from_secs(60),
+    })
+}
+
+#[test]
+fn a_frame_is_tried_for_once_more_when_its_process_is_ended_from_outside() {
+    // Which are ended and how, whether opening and a frame come to pass all the same, and how many processes are started.
+    let cases: [(&[u32], &str, bool, bool, usize); 8] = [
+        (&[1], BEFORE_A_WORD, true, true, 3),
+        (&[2], BEFORE_A_WORD, true, true, 3),
+        (&[1, 3], BEFORE_A_WORD, true, true, 4),
+        (&[1, 2], BEFORE_A_WORD, false, false, 2),
+        (&[2, 3], BEFORE_A_WORD, true, false, 3),
+        (&[2], IN_A_FRAME, true, true, 3),
+        (&[2, 3], IN_A_FRAME, true, true, 4),
+        (&[2, 3, 4], IN_A_FRAME, true, false, 4),
+    ];
+    for (ended, how, opens, finds, starts) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let opened = ended_from_outside(folder.path(), ended, how).open(&video("gop25.mp4"), None);
+        assert_eq!(opened.is_ok(), opens, "{ended:?} {how}");
+        if let Ok(opened) = opened {
+            let last = opened.index().last_pts();
+            let found = FrameSeeker::open(&opened).and_then(|mut seeker| seeker.frame(last));
+            assert_eq!(found.as_ref().is_ok_and(|frame| frame.pts == last), finds, "{ended:?} {how}");
+            assert!(
+                !found.is_err_and(|error| !matches!(error, Error::WorkerEnded { .. })),
+                "{ended:?} {how}"
+            );
+        }
+        let started = std::fs::read_to_string(folder.path().join("ended.started")).unwrap().lines().count();
+        assert_eq!(started, starts, "bounded: {ended:?} {how}");
+    }
+}
+
 pub fn signal(pid: u32, signal: &str) {
     let sent = Command::new("kill").args([signal, &pid.to_string()]).status().expect("kill is there");
     assert!(sent.success(), "{signal} {pid}");

@@ -1,0 +1,103 @@
+//! Files that are taken away, put back or replaced: a video is what its bytes are.
+
+use crate::jobs::{ONE_BY_ONE, id, job, jobs, prioritise, start, tell, videos, wait, wait_for};
+use crate::server::Server;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// A wish makes the server look at its folders at once.
+fn look(server: &Server, name: &str) {
+    prioritise(server, &job(server, name), &json!(0));
+}
+
+/// A copy has a time of its own, as from a camera's card or a backup.
+fn put_back(from: &Path, to: &Path) {
+    std::fs::copy(from, to).unwrap();
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+    std::fs::File::options().write(true).open(to).unwrap().set_modified(later).unwrap();
+}
+
+#[test]
+fn a_file_that_was_put_back_is_not_counted_from_its_beginning_again() {
+    let videos = videos(&[("a.mp4", 12), ("b.mp4", 1)]);
+    let (data, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = |name: &str| videos.path().join(name);
+    let server = start(videos.path(), data.path(), &[]);
+    for name in ["a.mp4", "b.mp4"] {
+        std::fs::copy(path(name), kept.path().join(name)).unwrap();
+    }
+    // One is counted to its end, of the other a part.
+    let done = wait_for(&server, "b.mp4", "done");
+    let begun = wait(|| Some(job(&server, "a.mp4")).filter(|job| job["frames_done"].as_i64() > Some(0)));
+    assert_eq!(tell(&server, &begun, "pause").status, 200);
+    wait(|| Some(server.video("a.mp4")).filter(|video| video["run"]["state"] == "queued"));
+    let part = job(&server, "a.mp4");
+    assert!(part["frames_done"].as_i64() < part["frames_total"].as_i64(), "the video is too short: {part}");
+
+    for name in ["a.mp4", "b.mp4"] {
+        std::fs::remove_file(path(name)).unwrap();
+    }
+    wait(|| {
+        look(&server, "a.mp4");
+        let listed = server.get("/api/videos").json();
+        Some(()).filter(|()| listed.as_array().unwrap().is_empty())
+    });
+    for name in ["a.mp4", "b.mp4"] {
+        put_back(&kept.path().join(name), &path(name));
+    }
+    wait(|| {
+        look(&server, "a.mp4");
+        let listed = server.get("/api/videos").json();
+        Some(()).filter(|()| listed.as_array().unwrap().len() == 2)
+    });
+    let (again, counted) = (job(&server, "a.mp4"), server.video("b.mp4"));
+    for field in ["id", "video", "run", "frames_done"] {
+        assert_eq!(again[field], part[field], "{field}");
+    }
+    assert_eq!((&counted["id"], &counted["run"]["state"]), (&done["video"], &"done".into()));
+    assert_eq!(tell(&server, &again, "resume").status, 200);
+    let ended = wait_for(&server, "a.mp4", "done");
+    assert_eq!((&ended["run"], &ended["frames_done"]), (&part["run"], &part["frames_total"]));
+    assert_eq!(jobs(&server).len(), 2, "none is doubled");
+}
+
+#[test]
+fn a_job_whose_file_was_replaced_is_not_offered_to_be_counted_again() {
+    let videos = videos(&[("a.mp4", 12), ("b.mp4", 1)]);
+    let data = tempfile::tempdir().unwrap();
+    let server = start(videos.path(), data.path(), &[ONE_BY_ONE]);
+    let first = job(&server, "a.mp4");
+    assert_eq!(tell(&server, &first, "cancel").status, 200);
+    assert_eq!(first["is_replaced"], false);
+    put_back(&videos.path().join("b.mp4"), &videos.path().join("a.mp4"));
+    let replaced = wait(|| {
+        look(&server, "b.mp4");
+        let now = server.get(&format!("/api/jobs/{}", id(&first))).json();
+        Some(now).filter(|job| job["is_replaced"] == true)
+    });
+    assert_eq!(replaced["state"], "cancelled");
+    let told = tell(&server, &replaced, "retry").problem(409);
+    assert!(told.contains("replaced by another one") && told.contains("retry that one"), "{told}");
+}
+
+#[test]
+fn a_job_whose_file_is_gone_has_no_place_in_the_queue() {
+    let videos = videos(&[("a.mp4", 12), ("b.mp4", 12), ("c.mp4", 12)]);
+    let data = tempfile::tempdir().unwrap();
+    let server = start(videos.path(), data.path(), &[ONE_BY_ONE]);
+    // Whichever was read first is counted first; the others wait.
+    let waiting = wait(|| {
+        let waiting = server.get("/api/jobs?state=waiting").json()["jobs"].as_array().unwrap().clone();
+        Some(waiting).filter(|waiting| waiting.len() == 2 && jobs(&server).len() == 3)
+    });
+    let name = |place: usize| waiting[place]["video_name"].as_str().unwrap();
+    assert_eq!((&waiting[0]["place"], &waiting[1]["place"]), (&1.into(), &2.into()));
+    std::fs::remove_file(videos.path().join(name(0))).unwrap();
+    let gone = wait(|| {
+        look(&server, name(0));
+        Some(job(&server, name(0))).filter(|job| job["error"].is_string())
+    });
+    assert_eq!((&gone["place"], &gone["reason_code"]), (&Value::Null, &"file_gone".into()), "{gone}");
+    assert_eq!(job(&server, name(1))["place"], 1);
+    assert_eq!(server.get("/api/jobs?video=nope").problem(404), "there is no video \"nope\"");
+}

@@ -74,8 +74,9 @@ def run(command):
     return json.loads(printed), *json.loads(measures)
 
 
-def count(arguments, video, model, *options):
-    return run([arguments.binary, "count", video, "--model", model, "--json", *options])
+def count(arguments, video, model, *options, **settings):
+    variables = [f"PIGWEIGHT_{key.upper()}={value}" for key, value in settings.items()]
+    return run(["env", *variables, arguments.binary, "count", video, "--model", model, "--json", *options])
 
 
 def measure(command):
@@ -91,6 +92,9 @@ def speed(arguments, table, video, model, folder):
 
     The peer times its loop alone, without starting Python and loading the model. So that like stands beside like, what
     pigweight takes for a video of one frame is taken off; the rate of the whole process stands in a row of its own.
+
+    The peer's model is given a square, of which a wide picture fills little more than half. pigweight leaves the rest out; what it does
+    with the whole square is measured as well.
     """
     one_frame = folder / "one-frame.mp4"
     subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", video, "-frames:v", "1", "-c:v", "libx264", one_frame], check=True)
@@ -100,23 +104,23 @@ def speed(arguments, table, video, model, folder):
         rates["peer"].append(result["frames_per_sec"])
         cpu["peer"].append(1e3 * cpu_secs / result["frames"])
         _, start_secs, _, _ = count(arguments, one_frame, model, "--every-frame")
-        for name, options in (("every", ["--every-frame"]), ("usual", [])):
-            document, secs, cpu_secs, _ = count(arguments, video, model, *options)
+        for name, options, settings in (("every", ["--every-frame"], {}), ("usual", [], {}), ("square", ["--every-frame"], {"detect__trim_border": "false"})):
+            document, secs, cpu_secs, _ = count(arguments, video, model, *options, **settings)
             rates[name].append((document["frames"] - 1) / (secs - start_secs))
             rates[f"{name}, whole process"].append(document["frames"] / secs)
             cpu[name].append(1e3 * cpu_secs / document["frames"])
     rates = {name: statistics.median(values) for name, values in rates.items()}
     cpu = {name: statistics.median(values) for name, values in cpu.items()}
     shown = {"peer": "OpenCV + ONNX Runtime + ByteTrack in Python", "every": "pigweight count --every-frame",
-             "usual": "pigweight count"}
+             "square": "the same with the border of the square", "usual": "pigweight count"}
     for name, what in shown.items():
         table.add(f"{video.name}: {what}", f"{rates[name]:.1f} frames/s, {cpu[name]:.1f} ms CPU a frame")
     one, _, _, _ = run([sys.executable, HERE / "python_pipeline.py", video, "--model", model, "--inference-alone"])
-    share = one["inference_ms"] / cpu["every"]
-    table.add("one inference alone, on one core", f"{one['inference_ms']:.1f} ms CPU: {100 * share:.0f} % of pigweight's frame; "
-              f"{os.cpu_count()} cores can give {1e3 * os.cpu_count() / one['inference_ms']:.0f} frames/s")
+    table.add("one inference of the square alone, on one core",
+              f"{one['inference_ms']:.1f} ms CPU: {os.cpu_count()} cores can give {1e3 * os.cpu_count() / one['inference_ms']:.0f} frames/s")
     table.add("pigweight count --every-frame, start included", f"{rates['every, whole process']:.1f} frames/s")
-    table.add("every frame, pigweight against the peer", f"{rates['every'] / rates['peer']:.2f} x frames/s", ">= 2.0")
+    table.add("every frame, pigweight against the peer",
+              f"{rates['every'] / rates['peer']:.2f} x frames/s; with the border {rates['square'] / rates['peer']:.2f} x", ">= 2.0")
 
 
 def schedule(arguments, table, video, truth, model, folder):

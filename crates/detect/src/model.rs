@@ -83,7 +83,7 @@ pub struct ModelInfo {
 /// What a run takes, measured when the model is loaded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Speed {
-    /// The shortest of a few runs of one picture.
+    /// The shortest of a few runs of one picture; where the border is left out, of one of 16:9.
     pub inference: Duration,
 }
 
@@ -167,10 +167,20 @@ impl Model {
         if !self.settings.trims_border || is_stretched || local.device.gains_by_batches() || self.batch > 1 {
             return;
         }
-        // Twice as wide as high: whatever is made for one size, a grid or an attention's table, does not meet it.
-        let half = local.form.trimmed(2, 1, self.stride());
-        match self.on_this_machine(false, (half.width, half.height)) {
-            Ok(_) => Arc::make_mut(&mut self.info).is_trimmed = true,
+        // What most cameras give, first. Whatever is made for one size, a grid or an attention's table, does not meet another one.
+        let whole = (self.info.input_width, self.info.input_height);
+        let sizes = [(16, 9), (1, 1)].map(|(width, height)| {
+            let trimmed = local.form.trimmed(width, height, self.stride());
+            (trimmed.width, trimmed.height)
+        });
+        let Some(size) = sizes.into_iter().find(|&size| size != whole) else { return };
+        let setup = Setup { is_trial: true, ..setup(&self.settings, local.device) };
+        let measured = self.fitted(local, setup, size).and_then(|mut fitted| fastest(&mut fitted.backend));
+        match measured {
+            Ok(inference) => {
+                self.speed = Speed { inference };
+                Arc::make_mut(&mut self.info).is_trimmed = true;
+            }
             Err(error) => tracing::debug!("the whole input is looked at: {error}"),
         }
     }
@@ -269,13 +279,7 @@ impl Model {
     fn try_out(&mut self, backend: &mut Backend) -> Result<()> {
         let form = backend.form()?;
         let pattern = form.pattern();
-        let mut shortest = Duration::MAX;
-        for _ in 0..3 {
-            let start = Instant::now();
-            backend.run(&[&pattern], true, |_| Ok(()))?;
-            shortest = shortest.min(start.elapsed());
-        }
-        self.speed = Speed { inference: shortest };
+        self.speed = Speed { inference: fastest(backend)? };
         let usual = if backend.device().gains_by_batches() { USUAL_BATCH } else { 1 };
         let wanted = self.settings.device.batch.unwrap_or(usual);
         self.batch = 1;
@@ -384,7 +388,12 @@ impl Model {
             return Err(Error::Run { reason: "the model's file is not on this machine".to_owned() });
         };
         let device = if is_plain { Device::Cpu } else { local.device };
-        let load = |bytes: &[u8]| Session::load(&self.settings.source, bytes, setup(&self.settings, device));
+        self.fitted(local, setup(&self.settings, device), (width, height))
+    }
+
+    fn fitted(&self, local: &Local, setup: Setup<'_>, (width, height): (usize, usize)) -> Result<Fitted> {
+        let device = setup.device;
+        let load = |bytes: &[u8]| Session::load(&self.settings.source, bytes, setup);
         let whole = &self.reading;
         if (width, height) == (whole.input_width, whole.input_height) {
             let backend = Backend::Local(load(&local.bytes)?, device);
@@ -450,12 +459,24 @@ impl Model {
     }
 }
 
+/// The shortest of a few runs of one picture.
+fn fastest(backend: &mut Backend) -> Result<Duration> {
+    let pattern = backend.form()?.pattern();
+    let mut shortest = Duration::MAX;
+    for _ in 0..3 {
+        let start = Instant::now();
+        backend.run(&[&pattern], true, |_| Ok(()))?;
+        shortest = shortest.min(start.elapsed());
+    }
+    Ok(shortest)
+}
+
 fn unknown(model: impl std::fmt::Display, found: String) -> Error {
     Error::UnknownLayout { model: model.to_string(), found, understood: UNDERSTOOD }
 }
 
 fn setup(settings: &ModelSettings, device: Device) -> Setup<'_> {
-    Setup { device, threads: settings.threads, engines: settings.device.engines.as_deref() }
+    Setup { device, threads: settings.threads, engines: settings.device.engines.as_deref(), is_trial: false }
 }
 
 /// A session on the device that was asked for, and what was tried before.

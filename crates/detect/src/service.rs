@@ -195,8 +195,10 @@ impl Inference {
         for (number, &serves) in (0..sessions).flat_map(|_| kinds).enumerate() {
             let living = Living(shared.clone());
             let give_way = give_way.filter(|_| serves == Serves::Background);
+            // Linux shows 15 letters.
+            let name = if give_way.is_some() { "background" } else { "inference" };
             std::thread::Builder::new()
-                .name(format!("inference {number}"))
+                .name(format!("{name} {number}"))
                 .spawn(move || {
                     if let Some(give_way) = give_way {
                         give_way();

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::source::ModelSource;
 use crate::tensor::{Form, Input, Kind, Samples};
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
+use ort::logging::LogLevel;
 use ort::session::builder::SessionBuilder;
 use ort::session::{Session as OrtSession, SessionInputValue};
 use ort::value::{TensorElementType, TensorRef, ValueType};
@@ -84,6 +85,8 @@ pub(crate) struct Setup<'a> {
     pub threads: usize,
     /// Where the device keeps what it builds.
     pub engines: Option<&'a Path>,
+    /// What goes wrong is expected, and not for the log.
+    pub is_trial: bool,
 }
 
 impl Session {
@@ -91,7 +94,7 @@ impl Session {
     pub(crate) fn load(source: &ModelSource, model: &[u8], setup: Setup<'_>) -> Result<Self> {
         let environment = environment()?;
         let refused = |reason: String| Error::NotAModel { model: source.clone(), reason: one_line(&reason) };
-        let builder = configured(environment, setup.threads).map_err(|error| refused(error.to_string()))?;
+        let builder = configured(environment, setup).map_err(|error| refused(error.to_string()))?;
         let mut builder = match providers(setup)? {
             providers if providers.is_empty() => builder,
             providers => builder.with_execution_providers(providers).map_err(|error| {
@@ -244,9 +247,10 @@ fn built_in<P: ExecutionProvider>(device: Device) -> Result<()> {
     Err(Error::DeviceAbsent { device, reason })
 }
 
-fn configured(environment: &ort::environment::Environment, threads: usize) -> ort::Result<SessionBuilder> {
+fn configured(environment: &ort::environment::Environment, setup: Setup<'_>) -> ort::Result<SessionBuilder> {
     let builder = OrtSession::builder(environment)?;
-    let builder = builder.with_intra_threads(threads)?.with_inter_threads(1)?;
+    let builder = if setup.is_trial { builder.with_log_level(LogLevel::Fatal)? } else { builder };
+    let builder = builder.with_intra_threads(setup.threads)?.with_inter_threads(1)?;
     Ok(builder.with_intra_op_spinning(false)?.with_inter_op_spinning(false)?)
 }
 

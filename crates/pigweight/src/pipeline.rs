@@ -107,8 +107,8 @@ impl RunSettings {
 
 /// Everything besides the schedule and the model's bytes that could change what is seen, in one line that is equal for equal settings.
 fn describe_looks(model: &Model) -> String {
-    // Nor the device: it is told with the run, and what one has counted another need not count again. Where it looks at less of the border, scores
-    // move by a hundredth: that is another look.
+    // Nor the device: it is told with the run, and what one has counted another need not count again, be it that the one leaves the border out and the
+    // other does not.
     let ModelSettings {
         head,
         classes,
@@ -118,10 +118,10 @@ fn describe_looks(model: &Model) -> String {
         source: _,
         threads: _,
         device: _,
-        trims_border: _,
+        trims_border,
     } = model.settings();
     let looks = schedule::RULE_VERSION;
-    let border = if model.info().is_trimmed { " without border" } else { "" };
+    let border = if *trims_border { " without border" } else { "" };
     format!("looks v{looks} {head:?} {classes:?} {class_names:?} {max_iou}{border}")
 }
 

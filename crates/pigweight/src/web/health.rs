@@ -64,7 +64,7 @@ pub struct ModelHealth {
 pub struct Device {
     /// What looks now: cpu, cuda, tensorrt, openvino, remote.
     pub name: &'static str,
-    /// One inference of one picture, measured when the model was loaded; on a processor on one core.
+    /// One inference of one picture (of 16:9, where `detect.trim_border` leaves its border out), measured when the model was loaded; on a processor on one core.
     pub inference_ms: f64,
     /// Threads of one inference.
     pub threads: usize,

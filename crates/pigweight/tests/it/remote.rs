@@ -63,6 +63,11 @@ fn assert_same_boxes(here: &Value, there: &Value, name: &str) {
     }
 }
 
+/// Servers look at the border, too.
+fn whole() -> (&'static str, String) {
+    ("PIGWEIGHT_DETECT__TRIM_BORDER", "false".to_owned())
+}
+
 #[test]
 fn boxes_are_the_same_wherever_the_model_runs() {
     let models: [(&str, PathBuf, &str); 5] = [
@@ -78,14 +83,14 @@ fn boxes_are_the_same_wherever_the_model_runs() {
     for (name, file, classes) in &models {
         // Servers do not tell classes' names.
         let named = (!classes.is_empty()).then(|| ("PIGWEIGHT_DETECT__CLASS_NAMES", (*classes).to_owned()));
-        let here = boxes(Some(file), &named.iter().cloned().collect::<Vec<_>>());
+        let here = boxes(Some(file), &named.iter().cloned().chain([whole()]).collect::<Vec<_>>());
         let there: Vec<_> = asking(&mlserver.url(), name).into_iter().chain(named).collect();
         assert_same_boxes(&here, &boxes(None, &there), name);
     }
     drop(mlserver);
     let (name, file, _) = &models[0];
     let Some(triton) = InferenceServer::triton(name, file) else { return };
-    assert_same_boxes(&boxes(Some(file), &[]), &boxes(None, &asking(&triton.url(), name)), "Triton");
+    assert_same_boxes(&boxes(Some(file), &[whole()]), &boxes(None, &asking(&triton.url(), name)), "Triton");
     triton.stop();
 }
 

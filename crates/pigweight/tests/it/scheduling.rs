@@ -118,18 +118,14 @@ fn what_is_counted_gives_way_to_what_somebody_looks_at() {
     let server = Server::start(videos.path(), data.path(), Some(&model()));
     let id = crate::api::indexed(&server, "gop25.mp4")["id"].as_str().unwrap().to_owned();
     server.wait_for_run(&id, "done");
-    let threads = server.niceness();
-    let of = |name: &str| -> Vec<i64> {
-        threads.iter().filter(|(thread, _)| thread.starts_with(name)).map(|(_, nice)| *nice).collect()
+    let threads = server.idle_threads();
+    let of = |name: &str| -> Vec<bool> {
+        threads.iter().filter(|(thread, _)| thread.starts_with(name)).map(|(_, idle)| *idle).collect()
     };
-    let own = of("pigweight")[0];
-    for name in ["inference", "analyser", "preparer"] {
-        assert!(!of(name).is_empty() && of(name).iter().all(|&nice| nice == 19), "{name}: {threads:?}");
+    for name in ["background", "analyser", "preparer"] {
+        assert!(!of(name).is_empty() && of(name).iter().all(|&idle| idle), "{name}: {threads:?}");
     }
-    for name in ["tokio", "sqlx"] {
-        assert!(
-            !of(name).is_empty() && of(name).iter().all(|&nice| nice == own),
-            "answers do not wait: {threads:?}"
-        );
+    for name in ["pigweight", "inference", "tokio", "sqlx"] {
+        assert!(!of(name).is_empty() && !of(name).contains(&true), "answers do not wait: {threads:?}");
     }
 }

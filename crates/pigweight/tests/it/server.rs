@@ -123,15 +123,16 @@ impl Server {
         }
     }
 
-    /// Its threads: what each is called, and how far it gives way to others.
-    pub fn niceness(&self) -> Vec<(String, i64)> {
+    /// Its threads: what each is called, and whether it is scheduled as idle.
+    pub fn idle_threads(&self) -> Vec<(String, bool)> {
+        const SCHED_IDLE: &str = "5";
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).expect("it runs");
         let told = threads.filter_map(|thread| {
             // One that has ended meanwhile is none.
             let told = std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
             let (head, rest) = told.rsplit_once(") ")?;
-            // Field 19 of proc(5), counted from the third.
-            Some((head.split_once('(')?.1.to_owned(), rest.split(' ').nth(16)?.parse().ok()?))
+            // Field 41 of proc(5), counted from the third.
+            Some((head.split_once('(')?.1.to_owned(), rest.split_whitespace().nth(38)? == SCHED_IDLE))
         });
         told.collect()
     }

@@ -32,7 +32,7 @@ const LATENCY_BUCKETS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 
 
 /// Files that nobody has asked for so long are closed.
 const RELEASE_AFTER: Duration = Duration::from_secs(120);
-/// Jobs are held anew so often, well within the time for which they are held.
+/// Jobs are held anew so often, well within the time for which they are held, and measurements are added up.
 const HOLD_AFTER: Duration = Duration::from_secs(20);
 /// What answers that are under way get when the server is asked to stop.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
@@ -129,6 +129,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let metrics = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
         .install_recorder()?;
+    let measured = metrics.clone();
     let live = Arc::new(Live::default());
     let previews = Arc::new(Previews::new(&config.data, config.preview.disk_gb));
     let uploads = Uploads::new(&config.data, config.upload.max_gb);
@@ -228,6 +229,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         let mut times = tokio::time::interval(HOLD_AFTER);
         loop {
             times.tick().await;
+            // Adds up what was measured: where nobody reads /metrics, each time that something took would be kept for ever.
+            measured.run_upkeep();
             // Where that cannot be written, nothing else can, and is told.
             let _unwritten = held.hold_jobs(&holder).await;
             let _unwritten = held.take_back_jobs(false, MOST_STARTS, &ended_too_often()).await;

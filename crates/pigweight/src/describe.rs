@@ -23,6 +23,19 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
+/// Text from outside as a terminal may show it: what would move the cursor, clear the screen or begin a line is written as Rust writes it. A file may be called
+/// anything.
+pub fn printable(text: &str) -> String {
+    let shown = |character: char| -> Box<dyn Iterator<Item = char>> {
+        if character.is_control() {
+            Box::new(character.escape_default())
+        } else {
+            Box::new(std::iter::once(character))
+        }
+    };
+    text.chars().flat_map(shown).collect()
+}
+
 /// `1:02:03.4`, or `2:03.4` below an hour.
 pub fn clock(secs: f64) -> String {
     let tenths = (secs.max(0.0) * 10.0).round() as u64;
@@ -44,6 +57,11 @@ pub fn counted(number: impl fmt::Display, one: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_files_name_moves_no_cursor() {
+        assert_eq!(printable("загон\u{1b}[2J\n №1.mp4"), "загон\\u{1b}[2J\\n №1.mp4");
+    }
 
     #[test]
     fn spans_read_like_a_clock() {

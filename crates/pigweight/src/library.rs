@@ -3,7 +3,7 @@
 use crate::reason::Reasoned as _;
 use pigweight_media::Video;
 use pigweight_media::worker::Workers;
-use pigweight_store::{FileIdentity, NewVideo, Store, VideoRecord};
+use pigweight_store::{FileIdentity, NewVideo, Reason, Store, VideoRecord};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -37,26 +37,34 @@ pub struct Found {
     pub size_bytes: u64,
 }
 
-/// All video files in the folders, by name. A folder that cannot be read is told and passed over. Links that lead out
+/// All video files in the folders, by name, and why a folder could not be read that was passed over. Links that lead out
 /// of the folder are not followed.
-pub fn find_videos(folders: &[PathBuf]) -> Vec<Found> {
-    let mut found = Vec::new();
+pub fn find_videos(folders: &[PathBuf]) -> (Vec<Found>, Option<Reason>) {
+    let (mut found, mut unread) = (Vec::new(), None);
     for folder in folders {
         match folder.canonicalize() {
-            Ok(root) => find_below(&root, &root, MAX_DEPTH, &mut found),
-            Err(error) => tracing::warn!("cannot read the folder {}: {error}", folder.display()),
+            Ok(root) => find_below(&root, &root, MAX_DEPTH, &mut found, &mut unread),
+            Err(error) => unread = Some(cannot_read(folder, &error)),
         }
     }
     found.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.path.cmp(&b.path)));
     found.dedup_by(|a, b| a.path == b.path);
-    found
+    (found, unread)
 }
 
-fn find_below(root: &Path, folder: &Path, depth: usize, found: &mut Vec<Found>) {
+fn cannot_read(folder: &Path, error: &std::io::Error) -> Reason {
+    let text = format!(
+        "the folder {} cannot be read: {error}; look whether its disk is there and may be read. What is in it is shown and counted when it is back",
+        folder.display()
+    );
+    Reason::new("folder_missing", text)
+}
+
+fn find_below(root: &Path, folder: &Path, depth: usize, found: &mut Vec<Found>, unread: &mut Option<Reason>) {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {
-            tracing::warn!("cannot read the folder {}: {error}", folder.display());
+            *unread = Some(cannot_read(folder, &error));
             return;
         }
     };
@@ -64,7 +72,7 @@ fn find_below(root: &Path, folder: &Path, depth: usize, found: &mut Vec<Found>) 
         let Some(path) = inside(root, &entry.path()) else { continue };
         let Ok(metadata) = path.metadata() else { continue };
         if metadata.is_dir() && depth > 0 && !is_hidden(&entry.path()) {
-            find_below(root, &path, depth - 1, found);
+            find_below(root, &path, depth - 1, found, unread);
         } else if metadata.is_file() && has_video_extension(&path) && !is_hidden(&entry.path()) {
             let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
             found.push(Found { name, size_bytes: metadata.len(), path });
@@ -230,7 +238,10 @@ mod tests {
         std::os::unix::fs::symlink(outside.path().join("secret.mp4"), root.path().join("link.mp4")).unwrap();
         std::os::unix::fs::symlink(outside.path(), root.path().join("folder")).unwrap();
         std::os::unix::fs::symlink(root.path(), root.path().join("loop")).unwrap();
-        let found = find_videos(&[root.path().to_owned(), "/nowhere".into()]);
+        let (found, unread) = find_videos(&[root.path().to_owned(), "/nowhere".into()]);
+        assert!(
+            unread.is_some_and(|reason| reason.text.contains("/nowhere") && reason.code == "folder_missing")
+        );
         assert_eq!(
             found.iter().map(|found| found.name.as_str()).collect::<Vec<_>>(),
             ["2026/день 1/Загон №1.MP4"]

@@ -51,8 +51,8 @@ pub struct Lookout {
 impl Lookout {
     /// Registers what lies in the folders now, so that the first look at the list is not at an empty one. Blocks.
     pub fn register_present(&self, runtime: &Handle) -> usize {
-        let mut trouble = None;
-        let videos = self.register(runtime, library::find_videos(&self.folders).iter(), &mut trouble);
+        let (found, mut trouble) = library::find_videos(&self.folders);
+        let videos = self.register(runtime, found.iter(), &mut trouble);
         self.live.end_look(trouble);
         videos.len()
     }
@@ -64,18 +64,19 @@ impl Lookout {
         let mut cleaned_up: Option<Instant> = None;
         while !self.work.is_over() {
             self.live.begin_look();
-            let found = library::find_videos(&self.folders);
+            let (found, mut trouble) = library::find_videos(&self.folders);
+            let is_all_read = trouble.is_none();
             // A file that grew since the last look is still being written; at the start there is no last look.
             let is_whole = |found: &&Found| {
                 is_first
                     || found.path.starts_with(&self.uploads)
                     || sizes.get(&found.path) == Some(&found.size_bytes)
             };
-            let mut trouble = None;
             let videos = self.register(runtime, found.iter().filter(is_whole), &mut trouble);
             sizes = found.into_iter().map(|found| (found.path, found.size_bytes)).collect();
             is_first = false;
-            if cleaned_up.is_none_or(|last| last.elapsed() > CLEAN_UP_AFTER) {
+            // Of what lies on a disk that is away nothing is gone.
+            if is_all_read && cleaned_up.is_none_or(|last| last.elapsed() > CLEAN_UP_AFTER) {
                 self.previews.remove_those_gone(&videos.iter().map(|video| video.id.clone()).collect());
                 cleaned_up = Some(Instant::now());
             }

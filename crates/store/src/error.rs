@@ -84,6 +84,16 @@ pub enum Error {
         /// The job.
         id: String,
     },
+    /// The settings have changed since the job was made.
+    #[error(
+        "the model or the settings changed since the job {id} was made; the job {now} counts the video with those of now"
+    )]
+    JobOutdated {
+        /// The job.
+        id: String,
+        /// The one in its place.
+        now: String,
+    },
     /// A priority that there is not.
     #[error("{priority} is no priority; write a number from -100 (last) to 100 (first), 0 is usual")]
     Priority {
@@ -141,6 +151,7 @@ impl Error {
             Self::Overtaken => "overtaken",
             Self::JobEnded { .. } => "job_ended",
             Self::JobReplaced { .. } => "replaced",
+            Self::JobOutdated { .. } => "outdated",
             Self::Priority { .. } => "no_priority",
             Self::Line(_) => "no_line",
             Self::Sql { .. } => "store_failed",

@@ -219,7 +219,7 @@ impl Store {
             if made.rows_affected() == 0 {
                 // The settings are again what they were before they changed.
                 sqlx::query(
-                    "update jobs set state = 'waiting', error = null, finished_at = null, tries = 0, due_at = 0 \
+                    "update jobs set state = 'waiting', error = null, error_code = null, finished_at = null, tries = 0, due_at = 0 \
                      where video_id = $1 and kind = 'analysis' and fingerprint = $2 and state = 'cancelled' and error = $3",
                 )
                 .bind(&job.video_id)
@@ -410,7 +410,8 @@ impl Store {
         };
         sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "{SELECT} where ({of_state}) and coalesce($1, jobs.video_id) = jobs.video_id \
-             and ($3 is null or substr(jobs.id, 1, length($3)) = $3 or substr(jobs.id, 27 - length($3)) = $3) \
+             and ($3 is null or substr(jobs.id, 1, length($3)) = $3 or substr(jobs.id, 27 - length($3)) = $3 \
+             or substr(jobs.id, 19, length($3)) = $3) \
              order by case when jobs.state in ('waiting', 'running') and videos.paused = 1 then 2 \
              when jobs.state = 'running' then 0 when jobs.state = 'waiting' then 1 else 3 end, \
              coalesce(jobs.finished_at, 0) desc, jobs.priority desc, jobs.number limit $2"

@@ -74,6 +74,18 @@ impl Store {
         }
         // Whoever had it before is gone.
         lock.set_len(0).map_err(unusable)?;
+        let pool = Self::connections(folder, MOST_CONNECTIONS).await?;
+        Self::upgraded(pool, Arc::new(lock), folder).await
+    }
+
+    /// The same store over connections of its own, for work that gives way: where other programs hold the cores, it may be kept from going on with a
+    /// connection in its hands, and whoever reads an answer must not wait for that.
+    pub async fn apart(&self) -> Result<Self> {
+        let pool = Self::connections(&self.folder, MOST_CONNECTIONS).await?;
+        Ok(Self { pool, lock: self.lock.clone(), folder: self.folder.clone() })
+    }
+
+    async fn connections(folder: &Path, number: u32) -> Result<SqlitePool> {
         let options = SqliteConnectOptions::new()
             .filename(folder.join(FILE))
             .create_if_missing(true)
@@ -82,7 +94,7 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true);
         let pool = SqlitePoolOptions::new()
-            .max_connections(MOST_CONNECTIONS)
+            .max_connections(number)
             .idle_timeout(None)
             .max_lifetime(None)
             .after_release(|connection, _| {
@@ -98,12 +110,12 @@ impl Store {
             .map_err(|error| Error::from_sql("opening the store", error))?;
         // All of them now, to stay: each has a thread, which otherwise would be as urgent or not as whoever needed it first.
         let mut connections = Vec::new();
-        for _ in 0..MOST_CONNECTIONS {
+        for _ in 0..number {
             let connection = pool.acquire().await;
             connections.push(connection.map_err(|error| Error::from_sql("opening the store", error))?);
         }
         drop(connections);
-        Self::upgraded(pool, Arc::new(lock), folder).await
+        Ok(pool)
     }
 
     /// Whether there is one in a data folder.

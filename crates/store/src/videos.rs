@@ -164,7 +164,7 @@ impl Store {
         .map_err(failed)?;
         // And the one that is back is what they were made for.
         sqlx::query(
-            "update jobs set state = 'waiting', error = null, finished_at = null, tries = 0, due_at = 0 \
+            "update jobs set state = 'waiting', error = null, error_code = null, finished_at = null, tries = 0, due_at = 0 \
              where state = 'cancelled' and error = $1 and video_id in \
              (select id from videos where path = $2 and superseded = 0)",
         )

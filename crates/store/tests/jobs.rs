@@ -191,6 +191,8 @@ async fn another_model_or_another_file_replaces_what_was_wanted() {
     let second = store.latest_job(&first.video_id).await.unwrap().unwrap();
     assert_eq!((second.fingerprint.as_str(), second.state()), ("other", JobState::Waiting));
     assert_eq!(store.latest_jobs().await.unwrap()[&first.video_id].id, second.id);
+    let refused = store.retry_job(&first.id).await.unwrap_err();
+    assert!(matches!(&refused, Error::JobOutdated { now, .. } if *now == second.id), "{refused}");
     // Back to what held before: that job goes on.
     store.enlist_jobs(&[job(&first.video_id, "fingerprint")]).await.unwrap();
     assert_eq!(store.job(&first.id).await.unwrap().state(), JobState::Waiting);
@@ -250,7 +252,7 @@ async fn a_file_that_is_put_back_goes_on_where_its_job_was() {
 async fn jobs_are_found_by_the_beginning_or_the_end_of_their_names() {
     let (_folder, store) = with_jobs(&["a", "b"]).await;
     let id = id_of(&store, "b").await;
-    for word in [&id[..], &id[18..], &id[..25], &id[18..].to_uppercase()] {
+    for word in [&id[..], &id[18..], &id[18..22], &id[..25], &id[18..].to_uppercase()] {
         let filter = JobFilter { named: Some(word.to_owned()), limit: 100, ..JobFilter::default() };
         let found = store.jobs(&filter).await.unwrap();
         assert!(found.iter().any(|job| job.id == id), "{word}");

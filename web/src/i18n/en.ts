@@ -212,6 +212,8 @@ export const en = {
 
   // reasons that the server names by a code; what is not here is shown in its words
   reason_disk_full: 'The disk is full. Nothing written before is lost; free some space and it goes on.',
+  reason_folder_missing:
+    'A folder of videos cannot be read. Look whether its disk is there; what is in it is shown when it is back.',
   reason_read_only: 'The data folder can only be read. Make it writable.',
   reason_folder_unusable: 'The data folder cannot be used.',
   reason_store_damaged: 'What was kept of this video cannot be read back: the data file is damaged.',

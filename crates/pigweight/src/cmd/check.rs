@@ -82,7 +82,9 @@ pub fn run(args: &Check) -> anyhow::Result<()> {
 
 fn subjects(folder: &Path, notes: &mut Vec<String>) -> anyhow::Result<Vec<Subject>> {
     let mut subjects = Vec::new();
-    for found in library::find_videos(&[folder.to_owned()]) {
+    let (found, unread) = library::find_videos(&[folder.to_owned()]);
+    notes.extend(unread.map(|reason| reason.text));
+    for found in found {
         match Truth::beside(&found.path) {
             Ok(Some(truth)) => subjects.push(Subject { name: found.name, path: found.path, truth }),
             Ok(None) => {}

@@ -6,7 +6,7 @@
 use super::print;
 use crate::args::{JobWish, Jobs as Args};
 use crate::config::Config;
-use crate::describe::{clock, counted};
+use crate::describe::{clock, counted, printable};
 use crate::web::client::Client;
 use crate::web::jobs::{Job, Jobs, Now};
 use anyhow::Context as _;
@@ -14,7 +14,7 @@ use pigweight_store::{Error, JobFilter, JobRecord, Store};
 
 /// Fewer may mean anything.
 const LEAST_TYPED: usize = 4;
-/// Characters that are shown of a name: among a million jobs hardly two end alike.
+/// Characters that are shown of a name, its last ones ([`pigweight_store::JobFilter::named`] knows them): among a million jobs hardly two end alike.
 const SHORT: usize = 8;
 /// So many are named where it is not clear which is meant.
 const MOST_MEANT: u32 = 5;
@@ -79,8 +79,8 @@ impl Source {
     async fn whole_name(&self, typed: &str) -> anyhow::Result<String> {
         anyhow::ensure!(
             typed.chars().count() >= LEAST_TYPED,
-            "{typed:?} is too short for a job's name; type {LEAST_TYPED} characters of its beginning or end at least, as `pigweight jobs` \
-             shows it"
+            "{typed:?} is too short for a job's name; type {LEAST_TYPED} characters at least, of what `pigweight jobs` shows, of its \
+             end, or of the whole name's beginning"
         );
         let filter = JobFilter { named: Some(typed.to_owned()), limit: MOST_MEANT, ..JobFilter::default() };
         let meant = self.list(&filter).await?.jobs;
@@ -143,7 +143,11 @@ fn table(jobs: &Jobs) -> String {
 
 fn told(job: &Job) -> String {
     let Job { id, state, video_name, priority, .. } = job;
-    let mut text = format!("{}  {state:<9}  {:>3.0} %  {video_name}", short(id), 100.0 * job.progress);
+    let name = printable(video_name);
+    let mut text = format!("{}  {state:<9}  {:>3.0} %  {name}", short(id), 100.0 * job.progress);
+    if job.is_replaced {
+        text += "  replaced by another file";
+    }
     if *priority != 0 {
         text += &format!("  priority {priority}");
     }
@@ -154,7 +158,7 @@ fn told(job: &Job) -> String {
         text += &format!("  {} left", clock(secs));
     }
     if let Some(error) = &job.error {
-        text += &format!("  ({error})");
+        text += &format!("  ({})", printable(error));
     }
     text
 }

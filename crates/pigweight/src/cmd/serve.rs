@@ -163,8 +163,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         live.report_trouble(&error.reason());
     }
     let (list, listed) = tokio::sync::watch::channel(Arc::from([]));
+    let apart = store.apart().await?;
     let lookout = Lookout {
-        store: store.clone(),
+        store: apart.clone(),
         live: live.clone(),
         folders: config.videos.iter().chain([&uploads_folder]).cloned().collect(),
         uploads: uploads_folder,
@@ -180,7 +181,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         work: app.work.clone(),
     };
     let analyser = Arc::new(Analyser {
-        store: store.clone(),
+        store: apart.clone(),
         live,
         detecting: detecting.clone(),
         config: config.clone(),
@@ -271,6 +272,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let join = move || threads.into_iter().map(std::thread::JoinHandle::join).collect::<Vec<_>>();
     let ended = tokio::task::spawn_blocking(join).await?;
     anyhow::ensure!(ended.iter().all(Result::is_ok), "the background work broke down; the log says where");
+    apart.close().await;
     store.close().await;
     Ok(())
 }

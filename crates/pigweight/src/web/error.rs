@@ -145,7 +145,7 @@ impl From<&pigweight_store::Error> for Problem {
         match error {
             Error::NotFound { .. } => Self::not_found(error.to_string()),
             Error::Line(_) | Error::Priority { .. } => Self::bad_request(error.to_string()),
-            Error::JobEnded { .. } | Error::JobReplaced { .. } => {
+            Error::JobEnded { .. } | Error::JobReplaced { .. } | Error::JobOutdated { .. } => {
                 Self::new(StatusCode::CONFLICT, error.to_string())
             }
             error if error.is_storage_trouble() => Self::unavailable(error.to_string()),

@@ -9,7 +9,7 @@ use crate::disk;
 use crate::reason::Reasoned as _;
 use axum::Json;
 use pigweight_detect::{DeviceReport, EndpointReport};
-use pigweight_store::Reason;
+use pigweight_store::{JobState, Reason};
 use serde::Serialize;
 use std::path::Path;
 use utoipa::ToSchema;
@@ -173,7 +173,10 @@ pub async fn metrics(app: Shared) -> Result<String, Problem> {
         }
         Err(missing) => describe_endpoints(&missing.endpoints()),
     }
-    for (state, jobs, _) in app.store.count_jobs().await? {
+    let counted = app.store.count_jobs().await?;
+    for state in JobState::ALL {
+        // A state that no job is in any more is told as well, or it would stay as it was.
+        let jobs = counted.iter().find(|(of, ..)| *of == state).map_or(0, |(_, jobs, _)| *jobs);
         metrics::gauge!("pigweight_jobs", "state" => state.name()).set(jobs as f64);
     }
     metrics::gauge!("pigweight_stream_pieces_bytes").set(app.pieces.bytes() as f64);

@@ -28,7 +28,7 @@ fn demo() -> tempfile::TempDir {
 /// Waits until a video is in the list.
 pub fn wait_for_video(server: &Server, name: &str) {
     while !server.get("/api/videos").json().as_array().unwrap().iter().any(|video| video["name"] == name) {
-        std::thread::yield_now();
+        crate::server::pause();
     }
 }
 
@@ -38,7 +38,7 @@ pub fn indexed(server: &Server, name: &str) -> serde_json::Value {
         if found["index"] == "ready" || found["index"] == "failed" {
             return found;
         }
-        std::thread::yield_now();
+        crate::server::pause();
     }
 }
 

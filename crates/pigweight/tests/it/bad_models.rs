@@ -114,7 +114,7 @@ fn a_run_of_a_model_without_a_finite_number_fails_and_says_why() {
         if run["state"] == "failed" {
             break run;
         }
-        std::thread::yield_now();
+        crate::server::pause();
     };
     assert_tells(run["error"].as_str().expect("a reason"), &["not-finite", "no finite number"]);
     assert_eq!(run["frames_done"], 0, "nothing of it is taken for a count: {run}");

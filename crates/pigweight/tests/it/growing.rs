@@ -35,7 +35,7 @@ fn what_is_known_is_served_at_once_and_what_is_not_is_waited_for() {
         if video["index"] == "growing" {
             break video;
         }
-        std::thread::yield_now();
+        crate::server::pause();
     };
     // Held here for as long as we look.
     let reading = server.workers()[0];
@@ -89,7 +89,7 @@ fn a_server_that_is_stopped_does_not_wait_for_a_long_file() {
     long_video(videos.path());
     let server = Server::start_with(videos.path(), data.path(), None, &[]);
     while server.video("long.mkv")["index"] != "growing" {
-        std::thread::yield_now();
+        crate::server::pause();
     }
     signal(server.workers()[0], "-STOP");
     // It would be read on only after a minute of silence.
@@ -102,7 +102,7 @@ fn a_new_video_is_seen_while_another_one_is_read_for_long() {
     long_video(videos.path());
     let server = Server::start_with(videos.path(), data.path(), None, &[]);
     while server.video("long.mkv")["index"] != "growing" {
-        std::thread::yield_now();
+        crate::server::pause();
     }
     let reading = server.workers()[0];
     signal(reading, "-STOP");
@@ -112,7 +112,7 @@ fn a_new_video_is_seen_while_another_one_is_read_for_long() {
         if list.as_array().unwrap().iter().any(|video| video["name"] == "new.mp4") {
             break;
         }
-        std::thread::yield_now();
+        crate::server::pause();
     }
     let id = server.video("new.mp4")["id"].as_str().unwrap().to_owned();
     assert_eq!(server.get(&format!("/api/video_file/frame_optimized?id={id}&t=1")).status, 200);
@@ -126,12 +126,12 @@ fn a_process_that_ends_while_it_reads_is_replaced_and_nothing_is_missing() {
     long_video(videos.path());
     let server = Server::start_with(videos.path(), data.path(), None, &[]);
     while server.video("long.mkv")["index"] != "growing" {
-        std::thread::yield_now();
+        crate::server::pause();
     }
     signal(server.workers()[0], "-KILL");
     let video = crate::api::indexed(&server, "long.mkv");
     assert_eq!((&video["index"], &video["frames"]), (&"ready".into(), &(341 * 1500).into()));
     while server.video("long.mkv")["preview"]["sprites"] != true {
-        std::thread::yield_now();
+        crate::server::pause();
     }
 }

@@ -43,7 +43,7 @@ pub fn wait<T>(mut found: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = found() {
             return found;
         }
-        std::thread::yield_now();
+        crate::server::pause();
     }
 }
 
@@ -343,6 +343,9 @@ fn whoever_follows_a_count_hears_crossings_device_and_how_far_it_lies_behind() {
     assert!(told.contains("pigweight_jobs{state=\"running\"} 1"), "{told}");
 
     let done = server.wait_for_run(video_id, "done");
+    wait_for(&server, "a.mp4", "done");
+    let told = String::from_utf8(server.get("/metrics").bytes).unwrap();
+    assert!(told.contains("pigweight_jobs{state=\"running\"} 0"), "none goes on any more: {told}");
     assert_eq!(done["lag"], json!({ "video_secs": 0.0, "backlog_frames": 0, "age_secs": null }), "{done}");
     let counted = server.get(&format!("/api/lines?video={video_id}")).json();
     let crossed = &done["crossings"][0];

@@ -14,7 +14,7 @@ fn made(server: &Server, name: &str) -> String {
         if found["preview"]["frames"] == found["frames"] && found["preview"]["sprites"] == true {
             return found["id"].as_str().unwrap().to_owned();
         }
-        std::thread::yield_now();
+        crate::server::pause();
     }
 }
 
@@ -95,7 +95,7 @@ fn one_pass_counts_and_makes_them_and_a_kill_loses_none() {
         // What the last one had brought to the disk is there, and more comes.
         assert!(begun(&server).0 >= before, "kept frames were lost");
         while begun(&server).0 <= before && begun(&server).0 < begun(&server).1 {
-            std::thread::yield_now();
+            crate::server::pause();
         }
         before = begun(&server).0;
         server.kill();

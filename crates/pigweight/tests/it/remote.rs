@@ -138,7 +138,7 @@ impl Counting {
             if is_so(&health) {
                 return health;
             }
-            std::thread::yield_now();
+            crate::server::pause();
         }
     }
 }

@@ -23,6 +23,12 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// Between two questions whether something has happened. Background work gives way to whoever asks: asked without a pause, two servers beside each other
+/// would come to nothing else on two cores.
+pub fn pause() {
+    std::thread::park_timeout(std::time::Duration::from_millis(20));
+}
+
 /// The built binary, started where ONNX Runtime is found.
 pub fn pigweight() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pigweight"));

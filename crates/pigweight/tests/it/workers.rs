@@ -243,7 +243,7 @@ fn processes_end_with_their_server() {
         std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
     };
     while left.iter().any(|&pid| runs(pid)) {
-        std::thread::yield_now();
+        crate::server::pause();
     }
 }
 

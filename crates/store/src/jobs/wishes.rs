@@ -39,14 +39,28 @@ impl Store {
     /// Lets a job that failed or was cancelled wait for its turn again, with all its tries before it.
     ///
     /// # Errors
-    /// [`Error::JobEnded`] where it is still open or done, or its file is another one now.
+    /// [`Error::JobEnded`] where it is still open or done, [`Error::JobReplaced`] and [`Error::JobOutdated`] where another one is in its place.
     pub async fn retry_job(&self, id: &str) -> Result<JobRecord> {
         let job = self.job(id).await?;
         if job.superseded == 1 {
             return Err(Error::JobReplaced { id: id.to_owned() });
         }
+        let in_its_place = sqlx::query_scalar(
+            "select id from jobs where video_id = $1 and kind = $2 and fingerprint <> $3 and number > $4 \
+             and state in ('waiting', 'running', 'done') order by number desc limit 1",
+        )
+        .bind(&job.video_id)
+        .bind(&job.kind)
+        .bind(&job.fingerprint)
+        .bind(job.number)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(|error| Error::from_sql("trying a job again", error))?;
+        if let Some(now) = in_its_place {
+            return Err(Error::JobOutdated { id: id.to_owned(), now });
+        }
         let changed = sqlx::query(
-            "update jobs set state = 'waiting', error = null, finished_at = null, tries = 0, due_at = 0 \
+            "update jobs set state = 'waiting', error = null, error_code = null, finished_at = null, tries = 0, due_at = 0 \
              where id = $1 and state in ('failed', 'cancelled')",
         )
         .bind(id)

@@ -111,6 +111,9 @@ impl Filter {
     }
 }
 
+/// Of a job whose file is not in its folder.
+const FILE_GONE: &str = "file_gone";
+
 /// What is known of a job besides what is kept.
 pub struct Now<'a> {
     /// `None`: no server runs.
@@ -139,7 +142,7 @@ impl<'a> Now<'a> {
             JobState::Running => app.live.held(&job.video_id),
             JobState::Waiting if app.detecting.now().is_err() => Some(nobody_looks()),
             JobState::Waiting if !app.live.is_present(&job.video_id) => Some(Reason::new(
-                "file_gone",
+                FILE_GONE,
                 "the file is not in its folder now; it is counted when it is there again, or cancel the job",
             )),
             _ => None,
@@ -153,7 +156,11 @@ impl Job {
         let state = job.state();
         let frames_per_sec = now.frames_per_sec(job).filter(|_| state == JobState::Running);
         let left = job.frames_left();
-        let why = Why::from(now.hindrance(job)).or_else(|| Why::of_job(job));
+        let hindrance = now.hindrance(job);
+        // Also where it went after the places were given.
+        let is_gone = hindrance.as_ref().is_some_and(|reason| reason.code == FILE_GONE);
+        let place = now.waiting.iter().position(|id| *id == job.id).map(|place| place + 1);
+        let why = Why::from(hindrance).or_else(|| Why::of_job(job));
         Self {
             id: job.id.clone(),
             kind: job.kind.clone(),
@@ -161,7 +168,7 @@ impl Job {
             video_name: job.video_name.clone(),
             state: state.name().to_owned(),
             priority: job.priority,
-            place: now.waiting.iter().position(|id| *id == job.id).map(|place| place + 1),
+            place: place.filter(|_| !is_gone),
             is_replaced: job.superseded == 1,
             tries: job.tries,
             progress: match (state, job.frames_total) {

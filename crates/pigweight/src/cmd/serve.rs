@@ -24,6 +24,7 @@ use pigweight_detect::{Device, Model};
 use pigweight_media::worker::Workers;
 use pigweight_store::Store;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ const LATENCY_BUCKETS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 
 const RELEASE_AFTER: Duration = Duration::from_secs(120);
 /// Jobs are held anew so often, well within the time for which they are held, and measurements are added up.
 const HOLD_AFTER: Duration = Duration::from_secs(20);
+/// How long a folder is waited for that somebody else has.
+const LET_GO_WITHIN: Duration = Duration::from_secs(2);
 /// What answers that are under way get when the server is asked to stop.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
@@ -108,9 +111,23 @@ async fn workers(config: &Config) -> anyhow::Result<Option<Workers>> {
     Ok(Some(workers))
 }
 
+/// The store, as soon as whoever had it is wholly gone: a server that was killed may have been starting a process, which holds the folder until it has
+/// begun.
+async fn open_store(folder: &Path) -> pigweight_store::Result<Store> {
+    let until = Instant::now() + LET_GO_WITHIN;
+    loop {
+        match Store::open(folder).await {
+            Err(pigweight_store::Error::FolderInUse { .. }) if Instant::now() < until => {
+                tokio::time::sleep(LET_GO_WITHIN / 40).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
 async fn serve(config: Config) -> anyhow::Result<()> {
     let config = Arc::new(config);
-    let store = Store::open(&config.data).await?;
+    let store = open_store(&config.data).await?;
     let listener = tokio::net::TcpListener::bind(config.listen).await.with_context(|| {
         format!("cannot listen on {}; stop what does, or name another with --listen ADDR", config.listen)
     })?;

@@ -474,3 +474,18 @@ fn the_committed_api_document_is_the_one_that_is_served() {
     assert_eq!(difference, None, "run make docs and look at the difference");
     assert_eq!(made.len(), committed.len(), "run make docs and look at the difference");
 }
+
+#[test]
+fn a_folder_that_somebody_lets_go_of_is_taken() {
+    let (videos, data) = (folder_of(&[]), tempfile::tempdir().unwrap());
+    let lock = std::fs::File::create(data.path().join("lock")).unwrap();
+    lock.lock().unwrap();
+    // As a process that a killed server was about to start.
+    let holder = std::thread::spawn(move || {
+        (0..20).for_each(|_| crate::server::pause());
+        drop(lock);
+    });
+    let server = Server::start(videos.path(), data.path(), None);
+    holder.join().unwrap();
+    assert_eq!(server.get("/api/videos").status, 200);
+}

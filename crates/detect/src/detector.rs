@@ -69,14 +69,13 @@ impl Detector {
     }
 
     fn look(&mut self, pictures: &[PictureView<'_>], with_masks: bool) -> Result<(Vec<Found>, Device)> {
-        let size_of = |picture: &PictureView<'_>| self.model.size_for(picture.width, picture.height);
-        let alike: Vec<&[PictureView<'_>]> =
-            pictures.chunk_by(|one, next| size_of(one) == size_of(next)).collect();
+        // The whole input is the same for all of them; parts of it differ.
+        let at_once = if self.model.info.is_trimmed { 1 } else { pictures.len().max(1) };
         let (mut all, mut device) = (Vec::with_capacity(pictures.len()), None);
-        for pictures in alike {
-            let Some(first) = pictures.first() else { continue };
+        for alike in pictures.chunks(at_once) {
+            let Some(first) = alike.first() else { continue };
             let size = self.model.size_for(first.width, first.height);
-            let (found, looked) = self.look_at_alike(pictures, size, with_masks)?;
+            let (found, looked) = self.look_at_alike(alike, size, with_masks)?;
             all.extend(found);
             device = Some(looked);
         }
@@ -92,11 +91,10 @@ impl Detector {
     ) -> Result<(Vec<Found>, Device)> {
         let Self { model, fitted, spare, letterboxes } = self;
         while letterboxes.len() < pictures.len() {
-            letterboxes.push(Letterbox::new(input_style(model.info.head), size.0, size.1));
+            letterboxes.push(Letterbox::new(input_style(model.info.head)));
         }
         let fill = |(letterbox, picture): (&mut Letterbox, &PictureView<'_>)| {
-            letterbox.resize(size.0, size.1);
-            (letterbox.fill(picture), picture.width as f32, picture.height as f32)
+            (letterbox.fill(picture, size), picture.width as f32, picture.height as f32)
         };
         let fits = letterboxes.iter_mut().zip(pictures).map(fill).collect();
         let tensors = letterboxes.iter().take(pictures.len()).map(Letterbox::tensor).collect();

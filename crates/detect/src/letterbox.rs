@@ -132,23 +132,16 @@ pub struct Letterbox {
 }
 
 impl Letterbox {
-    /// For an input of `width` × `height` px.
-    pub fn new(style: InputStyle, width: usize, height: usize) -> Self {
+    /// Empty.
+    pub fn new(style: InputStyle) -> Self {
         Self {
             style,
-            width,
-            height,
+            width: 0,
+            height: 0,
             tensor: Vec::new(),
             fit: None,
             line: Vec::new(),
             rows: Default::default(),
-        }
-    }
-
-    /// From now on for an input of this size, px.
-    pub fn resize(&mut self, width: usize, height: usize) {
-        if (self.width, self.height) != (width, height) {
-            (self.width, self.height, self.fit) = (width, height, None);
         }
     }
 
@@ -157,8 +150,11 @@ impl Letterbox {
         &self.tensor
     }
 
-    /// Samples a picture into the tensor and tells where it lies there.
-    pub fn fill(&mut self, picture: &PictureView<'_>) -> Fit {
+    /// Samples a picture into the tensor of an input of `width` × `height` px and tells where it lies there.
+    pub fn fill(&mut self, picture: &PictureView<'_>, (width, height): (usize, usize)) -> Fit {
+        if (self.width, self.height) != (width, height) {
+            (self.width, self.height, self.fit) = (width, height, None);
+        }
         let fit = Fit::new(picture.width, picture.height, self.width, self.height, self.style.placement);
         if self.fit != Some(fit) {
             let border = if self.style.is_unit_range { BORDER / 255.0 } else { BORDER };
@@ -343,8 +339,8 @@ mod tests {
         let picture =
             PictureView { width: 4, height: 2, planes: Planes::Rgb(Plane { samples: &red, stride: 12 }) };
         let style = InputStyle { placement: Placement::TopLeft, is_bgr: true, is_unit_range: false };
-        let mut letterbox = Letterbox::new(style, 4, 4);
-        letterbox.fill(&picture);
+        let mut letterbox = Letterbox::new(style);
+        letterbox.fill(&picture, (4, 4));
         let tensor = letterbox.tensor();
         assert_eq!((tensor[0], tensor[16], tensor[32]), (0.0, 0.0, 255.0), "blue, green, red");
         assert_eq!((tensor[8], tensor[24], tensor[40]), (BORDER, BORDER, BORDER));
@@ -379,8 +375,8 @@ mod tests {
             },
         };
         let style = InputStyle { placement: Placement::Stretched, is_bgr: false, is_unit_range: true };
-        let mut letterbox = Letterbox::new(style, 2, 2);
-        letterbox.fill(&picture);
+        let mut letterbox = Letterbox::new(style);
+        letterbox.fill(&picture, (2, 2));
         for (got, expected) in letterbox.tensor().iter().zip([0.0, 1.0].iter().cycle()) {
             assert!((got - expected).abs() < 1e-3, "{got} for {expected}");
         }

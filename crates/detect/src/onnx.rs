@@ -100,27 +100,26 @@ struct Dimension {
     name: Option<String>,
 }
 
-/// The same model with an input of another shape, whose first number, the pictures at once, stays as it was.
+/// The same model with an input of another shape. The first of its four dimensions, how many pictures at once, stays as it is.
 ///
 /// # Errors
-/// Where this is no model of one input with as many dimensions.
+/// Where this is no model of one input with four dimensions.
 pub(crate) fn with_input_shape(model: &[u8], shape: [i64; 4]) -> Result<Vec<u8>> {
     let refused =
         |reason: String| Error::Run { reason: format!("its input's size cannot be changed: {reason}") };
     let mut model =
         Model::decode(Bytes::copy_from_slice(model)).map_err(|error| refused(error.to_string()))?;
     let graph = model.graph.as_mut().ok_or_else(|| refused("it has no graph".to_owned()))?;
-    let dimensions = match &mut graph.input[..] {
-        [Value { kind: Some(Type { tensor: Some(Tensor { shape: Some(shape), .. }) }), .. }] => {
-            &mut shape.dimensions
-        }
-        _ => return Err(refused("it has not one input of a stated shape".to_owned())),
+    let shape_of_one = match &mut graph.input[..] {
+        [input] => input.kind.as_mut().and_then(|kind| kind.tensor.as_mut()?.shape.as_mut()),
+        _ => None,
     };
-    if dimensions.len() != shape.len() {
-        return Err(refused(format!("it has {} dimensions", dimensions.len())));
-    }
-    for (dimension, size) in dimensions.iter_mut().zip(shape).skip(1) {
-        *dimension = Dimension { value: Some(size), name: None };
+    let [_, sizes @ ..] = shape;
+    match shape_of_one.map(|stated| &mut stated.dimensions[..]) {
+        Some([_, stated @ ..]) if stated.len() == sizes.len() => {
+            stated.clone_from_slice(&sizes.map(|size| Dimension { value: Some(size), name: None }));
+        }
+        _ => return Err(refused("it has not one input of four stated dimensions".to_owned())),
     }
     for tensor in graph.output.iter_mut().filter_map(|output| output.kind.as_mut()?.tensor.as_mut()) {
         tensor.shape = None;

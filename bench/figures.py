@@ -98,17 +98,21 @@ def speed(arguments, table, video, model, folder):
     """
     one_frame = folder / "one-frame.mp4"
     subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", video, "-frames:v", "1", "-c:v", "libx264", one_frame], check=True)
-    rates, cpu = collections.defaultdict(list), collections.defaultdict(list)
+    rates, cpu, took, starts = collections.defaultdict(list), collections.defaultdict(list), collections.defaultdict(list), []
     for _ in range(arguments.rounds):
         result, _, cpu_secs, _ = run([sys.executable, HERE / "python_pipeline.py", video, "--model", model])
         rates["peer"].append(result["frames_per_sec"])
         cpu["peer"].append(1e3 * cpu_secs / result["frames"])
         _, start_secs, _, _ = count(arguments, one_frame, model, "--every-frame")
+        starts.append(start_secs)
         for name, options, settings in (("every", ["--every-frame"], {}), ("usual", [], {}), ("square", ["--every-frame"], {"detect__trim_border": "false"})):
             document, secs, cpu_secs, _ = count(arguments, video, model, *options, **settings)
-            rates[name].append((document["frames"] - 1) / (secs - start_secs))
+            took[name].append((document["frames"] - 1, secs))
             rates[f"{name}, whole process"].append(document["frames"] / secs)
             cpu[name].append(1e3 * cpu_secs / document["frames"])
+    # The shortest start: one from a busy moment would make the rest look faster than it is.
+    for name, runs in took.items():
+        rates[name] = [frames / (secs - min(starts)) for frames, secs in runs]
     rates = {name: statistics.median(values) for name, values in rates.items()}
     cpu = {name: statistics.median(values) for name, values in cpu.items()}
     shown = {"peer": "OpenCV + ONNX Runtime + ByteTrack in Python", "every": "pigweight count --every-frame",
@@ -145,13 +149,15 @@ def schedule(arguments, table, video, truth, model, folder):
     scenes = (("still", still, 6, lambda frame: known[first]),
               ("moving", moving, 3, lambda frame: known[first + frame // rate] if frame % rate == 0 else None))
     for name, scene, goal, count_at in scenes:
-        rates = collections.defaultdict(list)
+        rates, took, starts = collections.defaultdict(list), [], []
         for _ in range(arguments.rounds):
             result, *_ = run([sys.executable, HERE / "python_pipeline.py", scene, "--model", model])
             rates["peer"].append(result["frames_per_sec"])
             _, start_secs, *_ = count(arguments, one_frame, model)
             usual, run_secs, *_ = count(arguments, scene, model)
-            rates["usual"].append((usual["frames"] - 1) / (run_secs - start_secs))
+            starts.append(start_secs)
+            took.append((usual["frames"] - 1, run_secs))
+        rates["usual"] = [frames / (secs - min(starts)) for frames, secs in took]
         every, *_ = count(arguments, scene, model, "--every-frame")
         rates = {of: statistics.median(values) for of, values in rates.items()}
 

@@ -37,6 +37,7 @@ const RELEASE_AFTER: Duration = Duration::from_secs(120);
 const HOLD_AFTER: Duration = Duration::from_secs(20);
 /// How long a folder is waited for that somebody else has.
 const LET_GO_WITHIN: Duration = Duration::from_secs(2);
+const LET_GO_TRIES: u32 = 40;
 /// What answers that are under way get when the server is asked to stop.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
@@ -114,15 +115,18 @@ async fn workers(config: &Config) -> anyhow::Result<Option<Workers>> {
 /// The store, as soon as whoever had it is wholly gone: a server that was killed may have been starting a process, which holds the folder until it has
 /// begun.
 async fn open_store(folder: &Path) -> pigweight_store::Result<Store> {
-    let until = Instant::now() + LET_GO_WITHIN;
-    loop {
+    let mut tries = tokio::time::interval(LET_GO_WITHIN / LET_GO_TRIES);
+    for number in 0..LET_GO_TRIES {
+        tries.tick().await;
         match Store::open(folder).await {
-            Err(pigweight_store::Error::FolderInUse { .. }) if Instant::now() < until => {
-                tokio::time::sleep(LET_GO_WITHIN / 40).await;
+            Err(pigweight_store::Error::FolderInUse { .. }) if number == 0 => {
+                tracing::warn!("the data folder {} is in use; waiting for it", folder.display());
             }
+            Err(pigweight_store::Error::FolderInUse { .. }) => {}
             opened => return opened,
         }
     }
+    Store::open(folder).await
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

@@ -90,7 +90,7 @@ impl Asked for Filter {
         Field::optional("state", Kind::Text),
         Field::optional("video", Kind::Text),
         Field::optional("named", Kind::Text),
-        Field::optional("limit", Kind::Whole(0, u32::MAX as i64)),
+        Field::optional("limit", Kind::Whole(1, MOST as i64)),
     ];
 }
 
@@ -104,9 +104,6 @@ impl Filter {
             })?),
         };
         let limit = self.limit.unwrap_or(USUAL_LIMIT);
-        if !(1..=MOST).contains(&limit) {
-            return Err(Problem::bad_request(format!("limit lies between 1 and {MOST}")));
-        }
         Ok(JobFilter { state, video_id: self.video, named: self.named, limit })
     }
 }

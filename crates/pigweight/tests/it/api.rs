@@ -3,9 +3,10 @@
 use crate::server::{Server, model, pigweight, root};
 use pigweight_media::still;
 use pigweight_testkit::videos::{bar_code, video};
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Stdio;
 
 /// A folder with copies of the named bar-coded videos.
 pub fn folder_of(names: &[&str]) -> tempfile::TempDir {
@@ -478,14 +479,18 @@ fn the_committed_api_document_is_the_one_that_is_served() {
 #[test]
 fn a_folder_that_somebody_lets_go_of_is_taken() {
     let (videos, data) = (folder_of(&[]), tempfile::tempdir().unwrap());
+    // As a process that a killed server was about to start.
     let lock = std::fs::File::create(data.path().join("lock")).unwrap();
     lock.lock().unwrap();
-    // As a process that a killed server was about to start.
-    let holder = std::thread::spawn(move || {
-        (0..20).for_each(|_| crate::server::pause());
-        drop(lock);
-    });
-    let server = Server::start(videos.path(), data.path(), None);
-    holder.join().unwrap();
-    assert_eq!(server.get("/api/videos").status, 200);
+    let mut command = pigweight();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--videos"]).arg(videos.path());
+    command.arg("--data").arg(data.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let mut errors = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(errors.any(|line| line.contains("is in use; waiting for it")));
+    drop(lock);
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("PigWeight is at http://")));
+    process.kill().unwrap();
+    process.wait().unwrap();
 }

@@ -31,7 +31,7 @@ mod runs;
 mod sources;
 mod videos;
 
-pub use check::Finding;
+pub use check::{CheckedStore, Finding};
 pub use checkpoints::Checkpoint;
 pub use counts::{CountPoint, CountWindow};
 pub use crossings::{LineCrossing, LineProgress};

@@ -210,6 +210,11 @@ impl Inference {
         Ok(inference)
     }
 
+    /// Whether both are handles of the same service.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// The model that looks.
     pub fn model(&self) -> &Model {
         &self.inner.shared.model

@@ -15,7 +15,7 @@ pub enum Error {
     #[error("cannot read {path}: {reason}")]
     Unreadable {
         /// The file.
-        #[serde(with = "crate::worker::path")]
+        #[serde(with = "crate::path_bytes")]
         path: PathBuf,
         /// In the operating system's words.
         reason: String,
@@ -24,14 +24,14 @@ pub enum Error {
     #[error("{path} is not a file; name a video file")]
     NotAFile {
         /// What was named.
-        #[serde(with = "crate::worker::path")]
+        #[serde(with = "crate::path_bytes")]
         path: PathBuf,
     },
     /// Zero bytes.
     #[error("{path} is empty (0 bytes); copy it again from the camera or recorder")]
     Empty {
         /// The file.
-        #[serde(with = "crate::worker::path")]
+        #[serde(with = "crate::path_bytes")]
         path: PathBuf,
     },
     /// An mp4 without its index: the recorder was cut off before it could write it.
@@ -41,7 +41,7 @@ pub enum Error {
     )]
     Unfinished {
         /// The file.
-        #[serde(with = "crate::worker::path")]
+        #[serde(with = "crate::path_bytes")]
         path: PathBuf,
     },
     /// No demuxer knows these bytes.
@@ -50,7 +50,7 @@ pub enum Error {
     )]
     NotAVideo {
         /// The file.
-        #[serde(with = "crate::worker::path")]
+        #[serde(with = "crate::path_bytes")]
         path: PathBuf,
         /// In libav's words.
         reason: String,
@@ -59,28 +59,28 @@ pub enum Error {
     #[error("{path} is not a picture that can be read; JPEG, PNG, WebP, BMP and TIFF are understood")]
     NotAPicture {
         /// The file.
-        #[serde(with = "crate::worker::path")]
+        #[serde(with = "crate::path_bytes")]
         path: PathBuf,
     },
     /// A still where a video is wanted.
     #[error("{path} is a picture, not a video")]
     IsAPicture {
         /// The file.
-        #[serde(with = "crate::worker::path")]
+        #[serde(with = "crate::path_bytes")]
         path: PathBuf,
     },
     /// A video where a still is wanted.
     #[error("{path} is a video, not a picture")]
     IsAVideo {
         /// The file.
-        #[serde(with = "crate::worker::path")]
+        #[serde(with = "crate::path_bytes")]
         path: PathBuf,
     },
     /// Sound only, or only attached pictures.
     #[error("{path} has no video stream (only {streams}); name the file that holds the picture")]
     NoVideoStream {
         /// The file.
-        #[serde(with = "crate::worker::path")]
+        #[serde(with = "crate::path_bytes")]
         path: PathBuf,
         /// What it has instead.
         streams: String,
@@ -89,7 +89,7 @@ pub enum Error {
     #[error("{path} is coded as {codec}, which this build of FFmpeg cannot decode")]
     NoDecoder {
         /// The file.
-        #[serde(with = "crate::worker::path")]
+        #[serde(with = "crate::path_bytes")]
         path: PathBuf,
         /// The codec's name.
         codec: String,
@@ -100,7 +100,7 @@ pub enum Error {
     )]
     NoFrames {
         /// The file.
-        #[serde(with = "crate::worker::path")]
+        #[serde(with = "crate::path_bytes")]
         path: PathBuf,
     },
     /// Memory ran out in the middle of decoding.
@@ -109,14 +109,14 @@ pub enum Error {
     )]
     NoMemory {
         /// The file.
-        #[serde(with = "crate::worker::path")]
+        #[serde(with = "crate::path_bytes")]
         path: PathBuf,
     },
     /// More pixels than the limit in the message.
     #[error("{path} is {width}×{height} px, larger than the {limit} px per frame that are allowed")]
     TooLarge {
         /// The file.
-        #[serde(with = "crate::worker::path")]
+        #[serde(with = "crate::path_bytes")]
         path: PathBuf,
         /// px.
         width: u32,
@@ -137,7 +137,7 @@ pub enum Error {
     #[error("{path} cannot be streamed as it is: {reason}; look at single frames, or at the original file")]
     NotStreamable {
         /// The file.
-        #[serde(with = "crate::worker::path")]
+        #[serde(with = "crate::path_bytes")]
         path: PathBuf,
         /// Why.
         reason: String,
@@ -149,7 +149,7 @@ pub enum Error {
     #[error("{path} was changed while it was being read; open it again")]
     Changed {
         /// The file.
-        #[serde(with = "crate::worker::path")]
+        #[serde(with = "crate::path_bytes")]
         path: PathBuf,
     },
     /// Stored index bytes of another version, or damaged.
@@ -169,7 +169,7 @@ pub enum Error {
     )]
     WorkerEnded {
         /// The file.
-        #[serde(with = "crate::worker::path")]
+        #[serde(with = "crate::path_bytes")]
         path: PathBuf,
         /// How it ended.
         reason: String,
@@ -181,7 +181,7 @@ pub enum Error {
     )]
     WorkerStuck {
         /// The file.
-        #[serde(with = "crate::worker::path")]
+        #[serde(with = "crate::path_bytes")]
         path: PathBuf,
         /// How long nothing came.
         silence_secs: u64,
@@ -196,7 +196,7 @@ pub enum Error {
     #[error("cannot keep small pictures in {path}: {reason}; make room there, or set preview.disk_gb to 0")]
     Preview {
         /// The file or folder.
-        #[serde(with = "crate::worker::path")]
+        #[serde(with = "crate::path_bytes")]
         path: PathBuf,
         /// In the operating system's words.
         reason: String,

@@ -4,37 +4,36 @@
 //! is a keyframe. [`FrameReader`] decodes all frames in order; [`FrameSeeker`] serves the one exact frame asked
 //! for. Both name each frame by its integer pts, never by a count of frames per second.
 //!
-//! Where the bytes are foreign and the process must live, [`worker::Workers`] opens the video: all of the above then works on it
+//! Where the bytes are foreign and the process must live, [`isolate::Workers`] opens the video: all of the above then works on it
 //! as before, in processes that may do nothing else.
 //!
 //! Left out on purpose: what is on a picture (the detect crate), and what is kept (the store crate).
 
-mod encode;
+mod access;
+mod decode;
 mod error;
-mod full_range;
-mod hevc;
-pub mod hls;
-mod index;
-pub mod jpeg;
+mod file;
+pub mod isolate;
 mod libav;
-mod listed;
-mod mp4;
-pub mod overlay;
-mod parts;
-mod picture;
-pub mod preview;
-mod reader;
-mod seek;
-mod sniff;
-pub mod sprites;
-pub mod still;
-mod video;
-pub mod worker;
+mod output;
+mod path_bytes;
 
-pub use encode::{VideoWriter, VideoWriterSettings};
+pub use access::reader::FrameReader;
+pub use access::seeker::FrameSeeker;
+pub use access::sprites;
+pub use decode::frame::DecodedFrame;
+pub use decode::picture::Picture;
+pub use decode::still;
 pub use error::{Error, Result};
-pub use index::{PacketEntry, Timing, VideoIndex};
-pub use picture::Picture;
-pub use reader::{DecodedFrame, FrameReader};
-pub use seek::FrameSeeker;
-pub use video::{Rotation, Video, VideoInfo};
+pub use file::access::{FileAccess, WorkerSettings};
+pub use file::index::{Timing, VideoIndex};
+pub use file::packets::PacketEntry;
+pub use file::video::{Rotation, Video, VideoInfo};
+pub use output::video_writer::{VideoWriter, VideoWriterSettings};
+pub use output::{jpeg, overlay, preview};
+
+/// HTTP Live Streaming: where a video is cut, and the fragments.
+pub mod hls {
+    pub use crate::access::streamer::Streamer;
+    pub use crate::output::hls::{Segment, Segments};
+}

@@ -10,6 +10,7 @@ mod decoder;
 mod encoder;
 mod frame;
 mod frame_pool;
+mod hevc_layers;
 mod input;
 mod muxer;
 mod scaler;

@@ -1,7 +1,7 @@
 //! Settings: defaults, then one TOML file, then `PIGWEIGHT_…` variables, then the command line.
 
-use crate::calibration::{self, Calibration};
-use crate::pipeline::RunSettings;
+use crate::accuracy::calibration::{self, Calibration};
+use crate::analysis::pipeline::RunSettings;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use pigweight_core::schedule::{Floors, Schedule};
@@ -10,7 +10,8 @@ use pigweight_detect::layout::Head;
 use pigweight_detect::{
     DeviceChoice, DeviceSettings, Fallback, Model, ModelSettings, ModelSource, RemoteSettings,
 };
-use pigweight_media::worker::{self, Workers};
+use pigweight_media::WorkerSettings;
+use pigweight_media::isolate::Workers;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -261,7 +262,7 @@ impl Config {
         if !self.worker.enabled {
             return Ok(None);
         }
-        Ok(Some(Workers::new(worker::Settings {
+        Ok(Some(Workers::new(WorkerSettings {
             program: this_program()?,
             arguments: vec!["worker".to_owned()],
             memory_bytes: self.worker.memory_mb.saturating_mul(1_000_000),

@@ -1,34 +1,19 @@
 //! PigWeight: counts pigs in videos, with the pictures that prove it.
 //!
-//! `pipeline.rs` is the product in one screen. `cmd/` holds a file per command, `web/` the HTTP edge.
+//! `analysis/pipeline.rs` is the product in one screen. `cmd/` holds a file per command, `web/` the HTTP edge.
 
-mod analyser;
+mod accuracy;
+mod analysis;
 mod args;
-mod attending;
+mod artifacts;
 mod background;
-mod calibration;
 mod cmd;
 mod config;
 mod describe;
-mod detecting;
-mod disk;
-mod library;
-mod live;
-mod looking;
-mod lookout;
-mod nearness;
-mod openings;
-mod pipeline;
-mod preparer;
-mod previews;
 mod reason;
-mod retrack;
-mod truth;
-mod turns;
-mod uploads;
-mod wanted;
+mod sources;
+mod status;
 mod web;
-mod work;
 
 use args::{Args, Command};
 use clap::Parser as _;
@@ -50,7 +35,7 @@ fn main() -> ExitCode {
         Command::Completions { shell } => cmd::generate::completions(shell),
         Command::Man => cmd::generate::man(),
         Command::Openapi => cmd::generate::openapi(),
-        Command::Worker => pigweight_media::worker::serve().map_err(Into::into),
+        Command::Worker => pigweight_media::isolate::serve().map_err(Into::into),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,8 @@
 //! Why something is as it is, of every error that is told to people: its sentence, and the code by which the page says it in its reader's language.
 
+use crate::analysis::frames;
+use crate::analysis::pipeline;
 use crate::describe::Chain;
-use crate::{looking, pipeline};
 use pigweight_store::Reason;
 
 /// An error that is told.
@@ -42,12 +43,12 @@ impl Reasoned for pipeline::Error {
     }
 }
 
-fn code_of_looking(error: &looking::Error) -> &'static str {
+fn code_of_looking(error: &frames::Error) -> &'static str {
     match error {
-        looking::Error::Media(error) => error.code(),
-        looking::Error::Detect(error) => error.code(),
-        looking::Error::Kept(error) => error.code(),
-        looking::Error::NobodyLooks => "nobody_looks",
+        frames::Error::Media(error) => error.code(),
+        frames::Error::Detect(error) => error.code(),
+        frames::Error::Kept(error) => error.code(),
+        frames::Error::NobodyLooks => "nobody_looks",
     }
 }
 

@@ -1,38 +1,20 @@
 //! The HTTP edge: routes, JSON, status codes. Nothing behind it knows of them.
 
-mod asked;
-mod assets;
-mod byte_range;
+pub mod api;
 pub mod client;
-mod counts;
-mod error;
-mod file;
-mod frames;
-mod health;
-mod hls;
-pub mod jobs;
-mod jpeg_cache;
-mod lines;
-mod live;
-mod piece;
-mod pool;
-mod preview;
-mod runs;
-mod types;
-mod unread;
-pub mod unseen;
-mod uploads;
-mod videos;
+mod media;
+mod page;
+mod request;
 
-pub use error::Problem;
-pub use pool::VideoPool;
+pub use media::video_pool::VideoPool;
+pub use request::problem::Problem;
 
+use crate::artifacts::previews::Previews;
+use crate::background::cancellation::Work;
+use crate::background::detector_slot::Detecting;
 use crate::config::Config;
-use crate::detecting::Detecting;
-use crate::live::Live;
-use crate::previews::Previews;
-use crate::uploads::Uploads;
-use crate::work::Work;
+use crate::sources::uploads::Uploads;
+use crate::status::Live;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
@@ -61,7 +43,9 @@ pub struct App {
     /// Open videos.
     pub pool: VideoPool,
     /// Pieces of streams that are on their way.
-    pub pieces: hls::Pieces,
+    pub pieces: media::hls::Pieces,
+    /// Counts of frames that no analysis has come to yet.
+    pub unseen: media::on_demand_count::Unseen,
     /// Small pictures.
     pub previews: Arc<Previews>,
     /// Files that come over the network.
@@ -97,43 +81,43 @@ struct Document;
 
 fn api() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(videos::list))
-        .routes(routes!(videos::one))
-        .routes(routes!(videos::index))
-        .routes(routes!(videos::change_work))
-        .routes(routes!(file::original))
-        .routes(routes!(counts::detections))
-        .routes(routes!(counts::counts))
-        .routes(routes!(counts::crossings))
-        .routes(routes!(counts::count_at_time))
-        .routes(routes!(runs::list))
-        .routes(routes!(runs::schedule))
-        .routes(routes!(runs::compare))
-        .routes(routes!(frames::frame_optimized))
-        .routes(routes!(preview::frame))
-        .routes(routes!(preview::sprite))
-        .routes(routes!(hls::playlist))
-        .routes(routes!(hls::part))
-        .routes(routes!(jobs::list))
-        .routes(routes!(jobs::one))
-        .routes(routes!(jobs::pause))
-        .routes(routes!(jobs::resume))
-        .routes(routes!(jobs::cancel))
-        .routes(routes!(jobs::retry))
-        .routes(routes!(jobs::prioritise))
-        .routes(routes!(lines::list, lines::add))
-        .routes(routes!(lines::change, lines::remove))
-        .routes(routes!(health::health))
-        .routes(routes!(health::metrics))
-        .routes(routes!(live::count_updates))
+        .routes(routes!(api::videos::list))
+        .routes(routes!(api::videos::one))
+        .routes(routes!(api::videos::index))
+        .routes(routes!(api::videos::change_work))
+        .routes(routes!(media::file::original))
+        .routes(routes!(api::counts::detections))
+        .routes(routes!(api::counts::counts))
+        .routes(routes!(api::counts::crossings))
+        .routes(routes!(api::counts::count_at_time))
+        .routes(routes!(api::runs::list))
+        .routes(routes!(api::runs::schedule))
+        .routes(routes!(api::runs::compare))
+        .routes(routes!(media::frames::frame_optimized))
+        .routes(routes!(media::preview::frame))
+        .routes(routes!(media::preview::sprite))
+        .routes(routes!(media::hls::playlist))
+        .routes(routes!(media::hls::part))
+        .routes(routes!(api::jobs::list))
+        .routes(routes!(api::jobs::one))
+        .routes(routes!(api::jobs::pause))
+        .routes(routes!(api::jobs::resume))
+        .routes(routes!(api::jobs::cancel))
+        .routes(routes!(api::jobs::retry))
+        .routes(routes!(api::jobs::prioritise))
+        .routes(routes!(api::lines::list, api::lines::add))
+        .routes(routes!(api::lines::change, api::lines::remove))
+        .routes(routes!(api::health::health))
+        .routes(routes!(api::health::metrics))
+        .routes(routes!(api::count_socket::count_updates))
         .merge(uploads())
 }
 
 fn uploads() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
-        .routes(routes!(uploads::create, uploads::options))
-        .routes(routes!(uploads::progress, uploads::add, uploads::remove))
-        .layer(middleware::from_fn(uploads::speak_tus))
+        .routes(routes!(api::uploads::create, api::uploads::options))
+        .routes(routes!(api::uploads::progress, api::uploads::add, api::uploads::remove))
+        .layer(middleware::from_fn(api::uploads::speak_tus))
 }
 
 /// The OpenAPI document as it is served and committed (`docs/reference/openapi.json`).
@@ -159,13 +143,13 @@ pub fn router(app: Arc<App>) -> Router {
         "/api/openapi.json",
         axum::routing::get(|| async move { ([(header::CONTENT_TYPE, "application/json")], document) }),
     )
-    .route("/api/{*path}", axum::routing::any(error::unknown_path))
-    .fallback_service(axum::routing::get(assets::page))
-    .layer(middleware::from_fn(error::problems_only))
+    .route("/api/{*path}", axum::routing::any(request::problem::unknown_path))
+    .fallback_service(axum::routing::get(page::page))
+    .layer(middleware::from_fn(request::problem::problems_only))
     .layer(CompressionLayer::new().compress_when(compressible))
     .layer(middleware::from_fn(measure))
     .layer(middleware::from_fn(guard))
-    .layer(middleware::from_fn(unread::read_the_rest))
+    .layer(middleware::from_fn(request::drain_body::read_the_rest))
     .with_state(app)
 }
 

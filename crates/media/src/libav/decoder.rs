@@ -1,7 +1,7 @@
 //! A decoder of one video stream.
 
+use super::hevc_layers;
 use super::{Frame, Input, NO_TIMESTAMP, Packet};
-use crate::hevc;
 use ffmpeg_sys_next as ffi;
 use std::{ptr, slice};
 
@@ -59,7 +59,7 @@ impl Decoder {
                 _ => &[],
             };
             let is_hevc = (*parameters).codec_id == ffi::AVCodecID::AV_CODEC_ID_HEVC;
-            let knows_non_reference = !is_hevc || hevc::has_one_layer(head);
+            let knows_non_reference = !is_hevc || hevc_layers::has_one_layer(head);
             let decoder = Self { context, is_progressive, knows_non_reference };
             if ffi::avcodec_parameters_to_context(context, parameters) < 0 {
                 return None;

@@ -107,7 +107,7 @@ impl Drop for FramePool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::Picture;
+    use crate::decode::picture::Picture;
     use pigweight_core::picture::Planes;
 
     #[test]

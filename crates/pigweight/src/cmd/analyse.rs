@@ -1,9 +1,9 @@
 //! One video from file to result, for the commands that wait for it.
 
+use crate::analysis::pipeline::{Analysis, Progress};
 use crate::config::Config;
 use crate::describe::{clock, counted};
-use crate::library;
-use crate::pipeline::{Analysis, Progress};
+use crate::sources::library;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use pigweight_core::line::Line;

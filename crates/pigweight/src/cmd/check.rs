@@ -2,13 +2,13 @@
 
 use super::analyse::{Workshop, damage, progress_bar};
 use super::{Partial, configure, print, start_inference};
+use crate::accuracy::calibration::{self, Calibration, Known, Look};
+use crate::accuracy::truth::Truth;
+use crate::analysis::frames::{self, Begin, Looking};
 use crate::args::Check;
-use crate::calibration::{self, Calibration, Known, Look};
 use crate::config::Config;
 use crate::describe::Chain;
-use crate::library;
-use crate::looking::{self, Begin, Looking};
-use crate::truth::Truth;
+use crate::sources::library;
 use pigweight_core::detection::Detection;
 use pigweight_core::time::Pts;
 use pigweight_detect::service::Inference;
@@ -201,7 +201,7 @@ fn look_at(
             .map(|looked| {
                 let looked = looked?;
                 guessed += usize::from(looked.is_damaged);
-                Ok::<_, looking::Error>((looked.pts, looked.secs, looked.seen))
+                Ok::<_, frames::Error>((looked.pts, looked.secs, looked.seen))
             })
             .collect::<Result<Vec<_>, _>>()
     })??;

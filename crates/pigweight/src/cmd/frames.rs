@@ -4,10 +4,10 @@
 
 use super::analyse::{damage, progress_bar};
 use super::{Partial, configure, print, start_inference};
+use crate::analysis::frames::{Begin, Looking};
 use crate::args::FramesExport;
 use crate::config::Config;
 use crate::describe::counted;
-use crate::looking::{Begin, Looking};
 use anyhow::Context as _;
 use pigweight_core::detection::Detection;
 use pigweight_core::schedule::Schedule;
@@ -192,7 +192,7 @@ fn look_through(
             let candidate = Candidate { secs: looked.secs, uncertainty, sketch };
             seen.push(Seen { video: place, pts: looked.pts, candidate, draft: found });
         }
-        Ok::<_, crate::looking::Error>(seen)
+        Ok::<_, crate::analysis::frames::Error>(seen)
     })??;
     bar.finish_and_clear();
     notes.extend(damage(video, decoded, guessed));

@@ -7,8 +7,8 @@ use super::print;
 use crate::args::{JobWish, Jobs as Args};
 use crate::config::Config;
 use crate::describe::{clock, counted, printable};
+use crate::web::api::jobs::{Job, Jobs, Now};
 use crate::web::client::Client;
-use crate::web::jobs::{Job, Jobs, Now};
 use anyhow::Context as _;
 use pigweight_store::{Error, JobFilter, JobRecord, Store};
 

@@ -1,27 +1,29 @@
 //! `pigweight serve`: the page, the API and the work behind them.
 
 use super::{configure, print};
-use crate::analyser::{Analyser, MOST_STARTS, ended_too_often};
 use crate::args::Serve;
-use crate::background;
+use crate::artifacts::previews::Previews;
+use crate::background::cancellation::Work;
+use crate::background::detector_slot::{self, Detecting};
+use crate::background::folder_watcher::Lookout;
+use crate::background::idle_thread;
+use crate::background::job_planner::Enlisting;
+use crate::background::job_worker::{Analyser, MOST_STARTS, ended_too_often};
+use crate::background::video_indexer::Preparer;
 use crate::config::Config;
 use crate::describe::counted;
-use crate::detecting::{self, Detecting};
-use crate::live::Live;
-use crate::lookout::Lookout;
-use crate::openings::Openings;
-use crate::preparer::Preparer;
-use crate::previews::Previews;
 use crate::reason::Reasoned as _;
-use crate::uploads::Uploads;
-use crate::wanted::Enlisting;
-use crate::web::{App, VideoPool, router};
-use crate::work::Work;
+use crate::sources::open_videos::Openings;
+use crate::sources::uploads::Uploads;
+use crate::status::Live;
+use crate::web::App;
+use crate::web::VideoPool;
+use crate::web::router;
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use pigweight_detect::service::Inference;
 use pigweight_detect::{Device, Model};
-use pigweight_media::worker::Workers;
+use pigweight_media::isolate::Workers;
 use pigweight_store::Store;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -142,7 +144,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     let workers = workers(&config).await?;
     let inference = match model(&config)? {
-        Ok(model) => Ok(detecting::start(model, config.detect.workers)?),
+        Ok(model) => Ok(detector_slot::start(model, config.detect.workers)?),
         Err(error) => Err(error),
     };
     let detecting = Arc::new(Detecting::new(inference));
@@ -171,6 +173,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         config: config.clone(),
         pool: VideoPool::new(std::thread::available_parallelism().map_or(1, usize::from), openings.clone()),
         pieces: Default::default(),
+        unseen: Default::default(),
         previews: previews.clone(),
         uploads,
         wake: wake.clone(),
@@ -219,7 +222,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     })
     .await?;
     let device = match detecting.now() {
-        Ok(looker) => describe(&looker.inference),
+        Ok(inference) => describe(&inference),
         Err(missing) => format!("Videos are shown and not counted: {}", missing.error),
     };
     let folders = if config.videos.is_empty() {
@@ -260,7 +263,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     });
     let thread = |name: &str, work: Box<dyn FnOnce(&tokio::runtime::Handle) + Send>| {
         let runtime = runtime.clone();
-        background::spawn(name, move || work(&runtime)).context("cannot start the background work")
+        idle_thread::spawn(name, move || work(&runtime)).context("cannot start the background work")
     };
     let listed_too = listed.clone();
     let mut threads = vec![

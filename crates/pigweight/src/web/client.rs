@@ -1,7 +1,7 @@
 //! Asks a running server, for the commands that go with one.
 
-use super::jobs::{Job, Jobs, Priority};
 use crate::args::JobWish;
+use crate::web::api::jobs::{Job, Jobs, Priority};
 use anyhow::Context as _;
 use pigweight_store::JobFilter;
 use serde::de::DeserializeOwned;

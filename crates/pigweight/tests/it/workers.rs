@@ -2,8 +2,9 @@
 
 use crate::api::folder_of;
 use crate::server::{Answer, Server, model, pigweight};
+use pigweight_media::WorkerSettings;
 use pigweight_media::hls::Streamer;
-use pigweight_media::worker::{Settings, Workers};
+use pigweight_media::isolate::Workers;
 use pigweight_media::{DecodedFrame, Error, FrameReader, FrameSeeker, Video};
 use pigweight_testkit::videos::video;
 use std::path::Path;
@@ -15,7 +16,7 @@ fn workers() -> Workers {
 }
 
 fn workers_with(memory_bytes: u64) -> Workers {
-    Workers::new(Settings {
+    Workers::new(WorkerSettings {
         program: env!("CARGO_BIN_EXE_pigweight").into(),
         arguments: vec!["worker".into()],
         memory_bytes,
@@ -146,7 +147,7 @@ fn ended_from_outside(folder: &Path, ended: &[u32], how: &str) -> Workers {
     std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_pigweight"), folder.join("ended.program")).unwrap();
-    Workers::new(Settings {
+    Workers::new(WorkerSettings {
         program,
         arguments: Vec::new(),
         memory_bytes: 2_000_000_000,

@@ -1,0 +1,78 @@
+//! All frames of a video in the order they are shown.
+
+use crate::decode::frame::{DecodedFrame, Pass};
+use crate::decode::local_reader::LocalReader;
+use crate::error::Result;
+use crate::file::video::Video;
+use crate::isolate::{Answer, Place, Request, Worker, Workers};
+use pigweight_core::time::Pts;
+
+/// Reads a video from one end to the other. Damaged packets are counted and passed over: what can be decoded is.
+pub struct FrameReader {
+    video: Video,
+    place: Place<LocalReader, Worker>,
+    damaged_packets: usize,
+    ended: bool,
+}
+
+impl FrameReader {
+    /// From the first frame on.
+    pub fn open(video: &Video) -> Result<Self> {
+        Self::open_on(video, Pass { after: None, ..Pass::USUAL })
+    }
+
+    /// From the frame that follows `pts` on.
+    pub fn open_after(video: &Video, pts: Pts) -> Result<Self> {
+        Self::open_on(video, Pass { after: Some(pts), ..Pass::USUAL })
+    }
+
+    /// From the first frame on, or from the one that follows `after`; pictures wider than `most_width` px are made so small.
+    /// Decodes on two cores: for a pass beside which nothing else works.
+    pub fn open_small(video: &Video, after: Option<Pts>, most_width: u32) -> Result<Self> {
+        Self::open_on(video, Pass { after, threads: 2, most_width: Some(most_width) })
+    }
+
+    fn open_on(video: &Video, pass: Pass) -> Result<Self> {
+        let place = match Workers::of(video) {
+            None => Place::Here(Box::new(LocalReader::open(video, pass)?)),
+            Some(workers) => {
+                let mut worker = workers.start_on(video)?;
+                worker.ask(&Request::Read(pass), &[])?;
+                Place::Worker(Box::new(worker))
+            }
+        };
+        Ok(Self { video: video.clone(), place, damaged_packets: 0, ended: false })
+    }
+
+    /// Packets so far that the decoder refused.
+    pub fn damaged_packets(&self) -> usize {
+        self.damaged_packets
+    }
+
+    /// The next frame, or `None` after the last.
+    pub fn next_frame(&mut self) -> Result<Option<DecodedFrame>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let frame = match &mut self.place {
+            Place::Here(reader) => {
+                let frame = reader.next_frame()?;
+                self.damaged_packets = reader.damaged_packets();
+                frame
+            }
+            Place::Worker(worker) => match worker.hear()? {
+                Answer::Frame(head) => {
+                    self.damaged_packets = head.damaged_packets;
+                    Some(worker.frame(&head, &self.video)?)
+                }
+                Answer::End { damaged_packets } => {
+                    self.damaged_packets = damaged_packets;
+                    None
+                }
+                _ => return Err(worker.said_nonsense()),
+            },
+        };
+        self.ended = frame.is_none();
+        Ok(frame)
+    }
+}

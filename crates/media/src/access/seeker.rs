@@ -1,0 +1,88 @@
+//! The one exact frame.
+
+use crate::decode::frame::DecodedFrame;
+use crate::decode::local_seeker::LocalSeeker;
+use crate::error::{Error, Result};
+use crate::file::video::Video;
+use crate::isolate::{Answer, Held, Place, Request, Worker, Workers};
+use pigweight_core::time::Pts;
+use std::time::Duration;
+
+/// Serves single frames of one video, one at a time.
+pub struct FrameSeeker {
+    video: Video,
+    place: Place<LocalSeeker, Held>,
+    sought: Option<Duration>,
+}
+
+impl FrameSeeker {
+    /// Opens the file; nothing is decoded yet.
+    pub fn open(video: &Video) -> Result<Self> {
+        let place = match Workers::of(video) {
+            None => Place::Here(Box::new(LocalSeeker::open(video)?)),
+            Some(workers) => Place::Worker(Box::new(workers.hold_one_on(video)?)),
+        };
+        Ok(Self { video: video.clone(), place, sought: None })
+    }
+
+    /// How long the last frame's way to the keyframe that it decodes from took; `None` where decoding simply went on.
+    pub fn sought(&self) -> Option<Duration> {
+        self.sought
+    }
+
+    /// The video it serves.
+    pub fn video(&self) -> &Video {
+        &self.video
+    }
+
+    /// The frame named `pts`. Where its bytes are damaged and it does not come out, the one before it is served:
+    /// the answer's own `pts` says which.
+    ///
+    /// # Errors
+    /// [`Error::OutsideVideo`] if no frame has this pts; [`Error::NoFrames`] if nothing could be decoded.
+    pub fn frame(&mut self, pts: Pts) -> Result<DecodedFrame> {
+        self.frame_unless(pts, &|| false)
+    }
+
+    /// Decodes the frames behind the last one, which may be wanted next, until something else `is_wanted`. A process does so by
+    /// itself while it is asked for nothing.
+    pub fn go_ahead(&mut self, is_wanted: &dyn Fn() -> bool) {
+        if let Place::Here(seeker) = &mut self.place {
+            seeker.go_ahead(is_wanted);
+        }
+    }
+
+    /// As [`Self::frame`], asking before each packet whether anybody still waits.
+    ///
+    /// # Errors
+    /// Also [`Error::GivenUp`] where nobody does; the seeker can be used on.
+    pub fn frame_unless(&mut self, pts: Pts, is_given_up: &dyn Fn() -> bool) -> Result<DecodedFrame> {
+        match &mut self.place {
+            Place::Here(seeker) => {
+                let frame = seeker.frame_unless(pts, is_given_up);
+                self.sought = seeker.sought();
+                frame
+            }
+            Place::Worker(_) if is_given_up() => Err(Error::GivenUp),
+            Place::Worker(held) => {
+                let video = &self.video;
+                let (frame, sought) = held.with(|worker| Self::found_by(worker, video, pts, is_given_up))?;
+                self.sought = sought;
+                Ok(frame)
+            }
+        }
+    }
+
+    fn found_by(
+        worker: &mut Worker,
+        video: &Video,
+        pts: Pts,
+        is_given_up: &dyn Fn() -> bool,
+    ) -> Result<(DecodedFrame, Option<Duration>)> {
+        worker.ask(&Request::Frame { pts }, &[])?;
+        match worker.hear_unless(is_given_up)? {
+            Answer::Frame(head) => Ok((worker.frame(&head, video)?, head.sought)),
+            _ => Err(worker.said_nonsense()),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Fragments for HTTP Live Streaming, made in this process or by a worker.
+
+use crate::error::Result;
+use crate::file::video::Video;
+use crate::isolate::{Answer, Held, Place, Request, Worker, Workers};
+use crate::output::hls::{LocalStreamer, MOST_SEGMENT_BYTES, Segments};
+
+/// A segment with its sound.
+const MOST_FRAGMENT_BYTES: u64 = 4 * MOST_SEGMENT_BYTES;
+
+/// Makes fragments of a video out of a file that stays open: viewers ask for one after the other.
+pub struct Streamer {
+    segments: Segments,
+    place: Place<LocalStreamer, Held>,
+}
+
+impl Streamer {
+    /// Opens the file of a video that a browser can play.
+    ///
+    /// # Errors
+    /// As [`Segments::of`], and where the file does not open.
+    pub fn open(video: &Video) -> Result<Self> {
+        let segments = Segments::of(video)?;
+        let place = match Workers::of(video) {
+            None => Place::Here(Box::new(LocalStreamer::open(video)?)),
+            Some(workers) => Place::Worker(Box::new(workers.hold_one_on(video)?)),
+        };
+        Ok(Self { segments, place })
+    }
+
+    /// Where it is cut.
+    pub fn segments(&self) -> &Segments {
+        &self.segments
+    }
+
+    /// What every player needs before the first fragment: "ftyp" and "moov".
+    ///
+    /// # Errors
+    /// Where the file cannot be read or put into an mp4.
+    pub fn init(&mut self) -> Result<Vec<u8>> {
+        match &mut self.place {
+            Place::Here(streamer) => streamer.init(),
+            Place::Worker(held) => held.with(|worker| fragment_bytes(worker, &Request::Init)),
+        }
+    }
+
+    /// A fragment: "moof" and "mdat".
+    ///
+    /// # Errors
+    /// [`crate::Error::OutsideVideo`] where there is none of this number; and where the file cannot be read.
+    pub fn fragment(&mut self, number: usize) -> Result<Vec<u8>> {
+        match &mut self.place {
+            Place::Here(streamer) => streamer.fragment(number),
+            Place::Worker(held) => held.with(|worker| fragment_bytes(worker, &Request::Fragment { number })),
+        }
+    }
+}
+
+fn fragment_bytes(worker: &mut Worker, wanted: &Request) -> Result<Vec<u8>> {
+    worker.ask(wanted, &[])?;
+    match worker.hear()? {
+        Answer::Bytes => worker.bytes(MOST_FRAGMENT_BYTES),
+        _ => Err(worker.said_nonsense()),
+    }
+}

@@ -1,0 +1,59 @@
+//! The packets of a video stream as the container gives them.
+
+use crate::libav::Packet;
+use pigweight_core::time::Pts;
+
+/// Times beyond this are damage: 4,000 years of nanoseconds have room below it, and sums of two cannot overflow.
+pub(crate) const MOST_TICKS: u64 = 1 << 57;
+
+/// One packet of the video stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketEntry {
+    /// When its frame is shown, ticks. Given by the container, or counted.
+    pub pts: Pts,
+    /// The container's decode timestamp.
+    pub dts: Option<i64>,
+    /// Where the demuxer found it in the file, or −1.
+    pub position: i64,
+    /// Bytes.
+    pub size: u32,
+    /// Decoding can start here.
+    pub is_key: bool,
+    /// Its frame is on the screen at some time. Packets before the first keyframe, outside the edit list or
+    /// without a picture of their own are not.
+    pub is_shown: bool,
+}
+
+/// All packets of a video stream in decode order, as they were found.
+#[derive(Default)]
+pub(crate) struct PacketList {
+    pub packets: Vec<PacketEntry>,
+    /// Ticks of each; 0 where it is not known.
+    pub durations: Vec<i64>,
+    /// Ordinals of those whose pts the container does not state.
+    pub without_pts: Vec<usize>,
+    /// What hindered reading them.
+    pub damage: Option<String>,
+}
+
+impl PacketList {
+    pub fn push(&mut self, packet: &Packet, codec: &str) {
+        // VP8 hides its alternate reference frames in packets of their own; bit 4 of the first byte is show_frame
+        // (RFC 6386, 9.1).
+        let is_invisible = codec == "vp8" && packet.first_byte().is_some_and(|byte| byte & 0x10 == 0);
+        let [pts, dts] =
+            [packet.pts(), packet.dts()].map(|ticks| ticks.filter(|ticks| ticks.unsigned_abs() < MOST_TICKS));
+        if pts.is_none() {
+            self.without_pts.push(self.packets.len());
+        }
+        self.durations.push(packet.duration());
+        self.packets.push(PacketEntry {
+            pts: Pts(pts.unwrap_or(0)),
+            dts,
+            position: packet.position(),
+            size: packet.size(),
+            is_key: packet.is_key(),
+            is_shown: !packet.is_hidden() && !is_invisible && packet.size() > 0,
+        });
+    }
+}

@@ -1,0 +1,293 @@
+//! A video file: what it is, and its index.
+
+use crate::error::{Error, Result};
+use crate::file::access::FileAccess;
+use crate::file::container::{is_picture, open_input};
+use crate::file::index::VideoIndex;
+use crate::file::partial_index::PartialReports;
+use crate::libav::Input;
+use pigweight_core::time::{Pts, TimeBase};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// By how much the stored picture must be turned clockwise to stand upright.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Rotation {
+    /// It stands upright.
+    #[default]
+    None,
+    /// 90° clockwise.
+    Quarter,
+    /// 180°.
+    Half,
+    /// 270° clockwise.
+    ThreeQuarters,
+}
+
+impl Rotation {
+    /// The quarter turn nearest to `degrees` clockwise.
+    pub(crate) fn from_degrees(degrees: f64) -> Self {
+        match (degrees / 90.0).round().rem_euclid(4.0) as u8 {
+            1 => Self::Quarter,
+            2 => Self::Half,
+            3 => Self::ThreeQuarters,
+            _ => Self::None,
+        }
+    }
+
+    /// Whether width and height change places.
+    pub fn swaps_sides(self) -> bool {
+        matches!(self, Self::Quarter | Self::ThreeQuarters)
+    }
+}
+
+/// What a video says about itself.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct VideoInfo {
+    /// libav's short name of the container.
+    pub container: String,
+    /// libav's short name of the codec, "h264" for instance.
+    pub codec: String,
+    /// px of the upright picture.
+    pub width: u32,
+    /// px of the upright picture.
+    pub height: u32,
+    /// Ticks of every pts.
+    pub time_base: TimeBase,
+    /// Already applied to `width` and `height`.
+    pub rotation: Rotation,
+    /// Whether sound lies beside the picture.
+    pub has_audio: bool,
+    /// Seconds from the first frame to the end of the last, as the container says or libav guesses.
+    pub stated_secs: Option<f64>,
+    /// When recording began as the container says, seconds since 1970 (UTC). Some phones write its end instead.
+    pub recorded_at: Option<i64>,
+    /// Of the file when it was opened.
+    pub size_bytes: u64,
+}
+
+/// A video file with its index. Cheap to clone; readers open the file anew, each for itself.
+#[derive(Clone, Debug)]
+pub struct Video {
+    path: Arc<Path>,
+    info: Arc<VideoInfo>,
+    index: Arc<VideoIndex>,
+    /// The index in its stored form, once somebody wants it.
+    stored_index: Arc<OnceLock<Vec<u8>>>,
+    stream_index: i32,
+    is_whole: bool,
+    access: FileAccess,
+}
+
+impl Video {
+    /// Opens a file and reads its packets once to index them.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::open_stored(path, None)
+    }
+
+    /// Whether a file is a video that can be opened, without indexing it.
+    pub fn probe(path: &Path) -> Result<()> {
+        let (input, _) = open_input(path)?;
+        if is_picture(&input) { Err(Error::IsAPicture { path: path.to_owned() }) } else { Ok(()) }
+    }
+
+    /// Opens a file with an index made before for these very bytes, in its stored form. One that is damaged or of another
+    /// version is made anew: [`Self::stored_index`] is another then.
+    pub fn open_stored(path: &Path, stored: Option<&[u8]>) -> Result<Self> {
+        Self::open_for(path, stored, None)
+    }
+
+    /// The same. Where the whole file must be read for its index, `tell` is given the video as far as it is known, again and
+    /// again, with pauses of at most `pause`: it ends before the last keyframe that has been read ([`Self::is_whole`]).
+    ///
+    /// The frames of such a part are those of the whole, with one exception: where only the whole file tells the order of its
+    /// frames ([`crate::Timing::Counted`]), and that is found late, they get other pts.
+    pub fn open_in_parts(
+        path: &Path,
+        stored: Option<&[u8]>,
+        pause: Duration,
+        tell: &mut dyn FnMut(Self),
+    ) -> Result<Self> {
+        Self::open_for(path, stored, Some((pause, tell)))
+    }
+
+    fn open_for(
+        path: &Path,
+        stored: Option<&[u8]>,
+        hearer: Option<(Duration, &mut dyn FnMut(Self))>,
+    ) -> Result<Self> {
+        let (mut input, stream) = open_input(path)?;
+        let time_base = match stream.time_base {
+            (numerator, denominator) if numerator > 0 && denominator > 0 => {
+                TimeBase::new(numerator.unsigned_abs(), denominator.unsigned_abs())
+            }
+            _ => None,
+        }
+        .ok_or(Error::Libav { operation: "reading the time base".into(), reason: "it is zero".into() })?;
+        let rotation = Rotation::from_degrees(stream.rotation_degrees);
+        let (width, height) = if rotation.swaps_sides() {
+            (stream.height, stream.width)
+        } else {
+            (stream.width, stream.height)
+        };
+        let info = VideoInfo {
+            container: input.format_name(),
+            codec: stream.codec.clone(),
+            width,
+            height,
+            time_base,
+            rotation,
+            has_audio: input.stream_kinds().contains(&"sound"),
+            stated_secs: input.stated_secs(),
+            recorded_at: input.creation_time().as_deref().and_then(recording_time),
+            size_bytes: path.metadata().map_or(0, |metadata| metadata.len()),
+        };
+        let known = stored.and_then(|bytes| Some((VideoIndex::from_bytes(bytes).ok()?, bytes.to_vec())));
+        let (index, stored) = match known {
+            Some((index, stored)) => (index, Some(stored)),
+            None => {
+                let index = match hearer {
+                    None => {
+                        VideoIndex::scan(path, &mut input, &stream, time_base, &mut PartialReports::none())?
+                    }
+                    Some((pause, tell)) => {
+                        let mut tell =
+                            |part| tell(Self::known(path, info.clone(), part, None, stream.index).part());
+                        let parts = &mut PartialReports::new(pause, &mut tell);
+                        VideoIndex::scan(path, &mut input, &stream, time_base, parts)?
+                    }
+                };
+                (index, None)
+            }
+        };
+        if index.frame_count() == 0 {
+            return Err(Error::NoFrames { path: path.to_owned() });
+        }
+        Ok(Self::known(path, info, index, stored, stream.index))
+    }
+
+    /// One about which everything is known already.
+    pub(crate) fn known(
+        path: &Path,
+        info: VideoInfo,
+        index: VideoIndex,
+        stored: Option<Vec<u8>>,
+        stream_index: i32,
+    ) -> Self {
+        let stored_index = Arc::new(stored.map_or_else(OnceLock::new, OnceLock::from));
+        Self {
+            path: path.into(),
+            info: info.into(),
+            index: index.into(),
+            stored_index,
+            stream_index,
+            is_whole: true,
+            access: FileAccess::InProcess,
+        }
+    }
+
+    /// The same, with more to come.
+    pub(crate) fn part(self) -> Self {
+        Self { is_whole: false, ..self }
+    }
+
+    /// The same video, its file opened as `access` says from now on.
+    pub(crate) fn with_access(self, access: FileAccess) -> Self {
+        Self { access, ..self }
+    }
+
+    /// Who opens the file.
+    pub(crate) fn access(&self) -> &FileAccess {
+        &self.access
+    }
+
+    /// Whether nothing more of the file has to be read for its index.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// How much of the file has been read for its index, 0 to 1; `None` where the container does not tell places.
+    pub fn share_read(&self) -> Option<f64> {
+        let last = self.index.packets().last().filter(|packet| packet.position >= 0)?;
+        let read = last.position as f64 / self.info.size_bytes.max(1) as f64;
+        Some(if self.is_whole { 1.0 } else { read.clamp(0.0, 1.0) })
+    }
+
+    /// The index in its stored form, to open the file with later.
+    pub fn stored_index(&self) -> &[u8] {
+        self.stored_index.get_or_init(|| self.index.to_bytes())
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says about itself.
+    pub fn info(&self) -> &VideoInfo {
+        &self.info
+    }
+
+    /// Its packets.
+    pub fn index(&self) -> &VideoIndex {
+        &self.index
+    }
+
+    /// Seconds from the first frame to `pts`.
+    pub fn secs(&self, pts: Pts) -> f64 {
+        self.info.time_base.secs(Pts(pts.0 - self.index.first_pts().0))
+    }
+
+    /// Seconds from the first frame to the end of the last one.
+    pub fn duration_secs(&self) -> f64 {
+        self.secs(Pts(self.index.last_pts().0 + self.index.last_duration_ticks()))
+    }
+
+    /// The frame that is on the screen at `secs` after the first one.
+    ///
+    /// # Errors
+    /// [`Error::OutsideVideo`] before the first frame or after the end of the last.
+    pub fn frame_at(&self, secs: f64) -> Result<Pts> {
+        let outside = Error::OutsideVideo { secs, last_secs: self.secs(self.index.last_pts()) };
+        if !secs.is_finite() || secs < 0.0 || secs > self.duration_secs() + 1e-3 {
+            return Err(outside);
+        }
+        let ticks = self.info.time_base.floor_pts(secs);
+        self.index.frame_at(Pts(ticks.0 + self.index.first_pts().0)).ok_or(outside)
+    }
+
+    /// Tells want of memory from damage where a frame did not come out: decoders lose the reason on its way.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`] where there is no room for a frame.
+    pub(crate) fn check_memory(&self) -> Result<()> {
+        // What decoders take for one of 4:4:4 with 8 bits, or of 4:2:0 with 16.
+        let bytes = u64::from(self.info.width) * u64::from(self.info.height) * 3;
+        let room = usize::try_from(bytes).ok().map(|bytes| Vec::<u8>::new().try_reserve_exact(bytes));
+        match room {
+            Some(Ok(())) => Ok(()),
+            None | Some(Err(_)) => Err(Error::NoMemory { path: self.path.to_path_buf() }),
+        }
+    }
+
+    pub(crate) fn stream_index(&self) -> i32 {
+        self.stream_index
+    }
+
+    pub(crate) fn open_input(&self) -> Result<Input> {
+        let (mut input, stream) = open_input(&self.path)?;
+        if stream.index != self.stream_index {
+            return Err(Error::Changed { path: self.path.to_path_buf() });
+        }
+        input.keep_only(&[self.stream_index]);
+        Ok(input)
+    }
+}
+
+/// Seconds since 1970. Devices whose clock was never set write their epoch (1904, 1970, 2000): that says nothing.
+fn recording_time(stated: &str) -> Option<i64> {
+    const FIRST_BELIEVED: i64 = 978_307_200; // 2001-01-01
+    let secs = stated.parse::<jiff::Timestamp>().ok()?.as_second();
+    (secs >= FIRST_BELIEVED).then_some(secs)
+}

@@ -1,0 +1,49 @@
+//! Processes that read foreign files, so that a file which breaks a decoder breaks nothing else.
+//!
+//! ```text
+//! server: Workers::open ── FrameSeeker, FrameReader, Streamer ── Worker      one process each
+//!                                                                  │ pipes (wire.rs)
+//! process: serve ── sandbox::confine ── LocalSeeker, LocalReader, LocalStreamer
+//! ```
+//! A process reads one file and may do nothing else (`sandbox.rs`): other files, the network, other programs and more memory
+//! than it was given are out of its reach. It says every second that libav gets on with its work; one that is silent for too
+//! long is ended, and so is each with its owner. Owners start another for the next request.
+
+mod client;
+mod pictures;
+mod sandbox;
+mod serve;
+mod wire;
+mod workers;
+
+pub(crate) use client::Worker;
+pub use client::running;
+pub use sandbox::Confinement;
+pub use serve::{ServeError, serve};
+pub(crate) use wire::{Answer, Request};
+pub use workers::Workers;
+pub(crate) use workers::{Held, Place};
+
+/// What `fuzz/` reaches that others do not.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use super::wire::{self, Answer, FrameHead};
+    use crate::libav::FramePool;
+
+    /// Takes an answer and what follows it as an owner does.
+    pub fn hear(mut bytes: &[u8]) {
+        let Ok((answer, length)) = wire::read::<Answer>(&mut bytes) else { return };
+        match answer {
+            Answer::Frame(FrameHead { width, height, samples, .. }) => {
+                let _may_fail = super::pictures::read(
+                    (width, height),
+                    samples,
+                    length,
+                    &mut bytes,
+                    &mut FramePool::new(),
+                );
+            }
+            _ => drop(wire::read_bytes(&mut bytes, length, wire::MOST_INDEX_BYTES)),
+        }
+    }
+}

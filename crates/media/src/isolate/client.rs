@@ -1,0 +1,360 @@
+//! The owner's end.
+
+use crate::decode::frame::DecodedFrame;
+use crate::error::{Error, Result};
+use crate::file::access::WorkerSettings;
+use crate::file::video::Video;
+use crate::isolate::pictures;
+use crate::isolate::sandbox::Confinement;
+use crate::isolate::wire::{self, Answer, FrameHead, Request};
+use crate::libav::FramePool;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often an owner who waits looks up.
+const LOOK_UP_AFTER: Duration = Duration::from_millis(20);
+/// How seldom a process that does not end is looked after.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Processes that were told to end and whose end nobody has looked for yet.
+const MOST_LEAVING: usize = 256;
+/// Of a pipe, where the system allows: a frame passes in few pieces.
+const PIPE_BYTES: usize = 1 << 20;
+
+/// A process that reads one file.
+pub(crate) struct Worker {
+    process: Ending,
+    to: ChildStdin,
+    from: ChildStdout,
+    path: Arc<Path>,
+    silence: Duration,
+    /// Bytes that follow the last answer.
+    length: u64,
+    /// Where the samples of its frames come.
+    frames: FramePool,
+}
+
+impl Worker {
+    /// Starts one for a file; says what confines it.
+    pub(super) fn start(settings: &WorkerSettings, path: &Path) -> Result<(Self, Confinement)> {
+        let no_worker = |error: io::Error| Error::NoWorker { reason: error.to_string() };
+        // It begins elsewhere.
+        let absolute = std::path::absolute(path).map_err(no_worker)?;
+        let mut process = Command::new(&settings.program)
+            .args(&settings.arguments)
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(no_worker)?;
+        let pipes = process.stdin.take().zip(process.stdout.take());
+        let process = Ending::of(process);
+        let (to, from) = pipes.ok_or_else(|| no_worker(io::Error::other("it has no pipes")))?;
+        for pipe in [to.as_fd(), from.as_fd()] {
+            rustix::io::ioctl_fionbio(pipe, true).map_err(|error| no_worker(error.into()))?;
+            #[cfg(target_os = "linux")]
+            // A smaller one works too.
+            let _as_it_was = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES);
+        }
+        let mut worker = Self {
+            process,
+            to,
+            from,
+            path: path.into(),
+            silence: settings.silence,
+            length: 0,
+            frames: FramePool::new(),
+        };
+        worker.ask(&Request::Start { path: absolute, memory_bytes: settings.memory_bytes }, &[])?;
+        match worker.hear()? {
+            Answer::Ready(confinement) => Ok((worker, confinement)),
+            _ => Err(worker.said_nonsense()),
+        }
+    }
+
+    /// Tells it what to do.
+    pub(crate) fn ask(&mut self, request: &Request, bytes: &[u8]) -> Result<()> {
+        let mut to = Patient::new(&self.to, self.silence);
+        wire::write(&mut to, request, &[bytes]).map_err(|error| self.ended(&error))
+    }
+
+    /// What it answers. Bytes that follow must be taken before the next is heard.
+    pub(crate) fn hear(&mut self) -> Result<Answer> {
+        self.hear_unless(&|| false)
+    }
+
+    /// The same; asks now and then whether somebody still waits, and tells it where nobody does. It answers all the same.
+    pub(crate) fn hear_unless(&mut self, is_given_up: &dyn Fn() -> bool) -> Result<Answer> {
+        let mut is_told = false;
+        let answer = loop {
+            let mut from = Patient::new(&self.from, self.silence);
+            let to = &self.to;
+            let silence = self.silence;
+            let mut look_up = || {
+                if !is_told && is_given_up() {
+                    is_told = true;
+                    // One that does not listen any more is met when it does not answer.
+                    let _gone = wire::write(&mut Patient::new(to, silence), &Request::GiveUp, &[]);
+                }
+            };
+            from.look_up = Some(&mut look_up);
+            match wire::read(&mut from) {
+                Ok((Answer::Working, _)) => {}
+                other => break other,
+            }
+        };
+        match answer {
+            Ok((Answer::Failed(error), _)) => Err(error),
+            Ok((answer, length)) => {
+                self.length = length;
+                Ok(answer)
+            }
+            Err(error) => Err(self.ended(&error)),
+        }
+    }
+
+    /// The bytes that follow the last answer, of which there are at most `most`.
+    pub(crate) fn bytes(&mut self, most: u64) -> Result<Vec<u8>> {
+        let mut from = Patient::new(&self.from, self.silence);
+        wire::read_bytes(&mut from, self.length, most).map_err(|error| self.ended(&error))
+    }
+
+    /// The frame whose samples follow the last answer.
+    pub(crate) fn frame(&mut self, head: &FrameHead, video: &Video) -> Result<DecodedFrame> {
+        if video.index().place_of(head.pts).is_none() {
+            return Err(self.said_nonsense());
+        }
+        let mut from = Patient::new(&self.from, self.silence);
+        let size = (head.width, head.height);
+        let picture = pictures::read(size, head.samples, self.length, &mut from, &mut self.frames);
+        let picture = picture.map_err(|error| self.ended(&error))?;
+        Ok(DecodedFrame { pts: head.pts, secs: video.secs(head.pts), picture, is_damaged: head.is_damaged })
+    }
+
+    /// It answered what was not asked.
+    pub(crate) fn said_nonsense(&mut self) -> Error {
+        self.ended(&io::ErrorKind::InvalidData.into())
+    }
+
+    /// Why a pipe failed; the process is of no use any more.
+    fn ended(&mut self, error: &io::Error) -> Error {
+        let path = self.path.to_path_buf();
+        match error.kind() {
+            io::ErrorKind::TimedOut => Error::WorkerStuck { path, silence_secs: self.silence.as_secs() },
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
+                Error::WorkerEnded { path, reason: self.process.reason() }
+            }
+            io::ErrorKind::InvalidData => {
+                Error::WorkerEnded { path, reason: "it said what cannot be understood".into() }
+            }
+            _ => Error::WorkerEnded { path, reason: error.to_string() },
+        }
+    }
+}
+
+/// A pipe that is waited for, and not for ever.
+struct Patient<'a, P> {
+    pipe: &'a P,
+    silence: Duration,
+    /// Called now and then while waiting.
+    look_up: Option<&'a mut dyn FnMut()>,
+}
+
+impl<'a, P: AsFd> Patient<'a, P> {
+    fn new(pipe: &'a P, silence: Duration) -> Self {
+        Self { pipe, silence, look_up: None }
+    }
+
+    /// Until the pipe is ready, or closed at its other end.
+    fn wait(&mut self, flags: PollFlags) -> io::Result<()> {
+        let since = Instant::now();
+        loop {
+            let slice = if self.look_up.is_some() { LOOK_UP_AFTER } else { self.silence };
+            let slice = slice.min(self.silence.saturating_sub(since.elapsed()));
+            let timeout =
+                Timespec { tv_sec: slice.as_secs().cast_signed(), tv_nsec: slice.subsec_nanos().into() };
+            match poll(&mut [PollFd::new(self.pipe, flags)], Some(&timeout)) {
+                Ok(0) if since.elapsed() >= self.silence => return Err(io::ErrorKind::TimedOut.into()),
+                Ok(0) => {
+                    if let Some(look_up) = &mut self.look_up {
+                        look_up();
+                    }
+                }
+                Ok(_) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl<'a, P: AsFd> Read for Patient<'a, P>
+where
+    &'a P: AsFd,
+{
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match rustix::io::read(self.pipe, &mut *bytes) {
+                Err(rustix::io::Errno::AGAIN) => self.wait(PollFlags::IN)?,
+                Err(rustix::io::Errno::INTR) => {}
+                other => return Ok(other?),
+            }
+        }
+    }
+}
+
+impl<P: AsFd> Write for Patient<'_, P> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match rustix::io::write(self.pipe, bytes) {
+                Err(rustix::io::Errno::AGAIN) => self.wait(PollFlags::OUT)?,
+                Err(rustix::io::Errno::INTR) => {}
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A process that ends with its owner.
+struct Ending(Option<Child>);
+
+/// Processes of this one that nobody has told to end.
+static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+fn numbers() -> MutexGuard<'static, Vec<u32>> {
+    // Every change is a single push or removal: a panicking holder leaves the list whole.
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The system's numbers of the processes that read videos now.
+pub fn running() -> Vec<u32> {
+    numbers().clone()
+}
+
+/// Takes note of the end of processes that were told to end, on a thread of its own: one whose disk does not answer keeps
+/// nobody waiting.
+fn see_off(process: Child) {
+    static LEAVING: OnceLock<Option<mpsc::SyncSender<Child>>> = OnceLock::new();
+    let leaving = LEAVING.get_or_init(|| {
+        let (leaving, left) = mpsc::sync_channel(MOST_LEAVING);
+        let thread = std::thread::Builder::new().name("processes".into());
+        thread.spawn(move || watch_ends(&left)).ok().map(|_| leaving)
+    });
+    // One that finds no room, or no thread, stays in the system's list until this process ends.
+    if let Some(leaving) = leaving {
+        let _not_taken = leaving.try_send(process);
+    }
+}
+
+fn watch_ends(left: &mpsc::Receiver<Child>) {
+    let mut leaving: Vec<Child> = Vec::new();
+    let mut pause = LOOK_UP_AFTER;
+    loop {
+        let next = if leaving.is_empty() {
+            left.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            left.recv_timeout(pause)
+        };
+        match next {
+            Ok(process) => {
+                leaving.push(process);
+                pause = LOOK_UP_AFTER;
+            }
+            Err(RecvTimeoutError::Timeout) => pause = (pause * 2).min(LONGEST_PAUSE),
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        leaving.retain_mut(|process| matches!(process.try_wait(), Ok(None)));
+    }
+}
+
+impl Ending {
+    fn of(process: Child) -> Self {
+        numbers().push(process.id());
+        Self(Some(process))
+    }
+
+    /// How it ended, after it closed its pipes.
+    fn reason(&mut self) -> String {
+        let Some(process) = &mut self.0 else { return "it was ended".into() };
+        match process.wait() {
+            Ok(status) => described(status),
+            Err(error) => error.to_string(),
+        }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let Some(mut process) = self.0.take() else { return };
+        // One that has ended by itself needs no ending.
+        let _ended = process.kill();
+        numbers().retain(|&running| running != process.id());
+        see_off(process);
+    }
+}
+
+fn described(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    match status.signal() {
+        Some(9) => "it was ended from outside, perhaps since memory was short".into(),
+        Some(6) => "it gave up, perhaps since it needed more memory than it may have".into(),
+        _ => status.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What becomes of a process that does `script` instead of its work.
+    fn outcome(script: &str, silence: Duration) -> Error {
+        let settings = WorkerSettings {
+            program: "sh".into(),
+            arguments: ["-c", script].map(String::from).to_vec(),
+            memory_bytes: 1 << 30,
+            silence,
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        Worker::start(&settings, file.path()).err().expect(script)
+    }
+
+    #[test]
+    fn each_end_of_a_process_is_told_as_what_it_is() {
+        let soon = Duration::from_millis(50);
+        let long = Duration::from_secs(60);
+        assert!(matches!(outcome("exec sleep 1000", soon), Error::WorkerStuck { .. }));
+        for (script, reason) in [
+            ("exit 7", "exit status: 7"),
+            ("kill -9 $$", "it was ended from outside"),
+            ("kill -6 $$", "it gave up"),
+            ("kill -11 $$", "SIGSEGV"),
+            ("cat /dev/zero", "cannot be understood"),
+            ("yes", "cannot be understood"),
+        ] {
+            let error = outcome(script, long);
+            assert!(matches!(error, Error::WorkerEnded { .. }), "{script}: {error}");
+            assert!(error.to_string().contains(reason), "{script}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_told() {
+        let settings = WorkerSettings {
+            program: "/nowhere/pigweight".into(),
+            arguments: Vec::new(),
+            memory_bytes: 1 << 30,
+            silence: Duration::from_secs(60),
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(matches!(Worker::start(&settings, file.path()), Err(Error::NoWorker { .. })));
+    }
+}

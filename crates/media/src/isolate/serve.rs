@@ -1,0 +1,248 @@
+//! The process's end.
+
+use crate::decode::frame::{DecodedFrame, Pass};
+use crate::decode::local_reader::LocalReader;
+use crate::decode::local_seeker::LocalSeeker;
+use crate::error::{Error, Result};
+use crate::file::index::VideoIndex;
+use crate::file::video::Video;
+use crate::isolate::wire::{self, Answer, FrameHead, Request};
+use crate::isolate::{pictures, sandbox};
+use crate::output::hls::LocalStreamer;
+use pigweight_core::time::Pts;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How often an owner who waits hears that work goes on.
+const SIGN_OF_LIFE_AFTER: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// Who asks for one frame after the other is not kept waiting by those that may be wanted next.
+const AHEAD_AFTER: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+/// How often an owner hears how far the index of a file has come.
+const PARTS_AFTER: Duration = Duration::from_secs(2);
+
+/// Why a process ended before its owner wanted it to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Its pipes.
+    #[error("a worker process talks to its owner over pipes, and they failed: {0}")]
+    Pipes(#[from] io::Error),
+    /// Its owner.
+    #[error("a worker process is started by the server alone, which asks for things in their order")]
+    Order,
+}
+
+/// Reads one file for the owner at the other end of stdin and stdout, until stdin ends. The process can do nothing else from
+/// the first request on.
+///
+/// # Errors
+/// Where the owner does not talk as owners do.
+pub fn serve() -> std::result::Result<(), ServeError> {
+    let mut from = File::from(owned(io::stdin().as_fd())?);
+    let to = Arc::new(Mutex::new(File::from(owned(io::stdout().as_fd())?)));
+    let (Request::Start { path, memory_bytes }, _) = wire::read(&mut from)? else {
+        return Err(ServeError::Order);
+    };
+    let confinement = sandbox::confine(&path, memory_bytes);
+    let (owner, signs_to) = (from.try_clone()?, to.clone());
+    // Confined as this thread is.
+    std::thread::Builder::new().name("signs".into()).spawn(move || give_signs(&owner, &signs_to))?;
+    answer(&to, &Answer::Ready(confinement), &[])?;
+    let mut work = Work { path, from, to, opened: None };
+    work.go_on()
+}
+
+fn owned(fd: std::os::fd::BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    fd.try_clone_to_owned()
+}
+
+fn answer(to: &Mutex<File>, head: &Answer, bytes: &[&[u8]]) -> io::Result<()> {
+    // A panicking holder ends the process.
+    wire::write(&mut *to.lock().unwrap_or_else(PoisonError::into_inner), head, bytes)
+}
+
+/// Says that work goes on as long as it does, and ends the process when its owner is gone, whatever it is at.
+fn give_signs(owner: &File, to: &Mutex<File>) {
+    let mut steps = crate::libav::steps();
+    loop {
+        match poll(&mut [PollFd::new(owner, PollFlags::empty())], Some(&SIGN_OF_LIFE_AFTER)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            _ => std::process::exit(0),
+        }
+        let now = crate::libav::steps();
+        if now == steps {
+            continue;
+        }
+        steps = now;
+        // Where an answer is on its way that is a sign too.
+        if let Ok(mut to) = to.try_lock()
+            && wire::write(&mut *to, &Answer::Working, &[]).is_err()
+        {
+            std::process::exit(0);
+        }
+    }
+}
+
+struct Work {
+    path: PathBuf,
+    from: File,
+    to: Arc<Mutex<File>>,
+    opened: Option<Opened>,
+}
+
+/// A video, and what has been opened to work on it.
+struct Opened {
+    video: Video,
+    seeker: Option<LocalSeeker>,
+    streamer: Option<LocalStreamer>,
+}
+
+impl Work {
+    fn go_on(&mut self) -> std::result::Result<(), ServeError> {
+        loop {
+            self.use_the_time();
+            let (request, length) = match wire::read(&mut self.from) {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+                read => read?,
+            };
+            match request {
+                Request::Start { .. } => return Err(ServeError::Order),
+                Request::GiveUp => {}
+                Request::Open => {
+                    let index = wire::read_bytes(&mut self.from, length, wire::MOST_INDEX_BYTES)?;
+                    self.open(&index)?;
+                }
+                Request::Use { info, stream_index } => {
+                    let index = wire::read_bytes(&mut self.from, length, wire::MOST_INDEX_BYTES)?;
+                    let index = VideoIndex::from_bytes(&index).map_err(|_| ServeError::Order)?;
+                    let video = Video::known(&self.path, info, index, None, stream_index);
+                    self.opened = Some(Opened { video, seeker: None, streamer: None });
+                }
+                Request::Frame { pts } => {
+                    let found = self.frame(pts);
+                    self.tell(found)?;
+                }
+                Request::Read(pass) => self.read(pass)?,
+                Request::Init => self.piece(LocalStreamer::init)?,
+                Request::Fragment { number } => self.piece(|streamer| streamer.fragment(number))?,
+            }
+        }
+    }
+
+    /// Frames beside the last one are decoded ahead, where nothing is asked for at once.
+    fn use_the_time(&mut self) {
+        let owner = &self.from;
+        if let Some(seeker) = self.opened.as_mut().and_then(|opened| opened.seeker.as_mut())
+            && !is_waiting(owner, AHEAD_AFTER)
+        {
+            seeker.go_ahead(&|| is_given_up(owner));
+        }
+    }
+
+    fn open(&self, stored: &[u8]) -> io::Result<()> {
+        let is_known = !stored.is_empty();
+        let tell = |video: &Video, index: &[u8]| {
+            let (info, stream_index) = (video.info().clone(), video.stream_index());
+            let opened = Answer::Opened { info, stream_index, is_whole: video.is_whole() };
+            answer(&self.to, &opened, &[index])
+        };
+        let mut told = Ok(());
+        let opened = Video::open_in_parts(&self.path, is_known.then_some(stored), PARTS_AFTER, &mut |part| {
+            told = tell(&part, part.stored_index());
+        });
+        told?;
+        match opened {
+            Err(error) => answer(&self.to, &Answer::Failed(error), &[]),
+            Ok(video) => tell(&video, if is_known { &[] } else { video.stored_index() }),
+        }
+    }
+
+    fn frame(&mut self, pts: Pts) -> Result<(DecodedFrame, FrameFacts)> {
+        let Some(opened) = &mut self.opened else { return Err(out_of_order()) };
+        let seeker = match &mut opened.seeker {
+            Some(seeker) => seeker,
+            none => none.insert(LocalSeeker::open(&opened.video)?),
+        };
+        let owner = &self.from;
+        let frame = seeker.frame_unless(pts, &|| is_given_up(owner))?;
+        Ok((frame, FrameFacts { damaged_packets: 0, sought: seeker.sought() }))
+    }
+
+    fn read(&mut self, pass: Pass) -> io::Result<()> {
+        let reader = match &self.opened {
+            Some(opened) => LocalReader::open(&opened.video, pass),
+            None => Err(out_of_order()),
+        };
+        let mut reader = match reader {
+            Ok(reader) => reader,
+            Err(error) => return answer(&self.to, &Answer::Failed(error), &[]),
+        };
+        loop {
+            let frame = reader.next_frame();
+            let damaged_packets = reader.damaged_packets();
+            match frame {
+                Ok(None) => return answer(&self.to, &Answer::End { damaged_packets }, &[]),
+                Ok(Some(frame)) => self.tell(Ok((frame, FrameFacts { damaged_packets, sought: None })))?,
+                Err(error) => return answer(&self.to, &Answer::Failed(error), &[]),
+            }
+        }
+    }
+
+    fn piece(&mut self, make: impl FnOnce(&mut LocalStreamer) -> Result<Vec<u8>>) -> io::Result<()> {
+        let piece = match &mut self.opened {
+            None => Err(out_of_order()),
+            Some(opened) => match &mut opened.streamer {
+                Some(streamer) => make(streamer),
+                none => LocalStreamer::open(&opened.video).and_then(|streamer| make(none.insert(streamer))),
+            },
+        };
+        match piece {
+            Ok(bytes) => answer(&self.to, &Answer::Bytes, &[&bytes]),
+            Err(error) => answer(&self.to, &Answer::Failed(error), &[]),
+        }
+    }
+
+    fn tell(&self, found: Result<(DecodedFrame, FrameFacts)>) -> io::Result<()> {
+        let (frame, facts) = match found {
+            Ok(found) => found,
+            Err(error) => return answer(&self.to, &Answer::Failed(error), &[]),
+        };
+        let view = frame.picture.view();
+        let (samples, planes) = pictures::samples(&view);
+        let head = FrameHead {
+            pts: frame.pts,
+            is_damaged: frame.is_damaged,
+            damaged_packets: facts.damaged_packets,
+            sought: facts.sought,
+            width: view.width,
+            height: view.height,
+            samples,
+        };
+        let planes: Vec<&[u8]> = planes.iter().map(AsRef::as_ref).collect();
+        answer(&self.to, &Answer::Frame(head), &planes)
+    }
+}
+
+struct FrameFacts {
+    damaged_packets: usize,
+    sought: Option<Duration>,
+}
+
+fn out_of_order() -> Error {
+    Error::NoWorker { reason: ServeError::Order.to_string() }
+}
+
+/// Whatever comes while work goes on says that nobody waits for it: another request, or the owner's end.
+fn is_given_up(owner: &File) -> bool {
+    is_waiting(owner, Timespec { tv_sec: 0, tv_nsec: 0 })
+}
+
+/// Whether the owner has said something, or has gone.
+fn is_waiting(owner: &File, patience: Timespec) -> bool {
+    poll(&mut [PollFd::new(owner, PollFlags::IN)], Some(&patience)).is_ok_and(|ready| ready > 0)
+}

@@ -1,0 +1,160 @@
+//! Starting worker processes, and replacing those that end.
+
+use crate::error::{Error, Result};
+use crate::file::access::{FileAccess, WorkerSettings};
+use crate::file::container::MAX_PIXELS;
+use crate::file::index::VideoIndex;
+use crate::file::video::{Video, VideoInfo};
+use crate::isolate::client::Worker;
+use crate::isolate::sandbox::Confinement;
+use crate::isolate::wire::{self, Answer, Request};
+use pigweight_core::time::TimeBase;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Starts the processes. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Workers(Arc<WorkerSettings>);
+
+impl Workers {
+    /// Those that a video is read by; `None` where this process reads it.
+    pub(crate) fn of(video: &Video) -> Option<Self> {
+        match video.access() {
+            FileAccess::InProcess => None,
+            FileAccess::Worker(settings) => Some(Self(settings.clone())),
+        }
+    }
+
+    /// Nothing is started yet.
+    pub fn new(settings: WorkerSettings) -> Self {
+        Self(Arc::new(settings))
+    }
+
+    /// Starts one and ends it: whether processes can be started, and what confines them here.
+    ///
+    /// # Errors
+    /// [`Error::NoWorker`], and what befell it.
+    pub fn check(&self) -> Result<Confinement> {
+        Ok(Worker::start(&self.0, &self.0.program)?.1)
+    }
+
+    /// As [`Video::open_stored`]; the file is read by other processes only, now and later.
+    ///
+    /// # Errors
+    /// As [`Video::open_stored`], and what befell the process.
+    pub fn open(&self, path: &Path, stored: Option<&[u8]>) -> Result<Video> {
+        self.open_in_parts(path, stored, &mut |_| {})
+    }
+
+    /// The same; `tell` hears of it as [`Video::open_in_parts`] says, every few seconds.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_in_parts(
+        &self,
+        path: &Path,
+        stored: Option<&[u8]>,
+        tell: &mut dyn FnMut(Video),
+    ) -> Result<Video> {
+        Self::again_if_ended(|| self.open_once(path, stored, tell))
+    }
+
+    /// Does what needs a process of its own, once more where that one ends: whoever ended it, a system short of memory say, did not mean the
+    /// next. What a file does to its process, it does twice.
+    fn again_if_ended<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
+        match work() {
+            Err(Error::WorkerEnded { .. }) => work(),
+            done => done,
+        }
+    }
+
+    fn open_once(&self, path: &Path, stored: Option<&[u8]>, tell: &mut dyn FnMut(Video)) -> Result<Video> {
+        let (mut worker, _) = Worker::start(&self.0, path)?;
+        // Looked at here, as what comes back is: the process is not believed that its index is one.
+        let mut known = stored.and_then(|bytes| Some((VideoIndex::from_bytes(bytes).ok()?, bytes.to_vec())));
+        let sent = known.as_ref().map_or(&[][..], |(_, bytes)| bytes);
+        worker.ask(&Request::Open, sent)?;
+        loop {
+            let Answer::Opened { info, stream_index, is_whole } = worker.hear()? else {
+                return Err(worker.said_nonsense());
+            };
+            let (index, stored) = match known.take() {
+                Some(known) => known,
+                None => {
+                    let bytes = worker.bytes(wire::MOST_INDEX_BYTES)?;
+                    (VideoIndex::from_bytes(&bytes)?, bytes)
+                }
+            };
+            if index.frame_count() == 0 || !is_possible(&info) {
+                return Err(worker.said_nonsense());
+            }
+            let video = Video::known(path, info, index, Some(stored), stream_index)
+                .with_access(FileAccess::Worker(self.0.clone()));
+            if is_whole {
+                return Ok(video);
+            }
+            tell(video.part());
+        }
+    }
+
+    /// One that knows the video and waits for what it shall do.
+    pub(crate) fn start_on(&self, video: &Video) -> Result<Worker> {
+        let (mut worker, _) = Worker::start(&self.0, video.path())?;
+        let (info, stream_index) = (video.info().clone(), video.stream_index());
+        worker.ask(&Request::Use { info, stream_index }, video.stored_index())?;
+        Ok(worker)
+    }
+
+    /// The same, replaced when it is gone.
+    pub(crate) fn hold_one_on(&self, video: &Video) -> Result<Held> {
+        let worker = Self::again_if_ended(|| self.start_on(video))?;
+        Ok(Held { workers: self.clone(), video: video.clone(), worker: Some(worker) })
+    }
+}
+
+/// Whether a file can be so: a process is not believed more than the file that it reads.
+fn is_possible(info: &VideoInfo) -> bool {
+    let (base, pixels) = (info.time_base, u64::from(info.width) * u64::from(info.height));
+    TimeBase::new(base.numerator(), base.denominator()).is_some() && (1..=MAX_PIXELS).contains(&pixels)
+}
+
+/// Where a file is read: in this process, or by one of its own.
+pub(crate) enum Place<Local, Remote> {
+    Here(Box<Local>),
+    Worker(Box<Remote>),
+}
+
+/// A process that stays between requests, and is replaced when it is gone.
+pub(crate) struct Held {
+    workers: Workers,
+    video: Video,
+    worker: Option<Worker>,
+}
+
+impl Held {
+    /// Lets it work. One that ended since it worked last (a system short of memory looks for those that idle) is replaced and
+    /// nobody hears of it; one that ends at the work itself is replaced once, and the second end is told.
+    pub(crate) fn with<T>(&mut self, work: impl Fn(&mut Worker) -> Result<T>) -> Result<T> {
+        if let Some(mut worker) = self.worker.take() {
+            match work(&mut worker) {
+                Err(Error::WorkerEnded { .. }) => {}
+                done => return self.keep(worker, done),
+            }
+        }
+        let (worker, done) = Workers::again_if_ended(|| {
+            let mut worker = self.workers.start_on(&self.video)?;
+            match work(&mut worker) {
+                Err(error @ Error::WorkerEnded { .. }) => Err(error),
+                done => Ok((worker, done)),
+            }
+        })?;
+        self.keep(worker, done)
+    }
+
+    fn keep<T>(&mut self, worker: Worker, done: Result<T>) -> Result<T> {
+        if !done.as_ref().is_err_and(Error::is_of_worker) {
+            self.worker = Some(worker);
+        }
+        done
+    }
+}

@@ -1,0 +1,7 @@
+//! Pictures and packets → what is sent or kept: JPEG, previews, HLS, video files.
+
+pub mod hls;
+pub mod jpeg;
+pub mod overlay;
+pub mod preview;
+pub(crate) mod video_writer;

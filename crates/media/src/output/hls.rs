@@ -1,0 +1,168 @@
+//! A video for HTTP Live Streaming (RFC 8216) without coding it anew: fragments of an mp4, cut where its keyframes are.
+//!
+//! The playlist ([`Segments`]) follows from the index alone, so it is there at once and its cuts are true. A fragment is made
+//! when it is asked for ([`crate::hls::Streamer`]). Its time runs from the first frame of the video; each keyframe's decode time is the time at which it is
+//! shown, so a player that begins anywhere shows the frame that it names.
+
+mod fragments;
+
+pub(crate) use fragments::LocalStreamer;
+
+use crate::error::{Error, Result};
+use crate::file::index::{Timing, VideoIndex};
+use crate::file::packets::PacketEntry;
+use crate::file::video::Video;
+use pigweight_core::time::TimeBase;
+use std::fmt::Write as _;
+use std::ops::Range;
+
+/// Segments last at least this long, and go on to the next keyframe.
+const LEAST_SECS: f64 = 4.0;
+/// What an mp4 carries and at least one common browser plays.
+const CODECS: [&str; 4] = ["h264", "hevc", "vp9", "av1"];
+/// A segment is made in memory, a few at once.
+pub(crate) const MOST_SEGMENT_BYTES: u64 = 64 << 20;
+
+/// Where a video is cut.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Segments {
+    segments: Vec<Segment>,
+    /// No frame needs one of the segment before.
+    are_independent: bool,
+    /// When the first frame was taken, where that is known.
+    recorded_at: Option<jiff::Timestamp>,
+}
+
+/// A piece from a keyframe on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Segment {
+    /// Ordinals of its packets.
+    packets: Range<usize>,
+    /// Ticks from the first frame of the video.
+    ticks: Range<i64>,
+    start_secs: f64,
+    duration_secs: f64,
+}
+
+impl Segment {
+    /// Seconds since the first frame.
+    pub fn start_secs(&self) -> f64 {
+        self.start_secs
+    }
+
+    /// Until the next one begins.
+    pub fn duration_secs(&self) -> f64 {
+        self.duration_secs
+    }
+}
+
+impl Segments {
+    /// Of a video that a browser can play.
+    ///
+    /// # Errors
+    /// [`Error::NotStreamable`] where its frames would have to be coded anew.
+    pub fn of(video: &Video) -> Result<Self> {
+        let refuse =
+            |reason: &str| Error::NotStreamable { path: video.path().to_owned(), reason: reason.to_owned() };
+        if !CODECS.contains(&video.info().codec.as_str()) {
+            return Err(refuse(&format!("it is coded as {}", video.info().codec)));
+        }
+        let index = video.index();
+        let first = index.first_pts();
+        let Some(first_key) = index.packets().iter().position(|packet| packet.is_key) else {
+            return Err(refuse("it has no keyframe"));
+        };
+        let is_hidden = |packet: &PacketEntry| is_sent(index, packet) && packet.pts < first;
+        if index.packets()[first_key..].iter().any(is_hidden) {
+            return Err(refuse("it begins with frames that are not shown"));
+        }
+        let Some(key) = index.packets().iter().position(is_start) else {
+            return Err(refuse("it has no keyframe that is shown"));
+        };
+        if index.packets()[..key].iter().any(|packet| packet.is_shown) {
+            return Err(refuse("it begins with frames that no keyframe precedes"));
+        }
+        let mut segments = Self::cut(index, video.info().time_base);
+        let recorded_at = video.info().recorded_at;
+        segments.recorded_at = recorded_at.and_then(|secs| jiff::Timestamp::from_second(secs).ok());
+        let bytes = |segment: &Segment| -> u64 {
+            index.packets()[segment.packets.clone()].iter().map(|packet| u64::from(packet.size)).sum()
+        };
+        if segments.segments.iter().any(|segment| bytes(segment) > MOST_SEGMENT_BYTES) {
+            return Err(refuse("its keyframes lie too far apart"));
+        }
+        Ok(segments)
+    }
+
+    fn cut(index: &VideoIndex, time_base: TimeBase) -> Self {
+        let packets = index.packets();
+        let first = index.first_pts().0;
+        let end = index.last_pts().0 + index.last_duration_ticks() - first;
+        let secs = |ticks: i64| time_base.secs(pigweight_core::time::Pts(ticks));
+        let mut starts: Vec<(usize, i64)> = Vec::new();
+        for (ordinal, packet) in packets.iter().enumerate().filter(|(_, packet)| is_start(packet)) {
+            let start = packet.pts.0 - first;
+            match starts.last() {
+                None => starts.push((ordinal, 0)),
+                Some(&(_, before)) if secs(start - before) >= LEAST_SECS => starts.push((ordinal, start)),
+                Some(_) => {}
+            }
+        }
+        // What follows the last shown frame is behind the end that an edit list sets.
+        let past_last = packets.iter().rposition(|packet| packet.is_shown).map_or(0, |last| last + 1);
+        let mut are_independent = true;
+        let segments = (0..starts.len()).map(|number| {
+            let (ordinal, start) = starts[number];
+            let (end_ordinal, end) = starts.get(number + 1).copied().unwrap_or((past_last, end));
+            let leads = |packet: &PacketEntry| is_sent(index, packet) && packet.pts.0 - first < start;
+            are_independent &= !packets[ordinal..end_ordinal].iter().any(leads);
+            Segment {
+                packets: ordinal..end_ordinal,
+                ticks: start..end,
+                start_secs: secs(start),
+                duration_secs: secs(end - start),
+            }
+        });
+        let segments = segments.collect();
+        Self { segments, are_independent, recorded_at: None }
+    }
+
+    /// In their order.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// The media playlist. `at` is put in front of the names: `init.mp4`, `0.m4s`, `1.m4s` …
+    pub fn playlist(&self, at: &str) -> String {
+        let longest = self.segments.iter().map(|segment| segment.duration_secs).fold(0.0, f64::max);
+        // A fragment's duration, rounded, is not above the target (RFC 8216, 4.3.3.1).
+        let target = longest.ceil().max(1.0);
+        let mut text = format!(
+            "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:{target}\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n"
+        );
+        if self.are_independent {
+            text.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
+        }
+        // Writing to a string cannot fail.
+        let _written = writeln!(text, "#EXT-X-MAP:URI=\"{at}init.mp4\"");
+        if let Some(recorded_at) = self.recorded_at {
+            // Counts on from here for all that follow (RFC 8216, 4.3.2.6).
+            let _written = writeln!(text, "#EXT-X-PROGRAM-DATE-TIME:{recorded_at:.3}");
+        }
+        for (number, segment) in self.segments.iter().enumerate() {
+            let _written = writeln!(text, "#EXTINF:{:.6},\n{at}{number}.m4s", segment.duration_secs);
+        }
+        text.push_str("#EXT-X-ENDLIST\n");
+        text
+    }
+}
+
+/// A segment can begin here.
+fn is_start(packet: &PacketEntry) -> bool {
+    packet.is_key && packet.is_shown && packet.size > 0
+}
+
+/// Packets without a picture stay behind; so do those out of which no frame came where only decoding told the times.
+fn is_sent(index: &VideoIndex, packet: &PacketEntry) -> bool {
+    packet.size > 0 && (packet.is_shown || index.timing() == Timing::Stated)
+}

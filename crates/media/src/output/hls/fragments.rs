@@ -1,0 +1,312 @@
+//! Fragments: the packets of a segment put into an mp4, with times made anew.
+
+use super::{Segment, Segments, is_sent};
+use crate::decode::local_reader::PacketSource;
+use crate::error::{Error, Result};
+use crate::file::container::open_input;
+use crate::file::index::VideoIndex;
+use crate::file::video::Video;
+use crate::libav::{FragmentMuxer, Input, Packet, PacketTimes, StreamToWrite};
+use pigweight_core::time::TimeBase;
+
+/// Browsers refuse a whole video for sound that they do not know, AC-3 for one.
+const SOUND_CODECS: [&str; 4] = ["aac", "mp3", "opus", "flac"];
+
+/// See [`crate::hls::Streamer`].
+pub(crate) struct LocalStreamer {
+    video: Video,
+    segments: Segments,
+    picture: PacketSource,
+    sound: Option<Sound>,
+}
+
+impl LocalStreamer {
+    pub(crate) fn open(video: &Video) -> Result<Self> {
+        Ok(Self {
+            video: video.clone(),
+            segments: Segments::of(video)?,
+            picture: PacketSource::open(video)?,
+            sound: Sound::open(video)?,
+        })
+    }
+
+    pub(crate) fn init(&mut self) -> Result<Vec<u8>> {
+        let Some(first) = self.segments.segments().first() else {
+            return Err(Error::NoFrames { path: self.video.path().to_owned() });
+        };
+        // A picture and a sound are enough to describe all.
+        let head = Segment { packets: first.packets.start..first.packets.start + 1, ..first.clone() };
+        let bytes = self.mux(&head, Part::Head)?;
+        wanted(&self.video, &bytes, [b"ftyp", b"moov"])
+    }
+
+    pub(crate) fn fragment(&mut self, number: usize) -> Result<Vec<u8>> {
+        let segment = self.segments.segments().get(number).cloned().ok_or_else(|| Error::OutsideVideo {
+            secs: super::LEAST_SECS * number as f64,
+            last_secs: self.video.duration_secs(),
+        })?;
+        let bytes = self.mux(&segment, Part::Whole)?;
+        wanted(&self.video, &bytes, [b"moof", b"mdat"])
+    }
+
+    /// Goes to a packet that decoding can start from, or before it.
+    fn go_to(&mut self, ordinal: usize) -> Result<()> {
+        let is_there = self.picture.next_ordinal() == ordinal;
+        if !is_there && (ordinal == 0 || !self.picture.land_on(ordinal)) {
+            self.picture = PacketSource::open(&self.video)?;
+        }
+        Ok(())
+    }
+
+    fn mux(&mut self, segment: &Segment, part: Part) -> Result<Vec<u8>> {
+        self.go_to(segment.packets.start)?;
+        let video = &self.video;
+        let sounds = match &mut self.sound {
+            Some(sound) if part == Part::Whole => sound.of_segment(video, segment),
+            Some(sound) => {
+                sound.first.iter().filter_map(|(packet, times)| Some((packet.share()?, *times))).collect()
+            }
+            None => Vec::new(),
+        };
+        let clock = Clock::of(video.info().time_base);
+        let picture =
+            StreamToWrite { input: self.picture.input(), index: video.stream_index(), tick: clock.tick };
+        let heard = self.sound.as_ref().map(|sound| StreamToWrite {
+            input: &sound.input,
+            index: sound.stream_index,
+            tick: sound.tick,
+        });
+        let failed = |code| Error::NotStreamable {
+            path: video.path().to_owned(),
+            reason: format!("it cannot be cut ({})", crate::libav::describe(code)),
+        };
+        // Sound that no mp4 takes is left out of all parts alike: it follows from the stream's parameters alone.
+        let with_sound = heard.map(|heard| FragmentMuxer::create(&[picture, heard]));
+        let (mut muxer, has_sound) = match with_sound {
+            Some(Ok(muxer)) => (muxer, true),
+            _ => (FragmentMuxer::create(&[picture]).map_err(failed)?, false),
+        };
+        let index = video.index();
+        let times = clock.times(index, segment);
+        let mut next = segment.packets.start;
+        while next < segment.packets.end {
+            let Some((mut packet, ordinal)) = self.picture.next()? else { break };
+            if ordinal < segment.packets.start {
+                continue;
+            }
+            next = ordinal + 1;
+            if is_sent(index, &index.packets()[ordinal]) {
+                muxer.write(&mut packet, 0, times[ordinal - segment.packets.start]).map_err(failed)?;
+            }
+        }
+        if next < segment.packets.end {
+            // The index was made of packets that could be read: bytes are gone since.
+            return Err(Error::Changed { path: video.path().to_owned() });
+        }
+        for (mut packet, times) in sounds.into_iter().filter(|_| has_sound) {
+            // A piece of sound that is damaged, or goes back in time, is left out: the picture is what counts.
+            let _left_out = muxer.write(&mut packet, 1, times).is_err();
+        }
+        muxer.finish().map_err(failed)
+    }
+}
+
+/// Times of the packets of a segment, in ticks that are so short that as many as a decoder reorders pass between two
+/// frames.
+struct Clock {
+    /// Of them to a tick of the video.
+    fine: i64,
+    /// Seconds of each, as a fraction.
+    tick: (i32, i32),
+}
+
+impl Clock {
+    fn of(time_base: TimeBase) -> Self {
+        const FINE_HZ: i64 = 90_000;
+        let (numerator, denominator) = (time_base.numerator(), i64::from(time_base.denominator()));
+        let fine = (FINE_HZ / denominator).max(1);
+        let tick = (numerator.cast_signed(), i32::try_from(denominator * fine).unwrap_or(i32::MAX));
+        Self { fine, tick }
+    }
+
+    /// Decode times from the first frame of the video: each the latest that is not after its own frame and before the next
+    /// decode time. A keyframe that no frame precedes is so decoded when it is shown. Containers' own differ: one has none, one
+    /// is a delay behind, and a player takes a fragment's first for the time of its first frame. None lies before the video's
+    /// beginning, which players read as the far end of time: frames that lead the first keyframe are shown some ticks of
+    /// 1/90,000 s late for that.
+    fn times(&self, index: &VideoIndex, segment: &Segment) -> Vec<PacketTimes> {
+        let packets = &index.packets()[segment.packets.clone()];
+        let first = index.first_pts().0;
+        let end = segment.ticks.end.saturating_mul(self.fine);
+        let mut next = end;
+        let mut decoded: Vec<i64> = packets
+            .iter()
+            .rev()
+            .map(|packet| {
+                if is_sent(index, packet) {
+                    next = ((packet.pts.0 - first).saturating_mul(self.fine)).min(next - 1);
+                }
+                next
+            })
+            .collect();
+        decoded.reverse();
+        let mut least = 0;
+        for (packet, dts) in packets.iter().zip(&mut decoded) {
+            *dts = least.max(*dts);
+            least = *dts + i64::from(is_sent(index, packet));
+        }
+        let longest = i64::from(i32::MAX) / i64::from(self.tick.0.max(1));
+        let times = packets.iter().enumerate().map(|(place, packet)| {
+            let dts = decoded[place];
+            let until = decoded.get(place + 1).copied().unwrap_or(end);
+            let pts = (packet.pts.0 - first).saturating_mul(self.fine).max(dts);
+            PacketTimes { pts, dts, duration: (until - dts).clamp(1, longest) }
+        });
+        times.collect()
+    }
+}
+
+/// How much of a segment is put together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Whole,
+    /// As much as describes its streams.
+    Head,
+}
+
+/// The sound of a video, read by a reader of its own: how far it lies from its picture in the file is the container's affair.
+struct Sound {
+    input: Input,
+    stream_index: i32,
+    tick: (i32, i32),
+    /// The video's first frame, ticks of the sound.
+    zero: i64,
+    /// The first of all, whose parameters describe the rest.
+    first: Option<(Packet, PacketTimes)>,
+}
+
+impl Sound {
+    /// Sound may begin after the picture; where none lies within this much of the file there is none.
+    const FIRST_WITHIN_BYTES: u64 = 64 << 20;
+    /// How much sound may lie in front of the picture that it belongs to, where a seek has to begin; and how far behind it.
+    const AHEAD_SECS: i64 = 1;
+    const BEHIND_SECS: i64 = 10;
+    const BEHIND_BYTES: i64 = 32 << 20;
+
+    /// `None` where there is none that is sent.
+    fn open(video: &Video) -> Result<Option<Self>> {
+        let (mut input, _) = open_input(video.path())?;
+        let Some(stream) = input.sound_stream(video.stream_index()) else { return Ok(None) };
+        if !SOUND_CODECS.contains(&stream.codec.as_str()) {
+            return Ok(None);
+        }
+        input.keep_only(&[video.stream_index(), stream.index]);
+        let zero = ticks_of_other(video.index().first_pts().0, video.info().time_base, stream.time_base);
+        let mut sound = Self { input, stream_index: stream.index, tick: stream.time_base, zero, first: None };
+        let mut bytes = 0;
+        // What cannot be read is not heard.
+        while let Ok(Some(packet)) = sound.input.read() {
+            bytes += u64::from(packet.size());
+            if let Some(times) = sound.times(&packet) {
+                sound.first = Some((packet, times));
+                return Ok(Some(sound));
+            }
+            if bytes > Self::FIRST_WITHIN_BYTES {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// From the first frame of the video on; `None` for what is no sound, or is heard before it.
+    fn times(&self, packet: &Packet) -> Option<PacketTimes> {
+        if packet.stream_index() != self.stream_index {
+            return None;
+        }
+        let pts = packet.pts()?.checked_sub(self.zero).filter(|&pts| pts >= 0)?;
+        Some(PacketTimes { pts, dts: pts, duration: packet.duration() })
+    }
+
+    /// What begins while a segment is shown.
+    fn of_segment(&mut self, video: &Video, segment: &Segment) -> Vec<(Packet, PacketTimes)> {
+        let index = video.index();
+        let (base, packets) = (video.info().time_base, &index.packets()[segment.packets.clone()]);
+        let per_sec = i64::from(base.denominator()) / i64::from(base.numerator()).max(1);
+        let begin = packets.first().map_or(0, |packet| packet.dts.unwrap_or(packet.pts.0));
+        // Sought by the picture: containers list the places of its keyframes, and often of nothing else. Where it cannot go
+        // there, sound is read from the beginning.
+        let target = match segment.packets.start {
+            0 => begin - Self::BEHIND_SECS * per_sec,
+            _ => begin - Self::AHEAD_SECS * per_sec,
+        };
+        let place = crate::libav::SeekTarget::Timestamp(target);
+        if self.input.seek(video.stream_index(), place).is_err()
+            && let Ok((mut input, _)) = open_input(video.path())
+        {
+            input.keep_only(&[video.stream_index(), self.stream_index]);
+            self.input = input;
+        }
+        let far_pts = packets.iter().map(|packet| packet.dts.unwrap_or(packet.pts.0)).max().unwrap_or(0)
+            + Self::BEHIND_SECS * per_sec;
+        let far_byte = packets.iter().map(|packet| packet.position).max().unwrap_or(0) + Self::BEHIND_BYTES;
+        // Compared as fractions of a second with whole numbers: each packet belongs to exactly one segment.
+        let tick = self.tick;
+        let is_before = |ticks: i64, bound: i64| {
+            i128::from(ticks) * i128::from(tick.0) * i128::from(base.denominator())
+                < i128::from(bound) * i128::from(base.numerator()) * i128::from(tick.1)
+        };
+        let mut found = Vec::new();
+        while let Ok(Some(packet)) = self.input.read() {
+            if let Some(times) = self.times(&packet) {
+                if !is_before(times.pts, segment.ticks.end) {
+                    break;
+                }
+                if !is_before(times.pts, segment.ticks.start) {
+                    found.push((packet, times));
+                }
+            } else if packet.stream_index() == video.stream_index() {
+                let is_far = packet.dts().or(packet.pts()).is_some_and(|ticks| ticks > far_pts);
+                if is_far || packet.position() > far_byte {
+                    break;
+                }
+            }
+        }
+        found
+    }
+}
+
+/// Ticks of one clock in those of another, rounded towards zero.
+fn ticks_of_other(ticks: i64, base: TimeBase, other: (i32, i32)) -> i64 {
+    let up = i128::from(ticks) * i128::from(base.numerator()) * i128::from(other.1);
+    let there = up / (i128::from(base.denominator()) * i128::from(other.0.max(1)));
+    i64::try_from(there).unwrap_or(if there < 0 { i64::MIN / 2 } else { i64::MAX / 2 })
+}
+
+/// These boxes of an mp4; it must have them all.
+fn wanted(video: &Video, bytes: &[u8], kinds: [&[u8; 4]; 2]) -> Result<Vec<u8>> {
+    let is_there = |kind: &[u8; 4]| !boxes(bytes, |found| found == kind).is_empty();
+    if !kinds.iter().all(|kind| is_there(kind)) {
+        let reason = "it cannot be put into an mp4".to_owned();
+        return Err(Error::NotStreamable { path: video.path().to_owned(), reason });
+    }
+    Ok(boxes(bytes, |found| kinds.contains(&found)))
+}
+
+/// Those of an mp4's top-level boxes that are wanted, in order.
+fn boxes(mut bytes: &[u8], is_wanted: impl Fn(&[u8; 4]) -> bool) -> Vec<u8> {
+    let mut wanted = Vec::new();
+    while let Some((&head, _)) = bytes.split_first_chunk::<8>() {
+        let [a, b, c, d, kind @ ..] = head;
+        let size = match u32::from_be_bytes([a, b, c, d]) {
+            0 => bytes.len(),
+            size => size as usize,
+        };
+        // Ours come from the muxer, below 4 GiB each; anything else ends here.
+        let Some((one, rest)) = bytes.split_at_checked(size.max(8)) else { break };
+        if is_wanted(&kind) {
+            wanted.extend_from_slice(one);
+        }
+        bytes = rest;
+    }
+    wanted
+}

@@ -1,0 +1,9 @@
+//! From a video's frames to stored counts. Read `pipeline.rs` first: it is the product in one screen.
+//!
+//! One thread decodes (`frames.rs`), the shared sessions of the inference service detect, one thread tracks and writes
+//! checkpoints. Queues between them are bounded.
+
+pub mod frames;
+pub mod line_proximity;
+pub mod pipeline;
+pub mod retrack;

@@ -1,0 +1,111 @@
+//! Another threshold without another inference: a run keeps every detection down to a sixth of its threshold, so that of a higher one
+//! can be tracked from what is kept.
+//!
+//! The looks are those of the earlier run. Had it known which tracks the new threshold gives, it might have looked at a few more or fewer
+//! frames beside a line; all else is as if the video had been read again.
+
+use crate::analysis::frames::{self, Looked};
+use pigweight_core::detection::Detection;
+use pigweight_core::interpolate::SettledFrame;
+use pigweight_core::schedule::Position;
+use pigweight_core::time::Pts;
+use pigweight_core::track::Origin;
+use pigweight_store::{RunRecord, Store};
+use tokio::runtime::Handle;
+
+/// The frames of a finished run as a detector would give them.
+pub struct Kept<'a> {
+    store: &'a Store,
+    runtime: &'a Handle,
+    run: RunRecord,
+    next_chunk: i64,
+    frames: std::vec::IntoIter<SettledFrame>,
+    after_pts: Option<Pts>,
+    least_score: f32,
+}
+
+impl<'a> Kept<'a> {
+    /// What follows `after_pts`, and of that what has at least `least_score`.
+    pub fn new(
+        store: &'a Store,
+        runtime: &'a Handle,
+        run: RunRecord,
+        after_pts: Option<Pts>,
+        least_score: f32,
+    ) -> Self {
+        Self { store, runtime, run, next_chunk: 0, frames: Vec::new().into_iter(), after_pts, least_score }
+    }
+
+    /// The same frames, as they come out of a look at the video.
+    pub fn looked(self) -> impl Iterator<Item = Result<Looked<Vec<Detection>>, frames::Error>> {
+        let least_score = self.least_score;
+        self.map(move |frame| {
+            let frame = frame.map_err(frames::Error::Kept)?;
+            let seen = frame.why.map(|why| (why, detections(&frame, least_score)));
+            let SettledFrame { pts, secs, .. } = frame;
+            // What was guessed of damaged frames is told once, at the end.
+            Ok(Looked { pts, secs, is_damaged: false, seen, device: None, position: Position::default() })
+        })
+    }
+}
+
+impl Iterator for Kept<'_> {
+    type Item = pigweight_store::Result<SettledFrame>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let is_done = |frame: &SettledFrame| self.after_pts.is_some_and(|done| frame.pts <= done);
+            if let Some(frame) = self.frames.find(|frame| !is_done(frame)) {
+                return Some(Ok(frame));
+            }
+            if self.next_chunk >= self.run.next_chunk {
+                return None;
+            }
+            match self.runtime.block_on(self.store.chunk(&self.run.id, self.next_chunk)) {
+                Ok(chunk) => self.frames = chunk.unwrap_or_default().into_iter(),
+                Err(error) => {
+                    self.next_chunk = i64::MAX;
+                    return Some(Err(error));
+                }
+            }
+            self.next_chunk += 1;
+        }
+    }
+}
+
+/// All that the detector saw on a frame, surest first as it gives them.
+fn detections(frame: &SettledFrame, least_score: f32) -> Vec<Detection> {
+    let measured = frame.boxes.iter().filter(|tracked| tracked.origin == Origin::Measured);
+    let tracked =
+        measured.map(|tracked| Detection { rect: tracked.rect, score: tracked.score, class: tracked.class });
+    let mut seen: Vec<_> =
+        tracked.chain(frame.unmatched.iter().copied()).filter(|seen| seen.score >= least_score).collect();
+    seen.sort_by(|one, other| other.score.total_cmp(&one.score));
+    seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pigweight_core::geometry::Rect;
+    use pigweight_core::schedule::Why;
+    use pigweight_core::track::{TrackId, TrackedBox};
+
+    #[test]
+    fn what_the_detector_saw_is_told_apart_from_what_was_filled_in() {
+        let rect = Rect::new(1.0, 2.0, 3.0, 4.0);
+        let tracked = |score, origin| TrackedBox { track: TrackId(1), rect, score, class: 2, origin };
+        let frame = SettledFrame {
+            pts: Pts(5),
+            secs: 0.2,
+            why: Some(Why::Moving),
+            boxes: vec![tracked(0.5, Origin::Measured), tracked(0.9, Origin::Interpolated)],
+            unmatched: vec![
+                Detection { rect, score: 0.7, class: 0 },
+                Detection { rect, score: 0.05, class: 0 },
+            ],
+        };
+        let scores: Vec<f32> = detections(&frame, 0.1).iter().map(|seen| seen.score).collect();
+        assert_eq!(scores, [0.7, 0.5]);
+    }
+}

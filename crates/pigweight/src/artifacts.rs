@@ -1,0 +1,4 @@
+//! Files that can be made again: previews, within a budget of disk space.
+
+pub mod disk_space;
+pub mod previews;

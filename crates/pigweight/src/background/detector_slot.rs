@@ -1,0 +1,100 @@
+//! Who looks at pictures for the server, or why nobody does yet: inference servers may come after it.
+
+use crate::background::idle_thread;
+use crossbeam_channel::Sender;
+use pigweight_detect::service::Inference;
+use pigweight_detect::{EndpointReport, Error, Model, ModelSettings};
+use pigweight_store::Reason;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+/// How often servers that were not there are looked for.
+const LOOKED_FOR_EVERY: Duration = Duration::from_secs(5);
+
+/// Why what could be counted is not.
+pub fn nobody_looks() -> Reason {
+    Reason::new("nobody_looks", "nobody looks at pictures now; /api/health says why")
+}
+
+/// See the module's head.
+pub struct Detecting {
+    now: RwLock<Result<Inference, Missing>>,
+}
+
+/// Why nobody looks.
+#[derive(Clone, Debug)]
+pub struct Missing {
+    /// What is missing, and what to do about it.
+    pub error: Error,
+}
+
+impl Missing {
+    /// The inference servers that would look, and how each of them is.
+    pub fn endpoints(&self) -> Vec<EndpointReport> {
+        match &self.error {
+            Error::RemoteGone { endpoints, .. } => endpoints.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether it may come by itself.
+    pub fn is_awaited(&self) -> bool {
+        matches!(self.error, Error::RemoteGone { .. })
+    }
+}
+
+/// Starts the threads that look; those that look at the background's pictures give way.
+///
+/// # Errors
+/// Where the system has no more threads.
+pub fn start(model: Model, workers: usize) -> Result<Inference, Error> {
+    Inference::start(model, workers, Some(idle_thread::give_way))
+}
+
+impl Detecting {
+    /// Someone, or the reason why there is nobody.
+    pub fn new(inference: Result<Inference, Error>) -> Self {
+        Self { now: RwLock::new(inference.map_err(|error| Missing { error })) }
+    }
+
+    /// Who looks now.
+    pub fn now(&self) -> Result<Inference, Missing> {
+        // Every change is a single assignment.
+        self.now.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for servers that were not there at the start, and wakes the background work when they are. The log tells once that they are
+    /// missing, and once that they are there; how each is between that, `/api/health` does.
+    pub async fn look_for(&self, settings: ModelSettings, workers: usize, wake: Sender<()>) {
+        if let Err(missing) = self.now() {
+            tracing::warn!("{}; they are looked for from now on", missing.error);
+        }
+        loop {
+            tokio::time::sleep(LOOKED_FOR_EVERY).await;
+            let settings = settings.clone();
+            let loaded = tokio::task::spawn_blocking(move || {
+                Model::load(settings).and_then(|model| start(model, workers))
+            });
+            let found = match loaded.await {
+                Ok(Ok(inference)) => Ok(inference),
+                Ok(Err(error)) => Err(Missing { error }),
+                Err(_) => return,
+            };
+            let is_over = !found.as_ref().is_err_and(Missing::is_awaited);
+            match &found {
+                // As loud as that they were missing: whoever read the one waits for the other.
+                Ok(inference) => {
+                    tracing::warn!("{} is there, videos are counted", inference.model().place());
+                }
+                Err(missing) if is_over => tracing::error!("{}", missing.error),
+                Err(_) => {}
+            }
+            *self.now.write().unwrap_or_else(PoisonError::into_inner) = found;
+            if is_over {
+                // A full queue means that it has been woken already.
+                let _already_woken = wake.try_send(());
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Looks through the folders again and again, registers what lies in them and makes the jobs that are wanted: a new video is seen within
+//! seconds, whatever else is being worked on.
+
+use crate::artifacts::previews::Previews;
+use crate::background::cancellation::Work;
+use crate::background::job_planner::Enlisting;
+use crate::reason::Reasoned as _;
+use crate::sources::library::{self, Found};
+use crate::status::Live;
+use pigweight_store::{Reason, Store, VideoRecord};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+/// How often the folders are looked through.
+const LOOK_AFTER: Duration = Duration::from_secs(10);
+/// How often what is left of videos that are gone is looked for.
+const CLEAN_UP_AFTER: Duration = Duration::from_secs(3600);
+
+/// The videos that the last look found.
+pub type List = watch::Receiver<Arc<[VideoRecord]>>;
+
+/// Waits for the next look; `false` when there will be none.
+pub async fn news(list: &mut List) -> bool {
+    list.changed().await.is_ok()
+}
+
+/// What looking needs.
+pub struct Lookout {
+    /// Where videos are registered.
+    pub store: Store,
+    /// Who is told which of them are there.
+    pub live: Arc<Live>,
+    /// Folders to look through.
+    pub folders: Vec<PathBuf>,
+    /// The one of them in which every file is whole from the beginning.
+    pub uploads: PathBuf,
+    /// Pictures of videos that are gone go as well.
+    pub previews: Arc<Previews>,
+    /// Says when to stop.
+    pub work: Arc<Work>,
+    /// Makes the jobs.
+    pub enlisting: Enlisting,
+    /// Hears of each look.
+    pub list: watch::Sender<Arc<[VideoRecord]>>,
+}
+
+impl Lookout {
+    /// Registers what lies in the folders now, so that the first look at the list is not at an empty one. Blocks.
+    pub fn register_present(&self, runtime: &Handle) -> usize {
+        let (found, mut trouble) = library::find_videos(&self.folders);
+        let videos = self.register(runtime, found.iter(), &mut trouble);
+        self.live.end_look(trouble);
+        videos.len()
+    }
+
+    /// Looks until it is told to stop. Blocks: give it a thread of its own.
+    pub fn work(mut self, runtime: &Handle, wake: &crossbeam_channel::Receiver<()>) {
+        let mut sizes: BTreeMap<PathBuf, u64> = BTreeMap::new();
+        let mut is_first = true;
+        let mut cleaned_up: Option<Instant> = None;
+        while !self.work.is_over() {
+            self.live.begin_look();
+            let (found, mut trouble) = library::find_videos(&self.folders);
+            let is_all_read = trouble.is_none();
+            // A file that grew since the last look is still being written; at the start there is no last look.
+            let is_whole = |found: &&Found| {
+                is_first
+                    || found.path.starts_with(&self.uploads)
+                    || sizes.get(&found.path) == Some(&found.size_bytes)
+            };
+            let videos = self.register(runtime, found.iter().filter(is_whole), &mut trouble);
+            sizes = found.into_iter().map(|found| (found.path, found.size_bytes)).collect();
+            is_first = false;
+            // Of what lies on a disk that is away nothing is gone.
+            if is_all_read && cleaned_up.is_none_or(|last| last.elapsed() > CLEAN_UP_AFTER) {
+                self.previews.remove_those_gone(&videos.iter().map(|video| video.id.clone()).collect());
+                cleaned_up = Some(Instant::now());
+            }
+            self.enlist(runtime, &videos, &mut trouble);
+            self.live.end_look(trouble);
+            self.list.send_replace(videos.into());
+            // What ends the wait early is a stop, an upload, or somebody who lets work go on.
+            let _woken = wake.recv_timeout(LOOK_AFTER);
+        }
+    }
+
+    fn enlist(&mut self, runtime: &Handle, videos: &[VideoRecord], trouble: &mut Option<Reason>) {
+        match self.enlisting.enlist(&self.store, runtime, videos) {
+            Ok((replaced, errors)) => {
+                for video_id in replaced {
+                    self.work.stop(&video_id);
+                }
+                if let Some(error) = errors.first() {
+                    *trouble = Some(error.reason());
+                }
+            }
+            Err(error) => *trouble = Some(error.reason()),
+        }
+    }
+
+    /// `trouble` is the last that was met.
+    fn register<'a>(
+        &self,
+        runtime: &Handle,
+        found: impl Iterator<Item = &'a Found>,
+        trouble: &mut Option<Reason>,
+    ) -> Vec<VideoRecord> {
+        let mut videos = Vec::new();
+        for found in found {
+            match runtime.block_on(library::register(&self.store, &found.path, &found.name)) {
+                Ok(video) => videos.push(video),
+                Err(error) => *trouble = Some(error.reason()),
+            }
+        }
+        self.live.set_present(videos.iter().map(|video| video.id.clone()).collect());
+        videos
+    }
+}

@@ -1,0 +1,105 @@
+//! What is wanted: an analysis of every video that lies in the folders, with the model and the settings of now.
+//!
+//! A video that is new, or whose folder was calibrated, or that was counted with another model, gets a job; one that was counted so
+//! already has had it.
+
+use crate::analysis::pipeline::RunSettings;
+use crate::background::detector_slot::Detecting;
+use crate::config::Config;
+use pigweight_detect::service::Inference;
+use pigweight_store::{NewJob, NewRun, Store, VideoRecord};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+/// What an analysis is made with.
+pub struct Wanted {
+    /// Who looks.
+    pub inference: Inference,
+    /// How.
+    config: Arc<Config>,
+}
+
+impl Wanted {
+    /// With whoever looks at pictures now; `None`: nobody does yet.
+    pub fn now(detecting: &Detecting, config: &Arc<Config>) -> Option<Self> {
+        Some(Self { inference: detecting.now().ok()?, config: config.clone() })
+    }
+
+    /// How a video is counted.
+    ///
+    /// # Errors
+    /// Where its folder's calibration cannot be understood.
+    pub fn settings(&self, video: &VideoRecord) -> anyhow::Result<RunSettings> {
+        self.config.run_settings(Path::new(&video.path), self.inference.model())
+    }
+
+    /// The job that counts a video so.
+    pub fn job(&self, video: &VideoRecord, settings: &RunSettings) -> NewJob {
+        let run = settings.run_of(&video.id, self.inference.model());
+        NewJob { fingerprint: fingerprint(&run), video_id: video.id.clone() }
+    }
+}
+
+/// Equal for runs that are the same.
+fn fingerprint(run: &NewRun) -> String {
+    let NewRun { model_hash, settings, rule_version, .. } = run;
+    blake3::hash(format!("{model_hash}\n{settings}\n{rule_version}").as_bytes()).to_hex().to_string()
+}
+
+/// Makes the jobs, and remembers which are there.
+pub struct Enlisting {
+    detecting: Arc<Detecting>,
+    config: Arc<Config>,
+    /// Video and fingerprint.
+    made: BTreeMap<String, String>,
+}
+
+impl Enlisting {
+    /// None is known to be there yet.
+    pub fn new(detecting: Arc<Detecting>, config: Arc<Config>) -> Self {
+        Self { detecting, config, made: BTreeMap::new() }
+    }
+
+    /// Makes jobs for the videos that have none of now. Gives the videos on which work goes on that is not wanted any more, and what
+    /// keeps others from being counted.
+    ///
+    /// # Errors
+    /// Where nothing can be written.
+    pub fn enlist(
+        &mut self,
+        store: &Store,
+        runtime: &Handle,
+        videos: &[VideoRecord],
+    ) -> pigweight_store::Result<(Vec<String>, Vec<anyhow::Error>)> {
+        let Some(wanted) = Wanted::now(&self.detecting, &self.config) else {
+            return Ok((Vec::new(), Vec::new()));
+        };
+        // The videos of a folder share its calibration.
+        let mut by_folder: BTreeMap<PathBuf, Option<RunSettings>> = BTreeMap::new();
+        let mut trouble = Vec::new();
+        let mut new = Vec::new();
+        for video in videos {
+            let folder = Path::new(&video.path).parent().unwrap_or(Path::new("")).to_owned();
+            let settings = by_folder
+                .entry(folder)
+                .or_insert_with(|| wanted.settings(video).map_err(|error| trouble.push(error)).ok());
+            let Some(settings) = settings else { continue };
+            let job = wanted.job(video, settings);
+            if self.made.get(&video.id) != Some(&job.fingerprint) {
+                new.push(job);
+            }
+        }
+        if new.is_empty() {
+            return Ok((Vec::new(), trouble));
+        }
+        let replaced = runtime.block_on(store.enlist_jobs(&new))?;
+        self.made.extend(new.into_iter().map(|job| (job.video_id, job.fingerprint)));
+        let present = |id: &String| videos.iter().any(|video| video.id == *id);
+        if self.made.len() > videos.len() {
+            self.made.retain(|id, _| present(id));
+        }
+        Ok((replaced, trouble))
+    }
+}

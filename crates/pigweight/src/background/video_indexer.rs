@@ -1,0 +1,95 @@
+//! What makes a video usable, before its turn to be counted comes: its index, then its thumbnails.
+
+use crate::artifacts::previews::Previews;
+use crate::background::cancellation::Work;
+use crate::background::folder_watcher::{List, news};
+use crate::background::job_worker::MOST_TRIES;
+use crate::reason::Reasoned as _;
+use crate::sources::library::{self, OpenError};
+use crate::sources::open_videos::Openings;
+use crate::status::Live;
+use pigweight_store::VideoRecord;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+/// What preparing needs.
+pub struct Preparer {
+    /// Who is told of trouble.
+    pub live: Arc<Live>,
+    /// Opens the videos.
+    pub openings: Openings,
+    /// Makes the thumbnails.
+    pub previews: Arc<Previews>,
+    /// Says when to stop.
+    pub work: Arc<Work>,
+}
+
+impl Preparer {
+    /// Prepares what `list` names until it is told to stop. Blocks: give it a thread of its own.
+    pub fn work(&self, runtime: &Handle, mut list: List) {
+        let mut prepared: BTreeSet<String> = BTreeSet::new();
+        let mut interrupted: BTreeMap<String, u32> = BTreeMap::new();
+        let mut is_troubled = false;
+        while !self.work.is_over() {
+            let listed = list.borrow_and_update().clone();
+            let mut videos: Vec<_> = listed.iter().filter(|video| !prepared.contains(&video.id)).collect();
+            // One that takes minutes to read keeps nobody waiting who takes a moment.
+            videos.sort_by_cached_key(|video| std::fs::metadata(&video.path).map_or(0, |file| file.len()));
+            for video in videos {
+                self.prepare(runtime, video, &mut prepared, &mut interrupted, &mut is_troubled);
+                if self.work.is_over() {
+                    return;
+                }
+            }
+            if !runtime.block_on(news(&mut list)) {
+                return;
+            }
+        }
+    }
+
+    fn prepare(
+        &self,
+        runtime: &Handle,
+        video: &VideoRecord,
+        prepared: &mut BTreeSet<String>,
+        interrupted: &mut BTreeMap<String, u32>,
+        is_troubled: &mut bool,
+    ) {
+        let is_done = library::is_described(video) && self.previews.made(&video.id).has_sprites;
+        if !is_done && video.error.is_none() {
+            match runtime.block_on(self.openings.whole(video)) {
+                Ok(opened) => {
+                    // What was found out could be written.
+                    if std::mem::take(is_troubled) {
+                        self.live.clear_trouble();
+                    }
+                    if let Err(error) =
+                        self.previews.make_sprites(&video.id, &opened, &self.work.begin(&video.id))
+                    {
+                        tracing::warn!("{error}");
+                    }
+                }
+                Err(error) => match &*error {
+                    // It may have been the process, or its machine.
+                    OpenError::Media(error) if error.is_of_worker() => {
+                        let times = interrupted.entry(video.id.clone()).or_default();
+                        *times += 1;
+                        if *times < MOST_TRIES {
+                            return;
+                        }
+                    }
+                    // What is wrong with the file is kept with the video.
+                    OpenError::Media(_) => {}
+                    OpenError::Stopped => return,
+                    OpenError::Store(error) => {
+                        self.live.report_trouble(&error.reason());
+                        *is_troubled = true;
+                        return;
+                    }
+                },
+            }
+        }
+        prepared.insert(video.id.clone());
+    }
+}

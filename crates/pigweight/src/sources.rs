@@ -1,0 +1,5 @@
+//! Where videos come from: folders and uploads, registered in the store and opened on demand.
+
+pub mod library;
+pub mod open_videos;
+pub mod uploads;

@@ -1,0 +1,178 @@
+//! Videos that are opened once for all who want them: the page, a program that asks the API, the background work.
+//!
+//! Most files tell their index at once. Where the whole file has to be read for it, whoever is content with the part that is
+//! known gets that, and the others wait.
+
+use crate::sources::library::{self, OpenError};
+use pigweight_media::Video;
+use pigweight_media::isolate::Workers;
+use pigweight_store::{Store, VideoRecord};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
+
+/// Opened videos whose index stays in memory,
+const KNOWN_VIDEOS: usize = 32;
+/// and how many packets they may have altogether; a million take 44 MB.
+const KNOWN_PACKETS: usize = 2_000_000;
+/// Files that are read from end to end at once: more make a disk slower, not faster.
+const WHOLE_READS: usize = 2;
+/// Files that are opened at once with an index that is kept.
+const QUICK_READS: usize = 4;
+
+/// See the module's head. Cheap to clone.
+#[derive(Clone)]
+pub struct Openings(Arc<Shared>);
+
+struct Shared {
+    store: Store,
+    /// Who reads the files; `None`: this process.
+    workers: Option<Workers>,
+    /// The one that was wanted last stands last.
+    known: Mutex<Vec<(String, Opening)>>,
+    whole_reads: Arc<Semaphore>,
+    quick_reads: Arc<Semaphore>,
+    /// Set when nobody shall wait any more.
+    is_closed: watch::Sender<bool>,
+}
+
+type Opening = watch::Receiver<Stage>;
+
+/// How far a video is opened.
+#[derive(Clone)]
+enum Stage {
+    Begun,
+    Part(Video),
+    Ended(Result<Video, Arc<OpenError>>),
+}
+
+impl Stage {
+    fn packets(&self) -> usize {
+        match self {
+            Self::Part(video) | Self::Ended(Ok(video)) => video.index().packets().len(),
+            Self::Begun | Self::Ended(Err(_)) => 0,
+        }
+    }
+}
+
+impl Openings {
+    /// Nothing is opened yet.
+    pub fn new(store: Store, workers: Option<Workers>) -> Self {
+        Self(Arc::new(Shared {
+            store,
+            workers,
+            known: Mutex::default(),
+            whole_reads: Arc::new(Semaphore::new(WHOLE_READS)),
+            quick_reads: Arc::new(Semaphore::new(QUICK_READS)),
+            is_closed: watch::Sender::new(false),
+        }))
+    }
+
+    /// The whole video.
+    ///
+    /// # Errors
+    /// What hinders opening it. Whoever asks next tries again.
+    pub async fn whole(&self, record: &VideoRecord) -> Result<Video, Arc<OpenError>> {
+        self.when(record, |_| false).await
+    }
+
+    /// The video as soon as `is_enough` of it is known.
+    ///
+    /// # Errors
+    /// As [`Self::whole`].
+    pub async fn when(
+        &self,
+        record: &VideoRecord,
+        is_enough: impl Fn(&Video) -> bool,
+    ) -> Result<Video, Arc<OpenError>> {
+        let mut opening = self.opening(record);
+        let mut closing = self.0.is_closed.subscribe();
+        let is_far_enough = |stage: &Stage| match stage {
+            Stage::Begun => false,
+            Stage::Part(video) => is_enough(video),
+            Stage::Ended(_) => true,
+        };
+        let reached = tokio::select! {
+            reached = opening.wait_for(is_far_enough) => reached.map(|stage| stage.clone()),
+            _ = closing.wait_for(|&is_closed| is_closed) => return Err(OpenError::Stopped.into()),
+        };
+        match reached {
+            Ok(Stage::Part(video)) => Ok(video),
+            Ok(Stage::Ended(ended)) => ended,
+            // Its task broke down.
+            Ok(Stage::Begun) | Err(_) => Err(OpenError::Stopped.into()),
+        }
+    }
+
+    /// The part that is known of a video which is being read now.
+    pub fn part(&self, id: &str) -> Option<Video> {
+        let known = self.known();
+        let (_, opening) = known.iter().find(|(known, _)| known == id)?;
+        match &*opening.borrow() {
+            Stage::Part(video) => Some(video.clone()),
+            Stage::Begun | Stage::Ended(_) => None,
+        }
+    }
+
+    /// Nobody who waits gets a video any more.
+    pub fn close(&self) {
+        self.0.is_closed.send_replace(true);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Vec<(String, Opening)>> {
+        // Each change is a single push or remove: a panicking holder leaves the list whole.
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The one under way or done, or a new one.
+    fn opening(&self, record: &VideoRecord) -> Opening {
+        let mut known = self.known();
+        let place = known.iter().position(|(known, _)| known == &record.id);
+        let usable = place.map(|place| known.remove(place).1).filter(|opening| match &*opening.borrow() {
+            Stage::Ended(ended) => ended.is_ok(),
+            // A closed one will never end.
+            Stage::Begun | Stage::Part(_) => opening.has_changed().is_ok(),
+        });
+        let opening = usable.unwrap_or_else(|| self.open(record));
+        known.push((record.id.clone(), opening.clone()));
+        forget_some(&mut known);
+        opening
+    }
+
+    /// Opens a video in a task of its own: somebody who drags asks and leaves in less time than that takes, again and again.
+    fn open(&self, record: &VideoRecord) -> Opening {
+        let (tell, told) = watch::channel(Stage::Begun);
+        let (shared, runtime, record) = (self.0.clone(), Handle::current(), record.clone());
+        tokio::spawn(async move {
+            let reads =
+                if library::is_described(&record) { &shared.quick_reads } else { &shared.whole_reads };
+            // The semaphores are never closed.
+            let Ok(_permit) = reads.clone().acquire_owned().await else { return };
+            let work = tokio::task::spawn_blocking(move || {
+                let hear = &mut |part| drop(tell.send_replace(Stage::Part(part)));
+                let opened = library::open(&shared.store, &runtime, shared.workers.as_ref(), &record, hear);
+                tell.send_replace(Stage::Ended(opened.map_err(Arc::new)));
+            });
+            // A panic is in the log, and the dropped channel tells those who wait.
+            let _ended = work.await;
+        });
+        told
+    }
+}
+
+/// Keeps the indexes in memory within their bounds; those of videos being opened, and the last, stay.
+fn forget_some(known: &mut Vec<(String, Opening)>) {
+    let mut packets: usize = known.iter().map(|(_, opening)| opening.borrow().packets()).sum();
+    let mut place = 0;
+    while (known.len() > KNOWN_VIDEOS || packets > KNOWN_PACKETS) && place + 1 < known.len() {
+        let stage = known[place].1.borrow();
+        let (is_ended, its) = (matches!(*stage, Stage::Ended(_)), stage.packets());
+        drop(stage);
+        if is_ended {
+            known.remove(place);
+            packets -= its;
+        } else {
+            place += 1;
+        }
+    }
+}

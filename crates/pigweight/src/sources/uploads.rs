@@ -1,0 +1,503 @@
+//! Files that arrive over the network: in pieces, over connections that break. Each is kept beside the others under its
+//! number until it is whole, then moved to its name in the folder of uploads, which is a folder of videos like any other.
+//!
+//! ```text
+//! DATA/uploads/                  whole files: analysed like all videos
+//! DATA/uploads/.partial/ID.json  what was announced, and for a week what became of it
+//! DATA/uploads/.partial/ID.part  what has arrived; its length is how much
+//! ```
+//! So what has arrived survives `kill -9`, and an upload goes on where it stopped. Whoever did not hear that the last byte arrived
+//! asks again and is told, rather than sending all of it once more.
+
+use crate::artifacts::disk_space;
+use crate::sources::library;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::{Notify, OwnedMutexGuard};
+
+/// Uploads that nothing has come for in this time are given up.
+const EXPIRE_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Unfinished ones at once.
+const MOST_UNFINISHED: usize = 100;
+/// Bytes of a file's name, so that every file system takes it with a number added.
+const MOST_NAME_BYTES: usize = 200;
+/// Numbers tried for a name that is taken.
+const MOST_NAMESAKES: usize = 10_000;
+const PARTIAL: &str = ".partial";
+/// How often the room on the disk is looked at: others write there too.
+const LOOK_AT_ROOM_AFTER_BYTES: u64 = 64 << 20;
+
+/// Why an upload does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(
+        "uploads are switched off here (upload.max_gb is 0); copy the file into the folder of videos instead"
+    )]
+    Off,
+    #[error("{0:?} is no name of a video that can be read here; its ending must be one of {1}")]
+    Name(String, String),
+    #[error("the file has {bytes} bytes; here at most {most} are taken (upload.max_gb)")]
+    TooLarge { bytes: u64, most: u64 },
+    #[error(
+        "there is no room for {0} bytes more; delete videos that are no longer needed, or free the disk otherwise"
+    )]
+    NoRoom(u64),
+    #[error("the disk is full; what came is kept: free some of it and go on")]
+    Full,
+    #[error("the file is empty")]
+    Empty,
+    #[error(
+        "too many unfinished uploads; finish or delete some, or wait until those of a week ago are given up"
+    )]
+    TooMany,
+    #[error("there is no upload {0}; it is finished, was deleted or nothing came for it in a week")]
+    NotFound(String),
+    #[error("{here} bytes are here and the next was sent as number {sent}; go on from where it is")]
+    Offset { here: u64, sent: u64 },
+    #[error("the file was announced with {0} bytes and more came; what was announced is kept")]
+    TooLong(u64),
+    #[error("another connection goes on with this upload")]
+    Superseded,
+    #[error("cannot keep the upload in {path}: {source}")]
+    Disk { path: PathBuf, source: std::io::Error },
+}
+
+/// An upload and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    pub id: String,
+    /// Bytes that are here.
+    pub offset: u64,
+    /// Bytes of the whole.
+    pub length: u64,
+}
+
+impl Upload {
+    /// Whether all of it is here.
+    pub fn is_whole(&self) -> bool {
+        self.offset >= self.length
+    }
+}
+
+/// What was announced.
+#[derive(Serialize, Deserialize)]
+struct Announced {
+    name: String,
+    length: u64,
+    /// The name that it is given when it is whole.
+    #[serde(default)]
+    becomes: Option<String>,
+}
+
+/// One writer at a time; a newer connection takes over from one that hangs.
+#[derive(Default)]
+struct Slot {
+    writing: Arc<tokio::sync::Mutex<()>>,
+    newest: AtomicU64,
+    taken_over: Notify,
+}
+
+/// All uploads of this server.
+pub struct Uploads {
+    folder: PathBuf,
+    max_bytes: u64,
+    slots: Mutex<BTreeMap<String, Arc<Slot>>>,
+    /// Two files of one name must not both find it free.
+    naming: tokio::sync::Mutex<()>,
+}
+
+impl Uploads {
+    pub fn new(data: &Path, max_gb: f64) -> Self {
+        Self {
+            folder: data.join("uploads"),
+            max_bytes: (max_gb * 1e9) as u64,
+            slots: Mutex::default(),
+            naming: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Where whole files lie. Not there before the first upload.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Bytes of the largest file that is taken; 0 where none is.
+    pub fn max_bytes(&self) -> u64 {
+        self.max_bytes
+    }
+
+    /// Announces a file.
+    pub async fn create(&self, name: &str, length: u64) -> Result<Upload, Error> {
+        if self.max_bytes == 0 {
+            return Err(Error::Off);
+        }
+        let name =
+            clean_name(name).ok_or_else(|| Error::Name(name.to_owned(), library::EXTENSIONS.join(", ")))?;
+        if length == 0 {
+            return Err(Error::Empty);
+        }
+        if length > self.max_bytes {
+            return Err(Error::TooLarge { bytes: length, most: self.max_bytes });
+        }
+        // Two announcements must not both find the last room.
+        let _naming = self.naming.lock().await;
+        let unfinished = self.unfinished().await?;
+        if unfinished.len() >= MOST_UNFINISHED {
+            return Err(Error::TooMany);
+        }
+        let awaited: u64 =
+            unfinished.iter().map(|upload| upload.length - upload.offset.min(upload.length)).sum();
+        if !disk_space::has_room(&self.folder, length.saturating_add(awaited)) {
+            return Err(Error::NoRoom(length));
+        }
+        let partial = self.folder.join(PARTIAL);
+        tokio::fs::create_dir_all(&partial).await.map_err(at(&partial))?;
+        let id = ulid::Ulid::generate().to_string().to_lowercase();
+        let part = self.part(&id);
+        tokio::fs::write(&part, []).await.map_err(at(&part))?;
+        self.announce(&id, &Announced { name, length, becomes: None }).await?;
+        Ok(Upload { id, offset: 0, length })
+    }
+
+    /// How far it is.
+    pub async fn find(&self, id: &str) -> Result<Upload, Error> {
+        self.read(id).await.map(|(upload, _)| upload)
+    }
+
+    /// Forgets it and what has arrived of it.
+    pub async fn delete(&self, id: &str) -> Result<(), Error> {
+        self.find(id).await?;
+        let (_writing, _) = self.take_over(id).await;
+        self.remove(id).await;
+        Ok(())
+    }
+
+    /// Goes on with it from `offset`. Whoever wrote before stops.
+    pub async fn go_on(&self, id: &str, offset: u64) -> Result<Writing, Error> {
+        self.find(id).await?;
+        let (guard, turn) = self.take_over(id).await;
+        let (upload, _) = self.read(id).await?;
+        if upload.offset != offset {
+            return Err(Error::Offset { here: upload.offset, sent: offset });
+        }
+        let path = self.part(id);
+        let file = tokio::fs::OpenOptions::new().append(true).open(&path).await.map_err(at(&path))?;
+        let room_looked_at = upload.offset;
+        Ok(Writing { slot: self.slot(id), turn, upload, path, file, room_looked_at, _guard: guard })
+    }
+
+    /// Moves it to its name, if all of it is here; where it lies then, also when it was moved before.
+    pub async fn finish(&self, id: &str) -> Result<Option<PathBuf>, Error> {
+        let _naming = self.naming.lock().await;
+        let (upload, mut announced) = self.read(id).await?;
+        if !upload.is_whole() {
+            return Ok(None);
+        }
+        let part = self.part(id);
+        if let (Some(name), false) = (&announced.becomes, part.exists()) {
+            return Ok(Some(self.folder.join(name)));
+        }
+        let extension = Path::new(&announced.name).extension().unwrap_or_default().to_string_lossy();
+        // A file system may not take the name; every one takes this.
+        let plain = format!("{id}.{extension}");
+        let mut failure = None;
+        for name in [announced.name.clone(), plain] {
+            for name in names(&name).filter(|name| is_free(&self.folder.join(name))) {
+                // Kept before it is moved: whatever comes in between, the one or the other is found.
+                announced.becomes = Some(name.clone());
+                self.announce(id, &announced).await?;
+                let target = self.folder.join(name);
+                match move_to_free(&part, &target) {
+                    Ok(()) => {
+                        self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+                        return Ok(Some(target));
+                    }
+                    // Somebody else took it meanwhile.
+                    Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                    Err(error) => {
+                        failure = Some(at(&target)(error));
+                        break;
+                    }
+                }
+            }
+        }
+        Err(failure.unwrap_or_else(|| Error::Name(announced.name, "that is not taken".into())))
+    }
+
+    /// At the start: the folder is made, and what was whole when the server was killed is moved to its name. What cannot be
+    /// moved is told and keeps nobody waiting.
+    pub async fn recover(&self) -> Result<(), Error> {
+        tokio::fs::create_dir_all(&self.folder).await.map_err(at(&self.folder))?;
+        for upload in self.unfinished().await? {
+            if let Err(error) = self.finish(&upload.id).await {
+                tracing::warn!("{error}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Those that have not been moved to their names; old ones, and what is kept of old finished ones, are removed.
+    async fn unfinished(&self) -> Result<Vec<Upload>, Error> {
+        let folder = self.folder.join(PARTIAL);
+        let Ok(mut entries) = tokio::fs::read_dir(&folder).await else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        while let Some(entry) = entries.next_entry().await.map_err(at(&folder))? {
+            let path = entry.path();
+            let Some(id) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
+            let age = entry.metadata().await.ok().and_then(|file| file.modified().ok()?.elapsed().ok());
+            let is_old = age.is_some_and(|age| age > EXPIRE_AFTER);
+            if !is_part(&path) {
+                if is_old && !self.part(id).exists() {
+                    self.remove(id).await;
+                }
+                continue;
+            }
+            match self.read(id).await {
+                // One that is whole waits for its name alone, however long the machine was off.
+                Ok((upload, _)) if upload.is_whole() || !is_old => found.push(upload),
+                _ if is_old => {
+                    tracing::info!("nothing came for the upload {id} in a week: it is given up");
+                    self.remove(id).await;
+                }
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// Written beside and moved: it is whole or not there.
+    async fn announce(&self, id: &str, announced: &Announced) -> Result<(), Error> {
+        let path = self.announced(id);
+        let partial = path.with_extension("partial");
+        let bytes = serde_json::to_vec(announced).unwrap_or_default();
+        tokio::fs::write(&partial, bytes).await.map_err(at(&partial))?;
+        tokio::fs::rename(&partial, &path).await.map_err(at(&path))
+    }
+
+    async fn read(&self, id: &str) -> Result<(Upload, Announced), Error> {
+        // An identifier from outside must not lead out of the folder.
+        if !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(Error::NotFound(id.to_owned()));
+        }
+        let gone = || Error::NotFound(id.to_owned());
+        let announced = tokio::fs::read(self.announced(id)).await.map_err(|_| gone())?;
+        let announced: Announced = serde_json::from_slice(&announced).map_err(|_| gone())?;
+        let offset = match (tokio::fs::metadata(self.part(id)).await, &announced.becomes) {
+            (Ok(part), _) => part.len(),
+            (Err(_), Some(name)) if self.folder.join(name).is_file() => announced.length,
+            // Moved to its name, and deleted there since; or never here.
+            _ => return Err(gone()),
+        };
+        Ok((Upload { id: id.to_owned(), offset, length: announced.length }, announced))
+    }
+
+    async fn remove(&self, id: &str) {
+        for path in [self.announced(id), self.part(id)] {
+            // What is gone already needs no removing.
+            let _gone = tokio::fs::remove_file(path).await;
+        }
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
+    fn slot(&self, id: &str) -> Arc<Slot> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(id.to_owned()).or_default().clone()
+    }
+
+    /// Waits until whoever writes has stopped, which it does at its next byte or now.
+    async fn take_over(&self, id: &str) -> (OwnedMutexGuard<()>, u64) {
+        let slot = self.slot(id);
+        let turn = slot.newest.fetch_add(1, Ordering::SeqCst) + 1;
+        slot.taken_over.notify_waiters();
+        (slot.writing.clone().lock_owned().await, turn)
+    }
+
+    fn announced(&self, id: &str) -> PathBuf {
+        self.folder.join(PARTIAL).join(format!("{id}.json"))
+    }
+
+    fn part(&self, id: &str) -> PathBuf {
+        self.folder.join(PARTIAL).join(format!("{id}.part"))
+    }
+}
+
+/// The right to add to an upload.
+pub struct Writing {
+    slot: Arc<Slot>,
+    turn: u64,
+    upload: Upload,
+    path: PathBuf,
+    file: tokio::fs::File,
+    room_looked_at: u64,
+    _guard: OwnedMutexGuard<()>,
+}
+
+impl Writing {
+    /// Ends when another connection takes over: to be waited for beside the next piece.
+    pub async fn is_taken_over(&self) {
+        let notified = self.slot.taken_over.notified();
+        if self.is_current() {
+            notified.await;
+        }
+    }
+
+    fn is_current(&self) -> bool {
+        self.slot.newest.load(Ordering::SeqCst) == self.turn
+    }
+
+    /// Adds a piece; of one that reaches beyond the announced end only what lies before it.
+    pub async fn add(&mut self, piece: &[u8]) -> Result<(), Error> {
+        if !self.is_current() {
+            return Err(Error::Superseded);
+        }
+        if self.upload.offset >= self.room_looked_at + LOOK_AT_ROOM_AFTER_BYTES {
+            self.room_looked_at = self.upload.offset;
+            if !disk_space::has_room(&self.path, 0) {
+                return Err(Error::Full);
+            }
+        }
+        let room = usize::try_from(self.upload.length - self.upload.offset).unwrap_or(usize::MAX);
+        let taken = &piece[..piece.len().min(room)];
+        self.file.write_all(taken).await.map_err(at(&self.path))?;
+        self.upload.offset += taken.len() as u64;
+        if taken.len() < piece.len() { Err(Error::TooLong(self.upload.length)) } else { Ok(()) }
+    }
+
+    /// Sees to it that all that was added is on the disk; how far the upload is.
+    pub async fn end(mut self) -> Result<Upload, Error> {
+        self.file.flush().await.map_err(at(&self.path))?;
+        self.file.sync_all().await.map_err(at(&self.path))?;
+        Ok(self.upload)
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| match source.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::Full,
+        _ => Error::Disk { path, source },
+    }
+}
+
+fn is_part(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "part")
+}
+
+/// The last part of a name from anywhere, without what file systems or readers stumble over; `None` where nothing is left or it
+/// is no video.
+fn clean_name(name: &str) -> Option<String> {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let plain: String = last
+        .chars()
+        .map(
+            |character| {
+                if character.is_control() || "<>:\"|?*".contains(character) { '_' } else { character }
+            },
+        )
+        .collect();
+    let plain =
+        plain.trim_start_matches(|character: char| character == '.' || character.is_whitespace()).trim_end();
+    if !library::has_video_extension(Path::new(plain)) {
+        return None;
+    }
+    let (stem, extension) = plain.rsplit_once('.')?;
+    let mut end = stem.len().min(MOST_NAME_BYTES);
+    while !stem.is_char_boundary(end) {
+        end -= 1;
+    }
+    let stem = stem[..end].trim();
+    (!stem.is_empty()).then(|| format!("{stem}.{extension}"))
+}
+
+/// The name, then those with a number.
+fn names(name: &str) -> impl Iterator<Item = String> + use<> {
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+    let (stem, extension) = (stem.to_owned(), extension.to_owned());
+    let numbered = (2..MOST_NAMESAKES).map(move |number| format!("{stem} ({number}).{extension}"));
+    std::iter::once(name.to_owned()).chain(numbered)
+}
+
+/// One that cannot be looked at is not free; what is wrong with a name that the file system does not take is told by moving.
+fn is_free(path: &Path) -> bool {
+    use std::io::ErrorKind::{InvalidFilename, NotFound};
+    path.symlink_metadata().is_err_and(|error| matches!(error.kind(), NotFound | InvalidFilename))
+}
+
+/// Moves a file to a name that nobody has, also not since it was looked.
+fn move_to_free(from: &Path, to: &Path) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // A file system that cannot do so.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
+            moved => return Ok(moved?),
+        }
+    }
+    std::fs::rename(from, to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lose_what_leads_out_or_cannot_be_written() {
+        for (name, expected) in [
+            ("pen.mp4", Some("pen.mp4")),
+            ("Загон №1, утро.MP4", Some("Загон №1, утро.MP4")),
+            ("../../etc/pen.mp4", Some("pen.mp4")),
+            (r"C:\videos\pen.mp4", Some("pen.mp4")),
+            (".hidden.mp4", Some("hidden.mp4")),
+            (". .hidden.mp4", Some("hidden.mp4")),
+            (" a\u{0}b\nc?.mkv ", Some("a_b_c_.mkv")),
+            ("..", None),
+            (".mp4", None),
+            ("", None),
+            ("notes.txt", None),
+            ("pen.mp4/", None),
+        ] {
+            assert_eq!(clean_name(name).as_deref(), expected, "{name:?}");
+        }
+        let long = clean_name(&format!("{}.mp4", "ж".repeat(300))).unwrap_or_default();
+        assert_eq!(long.len(), MOST_NAME_BYTES + 4);
+    }
+
+    #[test]
+    fn a_name_that_is_taken_gets_a_number() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        let free = || names("pen 1.mp4").find(|name| is_free(&at(name))).expect("a name");
+        for expected in ["pen 1.mp4", "pen 1 (2).mp4", "pen 1 (3).mp4"] {
+            assert_eq!(free(), expected);
+            std::fs::write(at(expected), "").expect("it can be written");
+        }
+        std::fs::write(at("other"), "other").expect("it can be written");
+        let error = move_to_free(&at("other"), &at("pen 1.mp4")).expect_err("it is taken");
+        assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
+        assert!(at("other").exists());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_the_file_system_refuses_loses_nothing() {
+        let data = tempfile::tempdir().expect("a folder");
+        let uploads = Uploads::new(data.path(), 1.0);
+        uploads.recover().await.expect("the folder is made");
+        let upload = uploads.create("pen.mp4", 3).await.expect("it is taken");
+        // As one comes out whose letters take more bytes than a file system allows.
+        let name = format!("{}.mp4", "x".repeat(300));
+        let announced = Announced { name, length: 3, becomes: None };
+        uploads.announce(&upload.id, &announced).await.expect("it is written");
+        let mut writing = uploads.go_on(&upload.id, 0).await.expect("it goes on");
+        writing.add(b"pig").await.expect("there is room");
+        writing.end().await.expect("it is written");
+        uploads.recover().await.expect("the server starts");
+        let path = uploads.finish(&upload.id).await.expect("it is found").expect("it is whole");
+        assert_eq!(path, uploads.folder().join(format!("{}.mp4", upload.id)));
+        assert_eq!(std::fs::read(path).expect("it is there"), b"pig");
+    }
+}

@@ -1,0 +1,11 @@
+//! The JSON API, a file per noun.
+
+pub mod count_socket;
+pub mod counts;
+pub mod health;
+pub mod jobs;
+pub mod lines;
+pub mod runs;
+pub mod types;
+pub mod uploads;
+pub mod videos;

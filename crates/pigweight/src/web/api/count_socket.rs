@@ -1,0 +1,204 @@
+//! Counts as they are made, over a WebSocket.
+
+use crate::web::App;
+use crate::web::Shared;
+use crate::web::api::types::{Run, RunState, present_video};
+use crate::web::request::arguments::{Asked, Field, Kind, Query};
+use crate::web::request::problem::Problem;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::response::Response;
+use pigweight_store::{RunRecord, VideoRecord};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+use utoipa::IntoParams;
+
+/// Proxies cut silent connections after a minute.
+const PING_AFTER: Duration = Duration::from_secs(25);
+/// While something goes on, figures are told anew after so long without a step: their age says that it is stuck.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+#[derive(Deserialize, IntoParams)]
+pub struct OfVideo {
+    /// The video's identifier.
+    id: String,
+}
+
+impl Asked for OfVideo {
+    const FIELDS: &'static [Field] = &[Field::needed("id", Kind::Text)];
+}
+
+/// What is pushed: once at the start, then after each step of the analysis that has been written, and every five seconds without one.
+#[derive(Serialize)]
+struct CountUpdate<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: &'a str,
+    /// Animals on the last settled frame; null before the first.
+    count: Option<u32>,
+    /// Seconds of that frame.
+    t: f64,
+    /// `pending` before the first step, then as in `run.state`.
+    state: &'static str,
+    progress: f64,
+    frames_per_sec: Option<f64>,
+    eta_secs: Option<f64>,
+    /// So far, for each line.
+    crossings: Vec<Crossed>,
+    /// What runs the detector, as measured; null before the first step.
+    device: Option<String>,
+    lag: Lag,
+}
+
+/// What crossed a line so far.
+#[derive(Serialize)]
+struct Crossed {
+    line: String,
+    name: String,
+    forward: i64,
+    backward: i64,
+}
+
+/// How far what is counted lies behind what there is.
+#[derive(Clone, Copy, Default, Serialize)]
+pub struct Lag {
+    /// Seconds of the video that are not counted yet.
+    pub video_secs: f64,
+    /// Frames that are not counted yet.
+    pub backlog_frames: i64,
+    /// Since the figures were written; null where nothing goes on.
+    pub age_secs: Option<f64>,
+}
+
+impl Lag {
+    /// Of a video whose newest run is `run`.
+    pub fn of(app: &App, video: &VideoRecord, run: Option<&RunRecord>) -> Self {
+        let (counted_to_secs, frames_done) =
+            run.map_or((0.0, 0), |run| (run.counted_to_secs, run.frames_done));
+        // A finished run has come to the end, whatever could not be decoded on the way.
+        let is_done = run.is_some_and(|run| run.state == "done");
+        let going_on = app.live.latest(&video.id).filter(|progress| progress.frames_per_sec > 0.0);
+        let left = |total: f64, done: f64| if is_done { 0.0 } else { (total - done).max(0.0) };
+        Self {
+            video_secs: left(video.duration_secs.unwrap_or(0.0), counted_to_secs),
+            backlog_frames: left(video.frames.unwrap_or(0) as f64, frames_done as f64) as i64,
+            age_secs: going_on.filter(|_| !is_done).map(|progress| progress.written.elapsed().as_secs_f64()),
+        }
+    }
+}
+
+/// Pushes `count_update` messages for a video that is being analysed.
+#[utoipa::path(
+    get, path = "/ws/count", params(OfVideo),
+    responses((status = 101, description = "A WebSocket of JSON text messages: {type: \"count_update\", id, count, t, \
+              state, progress, frames_per_sec, eta_secs, crossings: [{line, name, forward, backward}], device, \
+              lag: {video_secs, backlog_frames, age_secs}}; after each step, and every 5 s while one is awaited"),
+              (status = 404, body = Problem), (status = 426, body = Problem))
+)]
+pub async fn count_updates(
+    app: Shared,
+    Query(query): Query<OfVideo>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    present_video(&app, &query.id).await?;
+    let axum::extract::State(app) = app;
+    let Ok(upgrade) = upgrade else { return Ok(Problem::websocket_only("/ws/count")) };
+    Ok(upgrade.on_upgrade(move |socket| push(app, query.id, socket)))
+}
+
+async fn push(app: Arc<App>, id: String, mut socket: WebSocket) {
+    let mut progress = app.live.watch(&id);
+    loop {
+        let Ok((text, goes_on)) = update(&app, &id).await else { break };
+        if socket.send(Message::Text(text.into())).await.is_err() {
+            break;
+        }
+        loop {
+            tokio::select! {
+                changed = progress.changed() => match changed {
+                    Ok(()) => break,
+                    Err(_) => return,
+                },
+                received = socket.recv() => match received {
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                    Some(Ok(_)) => {}
+                },
+                () = tokio::time::sleep(TELL_AGAIN_AFTER), if goes_on => break,
+                () = tokio::time::sleep(PING_AFTER) => {
+                    if socket.send(Message::Ping(Vec::new().into())).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The message, and whether another one will come by itself.
+async fn update(app: &App, id: &str) -> Result<(String, bool), Problem> {
+    let video = app.store.video(id).await?;
+    let run = app.store.latest_run(id).await?;
+    let job = app.store.latest_job(id).await?;
+    let lag = Lag::of(app, &video, run.as_ref());
+    let crossings = crossed(app, id, run.as_ref()).await?;
+    let message = match &run {
+        None => CountUpdate {
+            kind: "count_update",
+            id,
+            count: None,
+            t: 0.0,
+            state: if video.error.is_some() { "no_video" } else { "pending" },
+            progress: 0.0,
+            frames_per_sec: None,
+            eta_secs: None,
+            crossings,
+            device: None,
+            lag,
+        },
+        Some(run) => {
+            let shown = Run::new(run, video.frames.unwrap_or(0), &app.live, job.as_ref());
+            let frame = app.store.settled_at(&run.id, run.counted_to_secs).await?;
+            CountUpdate {
+                kind: "count_update",
+                id,
+                count: frame.as_ref().map(|frame| frame.boxes.len() as u32),
+                t: frame.map_or(0.0, |frame| frame.secs),
+                state: match shown.state {
+                    RunState::Queued => "queued",
+                    RunState::Running => "running",
+                    RunState::Done => "done",
+                    RunState::Failed => "failed",
+                    RunState::Cancelled => "cancelled",
+                },
+                progress: shown.progress,
+                frames_per_sec: shown.frames_per_sec,
+                eta_secs: shown.eta_secs,
+                crossings,
+                device: Some(shown.device),
+                lag,
+            }
+        }
+    };
+    let text = serde_json::to_string(&message).map_err(Problem::internal)?;
+    Ok((text, lag.age_secs.is_some()))
+}
+
+async fn crossed(app: &App, id: &str, run: Option<&RunRecord>) -> Result<Vec<Crossed>, Problem> {
+    let lines = app.store.lines(id).await?;
+    let counts = match run {
+        Some(run) if !lines.is_empty() => app.store.count_crossings(&run.id).await?,
+        _ => Vec::new(),
+    };
+    let of = |line: &str, direction: &str| {
+        let count = counts.iter().find(|(of, way, _)| of == line && way == direction);
+        count.map_or(0, |(_, _, count)| *count)
+    };
+    let crossed = lines.into_iter().map(|line| Crossed {
+        forward: of(&line.id, "forward"),
+        backward: of(&line.id, "backward"),
+        line: line.id,
+        name: line.name,
+    });
+    Ok(crossed.collect())
+}

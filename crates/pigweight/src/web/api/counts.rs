@@ -1,0 +1,238 @@
+//! What was found: boxes, counts, crossings.
+
+use crate::web::Shared;
+use crate::web::api::types::{Window, present_video};
+use crate::web::request::arguments::{Asked, Field, Kind, Query};
+use crate::web::request::problem::Problem;
+use axum::Json;
+use axum::extract::Path;
+use pigweight_core::track::Origin;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// Longest window of boxes in one answer: what a page keeps around its cursor, not a download.
+const MAX_WINDOW_SECS: f64 = 120.0;
+const MAX_CHUNKS: u32 = 256;
+
+/// Boxes of a stretch of a video.
+#[derive(Serialize, ToSchema)]
+pub struct Detections {
+    pub from_secs: f64,
+    pub to_secs: f64,
+    /// Up to here everything is settled; behind it nothing is known yet.
+    pub counted_to_secs: f64,
+    pub frames: Vec<FrameBoxes>,
+}
+
+/// Boxes of one frame.
+#[derive(Serialize, ToSchema)]
+pub struct FrameBoxes {
+    pub pts: i64,
+    /// The detector looked at this frame; otherwise its boxes come from both neighbours.
+    pub looked: bool,
+    /// `[x, y, width, height, score, track, 1 measured or 0 interpolated]`, px.
+    pub boxes: Vec<[f64; 7]>,
+}
+
+/// Boxes, tracks and where they come from, for a window of at most two minutes.
+#[utoipa::path(
+    get, path = "/api/videos/{id}/detections", params(Window),
+    responses((status = 200, body = Detections), (status = 400, body = Problem), (status = 404, body = Problem))
+)]
+pub async fn detections(
+    app: Shared,
+    Path(id): Path<String>,
+    Query(window): Query<Window>,
+) -> Result<Json<Detections>, Problem> {
+    let video = present_video(&app, &id).await?;
+    let (from_secs, to_secs) = window.range(video.duration_secs.unwrap_or(0.0))?;
+    let to_secs = to_secs.min(from_secs + MAX_WINDOW_SECS);
+    let Some(run) = app.store.latest_run(&id).await? else {
+        return Ok(Json(Detections { from_secs, to_secs, counted_to_secs: 0.0, frames: Vec::new() }));
+    };
+    let frames = app.store.detections(&run.id, from_secs, to_secs, MAX_CHUNKS).await?;
+    let frames = frames
+        .into_iter()
+        .map(|frame| FrameBoxes {
+            pts: frame.pts.0,
+            looked: frame.why.is_some(),
+            boxes: frame
+                .boxes
+                .iter()
+                .map(|found| {
+                    let is_measured = f64::from(u8::from(found.origin == Origin::Measured));
+                    let score = (f64::from(found.score) * 1000.0).round() / 1000.0;
+                    let px = |px: f32| (f64::from(px) * 100.0).round() / 100.0;
+                    let rect = found.rect;
+                    [
+                        px(rect.x),
+                        px(rect.y),
+                        px(rect.width),
+                        px(rect.height),
+                        score,
+                        f64::from(found.track.0),
+                        is_measured,
+                    ]
+                })
+                .collect(),
+        })
+        .collect();
+    Ok(Json(Detections { from_secs, to_secs, counted_to_secs: run.counted_to_secs, frames }))
+}
+
+#[derive(Deserialize, IntoParams)]
+pub struct CountsWindow {
+    /// Seconds; default 0.
+    from: Option<f64>,
+    /// Seconds; default the end.
+    to: Option<f64>,
+    /// About how many points at the most; default 1000, at most 10000.
+    points: Option<u32>,
+}
+
+impl Asked for CountsWindow {
+    const FIELDS: &'static [Field] = &[
+        Field::optional("from", Kind::Number),
+        Field::optional("to", Kind::Number),
+        Field::optional("points", Kind::Whole(0, u32::MAX as i64)),
+    ];
+}
+
+/// The count curve.
+#[derive(Serialize, ToSchema)]
+pub struct Counts {
+    /// Seconds that a point stands for; 0 where each point is a frame.
+    pub level_secs: u32,
+    pub counted_to_secs: f64,
+    /// `[secs, mean, min, max]`: animals on the picture.
+    pub points: Vec<[f64; 4]>,
+}
+
+/// Animals on the picture over time, at a level of detail that fits.
+#[utoipa::path(
+    get, path = "/api/videos/{id}/counts", params(CountsWindow),
+    responses((status = 200, body = Counts), (status = 400, body = Problem), (status = 404, body = Problem))
+)]
+pub async fn counts(
+    app: Shared,
+    Path(id): Path<String>,
+    Query(query): Query<CountsWindow>,
+) -> Result<Json<Counts>, Problem> {
+    let video = present_video(&app, &id).await?;
+    let window = Window { from: query.from, to: query.to };
+    let (from_secs, to_secs) = window.range(video.duration_secs.unwrap_or(0.0))?;
+    let points = query.points.unwrap_or(1000).clamp(1, 10_000);
+    let Some(run) = app.store.latest_run(&id).await? else {
+        return Ok(Json(Counts { level_secs: 0, counted_to_secs: 0.0, points: Vec::new() }));
+    };
+    let window = app.store.counts(&run.id, from_secs, to_secs, points).await?;
+    let points = window
+        .points
+        .iter()
+        .map(|point| [point.secs, point.mean, f64::from(point.min), f64::from(point.max)])
+        .collect();
+    Ok(Json(Counts { level_secs: window.level_secs, counted_to_secs: run.counted_to_secs, points }))
+}
+
+/// An animal over a line.
+#[derive(Serialize, ToSchema)]
+pub struct Crossing {
+    /// The line's identifier.
+    pub line: String,
+    /// `forward`: from the left of the arrow to its right as seen on the picture; or `backward`.
+    pub direction: String,
+    pub secs: f64,
+    pub pts: i64,
+    pub track: u32,
+}
+
+/// All crossings of a video's lines in order of time.
+#[utoipa::path(
+    get, path = "/api/videos/{id}/crossings",
+    responses((status = 200, body = Vec<Crossing>), (status = 404, body = Problem))
+)]
+pub async fn crossings(app: Shared, Path(id): Path<String>) -> Result<Json<Vec<Crossing>>, Problem> {
+    present_video(&app, &id).await?;
+    let Some(run) = app.store.latest_run(&id).await? else { return Ok(Json(Vec::new())) };
+    let crossings = app.store.crossings(&run.id).await?;
+    Ok(Json(
+        crossings
+            .into_iter()
+            .map(|crossing| Crossing {
+                line: crossing.line_id,
+                direction: crossing.direction,
+                secs: crossing.secs,
+                pts: crossing.pts,
+                track: crossing.track,
+            })
+            .collect(),
+    ))
+}
+
+#[derive(Deserialize, IntoParams)]
+pub struct Moment {
+    /// The video.
+    id: String,
+    /// Seconds since the first frame.
+    t: f64,
+}
+
+impl Asked for Moment {
+    const FIELDS: &'static [Field] = &[Field::needed("id", Kind::Text), Field::needed("t", Kind::Number)];
+}
+
+/// Three answers that are never the same.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CountState {
+    /// It has been looked at: `count` is a number, which may be 0.
+    Counted,
+    /// It has not been looked at, and there is nobody to do so now: `count` is null.
+    Pending,
+    /// There is no picture at this moment: `count` is null.
+    NoVideo,
+}
+
+/// The count at a moment.
+#[derive(Serialize, ToSchema)]
+pub struct CountAtTime {
+    pub count: Option<u32>,
+    /// Read from what is kept, not inferred for this question.
+    pub cached: bool,
+    pub state: CountState,
+    /// Seconds of the frame that the count belongs to, or as asked for.
+    pub t: f64,
+}
+
+/// How many animals are on the picture at a moment. What no analysis has come to yet is looked at for this question.
+#[utoipa::path(
+    get, path = "/api/video_file/count_at_time", params(Moment),
+    responses((status = 200, body = CountAtTime), (status = 400, body = Problem), (status = 404, body = Problem))
+)]
+pub async fn count_at_time(
+    app: Shared,
+    Query(Moment { id, t }): Query<Moment>,
+) -> Result<Json<CountAtTime>, Problem> {
+    if !t.is_finite() {
+        return Err(Problem::bad_request(format!(
+            "t = {t} is no moment; ask for a number of seconds since the first frame"
+        )));
+    }
+    let video = present_video(&app, &id).await?;
+    let nothing = |state| Ok(Json(CountAtTime { count: None, cached: false, state, t }));
+    if t < 0.0 || video.error.is_some() || video.duration_secs.is_some_and(|end| t > end) {
+        return nothing(CountState::NoVideo);
+    }
+    if let Some(run) = app.store.latest_run(&id).await?
+        && t <= run.counted_to_secs
+        && let Some(frame) = app.store.settled_at(&run.id, t).await?
+    {
+        let (count, state) = (Some(frame.boxes.len() as u32), CountState::Counted);
+        return Ok(Json(CountAtTime { count, cached: true, state, t: frame.secs }));
+    }
+    let Ok(inference) = app.detecting.now() else {
+        return nothing(CountState::Pending);
+    };
+    let (seen, t, cached) = app.unseen.count(&app, &video, &inference, t).await?;
+    Ok(Json(CountAtTime { count: Some(seen.count), cached, state: CountState::Counted, t }))
+}

@@ -1,0 +1,280 @@
+//! How the server is.
+
+use crate::artifacts::disk_space;
+use crate::reason::Reasoned as _;
+use crate::web::App;
+use crate::web::Shared;
+use crate::web::api::count_socket::Lag;
+use crate::web::api::types::{Run, RunState};
+use crate::web::request::problem::Problem;
+use axum::Json;
+use pigweight_detect::{DeviceReport, EndpointReport};
+use pigweight_store::{JobState, Reason};
+use serde::Serialize;
+use std::path::Path;
+use utoipa::ToSchema;
+
+/// The server in a few facts.
+#[derive(Serialize, ToSchema)]
+pub struct Health {
+    pub status: Status,
+    pub version: &'static str,
+    /// What is missing or wrong and what to do about it.
+    pub message: Option<String>,
+    /// A short name of `message` that stays the same, for programs that say it in other words; null where it has none.
+    pub reason_code: Option<String>,
+    pub uptime_secs: u64,
+    /// Null where none is loaded.
+    pub model: Option<ModelHealth>,
+    /// Null where no model is loaded.
+    pub device: Option<Device>,
+    /// Inference servers, from the start on, whether they are there or not.
+    pub endpoints: Vec<Endpoint>,
+}
+
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Ok,
+    /// Videos are shown and not counted.
+    NoModel,
+    /// Something is wrong and `message` says what: results cannot be written, a device or inference server is gone, the model gives nonsense.
+    Degraded,
+}
+
+/// The detector as it was read.
+#[derive(Serialize, ToSchema)]
+pub struct ModelHealth {
+    pub name: String,
+    /// Of the file; or says that it is built in.
+    pub path: String,
+    /// How its outputs are read: yolox, yolov5, yolov8, end_to_end, detr.
+    pub layout: &'static str,
+    /// Width and height, px.
+    pub input: [usize; 2],
+    pub classes: Vec<String>,
+    /// A box is a pig from this score on, where its folder was not calibrated.
+    pub min_score: f32,
+    /// BLAKE3 of the file.
+    pub hash: String,
+}
+
+/// What runs the detector, as measured.
+#[derive(Serialize, ToSchema)]
+pub struct Device {
+    /// What looks now: cpu, cuda, tensorrt, openvino, remote.
+    pub name: &'static str,
+    /// One inference of one picture (of 16:9, where `detect.trim_border` leaves its border out), measured when the model was loaded; on a processor on one core.
+    pub inference_ms: f64,
+    /// Threads of one inference.
+    pub threads: usize,
+    /// Inferences side by side.
+    pub sessions: usize,
+    /// Pictures at once at the most.
+    pub batch: usize,
+    /// What was tried first where nobody named a device, and why it is not used.
+    pub tried: Vec<String>,
+}
+
+/// An inference server.
+#[derive(Serialize, ToSchema)]
+pub struct Endpoint {
+    pub url: String,
+    /// Why it is not asked; null while it is.
+    pub trouble: Option<String>,
+}
+
+impl From<EndpointReport> for Endpoint {
+    fn from(EndpointReport { url, trouble, .. }: EndpointReport) -> Self {
+        Self { url, trouble }
+    }
+}
+
+/// Whether everything works.
+#[utoipa::path(get, path = "/api/health", responses((status = 200, body = Health)))]
+pub async fn health(app: Shared) -> Json<Health> {
+    let inference = app.detecting.now();
+    let report = inference.as_ref().ok().map(|inference| inference.model().device());
+    let of_disk = || disk_space::is_full(&app.config.data).then(|| disk_full(&app.config.data));
+    let of_device = || {
+        let trouble = report.as_ref().and_then(|report| report.trouble.clone());
+        trouble.map(|trouble| Reason::new("device_trouble", trouble))
+    };
+    let of_model = || {
+        let doubt = inference.as_ref().ok().and_then(|inference| inference.doubt());
+        doubt.map(|doubt| Reason::new("model_doubted", doubt))
+    };
+    let trouble = app.live.trouble().or_else(of_disk).or_else(of_device).or_else(of_model);
+    let (status, reason) = match (trouble, &inference) {
+        (Some(trouble), _) => (Status::Degraded, Some(trouble)),
+        (None, Err(missing)) => (Status::NoModel, Some(missing.error.reason())),
+        (None, Ok(_)) => (Status::Ok, None),
+    };
+    let endpoints = match &inference {
+        Err(missing) => missing.endpoints(),
+        Ok(_) => report.as_ref().map(|report| report.endpoints.clone()).unwrap_or_default(),
+    };
+    let model = inference.as_ref().ok().map(|inference| inference.model());
+    Json(Health {
+        status,
+        version: env!("CARGO_PKG_VERSION"),
+        reason_code: reason.as_ref().map(|reason| reason.code.to_owned()),
+        message: reason.map(|reason| reason.text),
+        uptime_secs: app.started.elapsed().as_secs(),
+        model: model.map(|model| ModelHealth {
+            name: model.info().name.clone(),
+            path: model.place(),
+            layout: model.info().head.name(),
+            input: [model.info().input_width, model.info().input_height],
+            classes: model.info().classes.clone(),
+            min_score: app.config.detect.min_score(),
+            hash: model.info().hash.clone(),
+        }),
+        device: inference.as_ref().ok().zip(report).map(|(inference, report)| Device {
+            name: report.device.name(),
+            inference_ms: inference.model().speed().inference.as_secs_f64() * 1000.0,
+            threads: inference.model().settings().threads,
+            sessions: inference.sessions(),
+            batch: report.batch,
+            tried: report.tried,
+        }),
+        endpoints: endpoints.into_iter().map(Endpoint::from).collect(),
+    })
+}
+
+/// Told before the first result is refused: where nothing goes on, nothing would be.
+fn disk_full(folder: &Path) -> Reason {
+    let text = format!(
+        "the disk of {} is full: no results and no new videos can be kept, nothing written before is lost; free some space and it \
+         goes on",
+        folder.display()
+    );
+    Reason::new("disk_full", text)
+}
+
+/// Figures for Prometheus; `docs/guide/grafana.json` is a dashboard of them.
+#[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "text/plain")))]
+pub async fn metrics(app: Shared) -> Result<String, Problem> {
+    // What is rather looked at than followed.
+    for (state, count) in videos_by_state(&app).await? {
+        metrics::gauge!("pigweight_videos", "state" => state).set(f64::from(count));
+    }
+    let previews = app.previews.clone();
+    let bytes = tokio::task::spawn_blocking(move || previews.bytes()).await.map_err(Problem::internal)?;
+    metrics::gauge!("pigweight_small_pictures_bytes").set(bytes as f64);
+    match app.detecting.now() {
+        Ok(inference) => {
+            for (urgency, waiting) in inference.waiting() {
+                metrics::gauge!("pigweight_inference_waiting", "for" => urgency.name()).set(waiting as f64);
+            }
+            let report = inference.model().device();
+            describe_device(&report);
+            describe_endpoints(&report.endpoints);
+        }
+        Err(missing) => describe_endpoints(&missing.endpoints()),
+    }
+    let counted = app.store.count_jobs().await?;
+    for state in JobState::ALL {
+        // A state that no job is in any more is told as well, or it would stay as it was.
+        let jobs = counted.iter().find(|(of, ..)| *of == state).map_or(0, |(_, jobs, _)| *jobs);
+        metrics::gauge!("pigweight_jobs", "state" => state.name()).set(jobs as f64);
+    }
+    metrics::gauge!("pigweight_stream_pieces_bytes").set(app.pieces.bytes() as f64);
+    if let Some(bytes) = resident_bytes("self") {
+        metrics::gauge!("process_resident_memory_bytes").set(bytes as f64);
+    }
+    let workers = pigweight_media::isolate::running();
+    metrics::gauge!("pigweight_workers").set(workers.len() as f64);
+    // One that ended meanwhile holds nothing.
+    let bytes: u64 = workers.iter().filter_map(|pid| resident_bytes(&pid.to_string())).sum();
+    metrics::gauge!("pigweight_workers_resident_memory_bytes").set(bytes as f64);
+    Ok(app.metrics.render() + &sources(&app).await?)
+}
+
+/// What lies before each video that is worked on now. Written here and not kept by the recorder, which would go on telling of every
+/// video that there ever was.
+async fn sources(app: &App) -> Result<String, Problem> {
+    let mut told = Vec::new();
+    for id in app.work.current() {
+        let video = app.store.video(&id).await?;
+        let run = app.store.latest_run(&id).await?;
+        let lag = Lag::of(app, &video, run.as_ref());
+        told.push((label(&video.name), lag));
+    }
+    let mut text = String::new();
+    let mut gauge = |name: &str, value: &dyn Fn(&Lag) -> Option<f64>| {
+        if told.is_empty() {
+            return;
+        }
+        text += &format!("# TYPE {name} gauge\n");
+        for (source, lag) in &told {
+            if let Some(value) = value(lag) {
+                text += &format!("{name}{{source=\"{source}\"}} {value}\n");
+            }
+        }
+    };
+    gauge("pigweight_source_backlog_frames", &|lag| Some(lag.backlog_frames as f64));
+    gauge("pigweight_source_lag_seconds", &|lag| Some(lag.video_secs));
+    gauge("pigweight_source_figures_age_seconds", &|lag| lag.age_secs);
+    Ok(text)
+}
+
+/// As Prometheus reads a label's value.
+fn label(name: &str) -> String {
+    name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn describe_device(report: &DeviceReport) {
+    use pigweight_detect::Device::{Cpu, Cuda, Openvino, Remote, Tensorrt};
+    for device in [Cpu, Cuda, Tensorrt, Openvino, Remote] {
+        let is_used = u8::from(report.device == device);
+        metrics::gauge!("pigweight_device", "device" => device.name()).set(f64::from(is_used));
+    }
+}
+
+fn describe_endpoints(endpoints: &[EndpointReport]) {
+    for endpoint in endpoints {
+        let url = &endpoint.url;
+        let is_up = u8::from(endpoint.trouble.is_none());
+        metrics::gauge!("pigweight_inference_server_up", "endpoint" => url.clone()).set(f64::from(is_up));
+        for (outcome, count) in [("answered", endpoint.answered), ("failed", endpoint.failed)] {
+            let labels = [("endpoint", url.clone()), ("outcome", outcome.to_owned())];
+            metrics::counter!("pigweight_inference_server_requests_total", &labels).absolute(count);
+        }
+    }
+}
+
+/// How many videos there are in each state; those that wait are the queue of the background work.
+async fn videos_by_state(app: &App) -> Result<[(&'static str, u32); 6], Problem> {
+    let [mut reading, mut waiting, mut running, mut done, mut failed, mut cancelled] = [0; 6];
+    let jobs = app.store.latest_jobs().await?;
+    for video in app.store.videos().await?.into_iter().filter(|video| app.live.is_present(&video.id)) {
+        let run = app.store.latest_run(&video.id).await?;
+        let job = jobs.get(&video.id);
+        let state = run.map(|run| Run::new(&run, video.frames.unwrap_or(0), &app.live, job).state);
+        *match state {
+            _ if video.error.is_some() => &mut failed,
+            _ if video.frames.is_none() => &mut reading,
+            None | Some(RunState::Queued) => &mut waiting,
+            Some(RunState::Running) => &mut running,
+            Some(RunState::Done) => &mut done,
+            Some(RunState::Failed) => &mut failed,
+            Some(RunState::Cancelled) => &mut cancelled,
+        } += 1;
+    }
+    Ok([
+        ("reading", reading),
+        ("waiting", waiting),
+        ("running", running),
+        ("done", done),
+        ("failed", failed),
+        ("cancelled", cancelled),
+    ])
+}
+
+/// Memory of a process, where the system tells it (Linux): the second number is pages.
+fn resident_bytes(process: &str) -> Option<u64> {
+    let pages = std::fs::read_to_string(format!("/proc/{process}/statm")).ok()?;
+    let pages: u64 = pages.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}

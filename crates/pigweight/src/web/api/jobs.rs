@@ -1,0 +1,330 @@
+//! Jobs: what goes on, what waits and in which order, what failed; and what people want of them.
+
+use crate::background::detector_slot::nobody_looks;
+use crate::web::App;
+use crate::web::Shared;
+use crate::web::api::types::{Why, time};
+use crate::web::request::arguments::{Asked, Body, Field, Kind, Query};
+use crate::web::request::problem::Problem;
+use axum::Json;
+use axum::extract::Path;
+use pigweight_store::{JobFilter, JobRecord, JobState, PRIORITIES, Reason, VideoRecord};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::{IntoParams, ToSchema};
+
+/// Jobs in one answer, where nobody says how many.
+const USUAL_LIMIT: u32 = 100;
+const MOST: u32 = 1000;
+
+/// What is done in the background: an analysis of a video, with its small pictures.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Job {
+    pub id: String,
+    /// `analysis`.
+    pub kind: String,
+    /// The video's identifier.
+    pub video: String,
+    /// What people call it.
+    pub video_name: String,
+    /// `running`, `waiting`, `paused`, `failed`, `cancelled`, `done`.
+    pub state: String,
+    /// −100 to 100; higher ones go first, 0 is usual.
+    pub priority: i64,
+    /// Of one that waits: how many wait before it, and it; a short video may come sooner. Null while its file is gone.
+    pub place: Option<usize>,
+    /// The file is another one now, which has a job of its own: this one cannot be retried.
+    pub is_replaced: bool,
+    /// How often it was begun since it last came forward.
+    pub tries: i64,
+    /// 0 to 1.
+    pub progress: f64,
+    pub frames_done: i64,
+    /// Null while the file has not been read for its index.
+    pub frames_total: Option<i64>,
+    /// Null while nothing goes on.
+    pub frames_per_sec: Option<f64>,
+    pub eta_secs: Option<f64>,
+    /// RFC 3339, UTC.
+    pub created_at: String,
+    /// For the first time; null before.
+    pub started_at: Option<String>,
+    pub finished_at: Option<String>,
+    /// Why it failed, was cancelled, or does not go on now.
+    pub error: Option<String>,
+    /// A short name of `error` that stays the same, for programs that say it in other words; null where it has none.
+    pub reason_code: Option<String>,
+    /// The run that holds its results; null before the first step.
+    pub run: Option<String>,
+}
+
+/// Jobs in the order in which they are done; behind them those that ended, the latest first.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Jobs {
+    pub jobs: Vec<Job>,
+    /// How many there are in each state, whatever was asked for.
+    pub counts: BTreeMap<String, i64>,
+    /// Until everything that waits is done, at the rate of what goes on; null while nothing does.
+    pub eta_secs: Option<f64>,
+    /// Why nothing is counted now; null while somebody looks at pictures.
+    pub error: Option<String>,
+    /// A short name of `error` that stays the same.
+    pub reason_code: Option<String>,
+    /// Videos that have no job yet: it is made when the model is known.
+    pub without_job: usize,
+}
+
+#[derive(Deserialize, IntoParams)]
+pub struct Filter {
+    /// Only those in this state: `running`, `waiting`, `paused`, `failed`, `cancelled`, `done`.
+    state: Option<String>,
+    /// Only those of this video.
+    video: Option<String>,
+    /// Only those whose identifier begins or ends so.
+    named: Option<String>,
+    /// At most so many, 1 to 1000; default 100.
+    limit: Option<u32>,
+}
+
+impl Asked for Filter {
+    const FIELDS: &'static [Field] = &[
+        Field::optional("state", Kind::Text),
+        Field::optional("video", Kind::Text),
+        Field::optional("named", Kind::Text),
+        Field::optional("limit", Kind::Whole(1, MOST as i64)),
+    ];
+}
+
+impl Filter {
+    fn filter(self) -> Result<JobFilter, Problem> {
+        let state = match &self.state {
+            None => None,
+            Some(name) => Some(JobState::of(name).ok_or_else(|| {
+                let names = JobState::ALL.map(JobState::name).join(", ");
+                Problem::bad_request(format!("{name:?} is no state of a job; ask for one of {names}"))
+            })?),
+        };
+        let limit = self.limit.unwrap_or(USUAL_LIMIT);
+        Ok(JobFilter { state, video_id: self.video, named: self.named, limit })
+    }
+}
+
+/// Of a job whose file is not in its folder.
+const FILE_GONE: &str = "file_gone";
+
+/// What is known of a job besides what is kept.
+pub struct Now<'a> {
+    /// `None`: no server runs.
+    pub app: Option<&'a App>,
+    /// Identifiers of those that wait, in order.
+    pub waiting: Vec<String>,
+}
+
+impl<'a> Now<'a> {
+    /// Asks the store for the order.
+    pub async fn of(store: &pigweight_store::Store, app: Option<&'a App>) -> pigweight_store::Result<Self> {
+        let is_there = |job: &JobRecord| app.is_none_or(|app| app.live.is_present(&job.video_id));
+        let waiting = store.waiting_jobs().await?.into_iter().filter(is_there).map(|job| job.id);
+        Ok(Self { app, waiting: waiting.collect() })
+    }
+
+    fn frames_per_sec(&self, job: &JobRecord) -> Option<f64> {
+        let progress = self.app?.live.latest(&job.video_id)?;
+        Some(progress.frames_per_sec).filter(|&rate| rate > 0.0)
+    }
+
+    /// What keeps an open job from going on, where that is not kept.
+    fn hindrance(&self, job: &JobRecord) -> Option<Reason> {
+        let app = self.app?;
+        match job.state() {
+            JobState::Running => app.live.held(&job.video_id),
+            JobState::Waiting if app.detecting.now().is_err() => Some(nobody_looks()),
+            JobState::Waiting if !app.live.is_present(&job.video_id) => Some(Reason::new(
+                FILE_GONE,
+                "the file is not in its folder now; it is counted when it is there again, or cancel the job",
+            )),
+            _ => None,
+        }
+    }
+}
+
+impl Job {
+    /// As it is told.
+    pub fn new(job: &JobRecord, now: &Now<'_>) -> Self {
+        let state = job.state();
+        let frames_per_sec = now.frames_per_sec(job).filter(|_| state == JobState::Running);
+        let left = job.frames_left();
+        let hindrance = now.hindrance(job);
+        // Also where it went after the places were given.
+        let is_gone = hindrance.as_ref().is_some_and(|reason| reason.code == FILE_GONE);
+        let place = now.waiting.iter().position(|id| *id == job.id).map(|place| place + 1);
+        let why = Why::from(hindrance).or_else(|| Why::of_job(job));
+        Self {
+            id: job.id.clone(),
+            kind: job.kind.clone(),
+            video: job.video_id.clone(),
+            video_name: job.video_name.clone(),
+            state: state.name().to_owned(),
+            priority: job.priority,
+            place: place.filter(|_| !is_gone),
+            is_replaced: job.superseded == 1,
+            tries: job.tries,
+            progress: match (state, job.frames_total) {
+                (JobState::Done, _) => 1.0,
+                (_, Some(total)) => (job.frames_done as f64 / total.max(1) as f64).clamp(0.0, 1.0),
+                (_, None) => 0.0,
+            },
+            frames_done: job.frames_done,
+            frames_total: job.frames_total,
+            frames_per_sec,
+            eta_secs: frames_per_sec.zip(left).map(|(rate, left)| left as f64 / rate),
+            created_at: time(job.created_at).unwrap_or_default(),
+            started_at: job.started_at.and_then(time),
+            finished_at: job.finished_at.and_then(time),
+            error: why.error,
+            reason_code: why.reason_code,
+            run: job.run_id.clone(),
+        }
+    }
+}
+
+impl Jobs {
+    /// Those that a filter lets through.
+    pub async fn of(
+        store: &pigweight_store::Store,
+        filter: &JobFilter,
+        app: Option<&App>,
+    ) -> pigweight_store::Result<Self> {
+        let now = Now::of(store, app).await?;
+        let running = JobFilter { state: Some(JobState::Running), limit: MOST, ..JobFilter::default() };
+        let rate: f64 = store.jobs(&running).await?.iter().filter_map(|job| now.frames_per_sec(job)).sum();
+        let counted = store.count_jobs().await?;
+        let to_come = |state: JobState| matches!(state, JobState::Running | JobState::Waiting);
+        let left: i64 =
+            counted.iter().filter(|(state, ..)| to_come(*state)).map(|(_, _, frames)| frames).sum();
+        let mut counts: BTreeMap<String, i64> =
+            JobState::ALL.into_iter().map(|state| (state.name().to_owned(), 0)).collect();
+        counts.extend(counted.into_iter().map(|(state, jobs, _)| (state.name().to_owned(), jobs)));
+        let missing = app.and_then(|app| app.detecting.now().err());
+        Ok(Self {
+            jobs: store.jobs(filter).await?.iter().map(|job| Job::new(job, &now)).collect(),
+            counts,
+            eta_secs: (rate > 0.0).then(|| left.max(0) as f64 / rate),
+            error: missing.as_ref().map(|missing| missing.error.to_string()),
+            reason_code: missing.as_ref().map(|missing| missing.error.code().to_owned()),
+            without_job: match app.filter(|_| missing.is_some()) {
+                Some(app) => without_job(app).await?,
+                None => 0,
+            },
+        })
+    }
+}
+
+/// Videos that wait to be counted and for which nobody knows yet with which model.
+async fn without_job(app: &App) -> pigweight_store::Result<usize> {
+    let jobs = app.store.latest_jobs().await?;
+    let waits = |video: &VideoRecord| {
+        video.error.is_none() && app.live.is_present(&video.id) && !jobs.contains_key(&video.id)
+    };
+    Ok(app.store.videos().await?.into_iter().filter(waits).count())
+}
+
+async fn told(app: &App, job: &JobRecord) -> Result<Json<Job>, Problem> {
+    Ok(Json(Job::new(job, &Now::of(&app.store, Some(app)).await?)))
+}
+
+/// What goes on, what waits, what has ended.
+#[utoipa::path(
+    get, path = "/api/jobs", params(Filter),
+    responses((status = 200, body = Jobs), (status = 400, body = Problem), (status = 404, body = Problem))
+)]
+pub async fn list(app: Shared, Query(asked): Query<Filter>) -> Result<Json<Jobs>, Problem> {
+    let filter = asked.filter()?;
+    if let Some(id) = &filter.video_id {
+        // No video is something else than no jobs.
+        app.store.video(id).await?;
+    }
+    Ok(Json(Jobs::of(&app.store, &filter, Some(&app)).await?))
+}
+
+/// One job.
+#[utoipa::path(
+    get, path = "/api/jobs/{id}",
+    responses((status = 200, body = Job), (status = 404, body = Problem))
+)]
+pub async fn one(app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
+    told(&app, &app.store.job(&id).await?).await
+}
+
+/// Leaves a job's video alone, as `PUT /api/videos/{id}/work` does; what is counted is kept.
+#[utoipa::path(
+    post, path = "/api/jobs/{id}/pause",
+    responses((status = 200, body = Job), (status = 404, body = Problem), (status = 409, body = Problem))
+)]
+pub async fn pause(app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
+    let job = app.store.pause_job(&id, true).await?;
+    app.work.stop(&job.video_id);
+    told(&app, &job).await
+}
+
+/// Lets a paused job go on.
+#[utoipa::path(
+    post, path = "/api/jobs/{id}/resume",
+    responses((status = 200, body = Job), (status = 404, body = Problem), (status = 409, body = Problem))
+)]
+pub async fn resume(app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
+    let job = app.store.pause_job(&id, false).await?;
+    app.wake();
+    told(&app, &job).await
+}
+
+/// Gives a job up; what is counted is kept.
+#[utoipa::path(
+    post, path = "/api/jobs/{id}/cancel",
+    responses((status = 200, body = Job), (status = 404, body = Problem), (status = 409, body = Problem))
+)]
+pub async fn cancel(app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
+    let job = app.store.cancel_job(&id).await?;
+    app.work.stop(&job.video_id);
+    told(&app, &job).await
+}
+
+/// Lets a job that failed or was cancelled wait for its turn again. One that was cancelled goes on from where it was; one that failed
+/// begins anew.
+#[utoipa::path(
+    post, path = "/api/jobs/{id}/retry",
+    responses((status = 200, body = Job), (status = 404, body = Problem), (status = 409, body = Problem))
+)]
+pub async fn retry(app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
+    let job = app.store.retry_job(&id).await?;
+    app.wake();
+    told(&app, &job).await
+}
+
+/// How early a job's turn comes.
+#[derive(Deserialize, Serialize, ToSchema)]
+pub struct Priority {
+    /// −100 to 100; higher ones go first, 0 is usual.
+    pub priority: i64,
+}
+
+impl Asked for Priority {
+    const FIELDS: &'static [Field] =
+        &[Field::needed("priority", Kind::Whole(*PRIORITIES.start(), *PRIORITIES.end()))];
+}
+
+/// Sets how early a job's turn comes. One that goes on gives way to one with a higher priority.
+#[utoipa::path(
+    put, path = "/api/jobs/{id}/priority", request_body = Priority,
+    responses((status = 200, body = Job), (status = 400, body = Problem), (status = 404, body = Problem),
+              (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem))
+)]
+pub async fn prioritise(
+    app: Shared,
+    Path(id): Path<String>,
+    Body(Priority { priority }): Body<Priority>,
+) -> Result<Json<Job>, Problem> {
+    let job = app.store.prioritise_job(&id, priority).await?;
+    app.wake();
+    told(&app, &job).await
+}

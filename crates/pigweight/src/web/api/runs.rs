@@ -1,0 +1,257 @@
+//! The analyses of a video: which there are, which frames each looked at and why, and where two of them differ.
+
+use crate::web::Shared;
+use crate::web::api::types::{Run, Window, present_video};
+use crate::web::request::arguments::{Asked, Field, Kind, Query};
+use crate::web::request::problem::Problem;
+use axum::Json;
+use axum::extract::Path;
+use pigweight_core::schedule::Why;
+use pigweight_store::{CountPoint, RunRecord};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::{IntoParams, ToSchema};
+
+/// Longest window of looks in one answer: every frame of ten minutes may have one.
+const MAX_WINDOW_SECS: f64 = 600.0;
+const MAX_CHUNKS: u32 = 1024;
+
+/// Why the detector looked at a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LookReason {
+    /// Every frame is looked at.
+    Every,
+    /// A fixed interval had passed.
+    Interval,
+    /// Nothing was known before it.
+    First,
+    /// No frame follows.
+    Last,
+    /// The scene is still: once a second.
+    Still,
+    /// Something moves: at least six times a second.
+    Moving,
+    /// Something moves and an animal is near a line: at least ten times a second.
+    NearLine,
+    /// Something moved in a scene that was still.
+    Woken,
+    /// It lies within the half second before a frame that woke a still scene.
+    LookedBack,
+}
+
+impl From<Why> for LookReason {
+    fn from(why: Why) -> Self {
+        match why {
+            Why::Every => Self::Every,
+            Why::Interval => Self::Interval,
+            Why::First => Self::First,
+            Why::Last => Self::Last,
+            Why::Still => Self::Still,
+            Why::Moving => Self::Moving,
+            Why::NearLine => Self::NearLine,
+            Why::Woken => Self::Woken,
+            Why::LookedBack => Self::LookedBack,
+        }
+    }
+}
+
+/// A frame that the detector looked at.
+#[derive(Serialize, ToSchema)]
+pub struct LookedAt {
+    pub pts: i64,
+    pub secs: f64,
+    pub why: LookReason,
+}
+
+/// What the detector looked at and why. Frames that are not named lie between two looks of which each was soon enough for the
+/// next: their boxes come from both.
+#[derive(Serialize, ToSchema)]
+pub struct LookSchedule {
+    pub from_secs: f64,
+    /// At most ten minutes behind `from_secs`.
+    pub to_secs: f64,
+    /// Up to here everything is decided; behind it nothing is known yet.
+    pub counted_to_secs: f64,
+    /// Frames of the window, looked at or not.
+    pub frames: usize,
+    /// How many of the window were looked at, by reason.
+    pub reasons: BTreeMap<String, u32>,
+    /// In order of time.
+    pub looks: Vec<LookedAt>,
+}
+
+/// All analyses of a video, the newest first. What the page and the other answers show is the newest.
+#[utoipa::path(
+    get, path = "/api/videos/{id}/runs",
+    responses((status = 200, body = Vec<Run>), (status = 404, body = Problem))
+)]
+pub async fn list(app: Shared, Path(id): Path<String>) -> Result<Json<Vec<Run>>, Problem> {
+    let video = present_video(&app, &id).await?;
+    let frames = video.frames.unwrap_or(0);
+    let job = app.store.latest_job(&id).await?;
+    let runs = app.store.runs(&id).await?;
+    Ok(Json(runs.iter().map(|run| Run::new(run, frames, &app.live, job.as_ref())).collect()))
+}
+
+/// Which frames an analysis looked at, and why.
+#[utoipa::path(
+    get, path = "/api/videos/{id}/runs/{run}/schedule", params(Window),
+    responses((status = 200, body = LookSchedule), (status = 400, body = Problem), (status = 404, body = Problem))
+)]
+pub async fn schedule(
+    app: Shared,
+    Path((id, run)): Path<(String, String)>,
+    Query(window): Query<Window>,
+) -> Result<Json<LookSchedule>, Problem> {
+    let video = present_video(&app, &id).await?;
+    let run = run_of(&app, &id, &run).await?;
+    let (from_secs, to_secs) = window.range(video.duration_secs.unwrap_or(0.0))?;
+    let to_secs = to_secs.min(from_secs + MAX_WINDOW_SECS);
+    let frames = app.store.detections(&run.id, from_secs, to_secs, MAX_CHUNKS).await?;
+    let mut looks = Vec::new();
+    let mut reasons = BTreeMap::new();
+    for frame in &frames {
+        if let Some(why) = frame.why.map(LookReason::from) {
+            *reasons.entry(why).or_insert(0) += 1;
+            looks.push(LookedAt { pts: frame.pts.0, secs: frame.secs, why });
+        }
+    }
+    let name = |reason: LookReason| serde_json::to_value(reason).ok()?.as_str().map(str::to_owned);
+    let reasons = reasons.into_iter().filter_map(|(reason, looks)| Some((name(reason)?, looks))).collect();
+    let counted_to_secs = run.counted_to_secs;
+    Ok(Json(LookSchedule { from_secs, to_secs, counted_to_secs, frames: frames.len(), reasons, looks }))
+}
+
+#[derive(Deserialize, IntoParams)]
+pub struct Comparison {
+    /// The other analysis.
+    with: String,
+    /// Seconds; default 0.
+    from: Option<f64>,
+    /// Seconds; default the end.
+    to: Option<f64>,
+    /// About how many points at the most; default 1000, at most 10000.
+    points: Option<u32>,
+}
+
+impl Asked for Comparison {
+    const FIELDS: &'static [Field] = &[
+        Field::needed("with", Kind::Text),
+        Field::optional("from", Kind::Number),
+        Field::optional("to", Kind::Number),
+        Field::optional("points", Kind::Whole(0, u32::MAX as i64)),
+    ];
+}
+
+/// Two analyses of one video beside each other, as far as both have come.
+#[derive(Serialize, ToSchema)]
+pub struct Difference {
+    /// The analysis that the path names.
+    pub run: Run,
+    /// The other one.
+    pub with: Run,
+    /// Both have counted up to here.
+    pub counted_to_secs: f64,
+    /// Seconds that a point stands for; 0 where each point is a frame.
+    pub level_secs: u32,
+    /// The count of this one less that of the other, on average over the points; null where there is none.
+    pub mean_difference: Option<f64>,
+    /// The same without its sign.
+    pub mean_absolute_difference: Option<f64>,
+    /// `[secs, count of this one, count of the other]`: animals on the picture, on average over the point.
+    pub points: Vec<[f64; 3]>,
+    /// Those of `points` at which the two differ most, by a whole animal at least; the largest difference first, at most ten.
+    pub largest: Vec<[f64; 3]>,
+}
+
+/// Where two analyses of a video differ: another model, another threshold, another schedule.
+#[utoipa::path(
+    get, path = "/api/videos/{id}/runs/{run}/compare", params(Comparison),
+    responses((status = 200, body = Difference), (status = 400, body = Problem), (status = 404, body = Problem))
+)]
+pub async fn compare(
+    app: Shared,
+    Path((id, run)): Path<(String, String)>,
+    Query(query): Query<Comparison>,
+) -> Result<Json<Difference>, Problem> {
+    let video = present_video(&app, &id).await?;
+    let (run, with) = (run_of(&app, &id, &run).await?, run_of(&app, &id, &query.with).await?);
+    let counted_to_secs = run.counted_to_secs.min(with.counted_to_secs);
+    let window = Window { from: query.from, to: query.to };
+    let (from_secs, to_secs) = window.range(video.duration_secs.unwrap_or(0.0))?;
+    let points = query.points.unwrap_or(1000).clamp(1, 10_000);
+    let one = app.store.counts(&run.id, from_secs, to_secs, points).await?;
+    let other = app.store.counts(&with.id, from_secs, to_secs, points).await?;
+    let points = beside(&one.points, &other.points, counted_to_secs);
+    let mean = |value: &dyn Fn(f64) -> f64| {
+        let sum: f64 = points.iter().map(|[_, one, other]| value(one - other)).sum();
+        (!points.is_empty()).then(|| sum / points.len() as f64)
+    };
+    let (mean_difference, mean_absolute_difference) = (mean(&|value| value), mean(&f64::abs));
+    let frames = video.frames.unwrap_or(0);
+    let job = app.store.latest_job(&video.id).await?;
+    Ok(Json(Difference {
+        run: Run::new(&run, frames, &app.live, job.as_ref()),
+        with: Run::new(&with, frames, &app.live, job.as_ref()),
+        counted_to_secs,
+        level_secs: one.level_secs,
+        mean_difference,
+        mean_absolute_difference,
+        largest: largest(&points),
+        points,
+    }))
+}
+
+async fn run_of(app: &crate::web::App, video_id: &str, run_id: &str) -> Result<RunRecord, Problem> {
+    let run = app.store.run(run_id).await?;
+    if run.video_id == video_id {
+        Ok(run)
+    } else {
+        Err(Problem::not_found(format!(
+            "the run {run_id:?} is of another video; /api/videos/{video_id}/runs lists those of this one"
+        )))
+    }
+}
+
+/// The points that both have, by their moment.
+fn beside(one: &[CountPoint], other: &[CountPoint], to_secs: f64) -> Vec<[f64; 3]> {
+    let millis = |point: &CountPoint| (point.secs * 1000.0).round() as i64;
+    let other: BTreeMap<i64, f64> = other.iter().map(|point| (millis(point), point.mean)).collect();
+    let known = one.iter().filter(|point| point.secs <= to_secs);
+    known.filter_map(|point| Some([point.secs, point.mean, *other.get(&millis(point))?])).collect()
+}
+
+fn largest(points: &[[f64; 3]]) -> Vec<[f64; 3]> {
+    let distance = |point: &[f64; 3]| (point[1] - point[2]).abs();
+    let mut largest: Vec<_> = points.iter().filter(|point| distance(point) >= 1.0).copied().collect();
+    largest.sort_by(|one, other| distance(other).total_cmp(&distance(one)));
+    largest.truncate(10);
+    largest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(secs: f64, mean: f64) -> CountPoint {
+        CountPoint { secs, mean, min: 0, max: 9 }
+    }
+
+    #[test]
+    fn only_moments_that_both_have_counted_are_beside_each_other() {
+        let one = [point(0.0, 3.0), point(1.0, 4.0), point(2.0, 9.0), point(3.0, 9.0)];
+        let other = [point(0.0, 3.0), point(1.000_000_1, 2.0), point(3.0, 1.0)];
+        let points = beside(&one, &other, 2.5);
+        assert_eq!(points, [[0.0, 3.0, 3.0], [1.0, 4.0, 2.0]]);
+        assert_eq!(largest(&points), [[1.0, 4.0, 2.0]]);
+    }
+
+    #[test]
+    fn every_reason_has_the_same_name_outside() {
+        for why in Why::ALL {
+            let outside = serde_json::to_value(LookReason::from(why)).unwrap();
+            assert_eq!(outside, serde_json::to_value(why).unwrap());
+        }
+    }
+}

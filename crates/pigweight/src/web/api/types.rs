@@ -1,0 +1,352 @@
+//! Shapes of the API that more than one handler uses.
+
+use crate::artifacts::previews::Made;
+use crate::describe::counted;
+use crate::status::Live;
+use crate::web::App;
+use pigweight_store::{JobRecord, JobState, Reason, RunRecord, VideoRecord};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::web::request::arguments::{Asked, Field, Kind};
+use crate::web::request::problem::Problem;
+
+/// How far the packet index is.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IndexState {
+    /// The file has not been looked into yet.
+    Pending,
+    /// It is being read from its beginning to its end; what `/api/videos/{id}/index` lists can be asked for.
+    Growing,
+    /// Every frame can be asked for.
+    Ready,
+    /// The file cannot be read; `error` says why.
+    Failed,
+}
+
+/// A registered video.
+#[derive(Serialize, ToSchema)]
+pub struct Video {
+    pub id: String,
+    /// The path below the folder it was found in.
+    pub name: String,
+    /// From the first frame to the end of the last; while the index grows, what the file says of itself.
+    pub duration_secs: Option<f64>,
+    pub frames: Option<i64>,
+    /// px of the upright picture.
+    pub width: Option<i64>,
+    /// px of the upright picture.
+    pub height: Option<i64>,
+    /// `h264`, `hevc`, …
+    pub codec: Option<String>,
+    /// Of the original file.
+    pub media_type: String,
+    /// When recording began as the file says, RFC 3339 in UTC. Some phones write its end instead.
+    pub recorded_at: Option<String>,
+    pub has_audio: bool,
+    pub index: IndexState,
+    /// While the index grows: the share of the file that has been read, 0 to 1.
+    pub index_progress: Option<f64>,
+    /// Why it cannot be read, or what is missing although it can.
+    pub error: Option<String>,
+    /// A short name of `error` that stays the same, for programs that say it in other words; null where it has none.
+    pub reason_code: Option<String>,
+    pub preview: Preview,
+    /// The background leaves it alone until somebody says otherwise.
+    pub paused: bool,
+    /// The newest analysis; null where there is none yet.
+    pub run: Option<Run>,
+    /// The newest job, the one that is to come where there is one; null where nothing can be counted.
+    pub job: Option<VideoJob>,
+}
+
+/// How far the small pictures for quick looks are.
+#[derive(Serialize, ToSchema)]
+pub struct Preview {
+    /// The first so many frames are kept small; the others are decoded when they are asked for.
+    pub frames: u64,
+    /// Whether `/api/videos/{id}/preview/sprites.vtt` is there.
+    pub sprites: bool,
+}
+
+impl From<Made> for Preview {
+    fn from(made: Made) -> Self {
+        Self { frames: made.frames, sprites: made.has_sprites }
+    }
+}
+
+/// Where an analysis stands.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// It waits for its turn; what is settled stays.
+    Queued,
+    Running,
+    Done,
+    Failed,
+    /// Somebody gave it up; what is settled stays.
+    Cancelled,
+}
+
+/// An analysis of a video.
+#[derive(Serialize, ToSchema)]
+pub struct Run {
+    pub id: String,
+    pub state: RunState,
+    /// 0 to 1.
+    pub progress: f64,
+    pub frames_done: i64,
+    pub frames_total: i64,
+    /// Of those done, the frames that the detector looked at; the others are interpolated.
+    pub frames_looked: i64,
+    /// Null while nothing goes on.
+    pub frames_per_sec: Option<f64>,
+    pub eta_secs: Option<f64>,
+    pub model: String,
+    /// What looked, as measured: cpu, cuda, tensorrt, openvino, remote; several, separated by commas, where it changed on the way.
+    pub device: String,
+    /// Animals on the picture over all frames done; null before the first.
+    pub count: Option<Count>,
+    pub counted_to_secs: f64,
+    /// Why it failed, or why it waits although it is its turn.
+    pub error: Option<String>,
+    /// A short name of `error` that stays the same; null where it has none.
+    pub reason_code: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Count {
+    pub mean: f64,
+    pub max: i64,
+}
+
+impl Run {
+    /// `frames_total` from the video's index; `job` is the video's newest.
+    pub fn new(run: &RunRecord, frames_total: i64, live: &Live, job: Option<&JobRecord>) -> Self {
+        // What is not ended goes on, unless its job does not.
+        let job = job.filter(|job| job.run_id.as_ref().is_none_or(|id| *id == run.id));
+        let frames_per_sec = live
+            .latest(&run.video_id)
+            .filter(|progress| progress.run.id == run.id)
+            .map(|progress| progress.frames_per_sec)
+            .filter(|&rate| rate > 0.0);
+        let state = match run.state.as_str() {
+            "done" => RunState::Done,
+            "failed" => RunState::Failed,
+            _ if frames_per_sec.is_some() => RunState::Running,
+            _ => match job.map(JobRecord::state) {
+                Some(JobState::Cancelled) => RunState::Cancelled,
+                Some(JobState::Failed) => RunState::Failed,
+                _ => RunState::Queued,
+            },
+        };
+        let left = (frames_total - run.frames_done).max(0) as f64;
+        let is_running = matches!(state, RunState::Running);
+        let why = Why::of_run(run, job).or_else(|| match state {
+            RunState::Failed => job.map(Why::of_job).unwrap_or_default(),
+            RunState::Queued => {
+                Why::from(live.held(&run.video_id)).or_else(|| job.map(Why::of_job).unwrap_or_default())
+            }
+            RunState::Running | RunState::Done | RunState::Cancelled => Why::default(),
+        });
+        Self {
+            id: run.id.clone(),
+            state,
+            progress: match state {
+                RunState::Done => 1.0,
+                _ => (run.frames_done as f64 / frames_total.max(1) as f64).clamp(0.0, 1.0),
+            },
+            frames_done: run.frames_done,
+            frames_total,
+            frames_looked: run.frames_looked,
+            frames_per_sec: frames_per_sec.filter(|_| is_running),
+            eta_secs: frames_per_sec.filter(|_| is_running).map(|rate| left / rate),
+            model: run.model_name.clone(),
+            device: run.device.clone(),
+            count: run.count_mean().map(|mean| Count { mean, max: run.count_max }),
+            counted_to_secs: run.counted_to_secs,
+            error: why.error,
+            reason_code: why.reason_code,
+        }
+    }
+}
+
+/// What the background has to do with a video.
+#[derive(Serialize, ToSchema)]
+pub struct VideoJob {
+    pub id: String,
+    /// As in `/api/jobs/{id}`, which tells more.
+    pub state: &'static str,
+    /// Why it failed, was cancelled, or does not go on now.
+    pub error: Option<String>,
+    /// A short name of `error` that stays the same; null where it has none.
+    pub reason_code: Option<String>,
+}
+
+/// A sentence and its code, as they are told and kept.
+#[derive(Clone, Default)]
+pub struct Why {
+    pub error: Option<String>,
+    pub reason_code: Option<String>,
+}
+
+impl Why {
+    /// What is kept with a job. A code without its sentence says nothing.
+    pub fn of_job(job: &JobRecord) -> Self {
+        Self { reason_code: job.error_code.clone().filter(|_| job.error.is_some()), error: job.error.clone() }
+    }
+
+    /// Of a run, which keeps its sentence alone: its job has both.
+    fn of_run(run: &RunRecord, job: Option<&JobRecord>) -> Self {
+        match job.map(Self::of_job).filter(|why| why.error == run.error) {
+            Some(why) => why,
+            None => Self { error: run.error.clone(), reason_code: None },
+        }
+    }
+
+    fn of_video(video: &VideoRecord, run: Option<&RunRecord>) -> Self {
+        if video.error.is_some() {
+            return Self { error: video.error.clone(), reason_code: video.error_code.clone() };
+        }
+        if video.damage.is_some() {
+            return Self { error: video.damage.clone(), reason_code: Some("parts_missing".to_owned()) };
+        }
+        let damaged = run.map_or(0, |run| run.damaged_frames);
+        if damaged == 0 {
+            return Self::default();
+        }
+        let are = if damaged == 1 { "is" } else { "are" };
+        let text = format!("{} {are} damaged and partly guessed", counted(damaged, "frame"));
+        Reason::new("frames_damaged", text).into()
+    }
+
+    /// This one, or where there is none another.
+    pub fn or_else(self, other: impl FnOnce() -> Self) -> Self {
+        if self.error.is_some() { self } else { other() }
+    }
+}
+
+impl From<Reason> for Why {
+    fn from(Reason { code, text }: Reason) -> Self {
+        Self { error: Some(text), reason_code: Some(code.to_owned()) }
+    }
+}
+
+impl From<Option<Reason>> for Why {
+    fn from(reason: Option<Reason>) -> Self {
+        reason.map(Self::from).unwrap_or_default()
+    }
+}
+
+/// RFC 3339 in UTC of seconds since 1970.
+pub fn time(secs: i64) -> Option<String> {
+    jiff::Timestamp::from_second(secs).ok().map(|time| time.to_string())
+}
+
+impl Video {
+    /// With what the store knows of it besides.
+    pub async fn of(app: &App, video: &VideoRecord) -> Result<Self, Problem> {
+        let run = app.store.latest_run(&video.id).await?;
+        let job = app.store.latest_job(&video.id).await?;
+        Ok(Self::new(video, run.as_ref(), job.as_ref(), app))
+    }
+
+    pub fn new(video: &VideoRecord, run: Option<&RunRecord>, job: Option<&JobRecord>, app: &App) -> Self {
+        let part = match (&video.error, video.frames) {
+            (None, None) => app.pool.openings.part(&video.id),
+            _ => None,
+        };
+        let index = match (&video.error, video.frames) {
+            (Some(_), _) => IndexState::Failed,
+            (None, Some(_)) => IndexState::Ready,
+            (None, None) if part.is_some() => IndexState::Growing,
+            (None, None) => IndexState::Pending,
+        };
+        let info = part.as_ref().map(|part| part.info());
+        let why = Why::of_video(video, run);
+        Self {
+            id: video.id.clone(),
+            name: video.name.clone(),
+            duration_secs: video.duration_secs.or(part.as_ref().map(expected_secs)),
+            frames: video.frames,
+            width: video.width_px.or(info.map(|info| info.width.into())),
+            height: video.height_px.or(info.map(|info| info.height.into())),
+            codec: video.codec.clone().or(info.map(|info| info.codec.clone())),
+            media_type: media_type(&video.name).to_owned(),
+            recorded_at: video.recorded_at.or(info.and_then(|info| info.recorded_at)).and_then(time),
+            has_audio: video.has_audio == Some(1) || info.is_some_and(|info| info.has_audio),
+            index,
+            index_progress: part.and_then(|part| part.share_read()),
+            error: why.error,
+            reason_code: why.reason_code,
+            preview: app.previews.made(&video.id).into(),
+            paused: video.paused == 1,
+            run: run.map(|run| Run::new(run, video.frames.unwrap_or(0), &app.live, job)),
+            job: job.map(|job| {
+                let Why { error, reason_code } = Why::of_job(job);
+                VideoJob { id: job.id.clone(), state: job.state().name(), error, reason_code }
+            }),
+        }
+    }
+}
+
+/// Seconds that a video lasts; of one that is still being read, as many as it says, and no fewer than are known.
+pub fn expected_secs(video: &pigweight_media::Video) -> f64 {
+    let stated = video.info().stated_secs.filter(|_| !video.is_whole());
+    stated.unwrap_or(0.0).max(video.duration_secs())
+}
+
+/// By the file's extension, as browsers want it.
+pub fn media_type(name: &str) -> &'static str {
+    let extension = name.rsplit('.').next().unwrap_or_default().to_lowercase();
+    match extension.as_str() {
+        "mp4" | "m4v" => "video/mp4",
+        "mov" => "video/quicktime",
+        "mkv" => "video/x-matroska",
+        "webm" => "video/webm",
+        "avi" => "video/x-msvideo",
+        "ts" | "m2ts" | "mts" => "video/mp2t",
+        "mpg" | "mpeg" => "video/mpeg",
+        _ => "application/octet-stream",
+    }
+}
+
+/// `from` and `to` in seconds since the first frame.
+#[derive(Deserialize, IntoParams)]
+pub struct Window {
+    /// Seconds; default 0.
+    pub from: Option<f64>,
+    /// Seconds; default the end.
+    pub to: Option<f64>,
+}
+
+impl Asked for Window {
+    const FIELDS: &'static [Field] =
+        &[Field::optional("from", Kind::Number), Field::optional("to", Kind::Number)];
+}
+
+impl Window {
+    /// The window as a sound pair.
+    pub fn range(&self, end_secs: f64) -> Result<(f64, f64), Problem> {
+        let (from, to) = (self.from.unwrap_or(0.0), self.to.unwrap_or(end_secs));
+        if !from.is_finite() || !to.is_finite() || to < from {
+            return Err(Problem::bad_request("from and to must be seconds, from not after to"));
+        }
+        Ok((from, to))
+    }
+}
+
+/// A video that may be served: registered and lying in one of the folders now.
+pub async fn present_video(app: &App, id: &str) -> Result<VideoRecord, Problem> {
+    let video = app.store.video(id).await?;
+    if app.live.is_present(id) { Ok(video) } else { Err(is_gone(&video)) }
+}
+
+/// The identifier belongs to bytes that are no longer there; a file that took their place has one of its own.
+pub fn is_gone(video: &VideoRecord) -> Problem {
+    Problem::not_found(format!(
+        "the file of the video {:?} was changed or removed; /api/videos lists what there is now",
+        video.name
+    ))
+}

@@ -1,0 +1,112 @@
+//! Registered videos.
+
+use crate::web::Shared;
+use crate::web::api::types::{Video, expected_secs, present_video};
+use crate::web::request::arguments::{Asked, Body, Field, Kind};
+use crate::web::request::problem::Problem;
+use axum::Json;
+use axum::extract::Path;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// All videos that lie in the folders now.
+#[utoipa::path(get, path = "/api/videos", responses((status = 200, body = Vec<Video>)))]
+pub async fn list(app: Shared) -> Result<Json<Vec<Video>>, Problem> {
+    let mut videos = Vec::new();
+    let jobs = app.store.latest_jobs().await?;
+    for video in app.store.videos().await? {
+        if app.live.is_present(&video.id) {
+            let run = app.store.latest_run(&video.id).await?;
+            videos.push(Video::new(&video, run.as_ref(), jobs.get(&video.id), &app));
+        }
+    }
+    Ok(Json(videos))
+}
+
+/// One video.
+#[utoipa::path(
+    get, path = "/api/videos/{id}",
+    responses((status = 200, body = Video), (status = 404, body = Problem))
+)]
+pub async fn one(app: Shared, Path(id): Path<String>) -> Result<Json<Video>, Problem> {
+    let video = present_video(&app, &id).await?;
+    Ok(Json(Video::of(&app, &video).await?))
+}
+
+/// What the background shall do with a video.
+#[derive(Deserialize, ToSchema)]
+pub struct Work {
+    /// Leave it alone: what is counted and made is kept, and the work goes on from there another time.
+    pub paused: bool,
+}
+
+impl Asked for Work {
+    const FIELDS: &'static [Field] = &[Field::needed("paused", Kind::Truth)];
+}
+
+/// Pauses the work on a video, or lets it go on; for as long as nobody says otherwise, also after a restart.
+#[utoipa::path(
+    put, path = "/api/videos/{id}/work", request_body = Work,
+    responses((status = 200, body = Video), (status = 400, body = Problem), (status = 404, body = Problem),
+              (status = 413, body = Problem), (status = 415, body = Problem))
+)]
+pub async fn change_work(
+    app: Shared,
+    Path(id): Path<String>,
+    Body(Work { paused }): Body<Work>,
+) -> Result<Json<Video>, Problem> {
+    present_video(&app, &id).await?;
+    // Kept first: work that begins meanwhile asks for it.
+    let video = app.store.pause_video(&id, paused).await?;
+    if paused {
+        app.work.stop(&id);
+    } else {
+        app.wake();
+    }
+    Ok(Json(Video::of(&app, &video).await?))
+}
+
+/// When each frame is shown: run lengths of distances between pts.
+#[derive(Serialize, ToSchema)]
+pub struct FrameTimes {
+    /// Whether all frames are there. Where the file is still being read, those before its last keyframe so far are.
+    pub is_whole: bool,
+    /// To the end of the last frame; of a file that is still being read, what it says of itself.
+    pub duration_secs: f64,
+    /// Length of a tick in seconds: numerator, denominator.
+    pub time_base: [u32; 2],
+    /// Ticks; this is second 0.
+    pub first_pts: i64,
+    /// `[distance in ticks, how many frames follow at this distance]`, in order.
+    pub runs: Vec<[i64; 2]>,
+    pub frames: usize,
+}
+
+/// The pts of every frame; while a file is being read for the first time, of those that are known.
+#[utoipa::path(
+    get, path = "/api/videos/{id}/index",
+    responses((status = 200, body = FrameTimes), (status = 404, body = Problem), (status = 422, body = Problem))
+)]
+pub async fn index(app: Shared, Path(id): Path<String>) -> Result<Json<FrameTimes>, Problem> {
+    let record = present_video(&app, &id).await?;
+    let video = app.pool.video_with(&record, |_| true).await?;
+    let mut runs: Vec<[i64; 2]> = Vec::new();
+    let mut before = video.index().first_pts();
+    for pts in video.index().frame_pts().skip(1) {
+        let distance = pts.0 - before.0;
+        before = pts;
+        match runs.last_mut() {
+            Some([same, count]) if *same == distance => *count += 1,
+            _ => runs.push([distance, 1]),
+        }
+    }
+    let base = video.info().time_base;
+    Ok(Json(FrameTimes {
+        is_whole: video.is_whole(),
+        duration_secs: expected_secs(&video),
+        time_base: [base.numerator(), base.denominator()],
+        first_pts: video.index().first_pts().0,
+        runs,
+        frames: video.index().frame_count(),
+    }))
+}

@@ -1,0 +1,10 @@
+//! Pictures and video over HTTP: exact frames, previews, HLS, and the original file.
+
+pub mod file;
+pub mod frames;
+pub mod hls;
+mod hls_part;
+mod jpeg_cache;
+pub mod on_demand_count;
+pub mod preview;
+pub mod video_pool;

@@ -1,0 +1,63 @@
+//! The original file, by byte ranges.
+
+use crate::sources::library;
+use crate::web::App;
+use crate::web::Shared;
+use crate::web::api::types::{is_gone, media_type, present_video};
+use crate::web::request::byte_range::{Asked, asked};
+use crate::web::request::problem::Problem;
+use axum::extract::{Path, Request};
+use axum::http::{HeaderValue, Method, header};
+use axum::response::{IntoResponse as _, Response};
+use pigweight_store::{FileIdentity, VideoRecord};
+use std::path::PathBuf;
+use tower_http::services::ServeFile;
+
+/// The original bytes; byte ranges as browsers ask for them.
+#[utoipa::path(
+    get, path = "/api/videos/{id}/file",
+    responses((status = 200, description = "The whole file"), (status = 206, description = "A range of it"),
+              (status = 404, body = Problem), (status = 416, body = Problem))
+)]
+pub async fn original(
+    app: Shared,
+    Path(id): Path<String>,
+    mut request: Request,
+) -> Result<Response, Problem> {
+    let record = present_video(&app, &id).await?;
+    let size_bytes = unchanged(&app, &record).await?.size_bytes.unsigned_abs();
+    let etag = HeaderValue::from_str(&format!("\"{id}\"")).map_err(Problem::internal)?;
+    // ServeFile answers 416 to every header that it does not understand, and knows no If-Range: it gets only what it
+    // understands.
+    let headers = request.headers_mut();
+    let is_same = headers.remove(header::IF_RANGE).is_none_or(|known| known == etag);
+    let range = headers.remove(header::RANGE).filter(|_| is_same && request.method() == Method::GET);
+    match range.map_or(Asked::Whole, |range| asked(range.as_bytes(), size_bytes)) {
+        Asked::Whole => {}
+        Asked::Part(first, last) => {
+            let range = HeaderValue::from_str(&format!("bytes={first}-{last}")).map_err(Problem::internal)?;
+            request.headers_mut().insert(header::RANGE, range);
+        }
+        Asked::Outside => return Ok(Problem::outside_file(size_bytes)),
+    }
+    let mut response = ServeFile::new(&record.path)
+        .try_call(request)
+        .await
+        .map_err(|error| Problem::unreadable(format!("cannot read {}: {error}", record.name)))?;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(&record.name)));
+    headers.insert(header::ETAG, etag);
+    Ok(response.into_response())
+}
+
+/// What the file of a registered video is now, if that is what it was. The next look at the folder may be some seconds away:
+/// other bytes must not be served under its identifier.
+pub async fn unchanged(app: &App, record: &VideoRecord) -> Result<FileIdentity, Problem> {
+    let path = PathBuf::from(&record.path);
+    let identity = tokio::task::spawn_blocking(move || library::identity(&path)).await;
+    let identity = identity.map_err(Problem::internal)?.map_err(|_| is_gone(record))?;
+    match app.store.video_of_file(&identity).await? {
+        Some(known) if known.id == record.id => Ok(identity),
+        _ => Err(is_gone(record)),
+    }
+}

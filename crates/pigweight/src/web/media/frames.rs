@@ -1,0 +1,184 @@
+//! Single frames as JPEG.
+
+use crate::web::Shared;
+use crate::web::api::types::present_video;
+use crate::web::media::video_pool::VideoPool;
+use crate::web::request::arguments::{Asked, Field, Kind, Query};
+use crate::web::request::problem::Problem;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use pigweight_core::time::Pts;
+use pigweight_core::track::Origin;
+use pigweight_media::overlay::OverlayBox;
+use pigweight_media::{DecodedFrame, Video, jpeg};
+use serde::Deserialize;
+use std::time::Instant;
+use utoipa::{IntoParams, ToSchema};
+
+/// Bump when the bytes of an answer change for the same frame.
+const ETAG_VERSION: u32 = 1;
+
+#[derive(Deserialize, IntoParams)]
+pub struct FrameQuery {
+    /// The video.
+    id: String,
+    /// Seconds since the first frame; the frame that is on the screen then is served.
+    t: f64,
+    /// JPEG quality, 1 to 100; default 80.
+    quality: Option<u8>,
+    /// Draw the boxes that were found; default true.
+    inference: Option<bool>,
+    /// Width of the answer, px, at least 1 and never larger than the original.
+    width: Option<u32>,
+    /// `exact` (default), or `nearest`: the keyframe nearest in time, at the price of one decoding.
+    mode: Option<Mode>,
+}
+
+impl Asked for FrameQuery {
+    const FIELDS: &'static [Field] = &[
+        Field::needed("id", Kind::Text),
+        Field::needed("t", Kind::Number),
+        Field::optional("quality", Kind::Whole(0, 255)),
+        Field::optional("inference", Kind::Truth),
+        Field::optional("width", Kind::Whole(0, u32::MAX as i64)),
+        Field::optional("mode", Kind::OneOf(&["exact", "nearest"])),
+    ];
+}
+
+/// Which frame is served.
+#[derive(Clone, Copy, Deserialize, ToSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum Mode {
+    Exact,
+    Nearest,
+}
+
+/// The exact frame at a moment as JPEG, with the boxes found on it.
+#[utoipa::path(
+    get, path = "/api/video_file/frame_optimized", params(FrameQuery),
+    responses(
+        (status = 200, content_type = "image/jpeg", body = Vec<u8>, headers(
+            ("X-Frame-Time" = f64, description = "Seconds of the frame served"),
+            ("X-Frame-Pts" = i64, description = "Its pts"),
+            ("X-Frame-Mode" = String, description = "`exact`: on the screen at `t`; `nearest`: the keyframe nearest to it"),
+            ("X-Has-Inference" = bool, description = "Whether boxes could be drawn"))),
+        (status = 304, description = "Unchanged since the ETag that was sent"),
+        (status = 400, body = Problem), (status = 404, body = Problem), (status = 416, body = Problem),
+        (status = 422, body = Problem))
+)]
+pub async fn frame_optimized(
+    app: Shared,
+    Query(query): Query<FrameQuery>,
+    request_headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let quality = query.quality.unwrap_or(80);
+    if !(1..=100).contains(&quality) {
+        return Err(Problem::bad_request("quality lies between 1 and 100"));
+    }
+    if query.width == Some(0) {
+        return Err(Problem::bad_request("width is at least 1 px; leave it out for the original's"));
+    }
+    let record = present_video(&app, &query.id).await?;
+    // The last frame that is known may not be the one on the screen then.
+    let reaches = |part: &Video| part.secs(part.index().last_pts()) > query.t;
+    let video = app.pool.video_with(&record, reaches).await?;
+    let on_screen = video.frame_at(query.t)?;
+    let pts = match query.mode {
+        Some(Mode::Nearest) => video.index().key_near(on_screen).unwrap_or(on_screen),
+        _ => on_screen,
+    };
+    let secs = video.secs(pts);
+
+    let mut boxes = None;
+    if query.inference.unwrap_or(true)
+        && let Some(run) = app.store.latest_run(&record.id).await?
+        && let Some(settled) = app.store.settled_at(&run.id, secs).await?.filter(|frame| frame.pts == pts)
+    {
+        boxes = Some((run.id, settled.boxes));
+    }
+    let width = query.width.unwrap_or(0);
+    let etag = format!(
+        "\"{ETAG_VERSION}-{}-{}-{quality}-{width}-{}\"",
+        record.id,
+        pts.0,
+        boxes.as_ref().map_or("plain", |(run, _)| run)
+    );
+    let mut headers = HeaderMap::new();
+    if video.is_whole() {
+        headers.insert(header::ETAG, header_value(&etag));
+    }
+    // A frame of a file never changes, its boxes may with another run: the browser asks again with the ETag.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert("x-has-inference", header_value(&boxes.is_some().to_string()));
+    headers
+        .insert("x-frame-mode", HeaderValue::from_static(if pts == on_screen { "exact" } else { "nearest" }));
+    if request_headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    name_frame(&mut headers, secs, pts);
+    let cached = app.pool.jpegs.get(&etag).filter(|_| video.is_whole());
+    metrics::counter!("pigweight_jpeg_cache_total", "found" => cached.is_some().to_string()).increment(1);
+    if let Some(bytes) = cached {
+        return Ok(jpeg_answer(headers, bytes));
+    }
+    let drawn = boxes.map(|(_, boxes)| boxes).unwrap_or_default();
+    let drawn = drawn
+        .iter()
+        .map(|found| OverlayBox { rect: found.rect, is_measured: found.origin == Origin::Measured });
+    let jpeg = Jpeg { pts, width, quality, boxes: drawn.collect() };
+    let (shown, bytes) = app.pool.jpeg(&record.id, &video, jpeg).await?;
+    if shown == pts && video.is_whole() {
+        app.pool.jpegs.put(etag, bytes.clone());
+    } else if shown != pts {
+        // The frame's own bytes are damaged and the one before it is served: its boxes are others.
+        headers.remove(header::ETAG);
+        headers.insert("x-has-inference", HeaderValue::from_static("false"));
+        name_frame(&mut headers, video.secs(shown), shown);
+    }
+    Ok(jpeg_answer(headers, bytes))
+}
+
+/// What is wanted of a frame.
+pub struct Jpeg {
+    pub pts: Pts,
+    /// px; 0 for the original's.
+    pub width: u32,
+    pub quality: u8,
+    pub boxes: Vec<OverlayBox>,
+}
+
+impl VideoPool {
+    /// A frame as JPEG, and which it is: where its bytes are damaged, the one before it, without boxes.
+    pub async fn jpeg(&self, id: &str, video: &Video, wanted: Jpeg) -> Result<(Pts, Bytes), Problem> {
+        let Jpeg { pts, width, quality, boxes } = wanted;
+        let encode = move |frame: DecodedFrame| {
+            let started = Instant::now();
+            let boxes = if frame.pts == pts { boxes } else { Vec::new() };
+            let full_width = frame.picture.width() as f32;
+            let picture = frame.picture.scaled_to_width(width);
+            let scale = picture.width() as f32 / full_width;
+            let encoded = jpeg::encode(picture.view(), quality, &boxes, scale);
+            metrics::histogram!("pigweight_frame_encode_seconds").record(started.elapsed().as_secs_f64());
+            encoded.map(|bytes| (frame.pts, Bytes::from(bytes)))
+        };
+        Ok(self.with_frame(id, video, pts, encode).await??)
+    }
+}
+
+/// The headers that say which frame is served.
+pub fn name_frame(headers: &mut HeaderMap, secs: f64, pts: Pts) {
+    headers.insert("x-frame-time", header_value(&secs.to_string()));
+    headers.insert("x-frame-pts", header_value(&pts.0.to_string()));
+}
+
+/// A JPEG with its headers.
+pub fn jpeg_answer(mut headers: HeaderMap, bytes: Bytes) -> Response {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
+    (headers, Body::from(bytes)).into_response()
+}
+
+/// Our own text: letters, digits and punctuation that every header may hold.
+pub fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}

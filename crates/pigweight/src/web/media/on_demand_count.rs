@@ -1,0 +1,125 @@
+//! A viewer's question about a frame that no analysis has come to yet: it is looked at now, before everything else that waits.
+//!
+//! The answer is kept for a while, so that the same question costs nothing. It is no part of a run: there, animals are followed
+//! from frame to frame.
+
+use crate::describe::Chain;
+use crate::web::App;
+use crate::web::request::problem::Problem;
+use pigweight_core::time::Pts;
+use pigweight_detect::Device;
+use pigweight_detect::service::{Client, Inference, Served, Urgency};
+use pigweight_media::{DecodedFrame, Picture, Video};
+use pigweight_store::VideoRecord;
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Questions that wait at once; decoding lets fewer through.
+const DEPTH: usize = 64;
+/// Answers that are kept.
+const MOST_KEPT: usize = 1024;
+
+/// See the module's head.
+#[derive(Default)]
+pub struct Unseen {
+    /// Of the detector that was asked last.
+    client: Mutex<Option<(Inference, Arc<Client>)>>,
+    /// The oldest first.
+    kept: Mutex<VecDeque<(Question, Answer)>>,
+}
+
+#[derive(Clone, PartialEq)]
+struct Question {
+    video_id: String,
+    pts: Pts,
+    /// From this score on a box is an animal.
+    min_score: f32,
+}
+
+/// What was seen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Answer {
+    /// Animals on the frame.
+    pub count: u32,
+    /// The frame that was looked at: where its bytes are damaged, the one before.
+    pub pts: Pts,
+}
+
+impl Unseen {
+    /// The queue of requests to this detector.
+    fn client(&self, inference: &Inference) -> Arc<Client> {
+        // Every change is a single assignment.
+        let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = kept.as_ref().filter(|(known, _)| known.is_same(inference)) {
+            return client.clone();
+        }
+        let client = Arc::new(inference.client(Urgency::Viewer, DEPTH));
+        *kept = Some((inference.clone(), client.clone()));
+        client
+    }
+
+    /// Looks at the frame that is on the screen at `secs`, and whether the answer was known already.
+    pub async fn count(
+        &self,
+        app: &App,
+        record: &VideoRecord,
+        inference: &Inference,
+        secs: f64,
+    ) -> Result<(Answer, f64, bool), Problem> {
+        let reaches = |part: &Video| part.secs(part.index().last_pts()) > secs;
+        let video = app.pool.video_with(record, reaches).await?;
+        let settings = app.config.run_settings(Path::new(&record.path), inference.model());
+        let settings = settings.map_err(|error| Problem::internal(Chain(error.as_ref())))?;
+        let min_score = settings.tracker.high_score;
+        let pts = video.frame_at(secs)?;
+        let question = Question { video_id: record.id.clone(), pts, min_score };
+        if let Some(answer) = self.known(&question) {
+            return Ok((answer, video.secs(answer.pts), true));
+        }
+        // Whoever sits before the screen is told at once that nobody can look, not when patience ends.
+        let report = inference.model().device();
+        if let (Device::Remote, Some(trouble)) = (report.device, report.trouble) {
+            return Err(Problem::unavailable(trouble));
+        }
+        let client = self.client(inference);
+        let look = move |frame: DecodedFrame| {
+            let (told, heard) = crossbeam_channel::bounded(1);
+            let pts = frame.pts;
+            client.ask(frame.picture, move |served: Served<Picture>| {
+                let Served { found, waited, took, .. } = served;
+                metrics::histogram!("pigweight_inference_seconds").record(took.as_secs_f64());
+                metrics::histogram!("pigweight_inference_wait_seconds", "for" => Urgency::Viewer.name())
+                    .record(waited.as_secs_f64());
+                // Whoever asked may have gone.
+                let _gone = told.send(found);
+            });
+            heard.recv().map(|found| (pts, found))
+        };
+        let (shown, found) =
+            app.pool.with_frame(&record.id, &video, pts, look).await?.map_err(Problem::internal)?;
+        let found = found.map_err(|error| match error.is_passing() {
+            true => Problem::unavailable(error.to_string()),
+            false => Problem::internal(error),
+        })?;
+        let count = found.iter().filter(|found| found.score >= min_score).count() as u32;
+        let answer = Answer { count, pts: shown };
+        if video.is_whole() {
+            self.keep(question, answer);
+        }
+        Ok((answer, video.secs(shown), false))
+    }
+
+    fn known(&self, question: &Question) -> Option<Answer> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|(known, _)| known == question).map(|(_, answer)| *answer)
+    }
+
+    fn keep(&self, question: Question, answer: Answer) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MOST_KEPT {
+            kept.pop_front();
+        }
+        kept.push_back((question, answer));
+    }
+}

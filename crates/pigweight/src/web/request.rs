@@ -1,0 +1,6 @@
+//! What arrives and how it is refused: arguments, byte ranges, bodies, problem documents.
+
+pub mod arguments;
+pub mod byte_range;
+pub mod drain_body;
+pub mod problem;

@@ -1,0 +1,276 @@
+//! What comes with a request: the part of an address behind `?`, and JSON bodies.
+//!
+//! Each shape names its fields and what each may hold, so that a refusal says which field is wrong and what is expected, in words of ours and
+//! not in those of the library that reads it. Fields that are not named are passed over.
+
+use crate::web::request::problem::Problem;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Said where a field is wrong in a way that its description does not know.
+const DESCRIBED: &str = "/api/openapi.json describes what can be asked for";
+
+/// What a field may hold.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    Text,
+    Number,
+    /// A whole number from the first to the second.
+    Whole(i64, i64),
+    Truth,
+    OneOf(&'static [&'static str]),
+}
+
+/// One field of a request.
+pub struct Field {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub is_needed: bool,
+}
+
+impl Field {
+    /// It has to be there.
+    pub const fn needed(name: &'static str, kind: Kind) -> Self {
+        Self { name, kind, is_needed: true }
+    }
+
+    /// It may be left out.
+    pub const fn optional(name: &'static str, kind: Kind) -> Self {
+        Self { name, kind, is_needed: false }
+    }
+}
+
+/// A shape of requests.
+pub trait Asked: DeserializeOwned {
+    /// All of its fields.
+    const FIELDS: &'static [Field];
+}
+
+impl Kind {
+    /// What to write.
+    fn words(self) -> String {
+        match self {
+            Self::Text => "text".to_owned(),
+            Self::Number => "a number".to_owned(),
+            Self::Whole(i64::MIN, i64::MAX) => "a whole number".to_owned(),
+            Self::Whole(least, most) => format!("a whole number from {least} to {most}"),
+            Self::Truth => "true or false".to_owned(),
+            Self::OneOf(names) => format!("one of {}", names.join(", ")),
+        }
+    }
+
+    fn fits_text(self, text: &str) -> bool {
+        match self {
+            Self::Text => true,
+            Self::Number => text.parse::<f64>().is_ok(),
+            Self::Whole(least, most) => text.parse().is_ok_and(|number| (least..=most).contains(&number)),
+            Self::Truth => matches!(text, "true" | "false"),
+            Self::OneOf(names) => names.contains(&text),
+        }
+    }
+
+    fn fits(self, value: &Value) -> bool {
+        match self {
+            Self::Text => value.is_string(),
+            Self::Number => value.is_number(),
+            Self::Whole(least, most) => value.as_i64().is_some_and(|number| (least..=most).contains(&number)),
+            Self::Truth => value.is_boolean(),
+            Self::OneOf(names) => value.as_str().is_some_and(|text| names.contains(&text)),
+        }
+    }
+}
+
+fn missing(field: &Field) -> Problem {
+    Problem::bad_request(format!("{} is missing; it is {}", field.name, field.kind.words()))
+}
+
+fn wrong(field: &Field, found: &str) -> Problem {
+    // Longer than that nobody reads it back.
+    let found: String = found.chars().take(60).collect();
+    Problem::bad_request(format!("{} cannot be {found}; it is {}", field.name, field.kind.words()))
+}
+
+/// Parameters of an address.
+pub struct Query<T>(pub T);
+
+impl<T: Asked, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        use axum::extract::Query as Read;
+        let unread = || {
+            Problem::bad_request(format!("what stands behind ? in the address cannot be read; {DESCRIBED}"))
+        };
+        let Read(pairs) =
+            Read::<Vec<(String, String)>>::from_request_parts(parts, state).await.map_err(|_| unread())?;
+        for field in T::FIELDS {
+            let mut given = pairs.iter().filter(|(name, _)| name == field.name).map(|(_, text)| text);
+            match (given.next(), given.next()) {
+                (Some(_), Some(_)) => {
+                    return Err(Problem::bad_request(format!("{} is given twice; give it once", field.name)));
+                }
+                (Some(text), None) if !field.kind.fits_text(text) => {
+                    return Err(wrong(field, &format!("{text:?}")));
+                }
+                (None, _) if field.is_needed => return Err(missing(field)),
+                _ => {}
+            }
+        }
+        let Read(value) = Read::from_request_parts(parts, state).await.map_err(|_| unread())?;
+        Ok(Self(value))
+    }
+}
+
+/// A JSON object.
+pub struct Body<T>(pub T);
+
+impl<T: Asked, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let kind = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok())
+            .unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_lowercase();
+        if kind != "application/json" && !(kind.starts_with("application/") && kind.ends_with("+json")) {
+            return Err(Problem::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        }
+        let bytes =
+            Bytes::from_request(request, state).await.map_err(|error| Problem::of_status(error.status()))?;
+        read(&bytes).map(Self)
+    }
+}
+
+fn read<T: Asked>(bytes: &[u8]) -> Result<T, Problem> {
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        let what = if bytes.is_empty() { "is empty".to_owned() } else { broken(&error) };
+        Problem::bad_request(format!("the body {what}; {}", example(T::FIELDS)))
+    })?;
+    let Some(object) = value.as_object() else {
+        return Err(Problem::bad_request(format!("the body is no JSON object; {}", example(T::FIELDS))));
+    };
+    for field in T::FIELDS {
+        match object.get(field.name) {
+            Some(value) if !field.kind.fits(value) => return Err(wrong(field, &value.to_string())),
+            None if field.is_needed => return Err(missing(field)),
+            _ => {}
+        }
+    }
+    serde_json::from_value(value)
+        .map_err(|_| Problem::bad_request(format!("the body cannot be understood; {DESCRIBED}")))
+}
+
+fn broken(error: &serde_json::Error) -> String {
+    if error.is_eof() {
+        "is JSON that breaks off".to_owned()
+    } else {
+        format!("is no JSON from line {}, column {} on", error.line(), error.column())
+    }
+}
+
+/// A body as it is wanted.
+fn example(fields: &[Field]) -> String {
+    let fields = fields.iter().map(|Field { name, kind, is_needed }| {
+        let optional = if *is_needed { "" } else { ", if you like" };
+        format!("\"{name}\": {}{optional}", kind.words())
+    });
+    format!("write {{{}}}", fields.collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::response::IntoResponse as _;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "what is read is not looked at")]
+    struct Wish {
+        priority: i64,
+        name: Option<String>,
+        mode: Option<Mode>,
+        paused: Option<bool>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Mode {
+        Exact,
+        Nearest,
+    }
+
+    impl Asked for Wish {
+        const FIELDS: &'static [Field] = &[
+            Field::needed("priority", Kind::Whole(-100, 100)),
+            Field::optional("name", Kind::Text),
+            Field::optional("mode", Kind::OneOf(&["exact", "nearest"])),
+            Field::optional("paused", Kind::Truth),
+        ];
+    }
+
+    async fn told(problem: Problem) -> String {
+        let bytes = axum::body::to_bytes(problem.into_response().into_body(), 4096).await.unwrap();
+        let problem: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(problem["status"], 400);
+        problem["detail"].as_str().unwrap().to_owned()
+    }
+
+    /// Words of the libraries that read JSON and addresses.
+    const FOREIGN: [&str; 8] =
+        ["deserialize", "invalid type", "invalid value", "unknown", "variant", "expected", "i64", "EOF"];
+
+    #[tokio::test]
+    async fn a_wrong_body_is_told_in_words_of_our_own_with_its_field() {
+        for (body, words) in [
+            ("", "the body is empty; write {\"priority\": a whole number from -100 to 100"),
+            ("{\"priority\":", "JSON that breaks off"),
+            ("priority", "no JSON from line 1, column 1"),
+            ("[5]", "no JSON object; write {\"priority\""),
+            ("5", "no JSON object"),
+            ("{}", "priority is missing; it is a whole number from -100 to 100"),
+            ("{\"priority\": \"first\"}", "priority cannot be \"first\"; it is a whole number"),
+            ("{\"priority\": 1.5}", "priority cannot be 1.5"),
+            ("{\"priority\": null}", "priority cannot be null"),
+            ("{\"priority\": 1e30}", "priority cannot be 1e+30"),
+            ("{\"priority\": 101}", "priority cannot be 101"),
+            ("{\"priority\": 1, \"name\": 5}", "name cannot be 5; it is text"),
+            (
+                "{\"priority\": 1, \"mode\": \"roughly\"}",
+                "mode cannot be \"roughly\"; it is one of exact, nearest",
+            ),
+            ("{\"priority\": 1, \"paused\": 1}", "paused cannot be 1; it is true or false"),
+        ] {
+            let told = told(read::<Wish>(body.as_bytes()).expect_err(body)).await;
+            assert!(told.contains(words), "{body}: {told}");
+            assert!(FOREIGN.iter().all(|foreign| !told.contains(foreign)), "{body}: {told}");
+        }
+        assert!(read::<Wish>(b"{\"priority\": 5, \"mode\": \"exact\", \"more\": []}").is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_wrong_address_is_told_in_words_of_our_own_with_its_field() {
+        let ask = async |query: &str| {
+            let request = Request::builder().uri(format!("/?{query}")).body(()).unwrap();
+            Query::<Wish>::from_request_parts(&mut request.into_parts().0, &()).await
+        };
+        for (query, words) in [
+            ("", "priority is missing"),
+            ("priority=first", "priority cannot be \"first\""),
+            ("priority=", "priority cannot be \"\""),
+            ("priority=1&priority=2", "priority is given twice"),
+            ("priority=1&mode=roughly", "it is one of exact, nearest"),
+            ("priority=1&paused=yes", "it is true or false"),
+        ] {
+            let told = told(ask(query).await.err().expect(query)).await;
+            assert!(told.contains(words), "{query}: {told}");
+            assert!(FOREIGN.iter().all(|foreign| !told.contains(foreign)), "{query}: {told}");
+        }
+        assert_eq!(ask("priority=-5&mode=nearest&more=x").await.ok().unwrap().0.priority, -5);
+    }
+}

@@ -306,6 +306,14 @@ impl Store {
         self.video(id).await
     }
 
+    /// All videos, also those whose files are gone or were replaced, by identifier.
+    pub async fn all_videos(&self) -> Result<Vec<VideoRecord>> {
+        sqlx::query_as(sqlx::AssertSqlSafe(format!("select {COLUMNS} from videos order by id")))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|error| Error::from_sql("listing videos", error))
+    }
+
     /// All videos that are not superseded, by name.
     pub async fn videos(&self) -> Result<Vec<VideoRecord>> {
         sqlx::query_as(sqlx::AssertSqlSafe(format!(

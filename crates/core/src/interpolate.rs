@@ -5,11 +5,11 @@
 //! sight of an animal, not believed when it was seen, is restored when the second confirms it.
 //!
 //! The promise: every frame given comes out once, in order, at most [`TrackerSettings::lost_secs`] (or as long as
-//! [`TrackerSettings::lost_looks`] take, and one frame) later, so memory depends on the scene and the frame rate, never on the video's length.
+//! [`TrackerSettings::lost_inferences`] take, and one frame) later, so memory depends on the scene and the frame rate, never on the video's length.
 
 use crate::detection::Detection;
 use crate::geometry::Rect;
-use crate::schedule::Why;
+use crate::schedule::InferenceReason;
 use crate::time::Pts;
 use crate::track::engine::{Engine, TrackKey, between, is_a_place};
 use crate::track::{Origin, TrackId, TrackedBox, TrackerSettings, measured};
@@ -23,8 +23,8 @@ pub struct SettledFrame {
     pub pts: Pts,
     /// As given.
     pub secs: f64,
-    /// Why the detector looked at this frame; `None`: it did not.
-    pub why: Option<Why>,
+    /// InferenceReason the detector looked at this frame; `None`: it did not.
+    pub reason: Option<InferenceReason>,
     /// The animals on it, by track.
     pub boxes: Vec<TrackedBox>,
     /// Detections that belong to no confirmed track, as given; without those that are no boxes at all.
@@ -33,17 +33,17 @@ pub struct SettledFrame {
 
 /// What the detector saw on a frame, and why it looked.
 #[derive(Clone, Copy, Debug)]
-pub struct Look<'a> {
+pub struct InferredDetections<'a> {
     /// The schedule's reason.
-    pub why: Why,
+    pub reason: InferenceReason,
     /// All of it; none is an answer too.
     pub detections: &'a [Detection],
 }
 
-impl<'a> Look<'a> {
+impl<'a> InferredDetections<'a> {
     /// Of somebody who looks at every frame.
     pub fn every(detections: &'a [Detection]) -> Self {
-        Self { why: Why::Every, detections }
+        Self { reason: InferenceReason::EveryFrame, detections }
     }
 }
 
@@ -66,7 +66,7 @@ struct Waiting {
     pts: Pts,
     secs: f64,
     elapsed_secs: f64,
-    why: Option<Why>,
+    reason: Option<InferenceReason>,
     detections: Vec<(Detection, Option<TrackKey>)>,
     filled: Vec<TrackedBox>,
 }
@@ -93,18 +93,18 @@ impl SettledTracker {
 
     /// Takes the next frame; gives those that have settled by it. `look: None` = the detector did not look
     /// at this frame: its boxes come from both neighbours.
-    pub fn push(&mut self, pts: Pts, secs: f64, look: Option<Look<'_>>) -> Vec<SettledFrame> {
+    pub fn push(&mut self, pts: Pts, secs: f64, look: Option<InferredDetections<'_>>) -> Vec<SettledFrame> {
         let elapsed_secs = self.engine.pass_time(secs);
         let frame = self.first_waiting + self.waiting.len() as u64;
         self.waiting.push_back(Waiting {
             pts,
             secs,
             elapsed_secs,
-            why: look.map(|look| look.why),
+            reason: look.map(|look| look.reason),
             detections: Vec::new(),
             filled: Vec::new(),
         });
-        if let Some(Look { detections, .. }) = look {
+        if let Some(InferredDetections { detections, .. }) = look {
             let mut owners = self.engine.look(detections);
             for (detection, owner) in detections.iter().zip(&mut owners) {
                 // A duplicate may have ended in the very look that saw it; its detection is then nobody's.
@@ -125,6 +125,15 @@ impl SettledTracker {
     /// No frame follows: gives all that wait.
     pub fn finish(&mut self) -> Vec<SettledFrame> {
         self.release(self.first_waiting + self.waiting.len() as u64)
+    }
+
+    /// A gap follows in which nothing was seen: gives all frames that wait and ends every track. Frames may follow; their animals get
+    /// new numbers.
+    pub fn end_tracks(&mut self) -> Vec<SettledFrame> {
+        let settled = self.finish();
+        self.engine.end_all();
+        self.trails.clear();
+        settled
     }
 
     /// Where the animals that are believed in will be, so many seconds after the last frame.
@@ -201,7 +210,7 @@ impl SettledTracker {
 }
 
 fn settle(waiting: Waiting, trails: &BTreeMap<TrackKey, Trail>) -> SettledFrame {
-    let Waiting { pts, secs, why, detections, filled: mut boxes, .. } = waiting;
+    let Waiting { pts, secs, reason, detections, filled: mut boxes, .. } = waiting;
     let mut unmatched = Vec::new();
     for (detection, owner) in detections {
         match owner.and_then(|key| trails.get(&key)?.track) {
@@ -210,5 +219,5 @@ fn settle(waiting: Waiting, trails: &BTreeMap<TrackKey, Trail>) -> SettledFrame 
         }
     }
     boxes.sort_unstable_by_key(|tracked| tracked.track);
-    SettledFrame { pts, secs, why, boxes, unmatched }
+    SettledFrame { pts, secs, reason, boxes, unmatched }
 }

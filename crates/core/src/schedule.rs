@@ -34,12 +34,12 @@ pub enum Schedule {
         secs: f64,
     },
     /// As often as what is seen asks for.
-    ByMotion(Floors),
+    ByMotion(InferenceIntervals),
 }
 
 /// The longest pauses between two looks, and what a still scene is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Floors {
+pub struct InferenceIntervals {
     /// While something moves, seconds.
     pub moving_secs: f64,
     /// While something moves and an animal is near a line, seconds.
@@ -49,26 +49,26 @@ pub struct Floors {
     /// A scene is still when nothing moved for this long, seconds.
     pub still_after_secs: f64,
     /// When a still scene comes to move, what lies so far back is looked at as well, seconds.
-    pub look_back_secs: f64,
+    pub lookback_secs: f64,
 }
 
-impl Floors {
+impl InferenceIntervals {
     /// Identities hold down to 6 Hz and crossings want 10 (MOT17 and rendered pens, every Nth frame).
     pub const USUAL: Self = Self {
         moving_secs: 1.0 / 6.0,
         near_line_secs: 0.1,
         still_secs: 1.0,
         still_after_secs: 1.0,
-        look_back_secs: 0.5,
+        lookback_secs: 0.5,
     };
 }
 
-/// Why the detector looked at a frame.
+/// InferenceReason the detector looked at a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Why {
+pub enum InferenceReason {
     /// Every frame is looked at.
-    Every,
+    EveryFrame,
     /// A fixed interval had passed.
     Interval,
     /// Nothing was known before it.
@@ -82,30 +82,30 @@ pub enum Why {
     /// The floor while something moves and an animal is near a line.
     NearLine,
     /// It differs from the picture that was looked at last, in a scene that was still.
-    Woken,
+    MotionStart,
     /// It lies shortly before a frame that woke a still scene.
-    LookedBack,
+    BeforeMotion,
 }
 
-impl Why {
+impl InferenceReason {
     /// All of them; a reason's place is its stored number, so new ones go to the end.
     pub const ALL: [Self; 9] = [
-        Self::Every,
+        Self::EveryFrame,
         Self::Interval,
         Self::First,
         Self::Last,
         Self::Still,
         Self::Moving,
         Self::NearLine,
-        Self::Woken,
-        Self::LookedBack,
+        Self::MotionStart,
+        Self::BeforeMotion,
     ];
 }
 
 /// Where a schedule stands: all that its next decision depends on, besides the frames to come.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Position {
-    looked_secs: Option<f64>,
+    inferred_secs: Option<f64>,
     /// The last frame that was looked at or kept to be looked back at.
     kept_secs: Option<f64>,
     moved_secs: Option<f64>,
@@ -115,7 +115,7 @@ pub struct Position {
 
 /// A frame as the schedule sees it.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub struct FrameTime {
     /// Seconds.
     pub secs: f64,
     /// Of the frame that follows, seconds; `None` for the last one. A floor is kept by looking while there is still time.
@@ -124,16 +124,16 @@ pub struct Moment {
 
 /// A frame that was decided on.
 #[derive(Debug)]
-pub struct Decided<T> {
+pub struct ScheduledFrame<T> {
     /// As given.
     pub item: T,
-    /// Why the detector looks at it; `None`: it does not.
-    pub why: Option<Why>,
+    /// InferenceReason the detector looks at it; `None`: it does not.
+    pub reason: Option<InferenceReason>,
     /// Where the schedule stands behind it.
     pub position: Position,
 }
 
-/// Decides frame by frame; what may still be looked back at waits in it, bounded by [`Floors::look_back_secs`] and by
+/// Decides frame by frame; what may still be looked back at waits in it, bounded by [`InferenceIntervals::lookback_secs`] and by
 /// `most_kept`.
 #[derive(Debug)]
 pub struct Scheduler<T> {
@@ -166,47 +166,49 @@ impl<T> Scheduler<T> {
     pub fn push(
         &mut self,
         item: T,
-        moment: Moment,
+        moment: FrameTime,
         luma: impl FnOnce(&T) -> SmallLuma,
         is_near_line: impl FnOnce() -> bool,
         shed: impl Fn(&mut T),
-    ) -> Vec<Decided<T>> {
+    ) -> Vec<ScheduledFrame<T>> {
         let floors = match self.schedule {
-            Schedule::EveryFrame => return vec![self.look(item, moment.secs, Why::Every, None)],
+            Schedule::EveryFrame => {
+                return vec![self.look(item, moment.secs, InferenceReason::EveryFrame, None)];
+            }
             Schedule::Interval { secs } => return vec![self.at_interval(item, moment, secs)],
             Schedule::ByMotion(floors) => floors,
         };
-        let Moment { secs, .. } = moment;
+        let FrameTime { secs, .. } = moment;
         let luma = Arc::new(luma(&item));
         let was_still = self.position.moved_secs.is_none_or(|moved| secs - moved >= floors.still_after_secs);
         let moved = self.position.seen.as_ref().is_some_and(|seen| luma.moved_since(seen));
         let mut decided = Vec::new();
         if was_still && moved {
-            decided.extend(self.look_back(secs - floors.look_back_secs));
+            decided.extend(self.take_lookback(secs - floors.lookback_secs));
         }
         if moved {
             self.position.moved_secs = Some(secs);
         }
-        let why = match self.position.looked_secs {
-            None => Some(Why::First),
-            _ if was_still && moved => Some(Why::Woken),
-            _ if moment.next_secs.is_none() => Some(Why::Last),
+        let reason = match self.position.inferred_secs {
+            None => Some(InferenceReason::First),
+            _ if was_still && moved => Some(InferenceReason::MotionStart),
+            _ if moment.next_secs.is_none() => Some(InferenceReason::Last),
             Some(last) => {
                 let would_pause = moment.next_secs.map_or(f64::INFINITY, |next| next - last);
                 let passes = |floor_secs: f64| would_pause > floor_secs + ROUNDING_SECS;
                 if was_still {
-                    passes(floors.still_secs).then_some(Why::Still)
+                    passes(floors.still_secs).then_some(InferenceReason::Still)
                 } else if passes(floors.moving_secs) {
-                    Some(Why::Moving)
+                    Some(InferenceReason::Moving)
                 } else {
-                    (passes(floors.near_line_secs) && is_near_line()).then_some(Why::NearLine)
+                    (passes(floors.near_line_secs) && is_near_line()).then_some(InferenceReason::NearLine)
                 }
             }
         };
-        match why {
-            Some(why) => {
+        match reason {
+            Some(reason) => {
                 decided.extend(self.let_go(f64::INFINITY));
-                decided.push(self.look(item, secs, why, Some(luma)));
+                decided.push(self.look(item, secs, reason, Some(luma)));
             }
             // Only a still scene is looked back at.
             None if was_still => {
@@ -220,63 +222,79 @@ impl<T> Scheduler<T> {
                     shed(&mut item);
                 }
                 self.waiting.push_back(Waiting { item, secs, is_kept, kept_secs: self.position.kept_secs });
-                decided.extend(self.let_go(secs - floors.look_back_secs));
+                decided.extend(self.let_go(secs - floors.lookback_secs));
                 while self.waiting.iter().filter(|frame| frame.is_kept).count() > self.most_kept {
                     decided.extend(self.let_first_go());
                 }
             }
-            None => decided.push(Decided { item, why: None, position: self.position.clone() }),
+            None => decided.push(ScheduledFrame { item, reason: None, position: self.position.clone() }),
         }
         decided
     }
 
     /// No frame follows: gives all that wait.
-    pub fn finish(&mut self) -> Vec<Decided<T>> {
+    pub fn finish(&mut self) -> Vec<ScheduledFrame<T>> {
         self.let_go(f64::INFINITY)
     }
 
-    fn at_interval(&mut self, item: T, moment: Moment, interval_secs: f64) -> Decided<T> {
-        let why = match self.position.looked_secs {
-            None => Some(Why::First),
-            _ if moment.next_secs.is_none() => Some(Why::Last),
-            Some(last) => (moment.secs - last >= interval_secs - ROUNDING_SECS).then_some(Why::Interval),
+    /// A gap follows: gives all frames that wait, and forgets the scene. The frame after the gap is inferred as the first.
+    pub fn restart(&mut self) -> Vec<ScheduledFrame<T>> {
+        let rest = self.finish();
+        self.position = Position::default();
+        rest
+    }
+
+    fn at_interval(&mut self, item: T, moment: FrameTime, interval_secs: f64) -> ScheduledFrame<T> {
+        let reason = match self.position.inferred_secs {
+            None => Some(InferenceReason::First),
+            _ if moment.next_secs.is_none() => Some(InferenceReason::Last),
+            Some(last) => {
+                (moment.secs - last >= interval_secs - ROUNDING_SECS).then_some(InferenceReason::Interval)
+            }
         };
-        match why {
-            Some(why) => self.look(item, moment.secs, why, None),
-            None => Decided { item, why: None, position: self.position.clone() },
+        match reason {
+            Some(reason) => self.look(item, moment.secs, reason, None),
+            None => ScheduledFrame { item, reason: None, position: self.position.clone() },
         }
     }
 
-    fn look(&mut self, item: T, secs: f64, why: Why, luma: Option<Arc<SmallLuma>>) -> Decided<T> {
-        self.position.looked_secs = Some(secs);
+    fn look(
+        &mut self,
+        item: T,
+        secs: f64,
+        reason: InferenceReason,
+        luma: Option<Arc<SmallLuma>>,
+    ) -> ScheduledFrame<T> {
+        self.position.inferred_secs = Some(secs);
         self.position.kept_secs = Some(secs);
         self.position.seen = luma;
-        Decided { item, why: Some(why), position: self.position.clone() }
+        ScheduledFrame { item, reason: Some(reason), position: self.position.clone() }
     }
 
     /// Looks at what waits and was kept from `since_secs` on. What woke the scene is still to come, so whoever goes on from
     /// between these frames must find it again: the picture that was seen last stays the one to compare with.
-    fn look_back(&mut self, since_secs: f64) -> Vec<Decided<T>> {
+    fn take_lookback(&mut self, since_secs: f64) -> Vec<ScheduledFrame<T>> {
         let waiting = std::mem::take(&mut self.waiting);
         let decide = |Waiting { item, secs, is_kept, kept_secs }| {
-            let why = (is_kept && secs >= since_secs - ROUNDING_SECS).then_some(Why::LookedBack);
-            if why.is_some() {
-                self.position.looked_secs = Some(secs);
+            let reason =
+                (is_kept && secs >= since_secs - ROUNDING_SECS).then_some(InferenceReason::BeforeMotion);
+            if reason.is_some() {
+                self.position.inferred_secs = Some(secs);
             }
-            Decided { item, why, position: Position { kept_secs, ..self.position.clone() } }
+            ScheduledFrame { item, reason, position: Position { kept_secs, ..self.position.clone() } }
         };
         waiting.into_iter().map(decide).collect()
     }
 
     /// Gives what waits from before `until_secs`, not looked at.
-    fn let_go(&mut self, until_secs: f64) -> Vec<Decided<T>> {
+    fn let_go(&mut self, until_secs: f64) -> Vec<ScheduledFrame<T>> {
         let count = self.waiting.iter().take_while(|frame| frame.secs < until_secs - ROUNDING_SECS).count();
         (0..count).filter_map(|_| self.let_first_go()).collect()
     }
 
-    fn let_first_go(&mut self) -> Option<Decided<T>> {
+    fn let_first_go(&mut self) -> Option<ScheduledFrame<T>> {
         let Waiting { item, kept_secs, .. } = self.waiting.pop_front()?;
-        Some(Decided { item, why: None, position: Position { kept_secs, ..self.position.clone() } })
+        Some(ScheduledFrame { item, reason: None, position: Position { kept_secs, ..self.position.clone() } })
     }
 }
 

@@ -42,6 +42,24 @@ impl TimeBase {
     }
 }
 
+/// The time line of a recording or a camera: how its pts become seconds, and when it began.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timeline {
+    /// Of every pts.
+    pub time_base: TimeBase,
+    /// Second 0.
+    pub first_pts: Pts,
+    /// The wall clock at second 0, seconds since 1970 (UTC), where it is known.
+    pub started_at: Option<i64>,
+}
+
+impl Timeline {
+    /// Seconds since second 0.
+    pub fn secs(&self, pts: Pts) -> f64 {
+        self.time_base.secs(Pts(pts.0 - self.first_pts.0))
+    }
+}
+
 /// The shortest time that is taken to lie between two frames. Time that stands still or runs backwards (broken
 /// pts, a camera that set its clock) counts as this much per frame, so whatever waits for time to pass ends
 /// after a bounded number of frames.

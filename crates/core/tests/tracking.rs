@@ -2,7 +2,7 @@
 
 use pigweight_core::detection::Detection;
 use pigweight_core::geometry::{Point, Rect};
-use pigweight_core::interpolate::{Look, SettledFrame, SettledTracker};
+use pigweight_core::interpolate::{InferredDetections, SettledFrame, SettledTracker};
 use pigweight_core::time::Pts;
 use pigweight_core::track::{Origin, TrackId, TrackedBox, Tracker, TrackerSettings};
 use proptest::prelude::*;
@@ -43,7 +43,11 @@ fn settled(frames: &[(f64, Option<Vec<Detection>>)]) -> Vec<SettledFrame> {
     let mut tracker = SettledTracker::new(TrackerSettings::mot());
     let mut settled = Vec::new();
     for (number, (secs, detections)) in frames.iter().enumerate() {
-        settled.extend(tracker.push(Pts(number as i64), *secs, detections.as_deref().map(Look::every)));
+        settled.extend(tracker.push(
+            Pts(number as i64),
+            *secs,
+            detections.as_deref().map(InferredDetections::every),
+        ));
     }
     settled.extend(tracker.finish());
     settled
@@ -114,7 +118,7 @@ fn frames_not_looked_at_come_from_both_neighbours() {
         assert_eq!(frame.boxes.len(), 2);
         for (tracked, truth) in frame.boxes.iter().zip(two_walkers(frame.secs)) {
             assert!(tracked.rect.center().distance(truth.rect.center()) < 0.1);
-            assert_eq!(tracked.origin == Origin::Measured, frame.why.is_some());
+            assert_eq!(tracked.origin == Origin::Measured, frame.reason.is_some());
         }
     }
 }
@@ -186,7 +190,7 @@ fn a_frozen_clock_does_not_hold_frames_forever() {
     for n in 0..5000 {
         let detections = [pig(100.0, 100.0, 0.9)];
         let seen = if n < 10 { &detections[..] } else { &[] };
-        settled += tracker.push(Pts(0), 7.0, Some(Look::every(seen))).len();
+        settled += tracker.push(Pts(0), 7.0, Some(InferredDetections::every(seen))).len();
     }
     assert!(settled > 3900, "{settled}");
 }
@@ -226,7 +230,7 @@ proptest! {
         let order: Vec<_> = settled.iter().map(|frame| frame.pts.0).collect();
         prop_assert_eq!(order, (0..frames.len() as i64).collect::<Vec<_>>());
         for (frame, (_, detections)) in settled.iter().zip(&frames) {
-            prop_assert_eq!(frame.why.is_some(), detections.is_some());
+            prop_assert_eq!(frame.reason.is_some(), detections.is_some());
             let measured = frame.boxes.iter().filter(|tracked| tracked.origin == Origin::Measured).count();
             prop_assert!(measured + frame.unmatched.len() <= detections.as_ref().map_or(0, Vec::len));
             prop_assert!(frame.boxes.is_sorted_by(|one, other| one.track < other.track), "one box a track");
@@ -248,12 +252,12 @@ proptest! {
             secs += step;
             waiting.push_back(secs);
             look_secs.extend(detections.is_some().then_some(secs));
-            for _ in tracker.push(Pts(number as i64), secs, detections.as_deref().map(Look::every)) {
+            for _ in tracker.push(Pts(number as i64), secs, detections.as_deref().map(InferredDetections::every)) {
                 waiting.pop_front();
             }
             let first = waiting.front().copied().unwrap_or(secs);
             let looks_since = look_secs.iter().filter(|&&look| look > first && look < secs).count();
-            let has_chances = looks_since < settings.lost_looks as usize && secs - first <= 10.0 + 2e-3;
+            let has_chances = looks_since < settings.lost_inferences as usize && secs - first <= 10.0 + 2e-3;
             prop_assert!(secs - first <= settings.lost_secs + 2e-3 || has_chances);
         }
     }
@@ -274,7 +278,7 @@ proptest! {
             if let Some(detections) = detections {
                 prop_assert_eq!(live.update(*secs, detections), stored.update(*secs, detections));
             }
-            resumed.extend(waiting.push(Pts(number as i64), *secs, detections.as_deref().map(Look::every)));
+            resumed.extend(waiting.push(Pts(number as i64), *secs, detections.as_deref().map(InferredDetections::every)));
         }
         resumed.extend(waiting.finish());
         prop_assert_eq!(resumed, settled(&frames));
@@ -301,7 +305,7 @@ proptest! {
             for round in rounds {
                 for (index, detections) in looks.iter().enumerate() {
                     let secs = (f64::from(round) * looks.len() as f64 + index as f64) / 10.0;
-                    let _ = tracker.push(Pts(0), secs, Some(Look::every(detections)));
+                    let _ = tracker.push(Pts(0), secs, Some(InferredDetections::every(detections)));
                 }
                 largest = largest.max(serde_json::to_string(&tracker).unwrap().len());
             }

@@ -6,7 +6,6 @@
 //! Where its device stops working it is tried once more with a fresh session. Where that does not help either and somebody may stand in (the
 //! processor for a device that nobody named, this machine for servers with `fallback = "local"`), it does, and the model's report says so.
 
-use crate::backend::{View, check};
 use crate::decode::{candidates, is_any_finite};
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -14,6 +13,7 @@ use crate::layout::Head;
 use crate::letterbox::{Fit, Letterbox, input_style};
 use crate::mask::{Mask, mask};
 use crate::model::{Fitted, Model, Reading};
+use crate::outputs::{OutputView, check};
 use crate::suppress::suppress;
 use pigweight_core::detection::Detection;
 use pigweight_core::picture::PictureView;
@@ -42,6 +42,13 @@ struct Boxed<'a> {
     tensors: Vec<&'a [f32]>,
     /// Where each picture lies, and its size, px.
     fits: Vec<(Fit, f32, f32)>,
+}
+
+impl Model {
+    /// A detector for one thread. Its sessions are made when they are needed first.
+    pub fn detector(&self) -> Detector {
+        Detector::new(self.clone())
+    }
 }
 
 impl Detector {
@@ -185,7 +192,7 @@ impl Model {
     fn read(
         &self,
         reading: &Reading,
-        views: &[View<'_>],
+        views: &[OutputView<'_>],
         place: usize,
         pictures: usize,
         (fit, width, height): &(Fit, f32, f32),

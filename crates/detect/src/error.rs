@@ -114,6 +114,9 @@ pub enum Error {
         /// In ONNX Runtime's words.
         reason: String,
     },
+    /// A newer picture of the same client took its place in the queue.
+    #[error("the picture was passed over for a newer one")]
+    PassedOver,
     /// The configuration of servers is not sound.
     #[error("{reason}; see detect.remote in docs/reference/config.md")]
     RemoteSettings {
@@ -157,6 +160,7 @@ impl Error {
             Self::NotFinite { .. } => "model_not_finite",
             Self::DeviceAbsent { .. } => "device_absent",
             Self::DeviceLost { .. } => "device_lost",
+            Self::PassedOver => "passed_over",
             Self::RemoteSettings { .. } => "remote_settings",
             Self::RemoteGone { .. } => "remote_gone",
             Self::RemoteChanged { .. } => "remote_changed",

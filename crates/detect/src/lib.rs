@@ -19,6 +19,7 @@ pub mod letterbox;
 pub mod mask;
 mod model;
 mod onnx;
+mod outputs;
 mod remote;
 pub mod service;
 mod session;

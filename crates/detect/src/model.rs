@@ -1,12 +1,12 @@
 //! What a model is: read from its file or from the servers that have it, tried out, and ready to give sessions.
 
-use crate::backend::{Backend, Kept, check};
-use crate::detector::Detector;
+use crate::backend::Backend;
 use crate::device::{Device, DeviceChoice, DeviceReport, DeviceSettings};
 use crate::error::{Error, Result};
 use crate::layout::{Head, Layout, Output, UNDERSTOOD, coarsest_stride, recognise};
 use crate::letterbox::{Placement, input_style};
 use crate::onnx;
+use crate::outputs::{KeptOutput, check};
 use crate::remote::{Fallback, Known, Pool};
 use crate::session::{Session, Setup};
 use crate::source::ModelSource;
@@ -144,7 +144,10 @@ impl Model {
     }
 
     fn load_local(settings: ModelSettings) -> Result<Self> {
-        let bytes = settings.source.read()?;
+        let bytes = settings.source.read().map_err(|error| Error::ModelUnreadable {
+            path: settings.source.to_string().into(),
+            reason: error.to_string(),
+        })?;
         let (session, device, tried) = open(&settings, &bytes)?;
         let form = session.form().ok_or_else(|| unknown(&settings.source, session.describe()))?;
         let (found, names) = (session.describe(), session.metadata("names"));
@@ -221,7 +224,7 @@ impl Model {
         settings: ModelSettings,
         (name, hash): (String, String),
         form: Form,
-        shown: &[Kept],
+        shown: &[KeptOutput],
         names: Option<&str>,
         found: &str,
     ) -> Result<Self> {
@@ -451,11 +454,6 @@ impl Model {
         if let Some(local) = &mut self.local {
             local.device = device;
         }
-    }
-
-    /// A detector for one thread. Its sessions are made when they are needed first.
-    pub fn detector(&self) -> Detector {
-        Detector::new(self.clone())
     }
 }
 

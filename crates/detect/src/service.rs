@@ -21,6 +21,7 @@ use pigweight_core::picture::{PictureView, Viewable};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Who waits, the most urgent first.
@@ -47,25 +48,25 @@ impl Urgency {
 
 /// Whose pictures a thread looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Serves {
+enum ThreadRole {
     All,
     /// Those of viewers, and what happens now.
-    Waited,
+    Interactive,
     Background,
 }
 
-impl Serves {
+impl ThreadRole {
     fn takes(self, urgency: Urgency) -> bool {
         match self {
             Self::All => true,
-            Self::Waited => urgency != Urgency::Background,
+            Self::Interactive => urgency != Urgency::Background,
             Self::Background => urgency == Urgency::Background,
         }
     }
 }
 
 /// What became of a picture.
-pub struct Served<P> {
+pub struct Completed<P> {
     /// The picture itself.
     pub picture: P,
     /// Everything that was found on it.
@@ -95,11 +96,23 @@ pub struct Inference {
 /// Ends the threads when nobody can ask them any more.
 struct Owner {
     shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
         self.shared.end();
+        // A request to a server may take as long as patience lasts; whoever ends the service does not wait for it.
+        if self.shared.model.device().device == Device::Remote {
+            return;
+        }
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        // The last handle may go with a task, on one of these threads.
+        let me = std::thread::current().id();
+        for thread in threads.into_iter().filter(|thread| thread.thread().id() != me) {
+            // A panic is in the log.
+            let _panicked = thread.join();
+        }
     }
 }
 
@@ -122,7 +135,7 @@ struct State {
     served: u64,
     living_sessions: usize,
     /// Those that wait for more pictures of their kind: those that come are for them.
-    gathering: Vec<Serves>,
+    gathering: Vec<ThreadRole>,
     is_over: bool,
 }
 
@@ -133,15 +146,15 @@ struct Queue {
 }
 
 /// A picture and what is to be done with what is found on it.
-trait Asked: Send {
+trait PendingTask: Send {
     fn view(&self) -> PictureView<'_>;
-    fn answer(self: Box<Self>, look: Look);
+    fn answer(self: Box<Self>, look: TaskResult);
 }
 
-type Task = Box<dyn Asked>;
+type Task = Box<dyn PendingTask>;
 
 /// What became of one picture of those that were looked at at once.
-struct Look {
+struct TaskResult {
     found: Result<Vec<Detection>>,
     device: Option<Device>,
     at_once: usize,
@@ -149,20 +162,20 @@ struct Look {
     took: Duration,
 }
 
-struct Question<P, F> {
+struct SubmittedPicture<P, F> {
     picture: P,
     then: F,
 }
 
-impl<P: Viewable + Send, F: FnOnce(Served<P>) + Send> Asked for Question<P, F> {
+impl<P: Viewable + Send, F: FnOnce(Completed<P>) + Send> PendingTask for SubmittedPicture<P, F> {
     fn view(&self) -> PictureView<'_> {
         self.picture.view()
     }
 
-    fn answer(self: Box<Self>, look: Look) {
+    fn answer(self: Box<Self>, look: TaskResult) {
         let Self { picture, then } = *self;
-        let Look { found, device, at_once, waited, took } = look;
-        then(Served { picture, found, device, at_once, waited, took });
+        let TaskResult { found, device, at_once, waited, took } = look;
+        then(Completed { picture, found, device, at_once, waited, took });
     }
 }
 
@@ -178,9 +191,9 @@ impl Inference {
         let sessions = model.sessions(workers);
         // Elsewhere than on a processor threads have little to do, and each session takes the device's memory.
         let give_way = give_way.filter(|_| model.is_on_processor());
-        let kinds: &[Serves] = match give_way {
-            Some(_) => &[Serves::Waited, Serves::Background],
-            None => &[Serves::All],
+        let kinds: &[ThreadRole] = match give_way {
+            Some(_) => &[ThreadRole::Interactive, ThreadRole::Background],
+            None => &[ThreadRole::All],
         };
         let state = State { living_sessions: sessions * kinds.len(), ..State::default() };
         let shared = Arc::new(Shared {
@@ -191,13 +204,13 @@ impl Inference {
             room: Condvar::new(),
             full_in_a_row: AtomicU32::new(0),
         });
-        let inference = Self { inner: Arc::new(Owner { shared: shared.clone() }) };
+        let inference = Self { inner: Arc::new(Owner { shared: shared.clone(), threads: Mutex::default() }) };
         for (number, &serves) in (0..sessions).flat_map(|_| kinds).enumerate() {
-            let living = Living(shared.clone());
-            let give_way = give_way.filter(|_| serves == Serves::Background);
+            let living = SessionThread(shared.clone());
+            let give_way = give_way.filter(|_| serves == ThreadRole::Background);
             // Linux shows 15 letters.
             let name = if give_way.is_some() { "background" } else { "inference" };
-            std::thread::Builder::new()
+            let thread = std::thread::Builder::new()
                 .name(format!("{name} {number}"))
                 .spawn(move || {
                     if let Some(give_way) = give_way {
@@ -206,6 +219,7 @@ impl Inference {
                     living.serve(serves);
                 })
                 .map_err(|error| Error::Run { reason: format!("cannot start a thread: {error}") })?;
+            inference.inner.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
         Ok(inference)
     }
@@ -226,13 +240,13 @@ impl Inference {
     }
 
     /// Pictures that one who has many lets wait: enough for every session to have work.
-    pub fn usual_depth(&self) -> usize {
+    pub fn default_queue_depth(&self) -> usize {
         let sessions = self.sessions();
         (2 * sessions).max(sessions * self.model().batch())
     }
 
     /// What makes it doubtful that the model works, in words.
-    pub fn doubt(&self) -> Option<String> {
+    pub fn model_warning(&self) -> Option<String> {
         let full = self.inner.shared.full_in_a_row.load(Ordering::Relaxed);
         (full >= MOST_FULL).then(|| {
             format!(
@@ -274,13 +288,13 @@ pub struct Client {
 impl Client {
     /// Lets a picture be looked at, and `then` be called with the result on the thread that looked; `then` must not wait for
     /// anything. Waits while the queue is full. `false` where nobody looks any more: `then` is not called.
-    pub fn ask<P: Viewable + Send + 'static>(
+    pub fn submit<P: Viewable + Send + 'static>(
         &self,
         picture: P,
-        then: impl FnOnce(Served<P>) + Send + 'static,
+        then: impl FnOnce(Completed<P>) + Send + 'static,
     ) -> bool {
         let shared = &self.inference.inner.shared;
-        let task: Task = Box::new(Question { picture, then });
+        let task: Task = Box::new(SubmittedPicture { picture, then });
         let mut state = shared.state();
         loop {
             if state.is_over {
@@ -301,6 +315,37 @@ impl Client {
 }
 
 impl Client {
+    /// Queues a picture without ever waiting: where the queue is full, the picture that has waited longest makes room and its `then` is called with
+    /// [`Error::PassedOver`]. For cameras, of which only the newest picture matters. `false` where the service has ended: `then` is not called.
+    pub fn offer<P: Viewable + Send + 'static>(
+        &self,
+        picture: P,
+        then: impl FnOnce(Completed<P>) + Send + 'static,
+    ) -> bool {
+        let shared = &self.inference.inner.shared;
+        let task: Task = Box::new(SubmittedPicture { picture, then });
+        let mut state = shared.state();
+        if state.is_over {
+            return false;
+        }
+        let Some(queue) = state.queues.get_mut(&self.number) else { return false };
+        let passed_over = if queue.waiting.len() >= self.depth { queue.waiting.pop_front() } else { None };
+        queue.waiting.push_back((Instant::now(), task));
+        drop(state);
+        shared.work.notify_all();
+        // Without the lock: `then` belongs to the caller.
+        if let Some((since, task)) = passed_over {
+            task.answer(TaskResult {
+                found: Err(Error::PassedOver),
+                device: None,
+                at_once: 0,
+                waited: since.elapsed(),
+                took: Duration::ZERO,
+            });
+        }
+        true
+    }
+
     /// What waits is not looked at any more, and nothing else will be: as when it is dropped, for those who share it.
     pub fn give_up(&self) {
         let shared = &self.inference.inner.shared;
@@ -319,7 +364,7 @@ impl Drop for Client {
 
 impl State {
     /// From the most urgent queue that has something, and of those from the one that was served longest ago.
-    fn take(&mut self, serves: Serves) -> Option<(Urgency, Instant, Task)> {
+    fn take(&mut self, serves: ThreadRole) -> Option<(Urgency, Instant, Task)> {
         self.served += 1;
         let served = self.served;
         let waiting =
@@ -338,7 +383,7 @@ impl Shared {
     }
 
     /// What is to be looked at next, at most `most` pictures at once; `None` when there will be nothing.
-    fn next(&self, serves: Serves, most: usize) -> Option<Vec<(Duration, Task)>> {
+    fn next(&self, serves: ThreadRole, most: usize) -> Option<Vec<(Duration, Task)>> {
         let mut state = self.state();
         let mut taken = Vec::new();
         loop {
@@ -370,7 +415,7 @@ impl Shared {
     fn gather<'a>(
         &self,
         mut state: MutexGuard<'a, State>,
-        serves: Serves,
+        serves: ThreadRole,
         taken: &mut Vec<(Duration, Task)>,
         most: usize,
     ) -> MutexGuard<'a, State> {
@@ -432,10 +477,10 @@ impl Shared {
 }
 
 /// A thread with a session. Should all of them come to a bad end, nobody waits for ever.
-struct Living(Arc<Shared>);
+struct SessionThread(Arc<Shared>);
 
-impl Living {
-    fn serve(self, serves: Serves) {
+impl SessionThread {
+    fn serve(self, serves: ThreadRole) {
         let mut detector = self.0.model.detector();
         let most = self.0.model.batch();
         while let Some(tasks) = self.0.next(serves, most) {
@@ -456,12 +501,18 @@ impl Living {
                 for ((waited, task), found) in tasks.into_iter().zip(found) {
                     let found = Ok(found);
                     self.0.note(&found);
-                    task.answer(Look { found, device: Some(device), at_once, waited, took });
+                    task.answer(TaskResult { found, device: Some(device), at_once, waited, took });
                 }
             }
             Err(error) if at_once == 1 || error.is_passing() => {
                 for (waited, task) in tasks {
-                    task.answer(Look { found: Err(error.clone()), device: None, at_once, waited, took });
+                    task.answer(TaskResult {
+                        found: Err(error.clone()),
+                        device: None,
+                        at_once,
+                        waited,
+                        took,
+                    });
                 }
             }
             Err(_) => {
@@ -473,7 +524,7 @@ impl Living {
     }
 }
 
-impl Drop for Living {
+impl Drop for SessionThread {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.living_sessions -= 1;

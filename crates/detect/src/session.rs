@@ -2,9 +2,9 @@
 //!
 //! Its devices are asked for so that they fail where they are not there: left alone it goes on silently on the processor.
 
-use crate::backend::View;
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::outputs::OutputView;
 use crate::source::ModelSource;
 use crate::tensor::{Form, Input, Kind, Samples};
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
@@ -156,7 +156,7 @@ impl Session {
         &mut self,
         samples: &Samples<'_>,
         shape: [i64; 4],
-        read: impl FnOnce(&[View<'_>]) -> T,
+        read: impl FnOnce(&[OutputView<'_>]) -> T,
     ) -> Result<T> {
         let failed = |error: ort::Error| Error::Run { reason: one_line(&error.to_string()) };
         let input: SessionInputValue<'_> = match samples {
@@ -166,13 +166,13 @@ impl Session {
             Samples::Bytes(bytes) => TensorRef::from_array_view((shape, &bytes[..])).map_err(failed)?.into(),
         };
         let outputs = self.session.run(ort::inputs![self.input.name.as_str() => input]).map_err(failed)?;
-        let mut views: Vec<View<'_>> = Vec::with_capacity(self.names.len());
+        let mut views: Vec<OutputView<'_>> = Vec::with_capacity(self.names.len());
         for name in &self.names {
             // Outputs of other types (the integer labels of some exports) are none that we read.
             if let Some(Ok((shape, numbers))) =
                 outputs.get(name).map(|value| value.try_extract_tensor::<f32>())
             {
-                views.push(View { name, shape, numbers });
+                views.push(OutputView { name, shape, numbers });
             }
         }
         Ok(read(&views))

@@ -1,6 +1,5 @@
 //! Where a model comes from.
 
-use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -30,12 +29,11 @@ impl ModelSource {
         }
     }
 
-    pub(crate) fn read(&self) -> Result<Arc<[u8]>> {
+    /// The file's bytes.
+    pub(crate) fn read(&self) -> std::io::Result<Arc<[u8]>> {
         match self {
             Self::BuiltIn => Ok(STARTER.into()),
-            Self::File(path) => std::fs::read(path)
-                .map(Arc::from)
-                .map_err(|error| Error::ModelUnreadable { path: path.clone(), reason: error.to_string() }),
+            Self::File(path) => std::fs::read(path).map(Arc::from),
         }
     }
 }

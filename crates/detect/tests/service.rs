@@ -3,8 +3,8 @@
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use pigweight_core::picture::{PictureView, Plane, Planes, Viewable};
-use pigweight_detect::service::{Inference, Served, Urgency};
-use pigweight_detect::{Model, ModelSettings, ModelSource};
+use pigweight_detect::service::{Completed, Inference, Urgency};
+use pigweight_detect::{Error, Model, ModelSettings, ModelSource};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -39,7 +39,7 @@ fn occupy(inference: &Inference) -> Sender<()> {
     let (begun, has_begun) = bounded(1);
     let (go, wait) = bounded::<()>(1);
     let client = inference.client(Urgency::Background, 1);
-    assert!(client.ask(Grey::named("first"), move |_| {
+    assert!(client.submit(Grey::named("first"), move |_| {
         begun.send(()).unwrap();
         let _released = wait.recv();
     }));
@@ -58,7 +58,7 @@ fn the_urgent_come_first_and_equals_take_turns() {
     let (told, order) = bounded(16);
     let tell = |told: &Sender<&'static str>| {
         let told = told.clone();
-        move |served: Served<Grey>| {
+        move |served: Completed<Grey>| {
             assert!(served.found.is_ok());
             told.send(served.picture.0).unwrap();
         }
@@ -68,13 +68,13 @@ fn the_urgent_come_first_and_equals_take_turns() {
     let camera = inference.client(Urgency::Live, 8);
     let viewer = inference.client(Urgency::Viewer, 8);
     for name in ["long 1", "long 2", "long 3"] {
-        assert!(long.ask(Grey::named(name), tell(&told)));
+        assert!(long.submit(Grey::named(name), tell(&told)));
     }
     for name in ["other 1", "other 2"] {
-        assert!(other.ask(Grey::named(name), tell(&told)));
+        assert!(other.submit(Grey::named(name), tell(&told)));
     }
-    assert!(camera.ask(Grey::named("camera"), tell(&told)));
-    assert!(viewer.ask(Grey::named("viewer"), tell(&told)));
+    assert!(camera.submit(Grey::named("camera"), tell(&told)));
+    assert!(viewer.submit(Grey::named("viewer"), tell(&told)));
     assert_eq!(inference.waiting().map(|(_, waiting)| waiting), [1, 1, 5]);
     drop(go);
     let expected = ["viewer", "camera", "long 1", "other 1", "long 2", "other 2", "long 3"];
@@ -92,18 +92,16 @@ fn a_model_that_finds_all_there_may_be_everywhere_is_doubted() {
     let client = inference.client(Urgency::Background, 64);
     let (told, found) = bounded(64);
     for place in 0..50 {
-        assert_eq!(inference.doubt(), None, "after {place}");
+        assert_eq!(inference.model_warning(), None, "after {place}");
         let told = told.clone();
-        assert!(
-            client.ask(Grey::named("any"), move |served: Served<Grey>| told
-                .send(served.found.unwrap())
-                .unwrap())
-        );
+        assert!(client.submit(Grey::named("any"), move |served: Completed<Grey>| {
+            told.send(served.found.unwrap()).unwrap()
+        }));
         assert!(found.recv().unwrap().len() > 270);
     }
     assert!(
         inference
-            .doubt()
+            .model_warning()
             .is_some_and(|doubt| doubt.contains("yolov5.onnx") && doubt.contains("up to 300 boxes"))
     );
 }
@@ -114,10 +112,11 @@ fn what_is_given_up_leaves_the_queue() {
     let go = occupy(&inference);
     let (told, order) = bounded::<&'static str>(16);
     let given_up = inference.client(Urgency::Viewer, 8);
-    let tell = |told: Sender<&'static str>| move |served: Served<Grey>| told.send(served.picture.0).unwrap();
-    assert!(given_up.ask(Grey::named("given up"), tell(told.clone())));
+    let tell =
+        |told: Sender<&'static str>| move |served: Completed<Grey>| told.send(served.picture.0).unwrap();
+    assert!(given_up.submit(Grey::named("given up"), tell(told.clone())));
     let stays = inference.client(Urgency::Background, 8);
-    assert!(stays.ask(Grey::named("stays"), tell(told)));
+    assert!(stays.submit(Grey::named("stays"), tell(told)));
     drop(given_up);
     assert_eq!(inference.waiting().map(|(_, waiting)| waiting), [0, 0, 1]);
     drop(go);
@@ -137,7 +136,7 @@ fn a_full_queue_makes_its_owner_wait_and_nobody_else() {
         scope.spawn(move || {
             for name in ["one", "two", "three"] {
                 let told = owner_told.clone();
-                assert!(full.ask(Grey::named(name), move |served: Served<Grey>| {
+                assert!(full.submit(Grey::named(name), move |served: Completed<Grey>| {
                     told.send(served.picture.0).unwrap();
                 }));
                 asked.send(name).unwrap();
@@ -147,9 +146,9 @@ fn a_full_queue_makes_its_owner_wait_and_nobody_else() {
         // Another one has its own queue.
         let other = inference.client(Urgency::Background, 1);
         let told = told.clone();
-        assert!(
-            other.ask(Grey::named("other"), move |served: Served<Grey>| told.send(served.picture.0).unwrap())
-        );
+        assert!(other.submit(Grey::named("other"), move |served: Completed<Grey>| {
+            told.send(served.picture.0).unwrap()
+        }));
         assert_eq!(inference.waiting()[2].1, 2);
         assert!(has_asked.is_empty(), "the second waits");
         drop(go);
@@ -160,17 +159,36 @@ fn a_full_queue_makes_its_owner_wait_and_nobody_else() {
 }
 
 #[test]
+fn an_offered_picture_never_waits_and_the_newest_wins() {
+    let inference = inference(1);
+    let go = occupy(&inference);
+    let camera = inference.client(Urgency::Live, 1);
+    let (told, outcomes) = bounded(16);
+    for name in ["first", "second", "newest"] {
+        let told = told.clone();
+        // The only session is busy: an offer that waited would never return.
+        assert!(camera.offer(Grey::named(name), move |completed: Completed<Grey>| {
+            let is_passed_over = matches!(completed.found, Err(Error::PassedOver));
+            told.send((completed.picture.0, is_passed_over)).unwrap();
+        }));
+    }
+    drop(go);
+    drop(told);
+    let outcomes: Vec<_> = outcomes.iter().collect();
+    assert_eq!(outcomes, [("first", true), ("second", true), ("newest", false)]);
+    drop(inference);
+}
+
+#[test]
 fn sessions_work_side_by_side_and_find_the_same() {
     let inference = inference(2);
     let client = inference.client(Urgency::Background, 4);
     let (told, found) = bounded(32);
     for _ in 0..20 {
         let told = told.clone();
-        assert!(
-            client.ask(Grey::named("same"), move |served: Served<Grey>| told
-                .send(served.found.unwrap())
-                .unwrap())
-        );
+        assert!(client.submit(Grey::named("same"), move |served: Completed<Grey>| {
+            told.send(served.found.unwrap()).unwrap()
+        }));
     }
     drop(told);
     let found: Vec<_> = found.iter().collect();
@@ -193,9 +211,9 @@ fn who_is_waited_for_does_not_stand_behind_the_background() {
     let (told, order) = bounded(16);
     let ask = |urgency, name| {
         let (client, told) = (inference.client(urgency, 1), told.clone());
-        assert!(
-            client.ask(Grey::named(name), move |served: Served<Grey>| told.send(served.picture.0).unwrap())
-        );
+        assert!(client.submit(Grey::named(name), move |served: Completed<Grey>| {
+            told.send(served.picture.0).unwrap()
+        }));
         client
     };
     let _waits = ask(Urgency::Background, "background");

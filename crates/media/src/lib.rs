@@ -27,8 +27,8 @@ pub use decode::still;
 pub use error::{Error, Result};
 pub use file::access::{FileAccess, WorkerSettings};
 pub use file::index::{Timing, VideoIndex};
-pub use file::packets::PacketEntry;
 pub use file::video::{Rotation, Video, VideoInfo};
+pub use libav::PacketEntry;
 pub use output::video_writer::{VideoWriter, VideoWriterSettings};
 pub use output::{jpeg, overlay, preview};
 

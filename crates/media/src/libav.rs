@@ -13,6 +13,7 @@ mod frame_pool;
 mod hevc_layers;
 mod input;
 mod muxer;
+mod packet_entry;
 mod scaler;
 
 pub(crate) use decoder::{Decoder, Received, Skip};
@@ -21,6 +22,7 @@ pub(crate) use frame::{Frame, PixelFormat};
 pub(crate) use frame_pool::FramePool;
 pub(crate) use input::{Input, OpenFailure, Packet, SeekTarget, StreamInfo};
 pub(crate) use muxer::{FragmentMuxer, PacketTimes, StreamToWrite};
+pub use packet_entry::PacketEntry;
 pub(crate) use scaler::Scaler;
 
 use ffmpeg_sys_next as ffi;

@@ -3,7 +3,13 @@
 //! One thread decodes (`frames.rs`), the shared sessions of the inference service detect, one thread tracks and writes
 //! checkpoints. Queues between them are bounded.
 
+pub mod checkpoint;
+pub mod frame_source;
 pub mod frames;
 pub mod line_proximity;
 pub mod pipeline;
 pub mod retrack;
+pub mod settings;
+
+#[cfg(test)]
+mod camera_tests;

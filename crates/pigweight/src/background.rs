@@ -6,8 +6,124 @@ pub mod cancellation;
 pub mod detector_slot;
 pub mod folder_watcher;
 pub mod idle_thread;
+pub mod job_context;
 pub mod job_order;
 pub mod job_planner;
 mod job_run;
 pub mod job_worker;
 pub mod video_indexer;
+
+use crate::background::folder_watcher::{FolderWatcher, List};
+use crate::background::job_context::JobContext;
+use crate::background::job_planner::JobPlanner;
+use crate::background::job_worker::JobWorker;
+use crate::background::video_indexer::VideoIndexer;
+use anyhow::Context as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+/// What the background work starts with.
+pub struct BackgroundSettings {
+    /// What jobs are run with.
+    pub context: Arc<JobContext>,
+    /// The folder of uploads: every file in it is whole from the beginning.
+    pub uploads: PathBuf,
+    /// Ends the pause between two scans.
+    pub wake: crossbeam_channel::Sender<()>,
+    /// Its other end.
+    pub woken: crossbeam_channel::Receiver<()>,
+}
+
+/// The threads of the background work.
+pub struct Background {
+    context: Arc<JobContext>,
+    wake: crossbeam_channel::Sender<()>,
+    threads: Vec<JoinHandle<()>>,
+    videos_found: usize,
+}
+
+impl Background {
+    /// Registers what lies in the folders now, then starts the threads. Blocks.
+    ///
+    /// # Errors
+    /// Where the system has no more threads.
+    pub fn start(settings: BackgroundSettings) -> anyhow::Result<Self> {
+        let BackgroundSettings { context, uploads, wake, woken } = settings;
+        let (list, listed) = watch::channel(Arc::from([]));
+        let watcher = FolderWatcher {
+            store: context.store.clone(),
+            status: context.status.clone(),
+            folders: context.config.videos.iter().chain([&uploads]).cloned().collect(),
+            uploads,
+            previews: context.previews.clone(),
+            cancellation: context.cancellation.clone(),
+            job_planner: JobPlanner::new(context.detector.clone(), context.config.clone()),
+            list,
+        };
+        let indexer = VideoIndexer {
+            status: context.status.clone(),
+            open_videos: context.open_videos.clone(),
+            previews: context.previews.clone(),
+            cancellation: context.cancellation.clone(),
+        };
+        let runtime = Handle::current();
+        let videos_found = watcher.register_present(&runtime);
+        let mut background = Self { context, wake, threads: Vec::new(), videos_found };
+        if let Err(error) = background.spawn_all(watcher, indexer, &runtime, woken, &listed) {
+            // Those that were started are told to end; the first error is the one to tell.
+            let _ended = background.stop();
+            return Err(error);
+        }
+        Ok(background)
+    }
+
+    fn spawn_all(
+        &mut self,
+        watcher: FolderWatcher,
+        indexer: VideoIndexer,
+        runtime: &Handle,
+        woken: crossbeam_channel::Receiver<()>,
+        listed: &List,
+    ) -> anyhow::Result<()> {
+        let for_watcher = runtime.clone();
+        self.spawn("folder watcher", move || watcher.work(&for_watcher, &woken))?;
+        let (for_indexer, list) = (runtime.clone(), listed.clone());
+        self.spawn("video indexer", move || indexer.work(&for_indexer, list))?;
+        for place in 0..self.context.config.jobs.at_once {
+            let worker = JobWorker { context: self.context.clone() };
+            let (runtime, list) = (runtime.clone(), listed.clone());
+            self.spawn(&format!("job worker {place}"), move || worker.work(&runtime, list, place))?;
+        }
+        Ok(())
+    }
+
+    fn spawn(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
+        self.threads.push(idle_thread::spawn(name, work).context("cannot start the background work")?);
+        Ok(())
+    }
+
+    /// Videos that lay in the folders at the start.
+    pub fn videos_found(&self) -> usize {
+        self.videos_found
+    }
+
+    /// Stops at the next frame, and joins all threads. Blocks.
+    ///
+    /// # Errors
+    /// Where one of them has panicked.
+    pub fn stop(self) -> anyhow::Result<()> {
+        self.context.cancellation.end();
+        self.context.open_videos.close();
+        // A full queue means that it has been woken already.
+        let _already_woken = self.wake.try_send(());
+        let ended: Vec<_> = self.threads.into_iter().map(JoinHandle::join).collect();
+        anyhow::ensure!(
+            ended.iter().all(Result::is_ok),
+            "the background work broke down; the log says where"
+        );
+        Ok(())
+    }
+}

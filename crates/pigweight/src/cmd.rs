@@ -12,6 +12,7 @@ pub mod track;
 
 mod analyse;
 
+use crate::analysis::settings::model_settings;
 use crate::args::ModelArgs;
 use crate::config::Config;
 use crate::describe::Chain;
@@ -68,7 +69,7 @@ fn configure(args: &ModelArgs) -> anyhow::Result<Config> {
 
 /// Loads the model and starts its sessions.
 fn start_inference(config: &Config) -> anyhow::Result<Inference> {
-    Ok(Inference::start(Model::load(config.model_settings())?, config.detect.workers, None)?)
+    Ok(Inference::start(Model::load(model_settings(config))?, config.detect.workers, None)?)
 }
 
 /// Writes a result to stdout.

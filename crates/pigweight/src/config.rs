@@ -1,21 +1,12 @@
 //! Settings: defaults, then one TOML file, then `PIGWEIGHT_…` variables, then the command line.
 
-use crate::accuracy::calibration::{self, Calibration};
-use crate::analysis::pipeline::RunSettings;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
-use pigweight_core::schedule::{Floors, Schedule};
-use pigweight_core::track::TrackerSettings;
 use pigweight_detect::layout::Head;
-use pigweight_detect::{
-    DeviceChoice, DeviceSettings, Fallback, Model, ModelSettings, ModelSource, RemoteSettings,
-};
-use pigweight_media::WorkerSettings;
-use pigweight_media::isolate::Workers;
+use pigweight_detect::{DeviceChoice, Fallback, RemoteSettings};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// The starter detector's scores are moved so that its counts are best here (`training/`).
 const USUAL_MIN_SCORE: f32 = 0.3;
@@ -120,7 +111,10 @@ pub struct DetectConfig {
     pub class_names: Vec<String>,
     /// Sessions side by side, each on one core. Default: one per core.
     pub workers: usize,
-    /// Looks a second at a video, in Hz; 0 looks at every frame. Default: as often as what moves asks for.
+    /// Frames of a video that are inferred, in Hz; 0 infers every frame. Default: as often as motion asks for.
+    pub inference_hz: Option<f64>,
+    /// The name of `inference_hz` in earlier versions.
+    #[serde(skip_serializing)]
     pub looks_per_sec: Option<f64>,
     /// What runs the detector: auto, cpu, cuda, tensorrt, openvino, remote. Default auto: CUDA where it is there, else the processor.
     pub device: DeviceChoice,
@@ -211,6 +205,7 @@ impl Default for DetectConfig {
             classes: Vec::new(),
             class_names: Vec::new(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
+            inference_hz: None,
             looks_per_sec: None,
             device: DeviceChoice::default(),
             batch: None,
@@ -237,12 +232,16 @@ impl Config {
                     .any(|table| key.starts_with(table))
         };
         let environment = Env::prefixed("PIGWEIGHT_").filter(is_ours).split("__");
-        let config: Self = figment.merge(environment).extract().map_err(|error| {
+        let mut config: Self = figment.merge(environment).extract().map_err(|error| {
             anyhow::anyhow!(
                 "the configuration cannot be used: {}; docs/reference/config.md lists the keys",
                 in_one_line(&error.to_string(), file)
             )
         })?;
+        if let Some(hz) = config.detect.looks_per_sec.take() {
+            tracing::warn!("detect.looks_per_sec is called detect.inference_hz now; write it so");
+            config.detect.inference_hz.get_or_insert(hz);
+        }
         config.detect.check()?;
         for (key, gigabytes) in
             [("preview.disk_gb", config.preview.disk_gb), ("upload.max_gb", config.upload.max_gb)]
@@ -255,53 +254,6 @@ impl Config {
         );
         anyhow::ensure!((1..=16).contains(&config.jobs.at_once), "jobs.at_once lies between 1 and 16");
         Ok(config)
-    }
-
-    /// Who reads videos for the server; `None`: it does so itself.
-    pub fn workers(&self) -> anyhow::Result<Option<Workers>> {
-        if !self.worker.enabled {
-            return Ok(None);
-        }
-        Ok(Some(Workers::new(WorkerSettings {
-            program: this_program()?,
-            arguments: vec!["worker".to_owned()],
-            memory_bytes: self.worker.memory_mb.saturating_mul(1_000_000),
-            silence: Duration::from_secs(self.worker.silence_secs),
-        })))
-    }
-
-    /// For runs of the pipeline, whatever their threshold.
-    pub fn model_settings(&self) -> ModelSettings {
-        let source = self.model.clone().map_or(ModelSource::BuiltIn, ModelSource::File);
-        ModelSettings {
-            head: self.detect.head,
-            classes: self.detect.classes.clone(),
-            class_names: self.detect.class_names.clone(),
-            // What a calibration may ask for at the most; each run takes of it what it needs.
-            min_score: TrackerSettings::for_min_score(calibration::LEAST_THRESHOLD).low_score,
-            max_iou: self.detect.max_iou,
-            trims_border: self.detect.trim_border,
-            device: DeviceSettings {
-                choice: self.detect.device,
-                engines: Some(self.data.join("engines")),
-                batch: self.detect.batch,
-                remote: self.detect.remote.settings(),
-            },
-            ..ModelSettings::new(source)
-        }
-    }
-
-    /// How a video is counted: thresholds of tracking follow from the one score that people set or that its folder was
-    /// calibrated to.
-    pub fn run_settings(&self, video: &Path, model: &Model) -> anyhow::Result<RunSettings> {
-        let min_score = match self.detect.min_score {
-            Some(stated) => stated,
-            None => Calibration::of(video, model)?.map_or(USUAL_MIN_SCORE, |found| found.min_score),
-        };
-        Ok(RunSettings {
-            schedule: self.detect.schedule(),
-            tracker: TrackerSettings::for_min_score(min_score),
-        })
     }
 }
 
@@ -328,12 +280,6 @@ fn in_one_line(error: &str, file: Option<&Path>) -> String {
     format!("{file}{place}: {}", words.join(", "))
 }
 
-/// Also after its file was replaced by a newer one, which may speak otherwise.
-fn this_program() -> std::io::Result<PathBuf> {
-    let running = PathBuf::from("/proc/self/exe");
-    if running.exists() { Ok(running) } else { std::env::current_exe() }
-}
-
 impl DetectConfig {
     fn check(&self) -> anyhow::Result<()> {
         anyhow::ensure!(
@@ -341,8 +287,8 @@ impl DetectConfig {
             "detect.min_score and detect.max_iou lie between 0 and 1"
         );
         anyhow::ensure!(
-            self.looks_per_sec.is_none_or(|hz| hz == 0.0 || (0.1..=1000.0).contains(&hz)),
-            "detect.looks_per_sec is 0 (every frame), or lies between 0.1 and 1000"
+            self.inference_hz.is_none_or(|hz| hz == 0.0 || (0.1..=1000.0).contains(&hz)),
+            "detect.inference_hz is 0 (every frame), or lies between 0.1 and 1000"
         );
         anyhow::ensure!((1..=64).contains(&self.workers), "detect.workers lies between 1 and 64");
         anyhow::ensure!(
@@ -355,15 +301,6 @@ impl DetectConfig {
     /// Where nothing else is known of a video.
     pub fn min_score(&self) -> f32 {
         self.min_score.unwrap_or(USUAL_MIN_SCORE)
-    }
-
-    /// Which frames are looked at.
-    pub fn schedule(&self) -> Schedule {
-        match self.looks_per_sec {
-            None => Schedule::ByMotion(Floors::USUAL),
-            Some(0.0) => Schedule::EveryFrame,
-            Some(hz) => Schedule::Interval { secs: 1.0 / hz },
-        }
     }
 }
 
@@ -382,19 +319,6 @@ impl RemoteConfig {
             "detect.remote.in_flight lies between 1 and 32, and there are at most 32 endpoints"
         );
         Ok(())
-    }
-
-    fn settings(&self) -> RemoteSettings {
-        RemoteSettings {
-            endpoints: self.endpoints.clone(),
-            model: self.model.clone(),
-            version: self.version.clone(),
-            ca_file: self.ca_file.clone(),
-            timeout: Duration::from_secs_f64(self.timeout_secs),
-            patience: Duration::from_secs_f64(self.patience_secs),
-            in_flight: self.in_flight,
-            fallback: self.fallback,
-        }
     }
 }
 
@@ -455,7 +379,7 @@ mod tests {
     fn a_pool_of_servers_is_read_as_it_is_written() {
         let text = "[detect]\ndevice = \"remote\"\n[detect.remote]\nendpoints = [\"http://one:8001\", \"https://two:8001\"]\n\
                     model = \"pigs\"\nversion = 3\nfallback = \"local\"\n";
-        let device = load(text).unwrap().model_settings().device;
+        let device = crate::analysis::settings::model_settings(&load(text).unwrap()).device;
         assert_eq!(device.choice, DeviceChoice::Remote);
         assert_eq!(device.remote.endpoints, ["http://one:8001", "https://two:8001"]);
         assert_eq!((device.remote.model.as_str(), device.remote.version.as_deref()), ("pigs", Some("3")));

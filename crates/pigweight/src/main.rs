@@ -11,6 +11,7 @@ mod cmd;
 mod config;
 mod describe;
 mod reason;
+mod server;
 mod sources;
 mod status;
 mod web;

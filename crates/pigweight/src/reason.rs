@@ -1,7 +1,5 @@
 //! Why something is as it is, of every error that is told to people: its sentence, and the code by which the page says it in its reader's language.
 
-use crate::analysis::frames;
-use crate::analysis::pipeline;
 use crate::describe::Chain;
 use pigweight_store::Reason;
 
@@ -26,29 +24,6 @@ impl Reasoned for pigweight_detect::Error {
 impl Reasoned for pigweight_store::Error {
     fn reason(&self) -> Reason {
         Reason::new(self.code(), self.to_string())
-    }
-}
-
-impl Reasoned for pipeline::Error {
-    fn reason(&self) -> Reason {
-        let code = match self {
-            Self::Looking(error) => code_of_looking(error),
-            Self::Store(error) => error.code(),
-            Self::Stopped => "stopped",
-            Self::Interrupted(error) => error.code(),
-            Self::Waiting(error) => error.code(),
-            Self::Gone(_) => "file_gone",
-        };
-        Reason::new(code, Chain(self).to_string())
-    }
-}
-
-fn code_of_looking(error: &frames::Error) -> &'static str {
-    match error {
-        frames::Error::Media(error) => error.code(),
-        frames::Error::Detect(error) => error.code(),
-        frames::Error::Kept(error) => error.code(),
-        frames::Error::NobodyLooks => "nobody_looks",
     }
 }
 

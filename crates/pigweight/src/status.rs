@@ -1,14 +1,27 @@
 //! What is going on right now: told to whoever watches, kept nowhere.
 
-use crate::analysis::pipeline::Progress;
-use pigweight_store::Reason;
+use pigweight_store::{Reason, RunRecord};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use tokio::sync::watch;
+
+/// How far a run is, told after it is written.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// As written.
+    pub run: RunRecord,
+    /// Animals on the last settled frame.
+    pub count: Option<u32>,
+    /// Since this process took the run up.
+    pub frames_per_sec: f64,
+    /// When it was written.
+    pub written: Instant,
+}
 
 /// Progress per video and trouble of the whole.
 #[derive(Default)]
-pub struct Live {
+pub struct Status {
     inner: Mutex<Inner>,
 }
 
@@ -20,12 +33,12 @@ struct Inner {
     added: BTreeSet<String>,
     trouble: Option<Reason>,
     /// What the last look at the folders met.
-    trouble_of_look: Option<Reason>,
+    scan_trouble: Option<Reason>,
     /// Videos whose work is held, and why.
     held: BTreeMap<String, Reason>,
 }
 
-impl Live {
+impl Status {
     /// A step of a video's run, after it has been written.
     pub fn tell(&self, video_id: &str, progress: Progress) {
         self.sender(video_id).send_replace(Some(progress));
@@ -52,7 +65,7 @@ impl Live {
     }
 
     /// The folders are looked through from now on.
-    pub fn begin_look(&self) {
+    pub fn begin_scan(&self) {
         self.lock().added.clear();
     }
 
@@ -82,8 +95,8 @@ impl Live {
     }
 
     /// What the look at the folders that has just ended met; nothing, where all was well.
-    pub fn end_look(&self, trouble: Option<Reason>) {
-        note(&mut self.lock().trouble_of_look, trouble);
+    pub fn end_scan(&self, trouble: Option<Reason>) {
+        note(&mut self.lock().scan_trouble, trouble);
     }
 
     /// The same, of the work on a video, which is held until results can be written again.
@@ -110,7 +123,7 @@ impl Live {
     /// What keeps results from being written.
     pub fn trouble(&self) -> Option<Reason> {
         let inner = self.lock();
-        inner.trouble.clone().or_else(|| inner.trouble_of_look.clone())
+        inner.trouble.clone().or_else(|| inner.scan_trouble.clone())
     }
 
     fn sender(&self, video_id: &str) -> watch::Sender<Option<Progress>> {

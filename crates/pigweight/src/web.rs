@@ -1,27 +1,22 @@
 //! The HTTP edge: routes, JSON, status codes. Nothing behind it knows of them.
 
 pub mod api;
+pub mod app;
+pub mod auth;
 pub mod client;
 mod media;
 mod page;
 mod request;
 
+pub use app::App;
 pub use media::video_pool::VideoPool;
 pub use request::problem::Problem;
 
-use crate::artifacts::previews::Previews;
-use crate::background::cancellation::Work;
-use crate::background::detector_slot::Detecting;
-use crate::config::Config;
-use crate::sources::uploads::Uploads;
-use crate::status::Live;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use metrics_exporter_prometheus::PrometheusHandle;
-use pigweight_store::Store;
 use std::sync::Arc;
 use std::time::Instant;
 use tower_http::compression::CompressionLayer;
@@ -29,46 +24,6 @@ use tower_http::compression::predicate::{NotForContentType, Predicate as _, Size
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-
-/// What the handlers share.
-pub struct App {
-    /// What is kept.
-    pub store: Store,
-    /// What is going on.
-    pub live: Arc<Live>,
-    /// Who looks at pictures, or why nobody does.
-    pub detecting: Arc<Detecting>,
-    /// What the server was told.
-    pub config: Arc<Config>,
-    /// Open videos.
-    pub pool: VideoPool,
-    /// Pieces of streams that are on their way.
-    pub pieces: media::hls::Pieces,
-    /// Counts of frames that no analysis has come to yet.
-    pub unseen: media::on_demand_count::Unseen,
-    /// Small pictures.
-    pub previews: Arc<Previews>,
-    /// Files that come over the network.
-    pub uploads: Uploads,
-    /// Wakes the background work when there is something new.
-    pub wake: crossbeam_channel::Sender<()>,
-    /// Stops it.
-    pub work: Arc<Work>,
-    /// For the uptime.
-    pub started: Instant,
-    /// Renders `/metrics`.
-    pub metrics: PrometheusHandle,
-}
-
-impl App {
-    /// Lets the background look at what has changed.
-    pub fn wake(&self) {
-        // A full queue means that it has been woken already.
-        let _already_woken = self.wake.try_send(());
-    }
-}
-
-type Shared = axum::extract::State<Arc<App>>;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(info(

@@ -6,7 +6,7 @@
 
 use pigweight_core::geometry::Rect;
 use pigweight_core::interpolate::SettledFrame;
-use pigweight_core::schedule::Why;
+use pigweight_core::schedule::InferenceReason;
 use pigweight_core::time::{Pts, TimeBase};
 use pigweight_core::track::{Origin, TrackId, TrackedBox};
 use pigweight_store::columns::Timeline;
@@ -167,9 +167,9 @@ async fn write(store: &Store, secs: u64) -> Result<RunRecord, Box<dyn Error>> {
             .map(|frame| {
                 let ordinal = (start * FRAMES_PER_SEC + frame) as i64;
                 let pts = Pts(ordinal * TICKS_PER_FRAME);
-                let why = (ordinal % 4 == 0).then_some(Why::Every);
-                let boxes = herd.boxes(why.is_some());
-                SettledFrame { pts, secs: timeline.secs(pts), why, boxes, unmatched: Vec::new() }
+                let reason = (ordinal % 4 == 0).then_some(InferenceReason::EveryFrame);
+                let boxes = herd.boxes(reason.is_some());
+                SettledFrame { pts, secs: timeline.secs(pts), reason, boxes, unmatched: Vec::new() }
             })
             .collect();
         let step = Checkpoint {

@@ -16,14 +16,14 @@
 use pigweight_core::detection::{Detection, GRID_PX, SCORE_STEPS};
 use pigweight_core::geometry::Rect;
 use pigweight_core::interpolate::SettledFrame;
-use pigweight_core::schedule::Why;
+use pigweight_core::schedule::InferenceReason;
 use pigweight_core::time::{Pts, TimeBase};
 use pigweight_core::track::{Origin, TrackId, TrackedBox};
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 
 const FORMAT_VERSION: u8 = 3;
-/// Told no more of a look than that there was one: 1, which is [`Why::Every`] now.
+/// Told no more of a look than that there was one: 1, which is [`InferenceReason::EveryFrame`] now.
 const FORMAT_BEFORE: u8 = 2;
 /// Column of the references, behind track, six cells and origin.
 const REFERENCES: usize = 8;
@@ -148,7 +148,7 @@ pub fn encode(frames: &[SettledFrame], timeline: Timeline) -> Vec<u8> {
     for frame in frames {
         put(&mut head, frame.pts.0 - last_pts);
         last_pts = frame.pts.0;
-        head.push(why_code(frame.why));
+        head.push(reason_code(frame.reason));
         put(&mut head, frame.boxes.len() as i64);
         put(&mut head, frame.unmatched.len() as i64);
         let mut last_track = 0;
@@ -178,9 +178,9 @@ pub fn encode(frames: &[SettledFrame], timeline: Timeline) -> Vec<u8> {
     bytes
 }
 
-/// 0 for a frame that the detector did not look at, else the reason's place in [`Why::ALL`], from 1.
-fn why_code(why: Option<Why>) -> u8 {
-    let place = why.and_then(|why| Why::ALL.iter().position(|&other| other == why));
+/// 0 for a frame that the detector did not look at, else the reason's place in [`InferenceReason::ALL`], from 1.
+fn reason_code(reason: Option<InferenceReason>) -> u8 {
+    let place = reason.and_then(|reason| InferenceReason::ALL.iter().position(|&other| other == reason));
     place.map_or(0, |place| place as u8 + 1)
 }
 
@@ -214,11 +214,11 @@ pub fn decode(bytes: &[u8]) -> Option<Vec<SettledFrame>> {
     for _ in 0..frame_count {
         let pts_delta = get(&mut head)?;
         let (&code, rest) = head.split_first()?;
-        let why = if code == 0 { None } else { Some(*Why::ALL.get(usize::from(code) - 1)?) };
+        let reason = if code == 0 { None } else { Some(*InferenceReason::ALL.get(usize::from(code) - 1)?) };
         head = rest;
         let boxes = usize::try_from(get(&mut head)?).ok().filter(|&count| count <= unpacked.len())?;
         let unmatched = usize::try_from(get(&mut head)?).ok().filter(|&count| count <= unpacked.len())?;
-        shape.push((pts_delta, why, boxes, unmatched));
+        shape.push((pts_delta, reason, boxes, unmatched));
     }
     let mut lengths = [0_usize; COLUMN_COUNT];
     for length in &mut lengths {
@@ -231,7 +231,7 @@ pub fn decode(bytes: &[u8]) -> Option<Vec<SettledFrame>> {
     let mut predictor = Predictor::default();
     let mut pts = 0_i64;
     let mut frames = Vec::with_capacity(frame_count);
-    for (pts_delta, why, box_count, unmatched_count) in shape {
+    for (pts_delta, reason, box_count, unmatched_count) in shape {
         pts = pts.checked_add(pts_delta)?;
         let mut boxes = Vec::with_capacity(box_count);
         let mut last_track = 0_i64;
@@ -256,7 +256,7 @@ pub fn decode(bytes: &[u8]) -> Option<Vec<SettledFrame>> {
             unmatched.push(Detection { rect: cells.rect(), score: cells.score(), class: cells.class() });
         }
         predictor.next_frame();
-        frames.push(SettledFrame { pts: Pts(pts), secs: timeline.secs(Pts(pts)), why, boxes, unmatched });
+        frames.push(SettledFrame { pts: Pts(pts), secs: timeline.secs(Pts(pts)), reason, boxes, unmatched });
     }
     Some(frames)
 }

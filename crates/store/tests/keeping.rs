@@ -4,7 +4,7 @@
 use pigweight_core::detection::Detection;
 use pigweight_core::geometry::Rect;
 use pigweight_core::interpolate::SettledFrame;
-use pigweight_core::schedule::Why;
+use pigweight_core::schedule::InferenceReason;
 use pigweight_core::time::{Pts, TimeBase};
 use pigweight_core::track::{Origin, TrackId, TrackedBox};
 use pigweight_store::columns::{Timeline, decode, encode};
@@ -21,7 +21,13 @@ fn timeline() -> Timeline {
 
 fn frame(number: i64, boxes: Vec<TrackedBox>) -> SettledFrame {
     let pts = Pts(9000 + number * TICKS_PER_FRAME);
-    SettledFrame { pts, secs: timeline().secs(pts), why: Some(Why::Every), boxes, unmatched: Vec::new() }
+    SettledFrame {
+        pts,
+        secs: timeline().secs(pts),
+        reason: Some(InferenceReason::EveryFrame),
+        boxes,
+        unmatched: Vec::new(),
+    }
 }
 
 fn tracked(track: u32, x: f32, y: f32) -> TrackedBox {
@@ -182,9 +188,9 @@ fn a_box_takes_at_most_four_bytes() {
 
 prop_compose! {
     fn any_frames()(rows in prop::collection::vec(
-        (prop::option::of(prop::sample::select(&Why::ALL)), prop::collection::vec((1_u32..500, 0_i32..8000, 0_i32..8000, 0_u8..=100, any::<bool>()), 0..8), 0_usize..4), 0..20,
+        (prop::option::of(prop::sample::select(&InferenceReason::ALL)), prop::collection::vec((1_u32..500, 0_i32..8000, 0_i32..8000, 0_u8..=100, any::<bool>()), 0..8), 0_usize..4), 0..20,
     )) -> Vec<SettledFrame> {
-        rows.into_iter().enumerate().map(|(number, (why, boxes, unmatched))| {
+        rows.into_iter().enumerate().map(|(number, (reason, boxes, unmatched))| {
             let boxes: Vec<_> = boxes.into_iter().map(|(track, x, y, score, measured)| TrackedBox {
                 track: TrackId(track),
                 rect: Rect::new(x as f32, y as f32, 10.0, 7.0),
@@ -195,7 +201,7 @@ prop_compose! {
             let unmatched = (0..unmatched)
                 .map(|n| Detection { rect: Rect::new(n as f32, 1.0, 2.0, 3.0), score: 20.0 / 100.0, class: 1 })
                 .collect();
-            SettledFrame { why, unmatched, ..frame(number as i64, boxes) }
+            SettledFrame { reason, unmatched, ..frame(number as i64, boxes) }
         }).collect()
     }
 }

@@ -21,7 +21,7 @@ struct Source<P> {
     place: P,
 }
 
-type Seen = Vec<(f64, Option<Why>)>;
+type Seen = Vec<(f64, Option<InferenceReason>)>;
 
 impl<P: Fn(f64) -> f64> Source<P> {
     fn frames(&self) -> usize {
@@ -31,7 +31,7 @@ impl<P: Fn(f64) -> f64> Source<P> {
     fn run(&self, schedule: Schedule, near: &dyn Fn(f64) -> bool) -> Seen {
         self.run_from(0, Position::default(), schedule, near)
             .into_iter()
-            .map(|(secs, why, _)| (secs, why))
+            .map(|(secs, reason, _)| (secs, reason))
             .collect()
     }
 
@@ -41,7 +41,7 @@ impl<P: Fn(f64) -> f64> Source<P> {
         position: Position,
         schedule: Schedule,
         near: &dyn Fn(f64) -> bool,
-    ) -> Vec<(f64, Option<Why>, Position)> {
+    ) -> Vec<(f64, Option<InferenceReason>, Position)> {
         let mut scheduler = Scheduler::new(schedule, position, 8);
         let mut decided = Vec::new();
         for number in first..self.frames() {
@@ -50,7 +50,7 @@ impl<P: Fn(f64) -> f64> Source<P> {
             let item = (secs, true);
             let seen = scheduler.push(
                 item,
-                Moment { secs, next_secs },
+                FrameTime { secs, next_secs },
                 |&(secs, _)| luma((self.place)(secs)),
                 || near(secs),
                 |item| item.1 = false,
@@ -58,13 +58,16 @@ impl<P: Fn(f64) -> f64> Source<P> {
             decided.extend(seen);
         }
         decided.extend(scheduler.finish());
-        assert!(decided.iter().all(|frame| frame.why.is_none() || frame.item.1), "a look without a picture");
-        decided.into_iter().map(|frame| (frame.item.0, frame.why, frame.position)).collect()
+        assert!(
+            decided.iter().all(|frame| frame.reason.is_none() || frame.item.1),
+            "a look without a picture"
+        );
+        decided.into_iter().map(|frame| (frame.item.0, frame.reason, frame.position)).collect()
     }
 }
 
-fn looks(seen: &Seen) -> Vec<(f64, Why)> {
-    seen.iter().filter_map(|&(secs, why)| Some((secs, why?))).collect()
+fn looks(seen: &Seen) -> Vec<(f64, InferenceReason)> {
+    seen.iter().filter_map(|&(secs, reason)| Some((secs, reason?))).collect()
 }
 
 fn longest_pause(seen: &Seen, from: f64, to: f64) -> f64 {
@@ -76,7 +79,7 @@ fn longest_pause(seen: &Seen, from: f64, to: f64) -> f64 {
     secs.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max)
 }
 
-const BY_MOTION: Schedule = Schedule::ByMotion(Floors::USUAL);
+const BY_MOTION: Schedule = Schedule::ByMotion(InferenceIntervals::USUAL);
 
 #[test]
 fn a_fixed_interval_loses_no_look_of_a_slow_video_and_keeps_its_floor() {
@@ -113,7 +116,7 @@ fn a_still_scene_is_looked_at_once_a_second() {
         let seen = source.run(BY_MOTION, &|_| true);
         assert_eq!(looks(&seen).len(), 21, "{fps}");
         assert!(longest_pause(&seen, 0.0, 20.0) <= 1.001);
-        let whys = [Some(Why::First), Some(Why::Still), Some(Why::Last)];
+        let whys = [Some(InferenceReason::First), Some(InferenceReason::Still), Some(InferenceReason::Last)];
         assert!(looks(&seen).iter().all(|look| whys.contains(&Some(look.1))));
     }
 }
@@ -142,20 +145,26 @@ fn what_moves_wakes_at_once_and_the_half_second_before_it_is_looked_at() {
         place: |secs: f64| if secs > 4.5 { (secs - 4.5).min(2.0) * 3.0 } else { 0.0 },
     };
     let seen = source.run(BY_MOTION, &|_| false);
-    let woken: Vec<f64> =
-        looks(&seen).iter().filter(|look| look.1 == Why::Woken).map(|look| look.0).collect();
+    let woken: Vec<f64> = looks(&seen)
+        .iter()
+        .filter(|look| look.1 == InferenceReason::MotionStart)
+        .map(|look| look.0)
+        .collect();
     assert_eq!(woken.len(), 1);
     assert!(woken[0] > 4.5 && woken[0] < 4.7, "{woken:?}");
     assert!(longest_pause(&seen, woken[0] - 0.4, woken[0]) <= 0.121);
-    let before: Vec<f64> =
-        looks(&seen).iter().filter(|look| look.1 == Why::LookedBack).map(|look| look.0).collect();
+    let before: Vec<f64> = looks(&seen)
+        .iter()
+        .filter(|look| look.1 == InferenceReason::BeforeMotion)
+        .map(|look| look.0)
+        .collect();
     assert!(
         before.len() >= 3 && before.iter().all(|&secs| secs >= woken[0] - 0.501 && secs < woken[0]),
         "{before:?}"
     );
     // It stands again from 6.5 s on: a second later the scene is still.
     assert!(longest_pause(&seen, woken[0], 6.5) <= 0.168);
-    assert!(looks(&seen).iter().any(|look| look.1 == Why::Still && look.0 > 8.0));
+    assert!(looks(&seen).iter().any(|look| look.1 == InferenceReason::Still && look.0 > 8.0));
     let late = looks(&seen).iter().filter(|look| look.0 > 8.5).count();
     assert!(late <= 5, "{late}");
 }
@@ -164,7 +173,7 @@ fn what_moves_wakes_at_once_and_the_half_second_before_it_is_looked_at() {
 fn slow_drift_adds_up_and_wakes() {
     let source = Source { fps: 25.0, secs: 30.0, place: |secs| secs * 0.2 };
     let seen = source.run(BY_MOTION, &|_| false);
-    assert!(looks(&seen).iter().any(|look| look.1 == Why::Woken), "{:?}", looks(&seen));
+    assert!(looks(&seen).iter().any(|look| look.1 == InferenceReason::MotionStart), "{:?}", looks(&seen));
 }
 
 #[test]
@@ -177,8 +186,8 @@ fn whoever_goes_on_from_any_frame_looks_at_the_same() {
         let stored = serde_json::to_vec(&whole[cut].2).unwrap();
         let position = serde_json::from_slice(&stored).unwrap();
         let rest = source.run_from(cut + 1, position, BY_MOTION, &near);
-        let same = |frames: &[(f64, Option<Why>, Position)]| -> Seen {
-            frames.iter().map(|(secs, why, _)| (*secs, *why)).collect()
+        let same = |frames: &[(f64, Option<InferenceReason>, Position)]| -> Seen {
+            frames.iter().map(|(secs, reason, _)| (*secs, *reason)).collect()
         };
         assert_eq!(same(&rest), same(&whole[cut + 1..]), "after frame {cut}");
     }
@@ -189,7 +198,7 @@ fn pictures_that_wait_are_bounded() {
     let mut scheduler = Scheduler::new(BY_MOTION, Position::default(), 2);
     for number in 0..200 {
         let secs = f64::from(number) / 50.0;
-        let moment = Moment { secs, next_secs: Some(secs + 0.02) };
+        let moment = FrameTime { secs, next_secs: Some(secs + 0.02) };
         let _decided = scheduler.push((), moment, |()| luma(1.0), || false, |()| {});
         assert!(scheduler.waiting.iter().filter(|frame| frame.is_kept).count() <= 2);
         assert!(scheduler.waiting.len() <= 26);
@@ -198,7 +207,7 @@ fn pictures_that_wait_are_bounded() {
 
 #[test]
 fn reasons_have_a_place_each() {
-    for (place, why) in Why::ALL.iter().enumerate() {
-        assert_eq!(*why as usize, place);
+    for (place, reason) in InferenceReason::ALL.iter().enumerate() {
+        assert_eq!(*reason as usize, place);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A look goes through stages from the surest to the least sure evidence; what a stage pairs is out of the next
 //! ones. The promise: after every look each detection has at most one owner, and no track is kept that was not
-//! seen for `lost_secs` and `lost_looks`, so memory depends on the scene and never on the video's length.
+//! seen for `lost_secs` and `lost_inferences`, so memory depends on the scene and never on the video's length.
 
 use super::assign::{Costs, assign};
 use super::identity::Identity;
@@ -36,7 +36,7 @@ pub(crate) struct Engine {
 }
 
 /// A look while it is worked on: who of both sides is still free.
-struct Look<'a> {
+struct Matching<'a> {
     detections: &'a [Detection],
     sureness: Vec<f32>,
     /// Index into the identities.
@@ -44,7 +44,7 @@ struct Look<'a> {
     seen: Vec<bool>,
 }
 
-impl Look<'_> {
+impl Matching<'_> {
     fn free_detections(&self, scores: std::ops::Range<f32>) -> Vec<usize> {
         let wanted = |&index: &usize| {
             self.owner[index].is_none()
@@ -92,13 +92,18 @@ impl Engine {
         // 1 ms is forgiven, as pts may be in ms.
         let earliest_secs = self.now_secs - self.settings.lost_secs - 1e-3;
         let earliest_of_all_secs = self.now_secs - LONGEST_LOST_SECS;
-        let lost_looks = self.settings.lost_looks;
+        let lost_inferences = self.settings.lost_inferences;
         self.identities.retain(|identity| {
             let last_secs = identity.last_seen_secs();
             last_secs >= earliest_secs
-                || (identity.missed_looks < lost_looks && last_secs >= earliest_of_all_secs)
+                || (identity.missed_inferences < lost_inferences && last_secs >= earliest_of_all_secs)
         });
         self.now_secs
+    }
+
+    /// Ends every track: after a gap nobody can say which animal is which. Numbers are not given again.
+    pub(crate) fn end_all(&mut self) {
+        self.identities.clear();
     }
 
     /// Takes what the detector saw now; gives the owner of each detection.
@@ -106,20 +111,20 @@ impl Engine {
         let owner = self.pair_all(detections);
         let direction_secs = self.settings.direction_secs;
         for identity in &mut self.identities {
-            identity.missed_looks += 1;
+            identity.missed_inferences += 1;
         }
         let mut keys: Vec<Option<TrackKey>> = vec![None; detections.len()];
         for (index, owner) in owner.iter().enumerate() {
             if let Some(owner) = *owner {
                 let identity = &mut self.identities[owner];
                 // Seen now after all.
-                identity.missed_looks -= 1;
+                identity.missed_inferences -= 1;
                 identity.observe(self.now_secs, &detections[index], direction_secs);
                 keys[index] = Some(identity.key);
             }
         }
         // A first sight that does not repeat at the next look was none.
-        self.identities.retain(|identity| identity.track.is_some() || identity.missed_looks == 0);
+        self.identities.retain(|identity| identity.track.is_some() || identity.missed_inferences == 0);
         for (index, detection) in detections.iter().enumerate() {
             if keys[index].is_none() && detection.score >= self.settings.new_score && is_a_place(detection) {
                 let key = TrackKey(self.keys_given);
@@ -166,7 +171,7 @@ impl Engine {
             self.identities.iter().map(|identity| identity.predicted(self.now_secs)).collect();
         let sureness =
             |detection| if is_a_place(detection) { settings.sureness(detection.score) } else { f32::NAN };
-        let mut look = Look {
+        let mut look = Matching {
             detections,
             sureness: detections.iter().map(sureness).collect(),
             owner: vec![None; detections.len()],
@@ -197,8 +202,9 @@ impl Engine {
         // 2. A faint box where a track is expected is the track half hidden (ByteTrack). Not for lost tracks:
         // faint boxes are too many to bring anybody back.
         let seen = look.seen.clone();
-        let tracked =
-            tracks(&|index, identity| identity.track.is_some() && !seen[index] && identity.missed_looks == 0);
+        let tracked = tracks(&|index, identity| {
+            identity.track.is_some() && !seen[index] && identity.missed_inferences == 0
+        });
         let low = look.free_detections(settings.low_score..settings.high_score);
         look.pair(&tracked, &low, 1.0 - settings.low_iou, |track, detection| {
             let iou = predicted[track].iou(detections[detection].rect);
@@ -244,8 +250,8 @@ impl Engine {
             for (lost, other) in self.identities.iter().enumerate() {
                 let both_confirmed = identity.track.is_some() && other.track.is_some();
                 if both_confirmed
-                    && identity.missed_looks == 0
-                    && other.missed_looks > 0
+                    && identity.missed_inferences == 0
+                    && other.missed_inferences > 0
                     && predicted[tracked].iou(predicted[lost]) > limit
                 {
                     // The one with the longer life of observations stays.

@@ -30,7 +30,7 @@ pub(crate) struct Identity {
     pub(crate) born_secs: f64,
     pub(crate) hits: u32,
     /// Looks since the last observation.
-    pub(crate) missed_looks: u32,
+    pub(crate) missed_inferences: u32,
     /// As it was at the last observation; predictions start from there.
     motion: Motion,
     /// The last observations, oldest first, never empty: as many as the direction of the walk needs.
@@ -44,7 +44,7 @@ impl Identity {
             track: None,
             born_secs: at_secs,
             hits: 1,
-            missed_looks: 0,
+            missed_inferences: 0,
             motion: Motion::starting_at(detection.rect),
             trail: VecDeque::from([Observation { at_secs, rect: detection.rect }]),
         }
@@ -70,7 +70,7 @@ impl Identity {
     /// (observation-centric re-update, OC-SORT, Cao et al. 2023).
     pub(crate) fn observe(&mut self, at_secs: f64, detection: &Detection, direction_secs: f64) {
         let (from, from_secs) = (self.last_seen_rect(), self.last_seen_secs());
-        let steps = self.missed_looks + 1;
+        let steps = self.missed_inferences + 1;
         let step_secs = (at_secs - from_secs) / f64::from(steps);
         let mut motion = self.motion_now();
         for step in 1..=steps {
@@ -79,7 +79,7 @@ impl Identity {
         }
         self.motion = motion;
         self.hits += 1;
-        self.missed_looks = 0;
+        self.missed_inferences = 0;
         self.trail.push_back(Observation { at_secs, rect: detection.rect });
         // The second is old enough: the first is not needed any more. 1 ms is forgiven, as pts may be in ms.
         let enough = |trail: &VecDeque<Observation>| {
@@ -112,7 +112,7 @@ impl Identity {
     }
 
     fn motion_now(&self) -> Motion {
-        if self.missed_looks == 0 { self.motion } else { self.motion.with_size_at_rest() }
+        if self.missed_inferences == 0 { self.motion } else { self.motion.with_size_at_rest() }
     }
 }
 

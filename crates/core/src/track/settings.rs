@@ -17,7 +17,7 @@ pub struct TrackerSettings {
     pub lost_secs: f64,
     /// … and over how many looks, whichever takes longer: a detector that is unsure of an animal needs as many chances to see it again where
     /// one looks seldom.
-    pub lost_looks: u32,
+    pub lost_inferences: u32,
     /// A track is believed after this many looks in a row (on the very first look, at once).
     pub confirm_hits: u32,
     /// Stage 1: the least overlap of a prediction and a detection: IoU × sureness, the score moved to the
@@ -49,7 +49,7 @@ impl TrackerSettings {
             low_score: 0.1,
             new_score: 0.7,
             lost_secs: 1.0,
-            lost_looks: 12,
+            lost_inferences: 12,
             confirm_hits: 2,
             match_overlap: 0.1,
             low_iou: 0.5,

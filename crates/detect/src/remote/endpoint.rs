@@ -2,10 +2,10 @@
 
 use super::RemoteSettings;
 use super::identity::Identity;
-use super::protocol::{self, Answer, Described, Given, Question, Wanted, Which};
-use crate::backend::Kept;
+use super::protocol::{self, Answer, Described, Given, SubmittedPicture, Wanted, Which};
 use crate::error::{Error, Result};
 use crate::layout::Output;
+use crate::outputs::KeptOutput;
 use prost::bytes::Bytes;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -181,10 +181,10 @@ impl Endpoint {
     pub(super) async fn infer(
         &self,
         settings: &RemoteSettings,
-        question: Question,
+        question: SubmittedPicture,
         identity: &Identity,
         pictures: usize,
-    ) -> Result<(String, Vec<Kept>), String> {
+    ) -> Result<(String, Vec<KeptOutput>), String> {
         let answer = within(settings.timeout, protocol::model_infer(self.channel.clone(), question)).await?;
         let version = answer.model_version.clone();
         Ok((version, outputs(answer, identity, pictures)?))
@@ -231,9 +231,9 @@ pub(super) fn question(
     identity: &Identity,
     bytes: Bytes,
     shape: Vec<i64>,
-) -> Question {
+) -> SubmittedPicture {
     let datatype = if identity.form.is_bytes { "UINT8" } else { "FP32" };
-    Question {
+    SubmittedPicture {
         model_name: settings.model.clone(),
         model_version: settings.version.clone().unwrap_or_default(),
         inputs: vec![Described { name: identity.input.name.clone(), datatype: datatype.to_owned(), shape }],
@@ -243,7 +243,7 @@ pub(super) fn question(
 }
 
 /// In the model's order, each as large as it says. What differs from that is no answer.
-fn outputs(answer: Answer, identity: &Identity, pictures: usize) -> Result<Vec<Kept>, String> {
+fn outputs(answer: Answer, identity: &Identity, pictures: usize) -> Result<Vec<KeptOutput>, String> {
     let Answer { outputs, raw_output_contents: raw, .. } = answer;
     let mut found: Vec<(Given, Option<Bytes>)> = Vec::with_capacity(outputs.len());
     let mut raw = raw.into_iter();
@@ -275,7 +275,7 @@ fn outputs(answer: Answer, identity: &Identity, pictures: usize) -> Result<Vec<K
             return Err(format!("it gave {} numbers for {} {:?}", numbers.len(), given.name, given.shape));
         }
         let shape = given.shape.iter().map(|&size| usize::try_from(size).unwrap_or(0)).collect();
-        kept.push(Kept { output: Output { name: given.name, shape }, numbers });
+        kept.push(KeptOutput { output: Output { name: given.name, shape }, numbers });
     }
     Ok(kept)
 }

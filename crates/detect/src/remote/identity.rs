@@ -4,7 +4,7 @@
 //! one picture.
 
 use super::protocol::Described;
-use crate::backend::Kept;
+use crate::outputs::KeptOutput;
 use crate::tensor::{Form, Input, Kind};
 
 /// Numbers of one channel may differ by so much of their size: other processors round otherwise, other weights give other numbers.
@@ -18,14 +18,14 @@ pub(super) struct Identity {
     pub form: Form,
     pub outputs: Vec<Described>,
     /// What it makes of the picture that is always the same.
-    pub shown: Vec<Kept>,
+    pub shown: Vec<KeptOutput>,
 }
 
 /// This machine's own copy of the model, which the servers must be like.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub form: Form,
-    pub shown: Vec<Kept>,
+    pub shown: Vec<KeptOutput>,
 }
 
 /// How a server's model differs.
@@ -104,8 +104,8 @@ fn describe(tensor: &Described) -> String {
 
 /// Whether two models made the same of one picture. Rows may come in another order (heads that choose the best), so numbers are
 /// compared in order of size, channel by channel.
-fn alike(one: &[Kept], other: &[Kept]) -> Result<(), Different> {
-    let shapes = |kept: &[Kept]| kept.iter().map(|kept| kept.output.shape.clone()).collect::<Vec<_>>();
+fn alike(one: &[KeptOutput], other: &[KeptOutput]) -> Result<(), Different> {
+    let shapes = |kept: &[KeptOutput]| kept.iter().map(|kept| kept.output.shape.clone()).collect::<Vec<_>>();
     if shapes(one) != shapes(other) {
         return Err(Different(format!("it gives {:?}, expected were {:?}", shapes(other), shapes(one))));
     }
@@ -166,8 +166,8 @@ mod tests {
     use super::*;
     use crate::layout::Output;
 
-    fn kept(shape: &[usize], numbers: Vec<f32>) -> Vec<Kept> {
-        vec![Kept { output: Output { name: "output0".into(), shape: shape.to_vec() }, numbers }]
+    fn kept(shape: &[usize], numbers: Vec<f32>) -> Vec<KeptOutput> {
+        vec![KeptOutput { output: Output { name: "output0".into(), shape: shape.to_vec() }, numbers }]
     }
 
     /// Three numbers a row, the last a score that is small everywhere.

@@ -3,10 +3,10 @@
 use super::endpoint::{Endpoint, Standing, question};
 use super::identity::{Different, Identity, Known};
 use super::{Fallback, RemoteSettings};
-use crate::backend::Kept;
 use crate::device::EndpointReport;
 use crate::error::{Error, Result};
 use crate::layout::Output;
+use crate::outputs::KeptOutput;
 use crate::tensor::{Form, Samples};
 use prost::bytes::Bytes;
 use std::sync::atomic::Ordering;
@@ -94,7 +94,7 @@ impl Pool {
     }
 
     /// What the model gave for the picture that is always the same.
-    pub(crate) fn shown(&self) -> &[Kept] {
+    pub(crate) fn shown(&self) -> &[KeptOutput] {
         self.shared.identity.get().map_or(&[], |identity| &identity.shown)
     }
 
@@ -121,7 +121,7 @@ impl Pool {
     /// # Errors
     /// [`Error::RemoteGone`] when there is nobody for longer than patience lasts, [`Error::RemoteChanged`] when there are only servers of
     /// another model.
-    pub(crate) fn run(&self, samples: &Samples<'_>, shape: [i64; 4]) -> Result<Vec<Kept>> {
+    pub(crate) fn run(&self, samples: &Samples<'_>, shape: [i64; 4]) -> Result<Vec<KeptOutput>> {
         let (bytes, shared) = (bytes_of(samples), self.shared.clone());
         self.wait_for(async move { shared.infer(bytes, shape).await })
     }
@@ -308,7 +308,7 @@ impl Shared {
             .find_map(|endpoint| Some((endpoint, endpoint.permits.clone().try_acquire_owned().ok()?)))
     }
 
-    async fn infer(self: Arc<Self>, bytes: Bytes, shape: [i64; 4]) -> Result<Vec<Kept>> {
+    async fn infer(self: Arc<Self>, bytes: Bytes, shape: [i64; 4]) -> Result<Vec<KeptOutput>> {
         let mut changes = self.changes.subscribe();
         let pictures = usize::try_from(shape[0]).unwrap_or(0);
         loop {
@@ -359,9 +359,9 @@ impl Shared {
     }
 
     /// Outputs bear the names that this machine's own copy gives them.
-    fn as_known(&self, outputs: Vec<Kept>) -> Vec<Kept> {
+    fn as_known(&self, outputs: Vec<KeptOutput>) -> Vec<KeptOutput> {
         let Some(known) = &self.known else { return outputs };
-        let renamed = outputs.into_iter().zip(&known.shown).map(|(kept, shown)| Kept {
+        let renamed = outputs.into_iter().zip(&known.shown).map(|(kept, shown)| KeptOutput {
             output: Output { name: shown.output.name.clone(), shape: kept.output.shape },
             numbers: kept.numbers,
         });

@@ -55,7 +55,7 @@ pub(super) struct Described {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Question {
+pub(super) struct SubmittedPicture {
     #[prost(string, tag = "1")]
     pub model_name: String,
     #[prost(string, tag = "2")]
@@ -141,6 +141,6 @@ pub(super) async fn model_metadata(channel: Channel, which: Which) -> Result<Met
     call(channel, "/inference.GRPCInferenceService/ModelMetadata", which).await
 }
 
-pub(super) async fn model_infer(channel: Channel, question: Question) -> Result<Answer, Status> {
+pub(super) async fn model_infer(channel: Channel, question: SubmittedPicture) -> Result<Answer, Status> {
     call(channel, "/inference.GRPCInferenceService/ModelInfer", question).await
 }

@@ -160,7 +160,7 @@ impl Fake {
     fn listen(&mut self, listener: TcpListener) {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let service = Served(self.shared.clone());
+        let service = Completed(self.shared.clone());
         let mut server = Server::builder();
         if let Some((certificate, key)) = &self.tls {
             server = server
@@ -235,9 +235,9 @@ impl Drop for Fake {
 }
 
 #[derive(Clone)]
-struct Served(Arc<Shared>);
+struct Completed(Arc<Shared>);
 
-impl tonic::server::NamedService for Served {
+impl tonic::server::NamedService for Completed {
     const NAME: &'static str = "inference.GRPCInferenceService";
 }
 
@@ -324,7 +324,7 @@ fn tensor(name: &str, datatype: &str, shape: &[i64]) -> Tensor {
     Tensor { name: name.into(), datatype: datatype.into(), shape: shape.to_vec() }
 }
 
-impl Service<http::Request<Body>> for Served {
+impl Service<http::Request<Body>> for Completed {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<Self::Response, Infallible>;

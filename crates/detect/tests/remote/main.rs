@@ -7,7 +7,7 @@ use crossbeam_channel::bounded;
 use fake::{Fake, Fault, Manner, SIDE};
 use pigweight_core::detection::Detection;
 use pigweight_core::picture::{PictureView, Plane, Planes, Viewable};
-use pigweight_detect::service::{Inference, Served, Urgency};
+use pigweight_detect::service::{Completed, Inference, Urgency};
 use pigweight_detect::{
     Detector, Device, DeviceChoice, DeviceSettings, Error, Fallback, Model, ModelSettings, ModelSource,
     RemoteSettings, Result,
@@ -230,14 +230,13 @@ fn requests_under_way_have_a_bound_and_hide_the_latency() {
     let inference = Inference::start(model, 1, None).unwrap();
     // Answers come only when three questions are there at once.
     server.change(|manner| manner.together = 3);
-    let client = inference.client(Urgency::Background, inference.usual_depth());
+    let client = inference.client(Urgency::Background, inference.default_queue_depth());
     let (told, found) = bounded(64);
     for _ in 0..24 {
         let told = told.clone();
-        assert!(
-            client
-                .ask(Square::new(), move |served: Served<Square>| told.send(served.found.unwrap()).unwrap())
-        );
+        assert!(client.submit(Square::new(), move |served: Completed<Square>| {
+            told.send(served.found.unwrap()).unwrap()
+        }));
     }
     drop(told);
     let found: Vec<_> = found.iter().collect();
@@ -258,7 +257,7 @@ fn pictures_that_wait_are_looked_at_at_once_where_the_model_takes_them() {
     let (told, found) = bounded(64);
     let ask = |client: &pigweight_detect::service::Client| {
         let told = told.clone();
-        assert!(client.ask(Square::new(), move |served: Served<Square>| {
+        assert!(client.submit(Square::new(), move |served: Completed<Square>| {
             told.send((served.at_once, served.device, served.found)).unwrap();
         }));
     };

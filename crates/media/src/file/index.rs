@@ -12,10 +12,10 @@ mod stored;
 
 use crate::error::{Error, Result};
 use crate::file::container::{MAX_PIXELS, open_input};
-pub use crate::file::packets::PacketEntry;
 use crate::file::packets::PacketList;
 use crate::file::partial_index::PartialReports;
 use crate::file::{matroska_length, mp4_sample_table};
+use crate::libav::PacketEntry;
 use crate::libav::{Decoder, Input, Packet, Received, StreamInfo};
 use pigweight_core::time::{Pts, TimeBase};
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,8 @@
 //! places throughout and at the end. Anything unusual is left to the scan of all packets.
 
 use crate::file::mp4_boxes;
-use crate::file::packets::{MOST_TICKS, PacketEntry, PacketList};
+use crate::file::packets::{MOST_TICKS, PacketList};
+use crate::libav::PacketEntry;
 use crate::libav::{Input, Packet, SeekTarget, StreamInfo};
 use pigweight_core::time::Pts;
 use std::path::Path;

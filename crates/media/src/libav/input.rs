@@ -1,7 +1,7 @@
 //! A container being read: streams, packets, seeks.
 
 use super::{NO_TIMESTAMP, silence_log};
-use crate::file::index::PacketEntry;
+use crate::libav::PacketEntry;
 use ffmpeg_sys_next as ffi;
 use pigweight_core::time::Pts;
 use std::ffi::{CStr, CString};

@@ -10,8 +10,8 @@ pub(crate) use fragments::LocalStreamer;
 
 use crate::error::{Error, Result};
 use crate::file::index::{Timing, VideoIndex};
-use crate::file::packets::PacketEntry;
 use crate::file::video::Video;
+use crate::libav::PacketEntry;
 use pigweight_core::time::TimeBase;
 use std::fmt::Write as _;
 use std::ops::Range;

@@ -5,8 +5,8 @@
 
 use anyhow::Context as _;
 use pigweight_core::detection::Detection;
-use pigweight_core::interpolate::{self, SettledTracker};
-use pigweight_core::schedule::Why;
+use pigweight_core::interpolate::{InferredDetections, SettledTracker};
+use pigweight_core::schedule::InferenceReason;
 use pigweight_core::time::Pts;
 use pigweight_core::track::TrackerSettings;
 use pigweight_detect::Model;
@@ -108,13 +108,13 @@ fn parse(text: &str) -> anyhow::Result<Calibration> {
     Ok(found)
 }
 
-/// pts, seconds and, where the detector looked, everything that it found on a frame however unsure.
-pub type Look = (Pts, f64, Option<(Why, Vec<Detection>)>);
+/// pts, seconds and, where the frame was inferred, every detection on it however unsure.
+pub type DetectedFrame = (Pts, f64, Option<(InferenceReason, Vec<Detection>)>);
 
-/// The looks at a video of which the counts are known.
+/// The detections on a video whose counts are known.
 pub struct Known {
     /// Frame by frame.
-    pub looks: Vec<Look>,
+    pub frames: Vec<DetectedFrame>,
     /// Of the frames whose count is known, by their pts.
     pub truth: BTreeMap<Pts, u32>,
 }
@@ -126,12 +126,15 @@ impl Known {
         let low_score = settings.low_score;
         let mut tracker = SettledTracker::new(settings);
         let mut counts = BTreeMap::new();
-        for (pts, secs, detections) in &self.looks {
-            let sure = detections.as_ref().map(|(why, found)| {
-                (*why, found.iter().copied().filter(|found| found.score >= low_score).collect::<Vec<_>>())
+        for (pts, secs, detections) in &self.frames {
+            let sure = detections.as_ref().map(|(reason, found)| {
+                (*reason, found.iter().copied().filter(|found| found.score >= low_score).collect::<Vec<_>>())
             });
-            let look = sure.as_ref().map(|(why, detections)| interpolate::Look { why: *why, detections });
-            counts.extend(tracker.push(*pts, *secs, look).iter().map(|frame| (frame.pts, frame.boxes.len())));
+            let inferred =
+                sure.as_ref().map(|(reason, detections)| InferredDetections { reason: *reason, detections });
+            counts.extend(
+                tracker.push(*pts, *secs, inferred).iter().map(|frame| (frame.pts, frame.boxes.len())),
+            );
         }
         counts.extend(tracker.finish().iter().map(|frame| (frame.pts, frame.boxes.len())));
         let off = |(pts, &known): (&Pts, &u32)| {
@@ -180,7 +183,9 @@ mod tests {
         let found: Vec<Detection> =
             scores.iter().enumerate().map(|(place, &score)| detection(place, score)).collect();
         Known {
-            looks: (0..20).map(|n| (Pts(n), n as f64 / 10.0, Some((Why::Every, found.clone())))).collect(),
+            frames: (0..20)
+                .map(|n| (Pts(n), n as f64 / 10.0, Some((InferenceReason::EveryFrame, found.clone()))))
+                .collect(),
             truth: (0..20).map(|frame| (Pts(frame), true_count)).collect(),
         }
     }

@@ -1,312 +1,390 @@
-//! A video past the detector: one thread decodes, the sessions that all share detect, and what they found
-//! comes out in the order of the frames.
+//! A source past the detector: one thread decodes, the sessions of the inference service detect, and the results come out in
+//! the order of the frames.
 //!
-//! Queues between them are bounded, so a slow step slows the one before it: a video is never sped up by leaving frames
-//! out. The decoder's thread decides which frames the detector sees (`core::schedule`); what tracking tells it for that comes
-//! back by [`Nearness`].
+//! Queues between them are bounded. A file waits for the slowest step, so no frame is left out; a camera is never held
+//! up, and frames that nobody could take are counted ([`Pressure`]). The decoding thread decides which frames the
+//! detector sees (`core::schedule`); what tracking reports for that comes back through [`LineProximity`].
 
-use crate::analysis::line_proximity::Nearness;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crate::analysis::frame_source::{FrameSource, Next, Pressure};
+use crate::analysis::line_proximity::LineProximity;
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use pigweight_core::detection::Detection;
 use pigweight_core::motion::SmallLuma;
-use pigweight_core::schedule::{Decided, Moment, Position, Schedule, Scheduler, Why};
+use pigweight_core::schedule::{FrameTime, InferenceReason, Position, Schedule, ScheduledFrame, Scheduler};
 use pigweight_core::time::Pts;
 use pigweight_detect::Device;
-use pigweight_detect::service::{Client, Inference, Served, Urgency};
-use pigweight_media::{DecodedFrame, FrameReader, Picture, Video};
-use std::path::Path;
+use pigweight_detect::service::{Client, Completed, Inference, Urgency};
+use pigweight_media::{DecodedFrame, Picture};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What pictures may take that wait to be looked back at.
-const MOST_KEPT_BYTES: u64 = 64 << 20;
-/// What pictures may take that wait for a device which looks at many at once.
-const MOST_WAITING_BYTES: u64 = 64 << 20;
-/// Frames, without pictures, whose turn has not come: enough for every session to have work at one look a second.
-const MOST_ON_THEIR_WAY: usize = 512;
-/// As many as half a second holds at the highest floor, and one to spare.
-const MOST_KEPT: u64 = 6;
+/// Memory for pictures that the schedule may still go back to.
+const LOOKBACK_BYTES: u64 = 64 << 20;
+/// Memory for pictures that wait for the detector.
+const INFERENCE_QUEUE_BYTES: u64 = 64 << 20;
+/// Frames, without pictures, between decoding and tracking: enough for every session to have work at one inference a second.
+const FRAME_QUEUE_DEPTH: usize = 512;
+/// As many frames as half a second holds at the highest inference rate, and one to spare.
+const LOOKBACK_FRAMES: u64 = 6;
+/// A camera's pictures that wait for the detector: the newest.
+const CAMERA_QUEUE_DEPTH: usize = 1;
 
-/// Why the frames end before the video does.
+/// Why the frames end before the source does.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The video could not be read on.
+    /// The source could not be read on.
     #[error("{0}")]
     Media(#[from] pigweight_media::Error),
+    /// The source is not there now; it goes on from here when it is back.
+    #[error("the file is not there any more: {0}")]
+    Away(pigweight_media::Error),
     /// The model could not be run.
     #[error("{0}")]
     Detect(#[from] pigweight_detect::Error),
-    /// What an earlier run kept could not be read.
+    /// The detections that an earlier run stored could not be read.
     #[error("{0}")]
-    Kept(pigweight_store::Error),
-    /// All threads that look have come to a bad end.
-    #[error("nobody looks at pictures any more; start the program again, and report what its log says")]
-    NobodyLooks,
+    StoredDetections(pigweight_store::Error),
+    /// All inference threads have ended.
+    #[error("the detector's threads have ended; start the program again, and report what its log says")]
+    NoDetector,
 }
 
-/// What is looked at, and how.
-pub struct Looking<'a> {
-    /// Opened.
-    pub video: &'a Video,
-    /// Who looks.
+/// Frames to infer, and how.
+pub struct FrameInference<'a> {
+    /// The detector.
     pub inference: &'a Inference,
-    /// Which frames are looked at.
+    /// Which frames it sees.
     pub schedule: Schedule,
-    /// Who says whether animals are near a line; `None`: there are no lines.
-    pub nearness: Option<&'a Nearness>,
+    /// Reports whether animals are near a line; `None`: there are no lines.
+    pub line_proximity: Option<&'a LineProximity>,
 }
 
-/// Where to begin: behind what was done before.
+/// Where to start: behind what was done before.
 #[derive(Default)]
-pub struct Begin {
+pub struct StartPosition {
     /// The last frame that was decoded.
     pub after_pts: Option<Pts>,
     /// Where the schedule stood behind it.
     pub position: Position,
 }
 
-/// A frame after its look, without its picture.
-pub struct Looked<T> {
+/// A frame after its inference, without its picture.
+pub struct InferredFrame<T> {
+    /// Names the frame.
     pub pts: Pts,
+    /// Since the source's second 0.
     pub secs: f64,
     /// Parts of it were guessed by the decoder.
     pub is_damaged: bool,
-    /// Why the detector looked, and what `see` made of it; `None` where it did not.
-    pub seen: Option<(Why, T)>,
-    /// What looked.
+    /// Frames are missing before it: animals are not followed from the frame before.
+    pub follows_gap: bool,
+    /// Why it was inferred, and what `examine` made of it; `None` where it was not.
+    pub inferred: Option<(InferenceReason, T)>,
+    /// What ran the detector.
     pub device: Option<Device>,
     /// Where the schedule stands behind it.
     pub position: Position,
 }
 
-/// A decoded frame; without its picture where nobody will look at it.
-struct Arrived {
+/// A decoded frame; without its picture where it will not be inferred.
+struct Decoded {
     pts: Pts,
     secs: f64,
     is_damaged: bool,
+    follows_gap: bool,
     picture: Option<Picture>,
 }
 
-impl Arrived {
-    fn new(frame: DecodedFrame) -> Self {
-        let DecodedFrame { pts, secs, is_damaged, picture, .. } = frame;
-        Self { pts, secs, is_damaged, picture: Some(picture) }
-    }
-}
-
-/// A frame on its way to whoever follows: without a picture, so that many may wait.
-struct OnItsWay<T> {
+/// A frame on its way to tracking: without a picture, so that many may wait.
+struct PendingFrame<T> {
     pts: Pts,
     secs: f64,
     is_damaged: bool,
-    /// Why the detector looks, and where its result comes.
-    look: Option<(Why, Receiver<Seen<T>>)>,
+    follows_gap: bool,
+    /// Why it is inferred, and where the result comes.
+    inference: Option<(InferenceReason, Receiver<InferenceResult<T>>)>,
     position: Position,
 }
 
-/// What was made of a picture, and what looked.
-type Seen<T> = Result<(T, Option<Device>), Error>;
-type Sent<T> = Result<OnItsWay<T>, Error>;
+/// What was made of a picture, and what ran the detector.
+type InferenceResult<T> = Result<(T, Option<Device>), Error>;
 
-/// Sees every frame as it is decoded, on the decoder's thread.
-pub type Watch<'a> = &'a mut (dyn FnMut(&DecodedFrame) + Send);
+enum Pending<T> {
+    Frame(PendingFrame<T>),
+    End(f64),
+    Failed(Error),
+}
 
-impl Looking<'_> {
-    /// Shows the frames to the detector, and gives `follow` what `see` makes of each picture and its detections, in order.
-    /// When `follow` returns, the work ends.
+/// Sees every frame as it is decoded, on the decoding thread.
+pub type Observer<'a> = &'a mut (dyn FnMut(&DecodedFrame) + Send);
+
+impl FrameInference<'_> {
+    /// Decodes `source`, infers what the schedule asks for, and gives `follow` what `examine` makes of each picture and its
+    /// detections, in order. `observe` sees each decoded frame before the detector does. The work ends when `follow` returns.
     ///
     /// # Errors
-    /// Where the video does not open; later errors come out of the iterator.
-    pub fn through<T: Send + 'static, R>(
+    /// Where the source does not open; later errors come out of the iterator.
+    pub fn run<T: Send + 'static, R>(
         &self,
-        begin: Begin,
-        see: impl Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'static,
-        follow: impl FnOnce(InOrder<T>) -> R,
+        source: &mut dyn FrameSource,
+        start: StartPosition,
+        observe: Observer<'_>,
+        examine: impl Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'static,
+        follow: impl FnOnce(InferredFrames<T>) -> R,
     ) -> Result<R, Error> {
-        self.through_watched(begin, &mut |_| {}, see, follow)
-    }
-
-    /// The same; `watch` sees each frame before the detector does.
-    ///
-    /// # Errors
-    /// As [`Self::through`].
-    pub fn through_watched<T: Send + 'static, R>(
-        &self,
-        begin: Begin,
-        watch: Watch<'_>,
-        see: impl Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'static,
-        follow: impl FnOnce(InOrder<T>) -> R,
-    ) -> Result<R, Error> {
-        let reader = match begin.after_pts {
-            Some(pts) => FrameReader::open_after(self.video, pts)?,
-            None => FrameReader::open(self.video)?,
+        source.start_after(start.after_pts)?;
+        let bytes = source.picture_bytes().max(1);
+        let lookback = (LOOKBACK_BYTES / bytes).clamp(1, LOOKBACK_FRAMES) as usize;
+        let pressure = source.pressure();
+        let (urgency, depth) = match pressure {
+            Pressure::Wait => (Urgency::Background, self.queue_depth(bytes)),
+            Pressure::KeepNewest => (Urgency::Live, CAMERA_QUEUE_DEPTH),
         };
-        let info = self.video.info();
-        let bytes = u64::from(info.width) * u64::from(info.height) * 3 / 2;
-        let most_kept = (MOST_KEPT_BYTES / bytes.max(1)).clamp(1, MOST_KEPT) as usize;
-        let scheduler = Scheduler::new(self.schedule, begin.position, most_kept);
-        let client = self.inference.client(Urgency::Background, self.depth(bytes));
-        let nearness = self.nearness;
-        let (client, path) = (&client, self.video.path());
+        let client = self.inference.client(urgency, depth);
+        let client = &client;
+        let line_proximity = self.line_proximity;
+        let passed_over = Arc::new(AtomicU64::new(0));
         std::thread::scope(|scope| {
-            let (to_follow, frames) = bounded::<Sent<T>>(MOST_ON_THEIR_WAY);
-            scope.spawn(move || {
-                let failed = to_follow.clone();
-                let decoding =
-                    Decoding { path, reader, scheduler, nearness, client, see: Arc::new(see), to_follow };
-                if let Err(error) = decoding.run(watch) {
-                    // Nobody listens any more when following has stopped for a reason of its own.
-                    let _stopped = failed.send(Err(error.into()));
-                }
-            });
-            // Frees whoever waits, however following ends; the thread ends when its channel does.
-            let _ending = Ending { nearness, client };
-            Ok(follow(InOrder { frames }))
+            let (to_tracking, frames) = bounded::<Pending<T>>(FRAME_QUEUE_DEPTH);
+            let decoding = DecodingThread {
+                pressure,
+                scheduler: Scheduler::new(self.schedule, start.position, lookback),
+                line_proximity,
+                client,
+                urgency,
+                examine: Arc::new(examine),
+                to_tracking,
+                passed_over: passed_over.clone(),
+            };
+            scope.spawn(move || decoding.run(source, observe));
+            // Frees the decoding thread, however following ends; it ends when its channel does.
+            let _release = ReleaseOnDrop { line_proximity, client };
+            Ok(follow(InferredFrames { frames, passed_over, end_secs: None }))
         })
     }
-}
 
-impl Looking<'_> {
-    /// Pictures that wait to be looked at, of `bytes` each: those that others are looked at together with, within what may be taken for them.
-    fn depth(&self, bytes: u64) -> usize {
-        let room = (MOST_WAITING_BYTES / bytes.max(1)) as usize;
-        let least =
-            2 * self.inference.sessions().min(std::thread::available_parallelism().map_or(1, usize::from));
-        self.inference.usual_depth().min(room.max(least))
+    /// Pictures of `bytes` each that may wait for the detector: as many as are inferred in one batch, within their memory.
+    fn queue_depth(&self, bytes: u64) -> usize {
+        let room = (INFERENCE_QUEUE_BYTES / bytes) as usize;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let least = 2 * self.inference.sessions().min(cores);
+        self.inference.default_queue_depth().min(room.max(least))
     }
 }
 
-struct Ending<'a> {
-    nearness: Option<&'a Nearness>,
+struct ReleaseOnDrop<'a> {
+    line_proximity: Option<&'a LineProximity>,
     client: &'a Client,
 }
 
-impl Drop for Ending<'_> {
+impl Drop for ReleaseOnDrop<'_> {
     fn drop(&mut self) {
         self.client.give_up();
-        if let Some(nearness) = self.nearness {
-            nearness.end();
+        if let Some(line_proximity) = self.line_proximity {
+            line_proximity.end();
         }
     }
 }
 
-struct Decoding<'a, T, S> {
-    path: &'a Path,
-    reader: FrameReader,
-    scheduler: Scheduler<Arrived>,
-    nearness: Option<&'a Nearness>,
+struct DecodingThread<'a, T, E> {
+    pressure: Pressure,
+    scheduler: Scheduler<Decoded>,
+    line_proximity: Option<&'a LineProximity>,
     client: &'a Client,
-    see: Arc<S>,
-    to_follow: Sender<Sent<T>>,
+    urgency: Urgency,
+    examine: Arc<E>,
+    to_tracking: Sender<Pending<T>>,
+    passed_over: Arc<AtomicU64>,
 }
 
-impl<T: Send + 'static, S: Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'static> Decoding<'_, T, S> {
-    fn run(mut self, watch: Watch<'_>) -> pigweight_media::Result<()> {
-        // One frame is held back, so that each is decided on in the knowledge of when the next one comes, or that none does.
-        let mut held: Option<Arrived> = None;
-        let mut failure = None;
+impl<T: Send + 'static, E: Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'static>
+    DecodingThread<'_, T, E>
+{
+    fn run(mut self, source: &mut dyn FrameSource, observe: Observer<'_>) {
+        // One frame is held back, so that each is scheduled knowing when the next one comes, or that none does.
+        let mut held: Option<Decoded> = None;
+        let mut follows_gap = false;
         loop {
-            let next = match self.reader.next_frame() {
-                Ok(next) => next,
-                // That is no end of the video: it is read on from here another time, and what has not been decided yet is then.
-                Err(error) if error.is_of_worker() || !self.path.exists() => return Err(error),
+            match source.next() {
+                Ok(Next::Frame(frame)) => {
+                    observe(&frame);
+                    let DecodedFrame { pts, secs, is_damaged, picture } = frame;
+                    let next = Decoded { pts, secs, is_damaged, follows_gap, picture: Some(picture) };
+                    follows_gap = false;
+                    if let Some(frame) = held.replace(next)
+                        && !self.schedule(frame, Some(secs))
+                    {
+                        return;
+                    }
+                }
+                Ok(Next::Gap) => {
+                    if !self.settle(held.take()) {
+                        return;
+                    }
+                    follows_gap = true;
+                }
+                // Not the end of the source: what is not scheduled yet is read again when it goes on.
+                Ok(Next::Away(error)) => return self.end(Pending::Failed(Error::Away(error))),
+                Err(error) if error.is_of_worker() => return self.end(Pending::Failed(error.into())),
+                Ok(Next::End { end_secs }) => {
+                    if self.settle(held) {
+                        self.end(Pending::End(end_secs));
+                    }
+                    return;
+                }
                 // What came before it is whole.
                 Err(error) => {
-                    failure = Some(error);
-                    None
+                    if self.settle(held) {
+                        self.end(Pending::Failed(error.into()));
+                    }
+                    return;
                 }
-            };
-            if let Some(next) = &next {
-                watch(next);
-            }
-            let is_end = next.is_none();
-            let next = next.map(Arrived::new);
-            let next_secs = next.as_ref().map(|next| next.secs);
-            if let Some(frame) = std::mem::replace(&mut held, next)
-                && !self.decide(frame, next_secs)
-            {
-                return Ok(());
-            }
-            if is_end {
-                break;
             }
         }
-        let rest = self.scheduler.finish();
-        self.send(rest);
-        failure.map_or(Ok(()), Err)
+    }
+
+    /// The last word; nobody receives it where tracking has stopped for a reason of its own.
+    fn end(&self, last: Pending<T>) {
+        let _stopped = self.to_tracking.send(last);
+    }
+
+    /// No frame follows now: schedules the one that is held and all that wait. `false` when nobody takes frames any more.
+    fn settle(&mut self, held: Option<Decoded>) -> bool {
+        if let Some(frame) = held
+            && !self.schedule(frame, None)
+        {
+            return false;
+        }
+        let rest = self.scheduler.restart();
+        self.send(rest)
     }
 
     /// `false` when nobody takes frames any more.
-    fn decide(&mut self, frame: Arrived, next_secs: Option<f64>) -> bool {
+    fn schedule(&mut self, frame: Decoded, next_secs: Option<f64>) -> bool {
         let secs = frame.secs;
-        let nearness = self.nearness;
-        let luma = |frame: &Arrived| {
+        let (line_proximity, pressure) = (self.line_proximity, self.pressure);
+        let luma = |frame: &Decoded| {
             frame.picture.as_ref().map_or_else(SmallLuma::default, |picture| SmallLuma::of(&picture.view()))
         };
-        let decided = self.scheduler.push(
-            frame,
-            Moment { secs, next_secs },
-            luma,
-            || nearness.is_some_and(|nearness| nearness.was_near(secs)),
-            |frame| frame.picture = None,
-        );
-        self.send(decided)
+        let is_near_line = || {
+            line_proximity.is_some_and(|line_proximity| match pressure {
+                Pressure::Wait => line_proximity.was_near(secs),
+                Pressure::KeepNewest => line_proximity.is_known_near(secs),
+            })
+        };
+        let scheduled =
+            self.scheduler
+                .push(frame, FrameTime { secs, next_secs }, luma, is_near_line, |frame| frame.picture = None);
+        self.send(scheduled)
     }
 
-    fn send(&self, decided: Vec<Decided<Arrived>>) -> bool {
-        decided.into_iter().all(|decided| {
-            let Decided { item: Arrived { pts, secs, is_damaged, picture }, why, position } = decided;
-            let look = match (why, picture) {
-                (Some(why), Some(picture)) => {
-                    if let Some(nearness) = self.nearness {
-                        nearness.will_tell(secs);
+    fn send(&self, scheduled: Vec<ScheduledFrame<Decoded>>) -> bool {
+        scheduled.into_iter().all(|scheduled| {
+            let ScheduledFrame { item, reason, position } = scheduled;
+            let Decoded { pts, secs, is_damaged, follows_gap, picture } = item;
+            if self.pressure == Pressure::KeepNewest && self.to_tracking.is_full() {
+                self.pass_over();
+                return true;
+            }
+            let inference = match (reason, picture) {
+                (Some(reason), Some(picture)) => {
+                    if let Some(line_proximity) = self.line_proximity {
+                        line_proximity.expect(secs);
                     }
-                    Some((why, self.look_at(picture)))
+                    Some((reason, self.infer(picture)))
                 }
                 _ => None,
             };
-            self.to_follow.send(Ok(OnItsWay { pts, secs, is_damaged, look, position })).is_ok()
+            let frame = PendingFrame { pts, secs, is_damaged, follows_gap, inference, position };
+            match self.pressure {
+                Pressure::Wait => self.to_tracking.send(Pending::Frame(frame)).is_ok(),
+                // This thread alone sends, so what was not full a moment ago has room.
+                Pressure::KeepNewest => match self.to_tracking.try_send(Pending::Frame(frame)) {
+                    Ok(()) => true,
+                    Err(TrySendError::Full(_)) => {
+                        self.pass_over();
+                        true
+                    }
+                    Err(TrySendError::Disconnected(_)) => false,
+                },
+            }
         })
     }
 
-    /// Where nobody looks any more, nothing comes.
-    fn look_at(&self, picture: Picture) -> Receiver<Seen<T>> {
+    fn pass_over(&self) {
+        self.passed_over.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("pigweight_frames_passed_over_total").increment(1);
+    }
+
+    /// Where the detector has ended, nothing comes.
+    fn infer(&self, picture: Picture) -> Receiver<InferenceResult<T>> {
         let (told, result) = bounded(1);
-        let see = self.see.clone();
-        self.client.ask(picture, move |served: Served<Picture>| {
-            let Served { picture, found, device, at_once, waited, took } = served;
-            metrics::histogram!("pigweight_inference_seconds").record(took.as_secs_f64());
-            metrics::histogram!("pigweight_inference_pictures").record(at_once as f64);
-            metrics::histogram!("pigweight_inference_wait_seconds", "for" => Urgency::Background.name())
-                .record(waited.as_secs_f64());
-            // Whoever followed may have stopped.
+        let examine = self.examine.clone();
+        let urgency = self.urgency;
+        let then = move |completed: Completed<Picture>| {
+            let Completed { picture, found, device, at_once, waited, took } = completed;
+            if device.is_some() {
+                metrics::histogram!("pigweight_inference_seconds").record(took.as_secs_f64());
+                metrics::histogram!("pigweight_inference_pictures").record(at_once as f64);
+                metrics::histogram!("pigweight_inference_wait_seconds", "for" => urgency.name())
+                    .record(waited.as_secs_f64());
+            }
+            // Tracking may have stopped.
             let _stopped =
-                told.send(found.map(|found| (see(&picture, found), device)).map_err(Error::Detect));
-        });
+                told.send(found.map(|found| (examine(&picture, found), device)).map_err(Error::Detect));
+        };
+        match self.pressure {
+            Pressure::Wait => self.client.submit(picture, then),
+            Pressure::KeepNewest => self.client.offer(picture, then),
+        };
         result
     }
 }
 
 /// Frames in their order. Ends with the first error, behind the frames before it.
-pub struct InOrder<T> {
-    frames: Receiver<Sent<T>>,
+pub struct InferredFrames<T> {
+    frames: Receiver<Pending<T>>,
+    passed_over: Arc<AtomicU64>,
+    end_secs: Option<f64>,
 }
 
-impl<T> Iterator for InOrder<T> {
-    type Item = Result<Looked<T>, Error>;
+impl<T> InferredFrames<T> {
+    /// Frames, or inferences of frames, that a camera has lost so far because the analysis was slower.
+    pub fn passed_over(&self) -> u64 {
+        self.passed_over.load(Ordering::Relaxed)
+    }
+
+    /// Where the last frame ends; known when the source has ended.
+    pub fn end_secs(&self) -> Option<f64> {
+        self.end_secs
+    }
+}
+
+impl<T> Iterator for InferredFrames<T> {
+    type Item = Result<InferredFrame<T>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let frame = match self.frames.recv().ok()? {
-            Ok(frame) => frame,
-            Err(error) => return Some(Err(error)),
+            Pending::Frame(frame) => frame,
+            Pending::Failed(error) => return Some(Err(error)),
+            Pending::End(end_secs) => {
+                self.end_secs = Some(end_secs);
+                return None;
+            }
         };
-        let OnItsWay { pts, secs, is_damaged, look, position } = frame;
-        let (seen, device) = match look {
+        let PendingFrame { pts, secs, is_damaged, follows_gap, inference, position } = frame;
+        let (inferred, device) = match inference {
             None => (None, None),
-            Some((why, result)) => match result.recv().unwrap_or(Err(Error::NobodyLooks)) {
-                Ok((seen, device)) => (Some((why, seen)), device),
+            Some((reason, result)) => match result.recv().unwrap_or(Err(Error::NoDetector)) {
+                Ok((examined, device)) => (Some((reason, examined)), device),
+                Err(Error::Detect(pigweight_detect::Error::PassedOver)) => {
+                    self.passed_over.fetch_add(1, Ordering::Relaxed);
+                    metrics::counter!("pigweight_frames_passed_over_total").increment(1);
+                    (None, None)
+                }
                 Err(error) => return Some(Err(error)),
             },
         };
-        Some(Ok(Looked { pts, secs, is_damaged, seen, device, position }))
+        Some(Ok(InferredFrame { pts, secs, is_damaged, follows_gap, inferred, device, position }))
     }
 }

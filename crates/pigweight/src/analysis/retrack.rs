@@ -4,7 +4,7 @@
 //! The looks are those of the earlier run. Had it known which tracks the new threshold gives, it might have looked at a few more or fewer
 //! frames beside a line; all else is as if the video had been read again.
 
-use crate::analysis::frames::{self, Looked};
+use crate::analysis::frames::{self, InferredFrame};
 use pigweight_core::detection::Detection;
 use pigweight_core::interpolate::SettledFrame;
 use pigweight_core::schedule::Position;
@@ -14,7 +14,7 @@ use pigweight_store::{RunRecord, Store};
 use tokio::runtime::Handle;
 
 /// The frames of a finished run as a detector would give them.
-pub struct Kept<'a> {
+pub struct StoredDetections<'a> {
     store: &'a Store,
     runtime: &'a Handle,
     run: RunRecord,
@@ -24,7 +24,7 @@ pub struct Kept<'a> {
     least_score: f32,
 }
 
-impl<'a> Kept<'a> {
+impl<'a> StoredDetections<'a> {
     /// What follows `after_pts`, and of that what has at least `least_score`.
     pub fn new(
         store: &'a Store,
@@ -36,20 +36,27 @@ impl<'a> Kept<'a> {
         Self { store, runtime, run, next_chunk: 0, frames: Vec::new().into_iter(), after_pts, least_score }
     }
 
-    /// The same frames, as they come out of a look at the video.
-    pub fn looked(self) -> impl Iterator<Item = Result<Looked<Vec<Detection>>, frames::Error>> {
+    /// The same frames, as they come out of an inference of the video.
+    pub fn frames(self) -> impl Iterator<Item = Result<InferredFrame<Vec<Detection>>, frames::Error>> {
         let least_score = self.least_score;
         self.map(move |frame| {
-            let frame = frame.map_err(frames::Error::Kept)?;
-            let seen = frame.why.map(|why| (why, detections(&frame, least_score)));
-            let SettledFrame { pts, secs, .. } = frame;
-            // What was guessed of damaged frames is told once, at the end.
-            Ok(Looked { pts, secs, is_damaged: false, seen, device: None, position: Position::default() })
+            let frame = frame.map_err(frames::Error::StoredDetections)?;
+            let inferred = frame.reason.map(|reason| (reason, detections(&frame, least_score)));
+            Ok(InferredFrame {
+                pts: frame.pts,
+                secs: frame.secs,
+                // What was guessed of damaged frames is counted once, for the whole run.
+                is_damaged: false,
+                follows_gap: false,
+                inferred,
+                device: None,
+                position: Position::default(),
+            })
         })
     }
 }
 
-impl Iterator for Kept<'_> {
+impl Iterator for StoredDetections<'_> {
     type Item = pigweight_store::Result<SettledFrame>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -88,7 +95,7 @@ fn detections(frame: &SettledFrame, least_score: f32) -> Vec<Detection> {
 mod tests {
     use super::*;
     use pigweight_core::geometry::Rect;
-    use pigweight_core::schedule::Why;
+    use pigweight_core::schedule::InferenceReason;
     use pigweight_core::track::{TrackId, TrackedBox};
 
     #[test]
@@ -98,7 +105,7 @@ mod tests {
         let frame = SettledFrame {
             pts: Pts(5),
             secs: 0.2,
-            why: Some(Why::Moving),
+            reason: Some(InferenceReason::Moving),
             boxes: vec![tracked(0.5, Origin::Measured), tracked(0.9, Origin::Interpolated)],
             unmatched: vec![
                 Detection { rect, score: 0.7, class: 0 },

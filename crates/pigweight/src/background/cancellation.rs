@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Shared by the background and those who stop it.
 #[derive(Default)]
-pub struct Work {
+pub struct Cancellation {
     inner: Mutex<Inner>,
 }
 
@@ -16,7 +16,7 @@ struct Inner {
     current: Vec<(String, Arc<AtomicBool>)>,
 }
 
-impl Work {
+impl Cancellation {
     /// Work on a video begins. What is returned is set when it shall stop at the next frame.
     pub fn begin(&self, video_id: &str) -> Arc<AtomicBool> {
         let mut inner = self.lock();
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn only_the_video_that_is_meant_stops_and_the_end_stops_all() {
-        let work = Work::default();
+        let work = Cancellation::default();
         let first = work.begin("first");
         work.stop("second");
         assert!(!first.load(Ordering::Relaxed));

@@ -12,12 +12,12 @@ use std::time::Duration;
 const LOOKED_FOR_EVERY: Duration = Duration::from_secs(5);
 
 /// Why what could be counted is not.
-pub fn nobody_looks() -> Reason {
-    Reason::new("nobody_looks", "nobody looks at pictures now; /api/health says why")
+pub fn no_detector() -> Reason {
+    Reason::new("no_detector", "nobody looks at pictures now; /api/health says why")
 }
 
 /// See the module's head.
-pub struct Detecting {
+pub struct DetectorSlot {
     now: RwLock<Result<Inference, Missing>>,
 }
 
@@ -51,7 +51,7 @@ pub fn start(model: Model, workers: usize) -> Result<Inference, Error> {
     Inference::start(model, workers, Some(idle_thread::give_way))
 }
 
-impl Detecting {
+impl DetectorSlot {
     /// Someone, or the reason why there is nobody.
     pub fn new(inference: Result<Inference, Error>) -> Self {
         Self { now: RwLock::new(inference.map_err(|error| Missing { error })) }

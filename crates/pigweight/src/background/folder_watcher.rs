@@ -2,11 +2,11 @@
 //! seconds, whatever else is being worked on.
 
 use crate::artifacts::previews::Previews;
-use crate::background::cancellation::Work;
-use crate::background::job_planner::Enlisting;
+use crate::background::cancellation::Cancellation;
+use crate::background::job_planner::JobPlanner;
 use crate::reason::Reasoned as _;
 use crate::sources::library::{self, Found};
-use crate::status::Live;
+use crate::status::Status;
 use pigweight_store::{Reason, Store, VideoRecord};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,11 +29,11 @@ pub async fn news(list: &mut List) -> bool {
 }
 
 /// What looking needs.
-pub struct Lookout {
+pub struct FolderWatcher {
     /// Where videos are registered.
     pub store: Store,
     /// Who is told which of them are there.
-    pub live: Arc<Live>,
+    pub status: Arc<Status>,
     /// Folders to look through.
     pub folders: Vec<PathBuf>,
     /// The one of them in which every file is whole from the beginning.
@@ -41,19 +41,19 @@ pub struct Lookout {
     /// Pictures of videos that are gone go as well.
     pub previews: Arc<Previews>,
     /// Says when to stop.
-    pub work: Arc<Work>,
+    pub cancellation: Arc<Cancellation>,
     /// Makes the jobs.
-    pub enlisting: Enlisting,
+    pub job_planner: JobPlanner,
     /// Hears of each look.
     pub list: watch::Sender<Arc<[VideoRecord]>>,
 }
 
-impl Lookout {
+impl FolderWatcher {
     /// Registers what lies in the folders now, so that the first look at the list is not at an empty one. Blocks.
     pub fn register_present(&self, runtime: &Handle) -> usize {
         let (found, mut trouble) = library::find_videos(&self.folders);
         let videos = self.register(runtime, found.iter(), &mut trouble);
-        self.live.end_look(trouble);
+        self.status.end_scan(trouble);
         videos.len()
     }
 
@@ -62,8 +62,8 @@ impl Lookout {
         let mut sizes: BTreeMap<PathBuf, u64> = BTreeMap::new();
         let mut is_first = true;
         let mut cleaned_up: Option<Instant> = None;
-        while !self.work.is_over() {
-            self.live.begin_look();
+        while !self.cancellation.is_over() {
+            self.status.begin_scan();
             let (found, mut trouble) = library::find_videos(&self.folders);
             let is_all_read = trouble.is_none();
             // A file that grew since the last look is still being written; at the start there is no last look.
@@ -80,19 +80,19 @@ impl Lookout {
                 self.previews.remove_those_gone(&videos.iter().map(|video| video.id.clone()).collect());
                 cleaned_up = Some(Instant::now());
             }
-            self.enlist(runtime, &videos, &mut trouble);
-            self.live.end_look(trouble);
+            self.plan_jobs(runtime, &videos, &mut trouble);
+            self.status.end_scan(trouble);
             self.list.send_replace(videos.into());
             // What ends the wait early is a stop, an upload, or somebody who lets work go on.
             let _woken = wake.recv_timeout(LOOK_AFTER);
         }
     }
 
-    fn enlist(&mut self, runtime: &Handle, videos: &[VideoRecord], trouble: &mut Option<Reason>) {
-        match self.enlisting.enlist(&self.store, runtime, videos) {
+    fn plan_jobs(&mut self, runtime: &Handle, videos: &[VideoRecord], trouble: &mut Option<Reason>) {
+        match self.job_planner.plan_jobs(&self.store, runtime, videos) {
             Ok((replaced, errors)) => {
                 for video_id in replaced {
-                    self.work.stop(&video_id);
+                    self.cancellation.stop(&video_id);
                 }
                 if let Some(error) = errors.first() {
                     *trouble = Some(error.reason());
@@ -116,7 +116,7 @@ impl Lookout {
                 Err(error) => *trouble = Some(error.reason()),
             }
         }
-        self.live.set_present(videos.iter().map(|video| video.id.clone()).collect());
+        self.status.set_present(videos.iter().map(|video| video.id.clone()).collect());
         videos
     }
 }

@@ -9,17 +9,17 @@ use std::cmp::Reverse;
 
 /// What is done in a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum JobOrder {
     /// The oldest.
-    InOrder,
+    OldestFirst,
     /// The one of which the fewest frames are left.
-    ShortFirst,
+    ShortestFirst,
 }
 
-impl Turn {
+impl JobOrder {
     /// The first of those that are taken side by side keeps the order.
     pub fn of(place: usize) -> Self {
-        if place == 0 { Self::InOrder } else { Self::ShortFirst }
+        if place == 0 { Self::OldestFirst } else { Self::ShortestFirst }
     }
 
     /// The next of those that wait. A higher priority goes before anything else; a file that has not been looked into yet may take long to
@@ -27,19 +27,19 @@ impl Turn {
     pub fn next(self, waiting: &[JobRecord]) -> Option<&JobRecord> {
         waiting.iter().min_by_key(|job| {
             let left = match self {
-                Self::InOrder => 0,
-                Self::ShortFirst => left(job),
+                Self::OldestFirst => 0,
+                Self::ShortestFirst => left(job),
             };
             (Reverse(job.priority), !job.is_described(), left, job.number)
         })
     }
 
     /// Whether one that waits takes the place of the one that goes on.
-    pub fn goes_before(self, waiting: &JobRecord, running: &JobRecord) -> bool {
+    pub fn preempts(self, waiting: &JobRecord, running: &JobRecord) -> bool {
         let is_much_shorter = || left(waiting) < left(running) / 2;
         match waiting.priority.cmp(&running.priority) {
             std::cmp::Ordering::Less => false,
-            std::cmp::Ordering::Equal => self == Self::ShortFirst && is_much_shorter(),
+            std::cmp::Ordering::Equal => self == Self::ShortestFirst && is_much_shorter(),
             std::cmp::Ordering::Greater => true,
         }
     }
@@ -64,34 +64,37 @@ mod tests {
         }
     }
 
-    fn next(turn: Turn, waiting: &[JobRecord]) -> i64 {
-        turn.next(waiting).unwrap().number
+    fn next(order: JobOrder, waiting: &[JobRecord]) -> i64 {
+        order.next(waiting).unwrap().number
     }
 
     #[test]
     fn one_turn_keeps_the_order_and_the_others_take_what_is_short() {
         let waiting = [job(1, 0, Some(900_000)), job(2, 0, Some(500)), job(3, 0, None)];
-        assert_eq!(next(Turn::of(0), &waiting), 1);
-        assert_eq!(next(Turn::of(1), &waiting), 2);
-        assert_eq!(next(Turn::of(5), &waiting[..1]), 1);
-        assert!(Turn::InOrder.next(&[]).is_none());
+        assert_eq!(next(JobOrder::of(0), &waiting), 1);
+        assert_eq!(next(JobOrder::of(1), &waiting), 2);
+        assert_eq!(next(JobOrder::of(5), &waiting[..1]), 1);
+        assert!(JobOrder::OldestFirst.next(&[]).is_none());
         // What has not been read yet comes last, however old.
-        assert_eq!(next(Turn::InOrder, &[job(1, 0, None), job(2, 0, Some(5))]), 2);
+        assert_eq!(next(JobOrder::OldestFirst, &[job(1, 0, None), job(2, 0, Some(5))]), 2);
         // A person's wish goes before both.
         let wished = [job(1, 0, Some(10)), job(2, 9, None), job(3, 9, Some(900_000))];
-        assert_eq!((next(Turn::InOrder, &wished), next(Turn::ShortFirst, &wished)), (3, 3));
+        assert_eq!((next(JobOrder::OldestFirst, &wished), next(JobOrder::ShortestFirst, &wished)), (3, 3));
     }
 
     #[test]
     fn what_goes_on_gives_way_to_what_is_wished_or_much_shorter_and_never_to_and_fro() {
         let (long, short) = (job(1, 0, Some(900_000)), job(2, 0, Some(500)));
-        assert!(Turn::ShortFirst.goes_before(&short, &long) && !Turn::ShortFirst.goes_before(&long, &short));
-        assert!(!Turn::InOrder.goes_before(&short, &long));
-        assert!(!Turn::ShortFirst.goes_before(&job(3, 0, Some(300)), &short), "not worth the change");
-        assert!(!Turn::ShortFirst.goes_before(&job(3, 0, None), &short));
-        for turn in [Turn::InOrder, Turn::ShortFirst] {
-            assert!(turn.goes_before(&job(3, 1, Some(900_000)), &short));
-            assert!(!turn.goes_before(&job(3, -1, Some(1)), &long));
+        assert!(
+            JobOrder::ShortestFirst.preempts(&short, &long)
+                && !JobOrder::ShortestFirst.preempts(&long, &short)
+        );
+        assert!(!JobOrder::OldestFirst.preempts(&short, &long));
+        assert!(!JobOrder::ShortestFirst.preempts(&job(3, 0, Some(300)), &short), "not worth the change");
+        assert!(!JobOrder::ShortestFirst.preempts(&job(3, 0, None), &short));
+        for order in [JobOrder::OldestFirst, JobOrder::ShortestFirst] {
+            assert!(order.preempts(&job(3, 1, Some(900_000)), &short));
+            assert!(!order.preempts(&job(3, -1, Some(1)), &long));
         }
     }
 }

@@ -3,8 +3,8 @@
 //! A video that is new, or whose folder was calibrated, or that was counted with another model, gets a job; one that was counted so
 //! already has had it.
 
-use crate::analysis::pipeline::RunSettings;
-use crate::background::detector_slot::Detecting;
+use crate::analysis::settings::RunSettings;
+use crate::background::detector_slot::DetectorSlot;
 use crate::config::Config;
 use pigweight_detect::service::Inference;
 use pigweight_store::{NewJob, NewRun, Store, VideoRecord};
@@ -14,17 +14,17 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 /// What an analysis is made with.
-pub struct Wanted {
+pub struct AnalysisPlan {
     /// Who looks.
     pub inference: Inference,
     /// How.
     config: Arc<Config>,
 }
 
-impl Wanted {
+impl AnalysisPlan {
     /// With whoever looks at pictures now; `None`: nobody does yet.
-    pub fn now(detecting: &Detecting, config: &Arc<Config>) -> Option<Self> {
-        Some(Self { inference: detecting.now().ok()?, config: config.clone() })
+    pub fn now(detector: &DetectorSlot, config: &Arc<Config>) -> Option<Self> {
+        Some(Self { inference: detector.now().ok()?, config: config.clone() })
     }
 
     /// How a video is counted.
@@ -32,7 +32,7 @@ impl Wanted {
     /// # Errors
     /// Where its folder's calibration cannot be understood.
     pub fn settings(&self, video: &VideoRecord) -> anyhow::Result<RunSettings> {
-        self.config.run_settings(Path::new(&video.path), self.inference.model())
+        RunSettings::of(&self.config, Path::new(&video.path), self.inference.model())
     }
 
     /// The job that counts a video so.
@@ -49,17 +49,17 @@ fn fingerprint(run: &NewRun) -> String {
 }
 
 /// Makes the jobs, and remembers which are there.
-pub struct Enlisting {
-    detecting: Arc<Detecting>,
+pub struct JobPlanner {
+    detector: Arc<DetectorSlot>,
     config: Arc<Config>,
     /// Video and fingerprint.
     made: BTreeMap<String, String>,
 }
 
-impl Enlisting {
+impl JobPlanner {
     /// None is known to be there yet.
-    pub fn new(detecting: Arc<Detecting>, config: Arc<Config>) -> Self {
-        Self { detecting, config, made: BTreeMap::new() }
+    pub fn new(detector: Arc<DetectorSlot>, config: Arc<Config>) -> Self {
+        Self { detector, config, made: BTreeMap::new() }
     }
 
     /// Makes jobs for the videos that have none of now. Gives the videos on which work goes on that is not wanted any more, and what
@@ -67,13 +67,13 @@ impl Enlisting {
     ///
     /// # Errors
     /// Where nothing can be written.
-    pub fn enlist(
+    pub fn plan_jobs(
         &mut self,
         store: &Store,
         runtime: &Handle,
         videos: &[VideoRecord],
     ) -> pigweight_store::Result<(Vec<String>, Vec<anyhow::Error>)> {
-        let Some(wanted) = Wanted::now(&self.detecting, &self.config) else {
+        let Some(wanted) = AnalysisPlan::now(&self.detector, &self.config) else {
             return Ok((Vec::new(), Vec::new()));
         };
         // The videos of a folder share its calibration.

@@ -1,13 +1,16 @@
 //! One job, from the file to its end: opens the video, counts it and makes its small pictures, both from one pass where they have come equally
 //! far.
 
-use crate::analysis::frames::Watch;
-use crate::analysis::pipeline::{self, Analysis, Progress, RunSettings};
-use crate::background::detector_slot::nobody_looks;
-use crate::background::job_planner::Wanted;
-use crate::background::job_worker::{Analyser, MOST_TRIES};
+use crate::analysis::frame_source::FileSource;
+use crate::analysis::frames::Observer;
+use crate::analysis::pipeline::{self, Analysis};
+use crate::analysis::settings::RunSettings;
+use crate::background::detector_slot::no_detector;
+use crate::background::job_context::{JobContext, MOST_TRIES};
+use crate::background::job_planner::AnalysisPlan;
 use crate::reason::Reasoned as _;
 use crate::sources::library::OpenError;
+use crate::status::Progress;
 use pigweight_media::{DecodedFrame, Video};
 use pigweight_store::{JobRecord, Reason, VideoRecord};
 use std::path::Path;
@@ -15,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
 
 /// How the work on a job ended.
-pub enum Attended {
+pub enum JobOutcome {
     /// All of it is done.
     Done,
     /// It makes no sense to try again, and why.
@@ -31,162 +34,170 @@ pub enum Attended {
 }
 
 /// A job that is held, and who holds it.
-pub struct Attending<'a> {
-    pub analyser: &'a Analyser,
+pub struct JobRun<'a> {
+    pub context: &'a JobContext,
     pub runtime: &'a Handle,
     pub job: &'a JobRecord,
 }
 
-impl Attending<'_> {
+impl JobRun<'_> {
     /// Works on it; `gives_way` is asked after each step, and told where the job stands.
-    pub fn attend(&self, gives_way: &mut dyn FnMut(&JobRecord) -> bool) -> Attended {
-        let Self { analyser, runtime, job } = self;
-        let record = match runtime.block_on(analyser.store.video(&job.video_id)) {
+    pub fn run(&self, gives_way: &mut dyn FnMut(&JobRecord) -> bool) -> JobOutcome {
+        let Self { context, runtime, job } = self;
+        let record = match runtime.block_on(context.store.video(&job.video_id)) {
             Ok(record) => record,
             Err(error) => return self.unwritten(&error),
         };
-        let video = match runtime.block_on(analyser.openings.whole(&record)) {
+        let video = match runtime.block_on(context.open_videos.whole(&record)) {
             Ok(video) => video,
             Err(error) => return self.unopened(&record, &error),
         };
         // Asked after the beginning: who pauses or cancels it from now on stops it.
-        let stop = analyser.work.begin(&record.id);
-        match runtime.block_on(analyser.store.job(&job.id)) {
-            Ok(now) if analyser.is_mine(&now) => {}
-            Ok(_) => return Attended::Stopped,
+        let stop = context.cancellation.begin(&record.id);
+        match runtime.block_on(context.store.job(&job.id)) {
+            Ok(now) if context.is_mine(&now) => {}
+            Ok(_) => return JobOutcome::Stopped,
             Err(error) => return self.unwritten(&error),
         }
-        let mut making = analyser.previews.begin(&record.id, &video);
-        let watch = &mut |frame: &DecodedFrame| {
+        let mut making = context.previews.begin(&record.id, &video);
+        let observe = &mut |frame: &DecodedFrame| {
             if let Some(making) = &mut making {
                 making.see(frame);
             }
         };
         // Jobs are made where there is a model; one that was made at an earlier start waits for one.
-        let Some(wanted) = analyser.wanted() else {
-            return Attended::NotNow(nobody_looks());
+        let Some(plan) = context.plan() else {
+            return JobOutcome::NotNow(no_detector());
         };
-        let counted = self.count(&wanted, &record, &video, watch, &stop, gives_way);
-        if !matches!(counted, Attended::Done) {
+        let counted = self.count(&plan, &record, &video, observe, &stop, gives_way);
+        if !matches!(counted, JobOutcome::Done) {
             return counted;
         }
         match making.map(|making| making.complete(&stop)) {
-            None | Some(Ok(true)) => Attended::Done,
-            Some(Ok(false)) => Attended::Stopped,
+            None | Some(Ok(true)) => JobOutcome::Done,
+            Some(Ok(false)) => JobOutcome::Stopped,
             Some(Err(error)) if error.is_of_worker() => self.interrupted(&error),
             // What there is of it is shown; frames without a small picture are decoded when they are asked for.
             Some(Err(error)) => {
                 tracing::warn!("{}: {error}", record.name);
-                Attended::Done
+                JobOutcome::Done
             }
         }
     }
 
-    fn unopened(&self, record: &VideoRecord, error: &OpenError) -> Attended {
+    fn unopened(&self, record: &VideoRecord, error: &OpenError) -> JobOutcome {
         match error {
             OpenError::Media(error) if error.is_of_worker() => self.interrupted(error),
-            OpenError::Media(error) if !Path::new(&record.path).exists() => Attended::NotNow(error.reason()),
-            OpenError::Media(error) => Attended::Failed(error.reason()),
-            OpenError::Stopped => Attended::Stopped,
+            OpenError::Media(error) if !Path::new(&record.path).exists() => {
+                JobOutcome::NotNow(error.reason())
+            }
+            OpenError::Media(error) => JobOutcome::Failed(error.reason()),
+            OpenError::Stopped => JobOutcome::Stopped,
             OpenError::Store(error) => self.unwritten(error),
         }
     }
 
     fn count(
         &self,
-        wanted: &Wanted,
+        plan: &AnalysisPlan,
         record: &VideoRecord,
         video: &Video,
-        watch: Watch<'_>,
+        observe: Observer<'_>,
         stop: &AtomicBool,
         gives_way: &mut dyn FnMut(&JobRecord) -> bool,
-    ) -> Attended {
-        let Self { analyser, runtime, job } = self;
-        let settings = match wanted.settings(record) {
+    ) -> JobOutcome {
+        let Self { context, runtime, job } = self;
+        let settings = match plan.settings(record) {
             Ok(settings) => settings,
-            Err(error) => return Attended::NotNow(error.reason()),
+            Err(error) => return JobOutcome::NotNow(error.reason()),
         };
-        if let Some(attended) = self.give_up_outdated(wanted, record, &settings) {
+        if let Some(attended) = self.give_up_outdated(plan, record, &settings) {
             return attended;
         }
         let analysis = Analysis {
-            video,
             video_id: &record.id,
-            inference: &wanted.inference,
+            inference: &plan.inference,
             settings: &settings,
             is_last_try: self.is_last_try(),
         };
         let mut is_noted = false;
-        let ended = analysis.run(&analyser.store, runtime, stop, watch, &mut |progress| {
-            analyser.live.tell(&record.id, progress.clone());
-            analyser.live.clear_trouble();
-            analyser.live.let_go(&record.id);
-            // A step without a frame is none.
-            if !is_noted && progress.run.frames_done > job.frames_done {
-                is_noted = self.note(&progress.run.id);
-            }
-            if !self.goes_on(progress, gives_way) {
-                stop.store(true, Ordering::Relaxed);
-            }
-        });
-        analyser.live.end(&record.id);
+        let ended = analysis.run(
+            &mut FileSource::new(video),
+            &context.store,
+            runtime,
+            stop,
+            observe,
+            &mut |progress| {
+                context.status.tell(&record.id, progress.clone());
+                context.status.clear_trouble();
+                context.status.let_go(&record.id);
+                // A step without a frame is none.
+                if !is_noted && progress.run.frames_done > job.frames_done {
+                    is_noted = self.note(&progress.run.id);
+                }
+                if !self.goes_on(progress, gives_way) {
+                    stop.store(true, Ordering::Relaxed);
+                }
+            },
+        );
+        context.status.end(&record.id);
         match ended {
             Ok(run) => {
                 // One that was done before told nothing.
                 if !is_noted {
                     self.note(&run.id);
                 }
-                Attended::Done
+                JobOutcome::Done
             }
-            Err(pipeline::Error::Stopped) => Attended::Stopped,
+            Err(pipeline::Error::Stopped) => JobOutcome::Stopped,
             // The last try, where nothing was written, is told as the run's own failure.
             Err(pipeline::Error::Interrupted(error)) => {
                 self.note_loss();
-                Attended::Interrupted(error.reason())
+                JobOutcome::Interrupted(error.reason())
             }
-            Err(error @ (pipeline::Error::Gone(_) | pipeline::Error::Waiting(_))) => {
-                Attended::NotNow(error.reason())
+            Err(error @ (pipeline::Error::SourceAway(_) | pipeline::Error::DetectorGone(_))) => {
+                JobOutcome::NotNow(error.reason())
             }
             // It will be so the next time.
             Err(pipeline::Error::Store(error @ pigweight_store::Error::Damaged { .. })) => {
-                Attended::Failed(error.reason())
+                JobOutcome::Failed(error.reason())
             }
             Err(pipeline::Error::Store(error)) => self.unwritten(&error),
             // Kept with the run as well.
-            Err(error @ pipeline::Error::Looking(_)) => Attended::Failed(error.reason()),
+            Err(error @ pipeline::Error::Frames(_)) => JobOutcome::Failed(error.reason()),
         }
     }
 
     /// The settings may have changed since the job was made: then another one counts the video.
     fn give_up_outdated(
         &self,
-        wanted: &Wanted,
+        plan: &AnalysisPlan,
         record: &VideoRecord,
         settings: &RunSettings,
-    ) -> Option<Attended> {
-        let now = wanted.job(record, settings);
+    ) -> Option<JobOutcome> {
+        let now = plan.job(record, settings);
         if now.fingerprint == self.job.fingerprint {
             return None;
         }
-        Some(match self.runtime.block_on(self.analyser.store.enlist_jobs(&[now])) {
-            Ok(_) => Attended::Stopped,
+        Some(match self.runtime.block_on(self.context.store.enlist_jobs(&[now])) {
+            Ok(_) => JobOutcome::Stopped,
             Err(error) => self.unwritten(&error),
         })
     }
 
     /// Notes that the job came forward; `false` where that has to be tried again.
     fn note(&self, run_id: &str) -> bool {
-        let Self { analyser, runtime, job } = self;
-        runtime.block_on(analyser.store.note_step(&job.id, &analyser.holder, run_id)).is_ok()
+        let Self { context, runtime, job } = self;
+        runtime.block_on(context.store.note_step(&job.id, &context.lease_owner, run_id)).is_ok()
     }
 
     /// Whether the job is still this process's, and gives way to none.
     fn goes_on(&self, progress: &Progress, gives_way: &mut dyn FnMut(&JobRecord) -> bool) -> bool {
-        let Self { analyser, runtime, job } = self;
-        match runtime.block_on(analyser.store.job(&job.id)) {
+        let Self { context, runtime, job } = self;
+        match runtime.block_on(context.store.job(&job.id)) {
             Ok(now) => {
                 let frames_done = progress.run.frames_done;
-                analyser.is_mine(&now)
+                context.is_mine(&now)
                     && !(progress.run.state == "running" && gives_way(&JobRecord { frames_done, ..now }))
             }
             // What cannot be read now can be at the next step.
@@ -198,12 +209,12 @@ impl Attending<'_> {
         self.job.tries >= i64::from(MOST_TRIES)
     }
 
-    fn interrupted(&self, error: &pigweight_media::Error) -> Attended {
+    fn interrupted(&self, error: &pigweight_media::Error) -> JobOutcome {
         self.note_loss();
         if self.is_last_try() {
-            Attended::Failed(too_often(error))
+            JobOutcome::Failed(too_often(error))
         } else {
-            Attended::Interrupted(error.reason())
+            JobOutcome::Interrupted(error.reason())
         }
     }
 
@@ -211,9 +222,9 @@ impl Attending<'_> {
         metrics::counter!("pigweight_workers_lost_total").increment(1);
     }
 
-    fn unwritten(&self, error: &pigweight_store::Error) -> Attended {
-        self.analyser.live.report_held(&self.job.video_id, &error.reason());
-        Attended::Unwritten
+    fn unwritten(&self, error: &pigweight_store::Error) -> JobOutcome {
+        self.context.status.report_held(&self.job.video_id, &error.reason());
+        JobOutcome::Unwritten
     }
 }
 

@@ -3,87 +3,55 @@
 //! A job is held while it is worked on and left in a state that says what comes next; what a person says of it meanwhile goes
 //! before. While results cannot be written, a job is held and tried again, so that nothing has to be written to say so.
 
-use crate::artifacts::previews::Previews;
-use crate::background::cancellation::Work;
-use crate::background::detector_slot::Detecting;
 use crate::background::folder_watcher::{List, news};
-use crate::background::job_order::Turn;
-use crate::background::job_planner::Wanted;
-use crate::background::job_run::{Attended, Attending};
-use crate::config::Config;
+use crate::background::job_context::JobContext;
+use crate::background::job_order::JobOrder;
+use crate::background::job_run::{JobOutcome, JobRun};
 use crate::reason::Reasoned as _;
-use crate::sources::open_videos::Openings;
-use crate::status::Live;
-use pigweight_store::{JobRecord, JobState, Left, Reason, Store, VideoRecord};
+use pigweight_store::{JobRecord, Left, VideoRecord};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
-/// How often a video is begun without getting any further: it may have been the process, or its machine.
-pub const MOST_TRIES: u32 = 3;
 /// What could not be done is tried again so much later.
 const TRY_AGAIN_AFTER_SECS: i64 = 10;
-/// How often a job is begun whose holder, this program, came to an end. More often, since files are read by other processes: the power fails, or somebody
-/// starts it again and again.
-pub const MOST_STARTS: u32 = 10;
-/// Of jobs that this program held then.
-pub fn ended_too_often() -> Reason {
-    let text = "the program came to an end 10 times while it counted this video, without getting further; retry it, or leave it";
-    Reason::new("ended_too_often", text)
+/// One of the threads that count videos.
+pub struct JobWorker {
+    /// What it works with.
+    pub context: Arc<JobContext>,
 }
 
-/// What the work needs.
-pub struct Analyser {
-    /// Where jobs are, and where results go.
-    pub store: Store,
-    /// Who is told of them.
-    pub live: Arc<Live>,
-    /// Where nobody looks, videos are shown and wait to be counted.
-    pub detecting: Arc<Detecting>,
-    /// How.
-    pub config: Arc<Config>,
-    /// Opens the videos.
-    pub openings: Openings,
-    /// Small pictures are made beside the counting.
-    pub previews: Arc<Previews>,
-    /// Makes it stop at the next frame.
-    pub work: Arc<Work>,
-    /// The name under which this process holds jobs; no other has had it.
-    pub holder: String,
-}
-
-impl Analyser {
-    /// What analyses are made with now; `None`: nobody looks at pictures yet.
-    pub fn wanted(&self) -> Option<Wanted> {
-        Wanted::now(&self.detecting, &self.config)
-    }
-
+impl JobWorker {
     /// Works until it is told to stop, beside `place` others. Blocks: give it a thread of its own.
     pub fn work(&self, runtime: &Handle, mut list: List, place: usize) {
-        let turn = Turn::of(place);
+        let order = JobOrder::of(place);
         let mut next = None;
         // Without a model there are no jobs, and one makes the small pictures of each video once.
         let mut pictured = BTreeSet::new();
-        while !self.work.is_over() {
+        while !self.context.cancellation.is_over() {
             let videos = list.borrow_and_update().clone();
             self.make_wanted_previews(runtime, &videos);
             let found = match next.take() {
                 Some(job) => Ok(Some(job)),
-                None => self.take(runtime, turn),
+                None => self.take(runtime, order),
             };
             match found {
-                Ok(Some(job)) => next = self.pursue(runtime, &mut list, turn, job),
+                Ok(Some(job)) => next = self.pursue(runtime, &mut list, order, job),
                 Ok(None) if place == 0 && self.picture_one(runtime, &videos, &mut pictured) => {}
                 Ok(None) => self.wait(runtime, &mut list),
                 Err(error) => {
-                    self.live.report_trouble(&error.reason());
+                    self.context.status.report_trouble(&error.reason());
                     self.wait(runtime, &mut list);
                 }
             }
         }
         if let Some(job) = next {
             // It would be given back at the next start otherwise.
-            let _unwritten = runtime.block_on(self.store.leave_job(&job.id, &self.holder, Left::ForLater));
+            let _unwritten = runtime.block_on(self.context.store.leave_job(
+                &job.id,
+                &self.context.lease_owner,
+                Left::ForLater,
+            ));
         }
     }
 
@@ -91,93 +59,99 @@ impl Analyser {
     fn wait(&self, runtime: &Handle, list: &mut List) {
         if !runtime.block_on(news(list)) {
             // Nobody looks any more: the server ends.
-            self.work.end();
+            self.context.cancellation.end();
         }
     }
 
     /// The next job, taken.
-    fn take(&self, runtime: &Handle, turn: Turn) -> pigweight_store::Result<Option<JobRecord>> {
+    fn take(&self, runtime: &Handle, order: JobOrder) -> pigweight_store::Result<Option<JobRecord>> {
         // Jobs of an earlier start wait until there is a model again.
-        if self.wanted().is_none() {
+        if self.context.plan().is_none() {
             return Ok(None);
         }
         loop {
             let waiting = self.waiting(runtime)?;
-            let Some(job) = turn.next(&waiting) else { return Ok(None) };
-            if let Some(taken) = runtime.block_on(self.store.take_job(&job.id, &self.holder))? {
-                self.live.clear_trouble();
+            let Some(job) = order.next(&waiting) else { return Ok(None) };
+            if let Some(taken) =
+                runtime.block_on(self.context.store.take_job(&job.id, &self.context.lease_owner))?
+            {
+                self.context.status.clear_trouble();
                 return Ok(Some(taken));
             }
         }
     }
 
     /// A job that takes the place of the one that goes on, taken.
-    fn take_better(&self, runtime: &Handle, turn: Turn, running: &JobRecord) -> Option<JobRecord> {
+    fn take_better(&self, runtime: &Handle, order: JobOrder, running: &JobRecord) -> Option<JobRecord> {
         // What cannot be read now can be at the next step.
         let waiting = self.waiting(runtime).ok()?;
-        let better = turn.next(&waiting).filter(|job| turn.goes_before(job, running))?;
-        runtime.block_on(self.store.take_job(&better.id, &self.holder)).ok()?
+        let better = order.next(&waiting).filter(|job| order.preempts(job, running))?;
+        runtime.block_on(self.context.store.take_job(&better.id, &self.context.lease_owner)).ok()?
     }
 
     /// Jobs whose video is there and left alone by others.
     fn waiting(&self, runtime: &Handle) -> pigweight_store::Result<Vec<JobRecord>> {
-        let current = self.work.current();
-        let mut waiting = runtime.block_on(self.store.waiting_jobs())?;
-        waiting.retain(|job| self.live.is_present(&job.video_id) && !current.contains(&job.video_id));
+        let current = self.context.cancellation.current();
+        let mut waiting = runtime.block_on(self.context.store.waiting_jobs())?;
+        waiting
+            .retain(|job| self.context.status.is_present(&job.video_id) && !current.contains(&job.video_id));
         Ok(waiting)
     }
 
     /// Works on a job until it is left. Gives the one that took its place.
-    fn pursue(&self, runtime: &Handle, list: &mut List, turn: Turn, mut job: JobRecord) -> Option<JobRecord> {
+    fn pursue(
+        &self,
+        runtime: &Handle,
+        list: &mut List,
+        order: JobOrder,
+        mut job: JobRecord,
+    ) -> Option<JobRecord> {
         let mut better = None;
         loop {
-            let attending = Attending { analyser: self, runtime, job: &job };
-            let attended = attending.attend(&mut |running| {
-                better = better.take().or_else(|| self.take_better(runtime, turn, running));
+            let attending = JobRun { context: &self.context, runtime, job: &job };
+            let attended = attending.run(&mut |running| {
+                better = better.take().or_else(|| self.take_better(runtime, order, running));
                 better.is_some()
             });
             if self.is_left(runtime, list, &job, &attended) {
-                self.live.let_go(&job.video_id);
+                self.context.status.let_go(&job.video_id);
                 return better;
             }
             // Results could not be written.
             self.wait(runtime, list);
-            match runtime.block_on(self.store.job(&job.id)) {
-                _ if self.work.is_over() => return better,
-                Ok(now) if self.is_mine(&now) => job = now,
+            match runtime.block_on(self.context.store.job(&job.id)) {
+                _ if self.context.cancellation.is_over() => return better,
+                Ok(now) if self.context.is_mine(&now) => job = now,
                 // Paused or cancelled meanwhile.
                 Ok(_) => {
-                    self.is_left(runtime, list, &job, &Attended::Stopped);
-                    self.live.let_go(&job.video_id);
+                    self.is_left(runtime, list, &job, &JobOutcome::Stopped);
+                    self.context.status.let_go(&job.video_id);
                     return better;
                 }
-                Err(error) => self.live.report_trouble(&error.reason()),
+                Err(error) => self.context.status.report_trouble(&error.reason()),
             }
         }
     }
 
-    /// Whether a job is this process's to work on.
-    pub fn is_mine(&self, job: &JobRecord) -> bool {
-        job.state() == JobState::Running && job.holder.as_ref() == Some(&self.holder)
-    }
-
     /// Leaves a job as it ended; `false` where it is to be held and tried again.
-    fn is_left(&self, runtime: &Handle, list: &mut List, job: &JobRecord, attended: &Attended) -> bool {
+    fn is_left(&self, runtime: &Handle, list: &mut List, job: &JobRecord, attended: &JobOutcome) -> bool {
         let left = match attended {
-            Attended::Done => Left::Done,
-            Attended::Failed(reason) => Left::Failed(reason),
-            Attended::Stopped => Left::ForLater,
-            Attended::NotNow(reason) => Left::NotBefore(TRY_AGAIN_AFTER_SECS, reason),
-            Attended::Interrupted(reason) => Left::Interrupted(TRY_AGAIN_AFTER_SECS, reason),
-            Attended::Unwritten => return false,
+            JobOutcome::Done => Left::Done,
+            JobOutcome::Failed(reason) => Left::Failed(reason),
+            JobOutcome::Stopped => Left::ForLater,
+            JobOutcome::NotNow(reason) => Left::NotBefore(TRY_AGAIN_AFTER_SECS, reason),
+            JobOutcome::Interrupted(reason) => Left::Interrupted(TRY_AGAIN_AFTER_SECS, reason),
+            JobOutcome::Unwritten => return false,
         };
         if let Left::Failed(reason) | Left::NotBefore(_, reason) | Left::Interrupted(_, reason) = left {
             tracing::warn!("{}: {reason}", job.video_name);
         }
-        while let Err(error) = runtime.block_on(self.store.leave_job(&job.id, &self.holder, left)) {
-            self.live.report_held(&job.video_id, &error.reason());
+        while let Err(error) =
+            runtime.block_on(self.context.store.leave_job(&job.id, &self.context.lease_owner, left))
+        {
+            self.context.status.report_held(&job.video_id, &error.reason());
             self.wait(runtime, list);
-            if self.work.is_over() {
+            if self.context.cancellation.is_over() {
                 break;
             }
         }
@@ -186,12 +160,12 @@ impl Analyser {
 
     /// The small pictures of videos that are counted already, for somebody who looks at them.
     fn make_wanted_previews(&self, runtime: &Handle, videos: &[VideoRecord]) {
-        let wanted = self.previews.take_wanted();
+        let wanted = self.context.previews.take_wanted();
         for video in videos.iter().filter(|video| wanted.contains(&video.id)) {
-            let job = runtime.block_on(self.store.latest_job(&video.id)).ok().flatten();
+            let job = runtime.block_on(self.context.store.latest_job(&video.id)).ok().flatten();
             // With a job that is still to come they are made beside the counting.
             let is_to_come = job.is_some_and(|job| job.state().is_open());
-            if !is_to_come && !self.work.current().contains(&video.id) {
+            if !is_to_come && !self.context.cancellation.current().contains(&video.id) {
                 self.make_previews(runtime, video);
             }
         }
@@ -199,7 +173,7 @@ impl Analyser {
 
     /// Where nothing can be counted: the small pictures of one more video; `false` when there is none now.
     fn picture_one(&self, runtime: &Handle, videos: &[VideoRecord], pictured: &mut BTreeSet<String>) -> bool {
-        if self.wanted().is_some() {
+        if self.context.plan().is_some() {
             return false;
         }
         let is_next = |video: &&VideoRecord| video.paused == 0 && !pictured.contains(&video.id);
@@ -214,13 +188,13 @@ impl Analyser {
 
     /// `false` where somebody stopped it.
     fn make_previews(&self, runtime: &Handle, record: &VideoRecord) -> bool {
-        let Ok(video) = runtime.block_on(self.openings.whole(record)) else { return true };
-        let stop = self.work.begin(&record.id);
+        let Ok(video) = runtime.block_on(self.context.open_videos.whole(record)) else { return true };
+        let stop = self.context.cancellation.begin(&record.id);
         // Asked after the beginning: who pauses it from now on stops it.
-        if runtime.block_on(self.store.video(&record.id)).is_ok_and(|record| record.paused == 1) {
+        if runtime.block_on(self.context.store.video(&record.id)).is_ok_and(|record| record.paused == 1) {
             return false;
         }
-        let Some(making) = self.previews.begin(&record.id, &video) else { return true };
+        let Some(making) = self.context.previews.begin(&record.id, &video) else { return true };
         making.complete(&stop).unwrap_or_else(|error| {
             tracing::warn!("{}: {error}", record.name);
             true

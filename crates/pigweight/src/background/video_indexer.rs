@@ -1,44 +1,44 @@
 //! What makes a video usable, before its turn to be counted comes: its index, then its thumbnails.
 
 use crate::artifacts::previews::Previews;
-use crate::background::cancellation::Work;
+use crate::background::cancellation::Cancellation;
 use crate::background::folder_watcher::{List, news};
-use crate::background::job_worker::MOST_TRIES;
+use crate::background::job_context::MOST_TRIES;
 use crate::reason::Reasoned as _;
 use crate::sources::library::{self, OpenError};
-use crate::sources::open_videos::Openings;
-use crate::status::Live;
+use crate::sources::open_videos::OpenVideos;
+use crate::status::Status;
 use pigweight_store::VideoRecord;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
 /// What preparing needs.
-pub struct Preparer {
+pub struct VideoIndexer {
     /// Who is told of trouble.
-    pub live: Arc<Live>,
+    pub status: Arc<Status>,
     /// Opens the videos.
-    pub openings: Openings,
+    pub open_videos: OpenVideos,
     /// Makes the thumbnails.
     pub previews: Arc<Previews>,
     /// Says when to stop.
-    pub work: Arc<Work>,
+    pub cancellation: Arc<Cancellation>,
 }
 
-impl Preparer {
+impl VideoIndexer {
     /// Prepares what `list` names until it is told to stop. Blocks: give it a thread of its own.
     pub fn work(&self, runtime: &Handle, mut list: List) {
         let mut prepared: BTreeSet<String> = BTreeSet::new();
         let mut interrupted: BTreeMap<String, u32> = BTreeMap::new();
         let mut is_troubled = false;
-        while !self.work.is_over() {
+        while !self.cancellation.is_over() {
             let listed = list.borrow_and_update().clone();
             let mut videos: Vec<_> = listed.iter().filter(|video| !prepared.contains(&video.id)).collect();
             // One that takes minutes to read keeps nobody waiting who takes a moment.
             videos.sort_by_cached_key(|video| std::fs::metadata(&video.path).map_or(0, |file| file.len()));
             for video in videos {
                 self.prepare(runtime, video, &mut prepared, &mut interrupted, &mut is_troubled);
-                if self.work.is_over() {
+                if self.cancellation.is_over() {
                     return;
                 }
             }
@@ -58,14 +58,14 @@ impl Preparer {
     ) {
         let is_done = library::is_described(video) && self.previews.made(&video.id).has_sprites;
         if !is_done && video.error.is_none() {
-            match runtime.block_on(self.openings.whole(video)) {
+            match runtime.block_on(self.open_videos.whole(video)) {
                 Ok(opened) => {
                     // What was found out could be written.
                     if std::mem::take(is_troubled) {
-                        self.live.clear_trouble();
+                        self.status.clear_trouble();
                     }
                     if let Err(error) =
-                        self.previews.make_sprites(&video.id, &opened, &self.work.begin(&video.id))
+                        self.previews.make_sprites(&video.id, &opened, &self.cancellation.begin(&video.id))
                     {
                         tracing::warn!("{error}");
                     }
@@ -83,7 +83,7 @@ impl Preparer {
                     OpenError::Media(_) => {}
                     OpenError::Stopped => return,
                     OpenError::Store(error) => {
-                        self.live.report_trouble(&error.reason());
+                        self.status.report_trouble(&error.reason());
                         *is_troubled = true;
                         return;
                     }

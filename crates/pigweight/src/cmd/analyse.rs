@@ -1,9 +1,12 @@
 //! One video from file to result, for the commands that wait for it.
 
-use crate::analysis::pipeline::{Analysis, Progress};
+use crate::analysis::frame_source::FileSource;
+use crate::analysis::pipeline::Analysis;
+use crate::analysis::settings::RunSettings;
 use crate::config::Config;
 use crate::describe::{clock, counted};
 use crate::sources::library;
+use crate::status::Progress;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use pigweight_core::line::Line;
@@ -17,7 +20,7 @@ use std::sync::atomic::AtomicBool;
 use tokio::runtime::Runtime;
 
 /// A store, kept or gone with the process, and the runtime it works on.
-pub struct Workshop {
+pub struct CommandStore {
     pub runtime: Runtime,
     pub store: Store,
     /// Removed on drop.
@@ -34,7 +37,7 @@ pub struct Analysed {
     pub damage: Option<String>,
 }
 
-impl Workshop {
+impl CommandStore {
     /// In `data`, or in a folder that is removed afterwards.
     pub fn open(data: Option<&Path>) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -66,18 +69,13 @@ impl Workshop {
             line.check_on_picture(video.info().width, video.info().height)?;
         }
         let lines = self.runtime.block_on(self.keep_lines(&record.id, lines))?;
-        let settings = config.run_settings(&path, inference.model())?;
-        let analysis = Analysis {
-            is_last_try: true,
-            video: &video,
-            video_id: &record.id,
-            inference,
-            settings: &settings,
-        };
+        let settings = RunSettings::of(config, &path, inference.model())?;
+        let analysis = Analysis { is_last_try: true, video_id: &record.id, inference, settings: &settings };
         let bar = progress_bar(&name, video.index().frame_count() as u64);
         let (handle, stop) = (self.runtime.handle(), AtomicBool::new(false));
-        let ended =
-            analysis.run(&self.store, handle, &stop, &mut |_| {}, &mut |progress| show(&bar, progress));
+        let source = &mut FileSource::new(&video);
+        let ended = analysis
+            .run(source, &self.store, handle, &stop, &mut |_| {}, &mut |progress| show(&bar, progress));
         bar.finish_and_clear();
         let run = ended?;
         // Lines that were added to a finished run are counted from what is kept.

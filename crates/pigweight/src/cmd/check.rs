@@ -1,10 +1,12 @@
 //! `pigweight check`: how far the counts are from the truth.
 
-use super::analyse::{Workshop, damage, progress_bar};
+use super::analyse::{CommandStore, damage, progress_bar};
 use super::{Partial, configure, print, start_inference};
-use crate::accuracy::calibration::{self, Calibration, Known, Look};
+use crate::accuracy::calibration::{self, Calibration, DetectedFrame, Known};
 use crate::accuracy::truth::Truth;
-use crate::analysis::frames::{self, Begin, Looking};
+use crate::analysis::frame_source::FileSource;
+use crate::analysis::frames::{self, FrameInference, InferredFrames, StartPosition};
+use crate::analysis::settings::{RunSettings, schedule_of};
 use crate::args::Check;
 use crate::config::Config;
 use crate::describe::Chain;
@@ -48,7 +50,7 @@ pub fn run(args: &Check) -> anyhow::Result<()> {
     );
     let mut config = configure(&args.model)?;
     if args.every_frame {
-        config.detect.looks_per_sec = Some(0.0);
+        config.detect.inference_hz = Some(0.0);
     }
     let mut notes = Vec::new();
     let subjects = subjects(&args.folder, &mut notes)?;
@@ -56,11 +58,11 @@ pub fn run(args: &Check) -> anyhow::Result<()> {
     if args.calibrate {
         return calibrate(args, &config, &inference, subjects, notes);
     }
-    let workshop = Workshop::open(None)?;
+    let command_store = CommandStore::open(None)?;
     let mut results = Vec::new();
     for subject in &subjects {
-        let result = workshop.analyse(&subject.path, &[], &inference, &config).and_then(|analysed| {
-            let counted = workshop.counts(&analysed.run)?;
+        let result = command_store.analyse(&subject.path, &[], &inference, &config).and_then(|analysed| {
+            let counted = command_store.counts(&analysed.run)?;
             let truth = by_pts(&subject.truth, &analysed.video);
             notes.extend(subject.truth.beyond(analysed.video.index().frame_count()));
             notes.extend(analysed.damage);
@@ -143,10 +145,9 @@ fn calibrate(
     let mut known = Vec::new();
     for subject in subjects {
         // What the videos are counted with now; a calibration that cannot be read is what this one replaces.
-        let before = config
-            .run_settings(&subject.path, inference.model())
+        let before = RunSettings::of(config, &subject.path, inference.model())
             .map_or_else(|_unreadable| config.detect.min_score(), |settings| settings.tracker.high_score);
-        match look_at(&subject, config, inference, &mut notes) {
+        match detect_all(&subject, config, inference, &mut notes) {
             Ok(seen) => known.push((subject.name, before, seen)),
             Err(error) => notes.push(Chain(error.as_ref()).to_string()),
         }
@@ -183,8 +184,8 @@ fn calibrate(
     Partial::unless_empty(&notes)
 }
 
-/// Everything that is found on the video, frame by frame.
-fn look_at(
+/// Everything that is detected on the video, frame by frame.
+fn detect_all(
     subject: &Subject,
     config: &Config,
     inference: &Inference,
@@ -192,29 +193,30 @@ fn look_at(
 ) -> anyhow::Result<Known> {
     let video = Video::open(&subject.path)?;
     let bar = progress_bar(&subject.name, video.index().frame_count() as u64);
-    let looking = Looking { video: &video, inference, schedule: config.detect.schedule(), nearness: None };
-    let see = |_: &_, found: Vec<_>| found.into_iter().map(Detection::on_grid).collect();
+    let schedule = schedule_of(&config.detect);
+    let frames = FrameInference { inference, schedule, line_proximity: None };
+    let on_grid = |_: &_, found: Vec<_>| found.into_iter().map(Detection::on_grid).collect();
     let mut guessed = 0;
-    let looks: Vec<Look> = looking.through(Begin::default(), see, |looks| {
-        looks
-            .inspect(|_| bar.inc(1))
-            .map(|looked| {
-                let looked = looked?;
-                guessed += usize::from(looked.is_damaged);
-                Ok::<_, frames::Error>((looked.pts, looked.secs, looked.seen))
-            })
-            .collect::<Result<Vec<_>, _>>()
-    })??;
+    let source = &mut FileSource::new(&video);
+    let collect = |frames: InferredFrames<Vec<Detection>>| {
+        let frames = frames.inspect(|_| bar.inc(1)).map(|frame| {
+            let frame = frame?;
+            guessed += usize::from(frame.is_damaged);
+            Ok::<_, frames::Error>((frame.pts, frame.secs, frame.inferred))
+        });
+        frames.collect::<Result<Vec<DetectedFrame>, _>>()
+    };
+    let frames = frames.run(source, StartPosition::default(), &mut |_| {}, on_grid, collect)??;
     bar.finish_and_clear();
     let truth = by_pts(&subject.truth, &video);
     anyhow::ensure!(
-        looks.iter().any(|(pts, ..)| truth.contains_key(pts)),
+        frames.iter().any(|(pts, ..)| truth.contains_key(pts)),
         "{} has no frame with a known count",
         subject.name
     );
     notes.extend(subject.truth.beyond(video.index().frame_count()));
-    notes.extend(damage(&video, looks.len(), guessed));
-    Ok(Known { looks, truth })
+    notes.extend(damage(&video, frames.len(), guessed));
+    Ok(Known { frames, truth })
 }
 
 /// The table numbers all frames of the video, also those that cannot be decoded.

@@ -1,6 +1,6 @@
 //! `pigweight count`: one video, its numbers.
 
-use super::analyse::{Analysed, Workshop};
+use super::analyse::{Analysed, CommandStore};
 use super::{Partial, configure, print, start_inference};
 use crate::args::Count;
 use crate::describe::{clock, counted};
@@ -45,7 +45,7 @@ struct Crossing {
 pub fn run(args: &Count) -> anyhow::Result<()> {
     let mut config = configure(&args.model)?;
     if args.every_frame {
-        config.detect.looks_per_sec = Some(0.0);
+        config.detect.inference_hz = Some(0.0);
     }
     // Before the model, whose loading takes a while: a mistyped path is told at once.
     pigweight_media::Video::probe(&args.video).map_err(|error| match error {
@@ -53,14 +53,14 @@ pub fn run(args: &Count) -> anyhow::Result<()> {
         error => error.into(),
     })?;
     let inference = start_inference(&config)?;
-    let workshop = Workshop::open(args.data.as_deref())?;
-    let analysed = workshop.analyse(&args.video, &args.lines, &inference, &config)?;
+    let command_store = CommandStore::open(args.data.as_deref())?;
+    let analysed = command_store.analyse(&args.video, &args.lines, &inference, &config)?;
     if args.json {
-        let text = serde_json::to_string(&document(args, &analysed, workshop.series(&analysed.run)?))?;
+        let text = serde_json::to_string(&document(args, &analysed, command_store.series(&analysed.run)?))?;
         print(format_args!("{text}\n"))?;
     } else if args.csv {
         let mut text = String::from("secs,count\n");
-        for (secs, count) in workshop.series(&analysed.run)? {
+        for (secs, count) in command_store.series(&analysed.run)? {
             writeln!(text, "{secs:.3},{count}")?;
         }
         print(text)?;

@@ -1,6 +1,7 @@
 //! `pigweight detect`: boxes on pictures.
 
 use super::{configure, print, tell};
+use crate::analysis::settings::model_settings;
 use crate::args::Detect;
 use pigweight_core::detection::Detection;
 use pigweight_detect::mask::Mask;
@@ -46,7 +47,7 @@ pub fn run(args: &Detect) -> anyhow::Result<()> {
     let model = Model::load(ModelSettings {
         min_score: config.detect.min_score(),
         threads: config.detect.workers,
-        ..config.model_settings()
+        ..model_settings(&config)
     })?;
     let mut detector = model.detector();
     let mut pictures = Vec::new();

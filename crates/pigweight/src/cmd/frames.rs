@@ -4,7 +4,9 @@
 
 use super::analyse::{damage, progress_bar};
 use super::{Partial, configure, print, start_inference};
-use crate::analysis::frames::{Begin, Looking};
+use crate::analysis::frame_source::FileSource;
+use crate::analysis::frames::{self, FrameInference, InferredFrames, StartPosition};
+use crate::analysis::settings::RunSettings;
 use crate::args::FramesExport;
 use crate::config::Config;
 use crate::describe::counted;
@@ -14,7 +16,7 @@ use pigweight_core::schedule::Schedule;
 use pigweight_core::selection::{Candidate, Sketch, select, uncertainty};
 use pigweight_core::time::Pts;
 use pigweight_detect::service::Inference;
-use pigweight_media::{FrameSeeker, Video, jpeg};
+use pigweight_media::{FrameSeeker, Picture, Video, jpeg};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -41,7 +43,7 @@ pub fn export(args: &FramesExport) -> anyhow::Result<()> {
 
     let (mut seen, mut notes) = (Vec::new(), Vec::new());
     for (number, (name, video)) in videos.iter().enumerate() {
-        seen.extend(look_through(number, name, video, &inference, &config, &mut notes)?);
+        seen.extend(infer_candidates(number, name, video, &inference, &config, &mut notes)?);
     }
     let candidates: Vec<Candidate> = seen.iter().map(|frame| frame.candidate.clone()).collect();
     let mut chosen = select(&candidates, args.count);
@@ -163,7 +165,7 @@ struct Seen {
     draft: Vec<Detection>,
 }
 
-fn look_through(
+fn infer_candidates(
     place: usize,
     name: &str,
     video: &Video,
@@ -171,29 +173,32 @@ fn look_through(
     config: &Config,
     notes: &mut Vec<String>,
 ) -> anyhow::Result<Vec<Seen>> {
-    let min_score = config.run_settings(video.path(), inference.model())?.tracker.high_score;
+    let min_score = RunSettings::of(config, video.path(), inference.model())?.tracker.high_score;
     let secs = (video.duration_secs() / MOST_LOOKS).max(LEAST_APART_SECS);
     let schedule = Schedule::Interval { secs };
-    let looking = Looking { video, inference, schedule, nearness: None };
+    let frames = FrameInference { inference, schedule, line_proximity: None };
     let bar = progress_bar(name, video.index().frame_count() as u64);
-    let see =
-        |picture: &pigweight_media::Picture, found: Vec<Detection>| (Sketch::of(&picture.view()), found);
+    let sketch = |picture: &Picture, found: Vec<Detection>| (Sketch::of(&picture.view()), found);
     let (mut decoded, mut guessed) = (0, 0);
-    let seen = looking.through(Begin::default(), see, |looks| {
+    let source = &mut FileSource::new(video);
+    let choose = |frames: InferredFrames<(Sketch, Vec<Detection>)>| {
         let mut seen = Vec::new();
-        for looked in looks {
-            let looked = looked?;
+        for frame in frames {
+            let frame = frame?;
             bar.inc(1);
             decoded += 1;
-            guessed += usize::from(looked.is_damaged);
-            let Some((_, (sketch, mut found))) = looked.seen.filter(|_| !looked.is_damaged) else { continue };
+            guessed += usize::from(frame.is_damaged);
+            let Some((_, (sketch, mut found))) = frame.inferred.filter(|_| !frame.is_damaged) else {
+                continue;
+            };
             let uncertainty = uncertainty(found.iter().map(|found| found.score), min_score);
             found.retain(|found| found.score >= min_score);
-            let candidate = Candidate { secs: looked.secs, uncertainty, sketch };
-            seen.push(Seen { video: place, pts: looked.pts, candidate, draft: found });
+            let candidate = Candidate { secs: frame.secs, uncertainty, sketch };
+            seen.push(Seen { video: place, pts: frame.pts, candidate, draft: found });
         }
-        Ok::<_, crate::analysis::frames::Error>(seen)
-    })??;
+        Ok::<_, frames::Error>(seen)
+    };
+    let seen = frames.run(source, StartPosition::default(), &mut |_| {}, sketch, choose)??;
     bar.finish_and_clear();
     notes.extend(damage(video, decoded, guessed));
     Ok(seen)

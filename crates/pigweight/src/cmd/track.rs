@@ -2,7 +2,7 @@
 
 use crate::args::Track;
 use anyhow::Context as _;
-use pigweight_core::interpolate::{Look, SettledTracker};
+use pigweight_core::interpolate::{InferredDetections, SettledTracker};
 use pigweight_core::mot;
 use pigweight_core::time::Pts;
 use pigweight_core::track::{TrackedBox, Tracker, TrackerSettings};
@@ -21,14 +21,17 @@ pub fn run(args: &Track) -> anyhow::Result<()> {
         None => TrackerSettings::mot(),
         Some(score) => TrackerSettings::for_min_score(score),
     };
-    let is_looked_at = |frame: u32| (frame - 1).is_multiple_of(args.every);
+    let is_inferred = |frame: u32| (frame - 1).is_multiple_of(args.every);
     let mut tracks: Vec<(u32, Vec<TrackedBox>)> = Vec::new();
     if args.offline {
         let mut tracker = SettledTracker::new(settings);
         let number = |pts: Pts| u32::try_from(pts.0).unwrap_or(0);
         for (frame, secs, found) in frames {
-            let settled =
-                tracker.push(Pts(i64::from(frame)), secs, is_looked_at(frame).then_some(Look::every(found)));
+            let settled = tracker.push(
+                Pts(i64::from(frame)),
+                secs,
+                is_inferred(frame).then_some(InferredDetections::every(found)),
+            );
             tracks.extend(settled.into_iter().map(|frame| (number(frame.pts), frame.boxes)));
         }
         tracks.extend(tracker.finish().into_iter().map(|frame| (number(frame.pts), frame.boxes)));
@@ -37,7 +40,7 @@ pub fn run(args: &Track) -> anyhow::Result<()> {
         let mut tracker = Tracker::new(settings);
         tracks.extend(
             frames
-                .filter(|frame| is_looked_at(frame.0))
+                .filter(|frame| is_inferred(frame.0))
                 .map(|(frame, secs, found)| (frame, tracker.update_estimates(secs, found))),
         );
     }

@@ -22,7 +22,7 @@ const QUICK_READS: usize = 4;
 
 /// See the module's head. Cheap to clone.
 #[derive(Clone)]
-pub struct Openings(Arc<Shared>);
+pub struct OpenVideos(Arc<Shared>);
 
 struct Shared {
     store: Store,
@@ -55,7 +55,7 @@ impl Stage {
     }
 }
 
-impl Openings {
+impl OpenVideos {
     /// Nothing is opened yet.
     pub fn new(store: Store, workers: Option<Workers>) -> Self {
         Self(Arc::new(Shared {

@@ -180,7 +180,7 @@ impl Uploads {
     /// Goes on with it from `offset`. Whoever wrote before stops.
     pub async fn go_on(&self, id: &str, offset: u64) -> Result<Writing, Error> {
         self.find(id).await?;
-        let (guard, turn) = self.take_over(id).await;
+        let (guard, order) = self.take_over(id).await;
         let (upload, _) = self.read(id).await?;
         if upload.offset != offset {
             return Err(Error::Offset { here: upload.offset, sent: offset });
@@ -188,7 +188,7 @@ impl Uploads {
         let path = self.part(id);
         let file = tokio::fs::OpenOptions::new().append(true).open(&path).await.map_err(at(&path))?;
         let room_looked_at = upload.offset;
-        Ok(Writing { slot: self.slot(id), turn, upload, path, file, room_looked_at, _guard: guard })
+        Ok(Writing { slot: self.slot(id), order, upload, path, file, room_looked_at, _guard: guard })
     }
 
     /// Moves it to its name, if all of it is here; where it lies then, also when it was moved before.
@@ -311,9 +311,9 @@ impl Uploads {
     /// Waits until whoever writes has stopped, which it does at its next byte or now.
     async fn take_over(&self, id: &str) -> (OwnedMutexGuard<()>, u64) {
         let slot = self.slot(id);
-        let turn = slot.newest.fetch_add(1, Ordering::SeqCst) + 1;
+        let order = slot.newest.fetch_add(1, Ordering::SeqCst) + 1;
         slot.taken_over.notify_waiters();
-        (slot.writing.clone().lock_owned().await, turn)
+        (slot.writing.clone().lock_owned().await, order)
     }
 
     fn announced(&self, id: &str) -> PathBuf {
@@ -328,7 +328,7 @@ impl Uploads {
 /// The right to add to an upload.
 pub struct Writing {
     slot: Arc<Slot>,
-    turn: u64,
+    order: u64,
     upload: Upload,
     path: PathBuf,
     file: tokio::fs::File,
@@ -346,7 +346,7 @@ impl Writing {
     }
 
     fn is_current(&self) -> bool {
-        self.slot.newest.load(Ordering::SeqCst) == self.turn
+        self.slot.newest.load(Ordering::SeqCst) == self.order
     }
 
     /// Adds a piece; of one that reaches beyond the announced end only what lies before it.

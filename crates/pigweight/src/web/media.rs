@@ -4,6 +4,7 @@ pub mod file;
 pub mod frames;
 pub mod hls;
 mod hls_part;
+pub mod hls_parts;
 mod jpeg_cache;
 pub mod on_demand_count;
 pub mod preview;

@@ -17,7 +17,7 @@ fn what_was_not_counted_yet_is_looked_at_for_the_question() {
     std::fs::copy(&corridor.video, videos.path().join("asked.mp4")).unwrap();
     // Another one keeps every session busy meanwhile.
     std::fs::copy(&corridor.video, videos.path().join("busy.mp4")).unwrap();
-    let settings = [("PIGWEIGHT_DETECT__LOOKS_PER_SEC", "0")];
+    let settings = [("PIGWEIGHT_DETECT__INFERENCE_HZ", "0")];
     let server = Server::start_with(videos.path(), data.path(), Some(&model()), &settings);
     let id = crate::api::indexed(&server, "asked.mp4")["id"].as_str().unwrap().to_owned();
     let paused = server.ask("PUT", &format!("/api/videos/{id}/work"), &[], Some("{\"paused\": true}"));

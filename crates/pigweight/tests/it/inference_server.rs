@@ -45,7 +45,7 @@ impl InferenceServer {
         Some(server)
     }
 
-    /// Serves these from now on, on the same port as before.
+    /// ThreadRole these from now on, on the same port as before.
     pub fn serve(&mut self, models: &[(&str, &str, &Path)]) {
         self.kill();
         let [http_port, grpc_port, _] = self.ports;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// So that counting takes its time.
-const EVERY_FRAME: (&str, &str) = ("PIGWEIGHT_DETECT__LOOKS_PER_SEC", "0");
+const EVERY_FRAME: (&str, &str) = ("PIGWEIGHT_DETECT__INFERENCE_HZ", "0");
 const NO_PICTURES: (&str, &str) = ("PIGWEIGHT_PREVIEW__DISK_GB", "0");
 pub const ONE_BY_ONE: (&str, &str) = ("PIGWEIGHT_JOBS__AT_ONCE", "1");
 

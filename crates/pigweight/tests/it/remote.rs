@@ -118,7 +118,7 @@ struct Counting {
 fn start_counting(settings: &[(&str, String)], file: Option<&Path>) -> Counting {
     let (videos, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     std::fs::copy(&CORRIDOR.video, videos.path().join("corridor.mp4")).unwrap();
-    let every = ("PIGWEIGHT_DETECT__LOOKS_PER_SEC", "0");
+    let every = ("PIGWEIGHT_DETECT__INFERENCE_HZ", "0");
     let settings: Vec<(&str, &str)> =
         settings.iter().map(|(key, value)| (*key, value.as_str())).chain([every]).collect();
     let server = Server::start_asking(videos.path(), data.path(), file, &settings);

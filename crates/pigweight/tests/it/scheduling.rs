@@ -49,7 +49,7 @@ fn each_look_is_explained_and_two_analyses_are_compared() {
     let [usual, every] = &runs.as_array().unwrap()[..] else { panic!("{runs}") };
     let [usual, every] = [usual, every].map(|run| run["id"].as_str().unwrap());
     let whole = server.get(&format!("/api/videos/{id}/runs/{usual}/schedule")).json();
-    let looks = whole["looks"].as_array().unwrap();
+    let looks = whole["inferred_frames"].as_array().unwrap();
     assert_eq!(whole["frames"], STANDING.frames);
     assert_eq!(runs[0]["frames_looked"].as_u64().unwrap(), looks.len() as u64);
     let told: u64 = whole["reasons"].as_object().unwrap().values().map(|looks| looks.as_u64().unwrap()).sum();
@@ -64,8 +64,12 @@ fn each_look_is_explained_and_two_analyses_are_compared() {
     let still = format!("/api/videos/{id}/runs/{usual}/schedule?from=11.5&to=23.4");
     let still = server.get(&still).json();
     assert_eq!(still["reasons"].as_object().unwrap().keys().collect::<Vec<_>>(), ["still"]);
-    let secs: Vec<f64> =
-        still["looks"].as_array().unwrap().iter().map(|look| look["secs"].as_f64().unwrap()).collect();
+    let secs: Vec<f64> = still["inferred_frames"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|look| look["secs"].as_f64().unwrap())
+        .collect();
     assert!((11..=13).contains(&secs.len()), "{secs:?}");
 
     let compared =
@@ -80,7 +84,7 @@ fn each_look_is_explained_and_two_analyses_are_compared() {
 #[test]
 fn an_interval_of_ones_own_is_kept() {
     let mut command = count(&STANDING, &["--json"]);
-    let text = printed(command.env("PIGWEIGHT_DETECT__LOOKS_PER_SEC", "5"));
+    let text = printed(command.env("PIGWEIGHT_DETECT__INFERENCE_HZ", "5"));
     let document: Value = serde_json::from_str(&text).unwrap();
     let looked = document["inferred"].as_u64().unwrap();
     assert!(looked.abs_diff(u64::from(SECS) * 5) <= 2, "{looked}");
@@ -122,7 +126,7 @@ fn what_is_counted_gives_way_to_what_somebody_looks_at() {
     let of = |name: &str| -> Vec<bool> {
         threads.iter().filter(|(thread, _)| thread.starts_with(name)).map(|(_, idle)| *idle).collect()
     };
-    for name in ["background", "analyser", "preparer"] {
+    for name in ["background", "analyser", "video_indexer"] {
         assert!(!of(name).is_empty() && of(name).iter().all(|&idle| idle), "{name}: {threads:?}");
     }
     for name in ["pigweight", "inference", "tokio", "sqlx"] {

@@ -266,9 +266,13 @@ fn a_count_goes_on_behind_the_end_of_the_process_that_read_the_video() {
     // The end of the process is none of the video: what would have been looked at otherwise is, and nothing else.
     let run = found["run"]["id"].as_str().unwrap();
     let looks = server.get(&format!("/api/videos/{id}/runs/{run}/schedule")).json();
-    let reasons: Vec<&str> =
-        looks["looks"].as_array().unwrap().iter().map(|look| look["why"].as_str().unwrap()).collect();
-    let last = reasons.iter().filter(|&&why| why == "last").count();
+    let reasons: Vec<&str> = looks["inferred_frames"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|look| look["reason"].as_str().unwrap())
+        .collect();
+    let last = reasons.iter().filter(|&&reason| reason == "last").count();
     assert_eq!((last, reasons.last()), (1, Some(&"last")), "{reasons:?}");
     let metrics = String::from_utf8(server.get("/metrics").bytes).unwrap();
     // Of the two videos that are counted at once, this one's process and perhaps the other's.

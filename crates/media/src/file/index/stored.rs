@@ -5,7 +5,8 @@
 
 use super::{Timing, VideoIndex, stated_order};
 use crate::error::{Error, Result};
-use crate::file::packets::{MOST_TICKS, PacketEntry};
+use crate::file::packets::MOST_TICKS;
+use crate::libav::PacketEntry;
 use pigweight_core::time::Pts;
 use serde::{Deserialize, Serialize};
 use std::io::{Read as _, Write as _};

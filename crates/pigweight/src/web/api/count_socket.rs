@@ -1,8 +1,9 @@
 //! Counts as they are made, over a WebSocket.
 
-use crate::web::App;
-use crate::web::Shared;
-use crate::web::api::types::{Run, RunState, present_video};
+use crate::web::api::types::{Run, RunState};
+use crate::web::app::App;
+use crate::web::app::Shared;
+use crate::web::auth::caller::Caller;
 use crate::web::request::arguments::{Asked, Field, Kind, Query};
 use crate::web::request::problem::Problem;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -78,7 +79,7 @@ impl Lag {
             run.map_or((0.0, 0), |run| (run.counted_to_secs, run.frames_done));
         // A finished run has come to the end, whatever could not be decoded on the way.
         let is_done = run.is_some_and(|run| run.state == "done");
-        let going_on = app.live.latest(&video.id).filter(|progress| progress.frames_per_sec > 0.0);
+        let going_on = app.status.latest(&video.id).filter(|progress| progress.frames_per_sec > 0.0);
         let left = |total: f64, done: f64| if is_done { 0.0 } else { (total - done).max(0.0) };
         Self {
             video_secs: left(video.duration_secs.unwrap_or(0.0), counted_to_secs),
@@ -97,18 +98,19 @@ impl Lag {
               (status = 404, body = Problem), (status = 426, body = Problem))
 )]
 pub async fn count_updates(
+    caller: Caller,
     app: Shared,
     Query(query): Query<OfVideo>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    present_video(&app, &query.id).await?;
+    caller.video(&app, &query.id).await?;
     let axum::extract::State(app) = app;
     let Ok(upgrade) = upgrade else { return Ok(Problem::websocket_only("/ws/count")) };
     Ok(upgrade.on_upgrade(move |socket| push(app, query.id, socket)))
 }
 
 async fn push(app: Arc<App>, id: String, mut socket: WebSocket) {
-    let mut progress = app.live.watch(&id);
+    let mut progress = app.status.watch(&id);
     loop {
         let Ok((text, goes_on)) = update(&app, &id).await else { break };
         if socket.send(Message::Text(text.into())).await.is_err() {
@@ -157,7 +159,7 @@ async fn update(app: &App, id: &str) -> Result<(String, bool), Problem> {
             lag,
         },
         Some(run) => {
-            let shown = Run::new(run, video.frames.unwrap_or(0), &app.live, job.as_ref());
+            let shown = Run::new(run, video.frames.unwrap_or(0), &app.status, job.as_ref());
             let frame = app.store.settled_at(&run.id, run.counted_to_secs).await?;
             CountUpdate {
                 kind: "count_update",

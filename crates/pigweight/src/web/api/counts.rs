@@ -1,7 +1,8 @@
 //! What was found: boxes, counts, crossings.
 
-use crate::web::Shared;
-use crate::web::api::types::{Window, present_video};
+use crate::web::api::types::Window;
+use crate::web::app::Shared;
+use crate::web::auth::caller::Caller;
 use crate::web::request::arguments::{Asked, Field, Kind, Query};
 use crate::web::request::problem::Problem;
 use axum::Json;
@@ -29,7 +30,7 @@ pub struct Detections {
 pub struct FrameBoxes {
     pub pts: i64,
     /// The detector looked at this frame; otherwise its boxes come from both neighbours.
-    pub looked: bool,
+    pub inferred: bool,
     /// `[x, y, width, height, score, track, 1 measured or 0 interpolated]`, px.
     pub boxes: Vec<[f64; 7]>,
 }
@@ -40,11 +41,12 @@ pub struct FrameBoxes {
     responses((status = 200, body = Detections), (status = 400, body = Problem), (status = 404, body = Problem))
 )]
 pub async fn detections(
+    caller: Caller,
     app: Shared,
     Path(id): Path<String>,
     Query(window): Query<Window>,
 ) -> Result<Json<Detections>, Problem> {
-    let video = present_video(&app, &id).await?;
+    let video = caller.video(&app, &id).await?;
     let (from_secs, to_secs) = window.range(video.duration_secs.unwrap_or(0.0))?;
     let to_secs = to_secs.min(from_secs + MAX_WINDOW_SECS);
     let Some(run) = app.store.latest_run(&id).await? else {
@@ -55,7 +57,7 @@ pub async fn detections(
         .into_iter()
         .map(|frame| FrameBoxes {
             pts: frame.pts.0,
-            looked: frame.why.is_some(),
+            inferred: frame.reason.is_some(),
             boxes: frame
                 .boxes
                 .iter()
@@ -114,11 +116,12 @@ pub struct Counts {
     responses((status = 200, body = Counts), (status = 400, body = Problem), (status = 404, body = Problem))
 )]
 pub async fn counts(
+    caller: Caller,
     app: Shared,
     Path(id): Path<String>,
     Query(query): Query<CountsWindow>,
 ) -> Result<Json<Counts>, Problem> {
-    let video = present_video(&app, &id).await?;
+    let video = caller.video(&app, &id).await?;
     let window = Window { from: query.from, to: query.to };
     let (from_secs, to_secs) = window.range(video.duration_secs.unwrap_or(0.0))?;
     let points = query.points.unwrap_or(1000).clamp(1, 10_000);
@@ -151,8 +154,12 @@ pub struct Crossing {
     get, path = "/api/videos/{id}/crossings",
     responses((status = 200, body = Vec<Crossing>), (status = 404, body = Problem))
 )]
-pub async fn crossings(app: Shared, Path(id): Path<String>) -> Result<Json<Vec<Crossing>>, Problem> {
-    present_video(&app, &id).await?;
+pub async fn crossings(
+    caller: Caller,
+    app: Shared,
+    Path(id): Path<String>,
+) -> Result<Json<Vec<Crossing>>, Problem> {
+    caller.video(&app, &id).await?;
     let Some(run) = app.store.latest_run(&id).await? else { return Ok(Json(Vec::new())) };
     let crossings = app.store.crossings(&run.id).await?;
     Ok(Json(
@@ -210,6 +217,7 @@ pub struct CountAtTime {
     responses((status = 200, body = CountAtTime), (status = 400, body = Problem), (status = 404, body = Problem))
 )]
 pub async fn count_at_time(
+    caller: Caller,
     app: Shared,
     Query(Moment { id, t }): Query<Moment>,
 ) -> Result<Json<CountAtTime>, Problem> {
@@ -218,7 +226,7 @@ pub async fn count_at_time(
             "t = {t} is no moment; ask for a number of seconds since the first frame"
         )));
     }
-    let video = present_video(&app, &id).await?;
+    let video = caller.video(&app, &id).await?;
     let nothing = |state| Ok(Json(CountAtTime { count: None, cached: false, state, t }));
     if t < 0.0 || video.error.is_some() || video.duration_secs.is_some_and(|end| t > end) {
         return nothing(CountState::NoVideo);
@@ -230,9 +238,9 @@ pub async fn count_at_time(
         let (count, state) = (Some(frame.boxes.len() as u32), CountState::Counted);
         return Ok(Json(CountAtTime { count, cached: true, state, t: frame.secs }));
     }
-    let Ok(inference) = app.detecting.now() else {
+    let Ok(inference) = app.detector.now() else {
         return nothing(CountState::Pending);
     };
-    let (seen, t, cached) = app.unseen.count(&app, &video, &inference, t).await?;
+    let (seen, t, cached) = app.on_demand_counts.count(&app.pool, &app.config, &video, &inference, t).await?;
     Ok(Json(CountAtTime { count: Some(seen.count), cached, state: CountState::Counted, t }))
 }

@@ -2,10 +2,11 @@
 
 use crate::artifacts::disk_space;
 use crate::reason::Reasoned as _;
-use crate::web::App;
-use crate::web::Shared;
 use crate::web::api::count_socket::Lag;
 use crate::web::api::types::{Run, RunState};
+use crate::web::app::App;
+use crate::web::app::Shared;
+use crate::web::auth::caller::Caller;
 use crate::web::request::problem::Problem;
 use axum::Json;
 use pigweight_detect::{DeviceReport, EndpointReport};
@@ -92,8 +93,8 @@ impl From<EndpointReport> for Endpoint {
 
 /// Whether everything works.
 #[utoipa::path(get, path = "/api/health", responses((status = 200, body = Health)))]
-pub async fn health(app: Shared) -> Json<Health> {
-    let inference = app.detecting.now();
+pub async fn health(_: Caller, app: Shared) -> Result<Json<Health>, Problem> {
+    let inference = app.detector.now();
     let report = inference.as_ref().ok().map(|inference| inference.model().device());
     let of_disk = || disk_space::is_full(&app.config.data).then(|| disk_full(&app.config.data));
     let of_device = || {
@@ -101,10 +102,10 @@ pub async fn health(app: Shared) -> Json<Health> {
         trouble.map(|trouble| Reason::new("device_trouble", trouble))
     };
     let of_model = || {
-        let doubt = inference.as_ref().ok().and_then(|inference| inference.doubt());
+        let doubt = inference.as_ref().ok().and_then(|inference| inference.model_warning());
         doubt.map(|doubt| Reason::new("model_doubted", doubt))
     };
-    let trouble = app.live.trouble().or_else(of_disk).or_else(of_device).or_else(of_model);
+    let trouble = app.status.trouble().or_else(of_disk).or_else(of_device).or_else(of_model);
     let (status, reason) = match (trouble, &inference) {
         (Some(trouble), _) => (Status::Degraded, Some(trouble)),
         (None, Err(missing)) => (Status::NoModel, Some(missing.error.reason())),
@@ -115,7 +116,7 @@ pub async fn health(app: Shared) -> Json<Health> {
         Ok(_) => report.as_ref().map(|report| report.endpoints.clone()).unwrap_or_default(),
     };
     let model = inference.as_ref().ok().map(|inference| inference.model());
-    Json(Health {
+    Ok(Json(Health {
         status,
         version: env!("CARGO_PKG_VERSION"),
         reason_code: reason.as_ref().map(|reason| reason.code.to_owned()),
@@ -139,7 +140,7 @@ pub async fn health(app: Shared) -> Json<Health> {
             tried: report.tried,
         }),
         endpoints: endpoints.into_iter().map(Endpoint::from).collect(),
-    })
+    }))
 }
 
 /// Told before the first result is refused: where nothing goes on, nothing would be.
@@ -154,7 +155,7 @@ fn disk_full(folder: &Path) -> Reason {
 
 /// Figures for Prometheus; `docs/guide/grafana.json` is a dashboard of them.
 #[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "text/plain")))]
-pub async fn metrics(app: Shared) -> Result<String, Problem> {
+pub async fn metrics(_: Caller, app: Shared) -> Result<String, Problem> {
     // What is rather looked at than followed.
     for (state, count) in videos_by_state(&app).await? {
         metrics::gauge!("pigweight_videos", "state" => state).set(f64::from(count));
@@ -162,7 +163,7 @@ pub async fn metrics(app: Shared) -> Result<String, Problem> {
     let previews = app.previews.clone();
     let bytes = tokio::task::spawn_blocking(move || previews.bytes()).await.map_err(Problem::internal)?;
     metrics::gauge!("pigweight_small_pictures_bytes").set(bytes as f64);
-    match app.detecting.now() {
+    match app.detector.now() {
         Ok(inference) => {
             for (urgency, waiting) in inference.waiting() {
                 metrics::gauge!("pigweight_inference_waiting", "for" => urgency.name()).set(waiting as f64);
@@ -179,7 +180,7 @@ pub async fn metrics(app: Shared) -> Result<String, Problem> {
         let jobs = counted.iter().find(|(of, ..)| *of == state).map_or(0, |(_, jobs, _)| *jobs);
         metrics::gauge!("pigweight_jobs", "state" => state.name()).set(jobs as f64);
     }
-    metrics::gauge!("pigweight_stream_pieces_bytes").set(app.pieces.bytes() as f64);
+    metrics::gauge!("pigweight_stream_pieces_bytes").set(app.hls_parts.bytes() as f64);
     if let Some(bytes) = resident_bytes("self") {
         metrics::gauge!("process_resident_memory_bytes").set(bytes as f64);
     }
@@ -195,7 +196,7 @@ pub async fn metrics(app: Shared) -> Result<String, Problem> {
 /// video that there ever was.
 async fn sources(app: &App) -> Result<String, Problem> {
     let mut told = Vec::new();
-    for id in app.work.current() {
+    for id in app.cancellation.current() {
         let video = app.store.video(&id).await?;
         let run = app.store.latest_run(&id).await?;
         let lag = Lag::of(app, &video, run.as_ref());
@@ -248,10 +249,10 @@ fn describe_endpoints(endpoints: &[EndpointReport]) {
 async fn videos_by_state(app: &App) -> Result<[(&'static str, u32); 6], Problem> {
     let [mut reading, mut waiting, mut running, mut done, mut failed, mut cancelled] = [0; 6];
     let jobs = app.store.latest_jobs().await?;
-    for video in app.store.videos().await?.into_iter().filter(|video| app.live.is_present(&video.id)) {
+    for video in app.store.videos().await?.into_iter().filter(|video| app.status.is_present(&video.id)) {
         let run = app.store.latest_run(&video.id).await?;
         let job = jobs.get(&video.id);
-        let state = run.map(|run| Run::new(&run, video.frames.unwrap_or(0), &app.live, job).state);
+        let state = run.map(|run| Run::new(&run, video.frames.unwrap_or(0), &app.status, job).state);
         *match state {
             _ if video.error.is_some() => &mut failed,
             _ if video.frames.is_none() => &mut reading,

@@ -1,9 +1,10 @@
 //! Jobs: what goes on, what waits and in which order, what failed; and what people want of them.
 
-use crate::background::detector_slot::nobody_looks;
-use crate::web::App;
-use crate::web::Shared;
-use crate::web::api::types::{Why, time};
+use crate::background::detector_slot::no_detector;
+use crate::web::api::types::{Explanation, time};
+use crate::web::app::App;
+use crate::web::app::Shared;
+use crate::web::auth::caller::Caller;
 use crate::web::request::arguments::{Asked, Body, Field, Kind, Query};
 use crate::web::request::problem::Problem;
 use axum::Json;
@@ -123,13 +124,13 @@ pub struct Now<'a> {
 impl<'a> Now<'a> {
     /// Asks the store for the order.
     pub async fn of(store: &pigweight_store::Store, app: Option<&'a App>) -> pigweight_store::Result<Self> {
-        let is_there = |job: &JobRecord| app.is_none_or(|app| app.live.is_present(&job.video_id));
+        let is_there = |job: &JobRecord| app.is_none_or(|app| app.status.is_present(&job.video_id));
         let waiting = store.waiting_jobs().await?.into_iter().filter(is_there).map(|job| job.id);
         Ok(Self { app, waiting: waiting.collect() })
     }
 
     fn frames_per_sec(&self, job: &JobRecord) -> Option<f64> {
-        let progress = self.app?.live.latest(&job.video_id)?;
+        let progress = self.app?.status.latest(&job.video_id)?;
         Some(progress.frames_per_sec).filter(|&rate| rate > 0.0)
     }
 
@@ -137,9 +138,9 @@ impl<'a> Now<'a> {
     fn hindrance(&self, job: &JobRecord) -> Option<Reason> {
         let app = self.app?;
         match job.state() {
-            JobState::Running => app.live.held(&job.video_id),
-            JobState::Waiting if app.detecting.now().is_err() => Some(nobody_looks()),
-            JobState::Waiting if !app.live.is_present(&job.video_id) => Some(Reason::new(
+            JobState::Running => app.status.held(&job.video_id),
+            JobState::Waiting if app.detector.now().is_err() => Some(no_detector()),
+            JobState::Waiting if !app.status.is_present(&job.video_id) => Some(Reason::new(
                 FILE_GONE,
                 "the file is not in its folder now; it is counted when it is there again, or cancel the job",
             )),
@@ -158,7 +159,7 @@ impl Job {
         // Also where it went after the places were given.
         let is_gone = hindrance.as_ref().is_some_and(|reason| reason.code == FILE_GONE);
         let place = now.waiting.iter().position(|id| *id == job.id).map(|place| place + 1);
-        let why = Why::from(hindrance).or_else(|| Why::of_job(job));
+        let why = Explanation::from(hindrance).or_else(|| Explanation::of_job(job));
         Self {
             id: job.id.clone(),
             kind: job.kind.clone(),
@@ -205,7 +206,7 @@ impl Jobs {
         let mut counts: BTreeMap<String, i64> =
             JobState::ALL.into_iter().map(|state| (state.name().to_owned(), 0)).collect();
         counts.extend(counted.into_iter().map(|(state, jobs, _)| (state.name().to_owned(), jobs)));
-        let missing = app.and_then(|app| app.detecting.now().err());
+        let missing = app.and_then(|app| app.detector.now().err());
         Ok(Self {
             jobs: store.jobs(filter).await?.iter().map(|job| Job::new(job, &now)).collect(),
             counts,
@@ -224,7 +225,7 @@ impl Jobs {
 async fn without_job(app: &App) -> pigweight_store::Result<usize> {
     let jobs = app.store.latest_jobs().await?;
     let waits = |video: &VideoRecord| {
-        video.error.is_none() && app.live.is_present(&video.id) && !jobs.contains_key(&video.id)
+        video.error.is_none() && app.status.is_present(&video.id) && !jobs.contains_key(&video.id)
     };
     Ok(app.store.videos().await?.into_iter().filter(waits).count())
 }
@@ -238,11 +239,11 @@ async fn told(app: &App, job: &JobRecord) -> Result<Json<Job>, Problem> {
     get, path = "/api/jobs", params(Filter),
     responses((status = 200, body = Jobs), (status = 400, body = Problem), (status = 404, body = Problem))
 )]
-pub async fn list(app: Shared, Query(asked): Query<Filter>) -> Result<Json<Jobs>, Problem> {
+pub async fn list(caller: Caller, app: Shared, Query(asked): Query<Filter>) -> Result<Json<Jobs>, Problem> {
     let filter = asked.filter()?;
     if let Some(id) = &filter.video_id {
         // No video is something else than no jobs.
-        app.store.video(id).await?;
+        caller.registered_video(&app, id).await?;
     }
     Ok(Json(Jobs::of(&app.store, &filter, Some(&app)).await?))
 }
@@ -252,8 +253,8 @@ pub async fn list(app: Shared, Query(asked): Query<Filter>) -> Result<Json<Jobs>
     get, path = "/api/jobs/{id}",
     responses((status = 200, body = Job), (status = 404, body = Problem))
 )]
-pub async fn one(app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
-    told(&app, &app.store.job(&id).await?).await
+pub async fn one(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
+    told(&app, &caller.job(&app, &id).await?).await
 }
 
 /// Leaves a job's video alone, as `PUT /api/videos/{id}/work` does; what is counted is kept.
@@ -261,9 +262,10 @@ pub async fn one(app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Probl
     post, path = "/api/jobs/{id}/pause",
     responses((status = 200, body = Job), (status = 404, body = Problem), (status = 409, body = Problem))
 )]
-pub async fn pause(app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
+pub async fn pause(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
+    caller.job(&app, &id).await?;
     let job = app.store.pause_job(&id, true).await?;
-    app.work.stop(&job.video_id);
+    app.cancellation.stop(&job.video_id);
     told(&app, &job).await
 }
 
@@ -272,7 +274,8 @@ pub async fn pause(app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Pro
     post, path = "/api/jobs/{id}/resume",
     responses((status = 200, body = Job), (status = 404, body = Problem), (status = 409, body = Problem))
 )]
-pub async fn resume(app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
+pub async fn resume(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
+    caller.job(&app, &id).await?;
     let job = app.store.pause_job(&id, false).await?;
     app.wake();
     told(&app, &job).await
@@ -283,9 +286,10 @@ pub async fn resume(app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Pr
     post, path = "/api/jobs/{id}/cancel",
     responses((status = 200, body = Job), (status = 404, body = Problem), (status = 409, body = Problem))
 )]
-pub async fn cancel(app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
+pub async fn cancel(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
+    caller.job(&app, &id).await?;
     let job = app.store.cancel_job(&id).await?;
-    app.work.stop(&job.video_id);
+    app.cancellation.stop(&job.video_id);
     told(&app, &job).await
 }
 
@@ -295,7 +299,8 @@ pub async fn cancel(app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Pr
     post, path = "/api/jobs/{id}/retry",
     responses((status = 200, body = Job), (status = 404, body = Problem), (status = 409, body = Problem))
 )]
-pub async fn retry(app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
+pub async fn retry(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
+    caller.job(&app, &id).await?;
     let job = app.store.retry_job(&id).await?;
     app.wake();
     told(&app, &job).await
@@ -320,10 +325,12 @@ impl Asked for Priority {
               (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem))
 )]
 pub async fn prioritise(
+    caller: Caller,
     app: Shared,
     Path(id): Path<String>,
     Body(Priority { priority }): Body<Priority>,
 ) -> Result<Json<Job>, Problem> {
+    caller.job(&app, &id).await?;
     let job = app.store.prioritise_job(&id, priority).await?;
     app.wake();
     told(&app, &job).await

@@ -1,7 +1,7 @@
 //! Lines that people draw.
 
-use crate::web::Shared;
-use crate::web::api::types::present_video;
+use crate::web::app::Shared;
+use crate::web::auth::caller::Caller;
 use crate::web::request::arguments::{Asked, Body, Field, Kind, Query};
 use crate::web::request::problem::Problem;
 use axum::Json;
@@ -152,8 +152,12 @@ async fn with_counts(store: &Store, line: LineRecord) -> Result<Line, Problem> {
     get, path = "/api/lines", params(OfVideo),
     responses((status = 200, body = Vec<Line>), (status = 404, body = Problem))
 )]
-pub async fn list(app: Shared, Query(query): Query<OfVideo>) -> Result<Json<Vec<Line>>, Problem> {
-    present_video(&app, &query.video).await?;
+pub async fn list(
+    caller: Caller,
+    app: Shared,
+    Query(query): Query<OfVideo>,
+) -> Result<Json<Vec<Line>>, Problem> {
+    caller.video(&app, &query.video).await?;
     let mut lines = Vec::new();
     for line in app.store.lines(&query.video).await? {
         lines.push(with_counts(&app.store, line).await?);
@@ -168,10 +172,11 @@ pub async fn list(app: Shared, Query(query): Query<OfVideo>) -> Result<Json<Vec<
               (status = 413, body = Problem), (status = 415, body = Problem))
 )]
 pub async fn add(
+    caller: Caller,
     app: Shared,
     Body(DrawnOnVideo { video, drawn }): Body<DrawnOnVideo>,
 ) -> Result<(StatusCode, Json<Line>), Problem> {
-    let record = present_video(&app, &video).await?;
+    let record = caller.video(&app, &video).await?;
     let number = app.store.lines(&video).await?.len() + 1;
     let line = app.store.add_line(&video, &drawn.checked(&record, || number.to_string())?).await?;
     Ok((StatusCode::CREATED, Json(with_counts(&app.store, line).await?)))
@@ -184,12 +189,13 @@ pub async fn add(
               (status = 413, body = Problem), (status = 415, body = Problem))
 )]
 pub async fn change(
+    caller: Caller,
     app: Shared,
     Path(id): Path<String>,
     Body(drawn): Body<Drawn>,
 ) -> Result<Json<Line>, Problem> {
     let known = app.store.line(&id).await?;
-    let record = present_video(&app, &known.video_id).await?;
+    let record = caller.video(&app, &known.video_id).await?;
     let line = app.store.change_line(&id, &drawn.checked(&record, || known.name)?).await?;
     Ok(Json(with_counts(&app.store, line).await?))
 }
@@ -199,7 +205,9 @@ pub async fn change(
     delete, path = "/api/lines/{id}",
     responses((status = 204, description = "It is gone"), (status = 404, body = Problem))
 )]
-pub async fn remove(app: Shared, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+pub async fn remove(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    let line = app.store.line(&id).await?;
+    caller.registered_video(&app, &line.video_id).await?;
     app.store.remove_line(&id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

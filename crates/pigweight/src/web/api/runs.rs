@@ -1,12 +1,13 @@
 //! The analyses of a video: which there are, which frames each looked at and why, and where two of them differ.
 
-use crate::web::Shared;
-use crate::web::api::types::{Run, Window, present_video};
+use crate::web::api::types::{Run, Window};
+use crate::web::app::Shared;
+use crate::web::auth::caller::Caller;
 use crate::web::request::arguments::{Asked, Field, Kind, Query};
 use crate::web::request::problem::Problem;
 use axum::Json;
 use axum::extract::Path;
-use pigweight_core::schedule::Why;
+use pigweight_core::schedule;
 use pigweight_store::{CountPoint, RunRecord};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -19,9 +20,9 @@ const MAX_CHUNKS: u32 = 1024;
 /// Why the detector looked at a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum LookReason {
+pub enum InferenceReason {
     /// Every frame is looked at.
-    Every,
+    EveryFrame,
     /// A fixed interval had passed.
     Interval,
     /// Nothing was known before it.
@@ -35,39 +36,39 @@ pub enum LookReason {
     /// Something moves and an animal is near a line: at least ten times a second.
     NearLine,
     /// Something moved in a scene that was still.
-    Woken,
+    MotionStart,
     /// It lies within the half second before a frame that woke a still scene.
-    LookedBack,
+    BeforeMotion,
 }
 
-impl From<Why> for LookReason {
-    fn from(why: Why) -> Self {
-        match why {
-            Why::Every => Self::Every,
-            Why::Interval => Self::Interval,
-            Why::First => Self::First,
-            Why::Last => Self::Last,
-            Why::Still => Self::Still,
-            Why::Moving => Self::Moving,
-            Why::NearLine => Self::NearLine,
-            Why::Woken => Self::Woken,
-            Why::LookedBack => Self::LookedBack,
+impl From<schedule::InferenceReason> for InferenceReason {
+    fn from(reason: schedule::InferenceReason) -> Self {
+        match reason {
+            schedule::InferenceReason::EveryFrame => Self::EveryFrame,
+            schedule::InferenceReason::Interval => Self::Interval,
+            schedule::InferenceReason::First => Self::First,
+            schedule::InferenceReason::Last => Self::Last,
+            schedule::InferenceReason::Still => Self::Still,
+            schedule::InferenceReason::Moving => Self::Moving,
+            schedule::InferenceReason::NearLine => Self::NearLine,
+            schedule::InferenceReason::MotionStart => Self::MotionStart,
+            schedule::InferenceReason::BeforeMotion => Self::BeforeMotion,
         }
     }
 }
 
 /// A frame that the detector looked at.
 #[derive(Serialize, ToSchema)]
-pub struct LookedAt {
+pub struct InferredFrame {
     pub pts: i64,
     pub secs: f64,
-    pub why: LookReason,
+    pub reason: InferenceReason,
 }
 
 /// What the detector looked at and why. Frames that are not named lie between two looks of which each was soon enough for the
 /// next: their boxes come from both.
 #[derive(Serialize, ToSchema)]
-pub struct LookSchedule {
+pub struct InferenceSchedule {
     pub from_secs: f64,
     /// At most ten minutes behind `from_secs`.
     pub to_secs: f64,
@@ -78,7 +79,7 @@ pub struct LookSchedule {
     /// How many of the window were looked at, by reason.
     pub reasons: BTreeMap<String, u32>,
     /// In order of time.
-    pub looks: Vec<LookedAt>,
+    pub inferred_frames: Vec<InferredFrame>,
 }
 
 /// All analyses of a video, the newest first. What the page and the other answers show is the newest.
@@ -86,41 +87,52 @@ pub struct LookSchedule {
     get, path = "/api/videos/{id}/runs",
     responses((status = 200, body = Vec<Run>), (status = 404, body = Problem))
 )]
-pub async fn list(app: Shared, Path(id): Path<String>) -> Result<Json<Vec<Run>>, Problem> {
-    let video = present_video(&app, &id).await?;
+pub async fn list(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<Json<Vec<Run>>, Problem> {
+    let video = caller.video(&app, &id).await?;
     let frames = video.frames.unwrap_or(0);
     let job = app.store.latest_job(&id).await?;
     let runs = app.store.runs(&id).await?;
-    Ok(Json(runs.iter().map(|run| Run::new(run, frames, &app.live, job.as_ref())).collect()))
+    Ok(Json(runs.iter().map(|run| Run::new(run, frames, &app.status, job.as_ref())).collect()))
 }
 
 /// Which frames an analysis looked at, and why.
 #[utoipa::path(
     get, path = "/api/videos/{id}/runs/{run}/schedule", params(Window),
-    responses((status = 200, body = LookSchedule), (status = 400, body = Problem), (status = 404, body = Problem))
+    responses((status = 200, body = InferenceSchedule), (status = 400, body = Problem), (status = 404, body = Problem))
 )]
 pub async fn schedule(
+    caller: Caller,
     app: Shared,
     Path((id, run)): Path<(String, String)>,
     Query(window): Query<Window>,
-) -> Result<Json<LookSchedule>, Problem> {
-    let video = present_video(&app, &id).await?;
+) -> Result<Json<InferenceSchedule>, Problem> {
+    let video = caller.video(&app, &id).await?;
     let run = run_of(&app, &id, &run).await?;
     let (from_secs, to_secs) = window.range(video.duration_secs.unwrap_or(0.0))?;
     let to_secs = to_secs.min(from_secs + MAX_WINDOW_SECS);
     let frames = app.store.detections(&run.id, from_secs, to_secs, MAX_CHUNKS).await?;
-    let mut looks = Vec::new();
+    let mut inferred_frames = Vec::new();
     let mut reasons = BTreeMap::new();
     for frame in &frames {
-        if let Some(why) = frame.why.map(LookReason::from) {
-            *reasons.entry(why).or_insert(0) += 1;
-            looks.push(LookedAt { pts: frame.pts.0, secs: frame.secs, why });
+        if let Some(reason) = frame.reason.map(InferenceReason::from) {
+            *reasons.entry(reason).or_insert(0) += 1;
+            inferred_frames.push(InferredFrame { pts: frame.pts.0, secs: frame.secs, reason });
         }
     }
-    let name = |reason: LookReason| serde_json::to_value(reason).ok()?.as_str().map(str::to_owned);
-    let reasons = reasons.into_iter().filter_map(|(reason, looks)| Some((name(reason)?, looks))).collect();
+    let name = |reason: InferenceReason| serde_json::to_value(reason).ok()?.as_str().map(str::to_owned);
+    let reasons = reasons
+        .into_iter()
+        .filter_map(|(reason, inferred_frames)| Some((name(reason)?, inferred_frames)))
+        .collect();
     let counted_to_secs = run.counted_to_secs;
-    Ok(Json(LookSchedule { from_secs, to_secs, counted_to_secs, frames: frames.len(), reasons, looks }))
+    Ok(Json(InferenceSchedule {
+        from_secs,
+        to_secs,
+        counted_to_secs,
+        frames: frames.len(),
+        reasons,
+        inferred_frames,
+    }))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -171,11 +183,12 @@ pub struct Difference {
     responses((status = 200, body = Difference), (status = 400, body = Problem), (status = 404, body = Problem))
 )]
 pub async fn compare(
+    caller: Caller,
     app: Shared,
     Path((id, run)): Path<(String, String)>,
     Query(query): Query<Comparison>,
 ) -> Result<Json<Difference>, Problem> {
-    let video = present_video(&app, &id).await?;
+    let video = caller.video(&app, &id).await?;
     let (run, with) = (run_of(&app, &id, &run).await?, run_of(&app, &id, &query.with).await?);
     let counted_to_secs = run.counted_to_secs.min(with.counted_to_secs);
     let window = Window { from: query.from, to: query.to };
@@ -192,8 +205,8 @@ pub async fn compare(
     let frames = video.frames.unwrap_or(0);
     let job = app.store.latest_job(&video.id).await?;
     Ok(Json(Difference {
-        run: Run::new(&run, frames, &app.live, job.as_ref()),
-        with: Run::new(&with, frames, &app.live, job.as_ref()),
+        run: Run::new(&run, frames, &app.status, job.as_ref()),
+        with: Run::new(&with, frames, &app.status, job.as_ref()),
         counted_to_secs,
         level_secs: one.level_secs,
         mean_difference,
@@ -249,9 +262,9 @@ mod tests {
 
     #[test]
     fn every_reason_has_the_same_name_outside() {
-        for why in Why::ALL {
-            let outside = serde_json::to_value(LookReason::from(why)).unwrap();
-            assert_eq!(outside, serde_json::to_value(why).unwrap());
+        for reason in schedule::InferenceReason::ALL {
+            let outside = serde_json::to_value(InferenceReason::from(reason)).unwrap();
+            assert_eq!(outside, serde_json::to_value(reason).unwrap());
         }
     }
 }

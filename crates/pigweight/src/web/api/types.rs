@@ -2,8 +2,8 @@
 
 use crate::artifacts::previews::Made;
 use crate::describe::counted;
-use crate::status::Live;
-use crate::web::App;
+use crate::status::Status;
+use crate::web::app::App;
 use pigweight_store::{JobRecord, JobState, Reason, RunRecord, VideoRecord};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -123,10 +123,10 @@ pub struct Count {
 
 impl Run {
     /// `frames_total` from the video's index; `job` is the video's newest.
-    pub fn new(run: &RunRecord, frames_total: i64, live: &Live, job: Option<&JobRecord>) -> Self {
+    pub fn new(run: &RunRecord, frames_total: i64, status: &Status, job: Option<&JobRecord>) -> Self {
         // What is not ended goes on, unless its job does not.
         let job = job.filter(|job| job.run_id.as_ref().is_none_or(|id| *id == run.id));
-        let frames_per_sec = live
+        let frames_per_sec = status
             .latest(&run.video_id)
             .filter(|progress| progress.run.id == run.id)
             .map(|progress| progress.frames_per_sec)
@@ -143,12 +143,11 @@ impl Run {
         };
         let left = (frames_total - run.frames_done).max(0) as f64;
         let is_running = matches!(state, RunState::Running);
-        let why = Why::of_run(run, job).or_else(|| match state {
-            RunState::Failed => job.map(Why::of_job).unwrap_or_default(),
-            RunState::Queued => {
-                Why::from(live.held(&run.video_id)).or_else(|| job.map(Why::of_job).unwrap_or_default())
-            }
-            RunState::Running | RunState::Done | RunState::Cancelled => Why::default(),
+        let why = Explanation::of_run(run, job).or_else(|| match state {
+            RunState::Failed => job.map(Explanation::of_job).unwrap_or_default(),
+            RunState::Queued => Explanation::from(status.held(&run.video_id))
+                .or_else(|| job.map(Explanation::of_job).unwrap_or_default()),
+            RunState::Running | RunState::Done | RunState::Cancelled => Explanation::default(),
         });
         Self {
             id: run.id.clone(),
@@ -186,12 +185,12 @@ pub struct VideoJob {
 
 /// A sentence and its code, as they are told and kept.
 #[derive(Clone, Default)]
-pub struct Why {
+pub struct Explanation {
     pub error: Option<String>,
     pub reason_code: Option<String>,
 }
 
-impl Why {
+impl Explanation {
     /// What is kept with a job. A code without its sentence says nothing.
     pub fn of_job(job: &JobRecord) -> Self {
         Self { reason_code: job.error_code.clone().filter(|_| job.error.is_some()), error: job.error.clone() }
@@ -227,13 +226,13 @@ impl Why {
     }
 }
 
-impl From<Reason> for Why {
+impl From<Reason> for Explanation {
     fn from(Reason { code, text }: Reason) -> Self {
         Self { error: Some(text), reason_code: Some(code.to_owned()) }
     }
 }
 
-impl From<Option<Reason>> for Why {
+impl From<Option<Reason>> for Explanation {
     fn from(reason: Option<Reason>) -> Self {
         reason.map(Self::from).unwrap_or_default()
     }
@@ -254,7 +253,7 @@ impl Video {
 
     pub fn new(video: &VideoRecord, run: Option<&RunRecord>, job: Option<&JobRecord>, app: &App) -> Self {
         let part = match (&video.error, video.frames) {
-            (None, None) => app.pool.openings.part(&video.id),
+            (None, None) => app.pool.open_videos.part(&video.id),
             _ => None,
         };
         let index = match (&video.error, video.frames) {
@@ -264,7 +263,7 @@ impl Video {
             (None, None) => IndexState::Pending,
         };
         let info = part.as_ref().map(|part| part.info());
-        let why = Why::of_video(video, run);
+        let why = Explanation::of_video(video, run);
         Self {
             id: video.id.clone(),
             name: video.name.clone(),
@@ -282,9 +281,9 @@ impl Video {
             reason_code: why.reason_code,
             preview: app.previews.made(&video.id).into(),
             paused: video.paused == 1,
-            run: run.map(|run| Run::new(run, video.frames.unwrap_or(0), &app.live, job)),
+            run: run.map(|run| Run::new(run, video.frames.unwrap_or(0), &app.status, job)),
             job: job.map(|job| {
-                let Why { error, reason_code } = Why::of_job(job);
+                let Explanation { error, reason_code } = Explanation::of_job(job);
                 VideoJob { id: job.id.clone(), state: job.state().name(), error, reason_code }
             }),
         }
@@ -335,12 +334,6 @@ impl Window {
         }
         Ok((from, to))
     }
-}
-
-/// A video that may be served: registered and lying in one of the folders now.
-pub async fn present_video(app: &App, id: &str) -> Result<VideoRecord, Problem> {
-    let video = app.store.video(id).await?;
-    if app.live.is_present(id) { Ok(video) } else { Err(is_gone(&video)) }
 }
 
 /// The identifier belongs to bytes that are no longer there; a file that took their place has one of its own.

@@ -3,8 +3,9 @@
 
 use crate::sources::library;
 use crate::sources::uploads::{Error, Upload, Writing};
-use crate::web::App;
-use crate::web::Shared;
+use crate::web::app::App;
+use crate::web::app::Shared;
+use crate::web::auth::caller::Caller;
 use crate::web::request::problem::Problem;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{Path, Request};
@@ -43,13 +44,13 @@ pub async fn speak_tus(request: Request, next: Next) -> Response {
 
 /// What of the protocol is known here.
 #[utoipa::path(options, path = "/api/uploads", responses((status = 204, description = "Tus-Version, Tus-Extension, Tus-Max-Size")))]
-pub async fn options(app: Shared) -> Response {
+pub async fn options(_: Caller, app: Shared) -> Result<Response, Problem> {
     let headers = [
         ("tus-version", VERSION.to_owned()),
         ("tus-extension", "creation,termination".to_owned()),
         ("tus-max-size", app.uploads.max_bytes().to_string()),
     ];
-    (StatusCode::NO_CONTENT, headers).into_response()
+    Ok((StatusCode::NO_CONTENT, headers).into_response())
 }
 
 /// Announces a file: `Upload-Length` is its bytes, `Upload-Metadata` its `filename` in base64. `Location` says where to send it.
@@ -61,7 +62,7 @@ pub async fn options(app: Shared) -> Response {
         (status = 415, description = "No video by its name", body = Problem),
         (status = 507, description = "No room", body = Problem))
 )]
-pub async fn create(app: Shared, headers: HeaderMap) -> Result<Response, Problem> {
+pub async fn create(_: Caller, app: Shared, headers: HeaderMap) -> Result<Response, Problem> {
     let length = number(&headers, &UPLOAD_LENGTH)?;
     let upload = app.uploads.create(&file_name(&headers)?, length).await?;
     // Relative to this address, so that it works under any path.
@@ -75,7 +76,7 @@ pub async fn create(app: Shared, headers: HeaderMap) -> Result<Response, Problem
     head, path = "/api/uploads/{id}",
     responses((status = 200, description = "Upload-Offset, Upload-Length"), (status = 404))
 )]
-pub async fn progress(app: Shared, Path(id): Path<String>) -> Result<Response, Problem> {
+pub async fn progress(_: Caller, app: Shared, Path(id): Path<String>) -> Result<Response, Problem> {
     let upload = app.uploads.find(&id).await?;
     // The last bytes came over a connection that broke before it was told so.
     let video_id = become_video(&app, &upload).await?;
@@ -99,6 +100,7 @@ pub async fn progress(app: Shared, Path(id): Path<String>) -> Result<Response, P
         (status = 507, description = "No room", body = Problem))
 )]
 pub async fn add(
+    _: Caller,
     app: Shared,
     Path(id): Path<String>,
     headers: HeaderMap,
@@ -145,7 +147,7 @@ fn named(mut answer: Response, video_id: Option<String>) -> Result<Response, Pro
 #[utoipa::path(
     delete, path = "/api/uploads/{id}", responses((status = 204), (status = 404, body = Problem))
 )]
-pub async fn remove(app: Shared, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+pub async fn remove(_: Caller, app: Shared, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     app.uploads.delete(&id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -192,7 +194,7 @@ async fn become_video(app: &App, upload: &Upload) -> Result<Option<String>, Prob
     let _already_woken = app.wake.try_send(());
     match library::register(&app.store, &path, &name).await {
         Ok(record) => {
-            app.live.add_present(&record.id);
+            app.status.add_present(&record.id);
             Ok(Some(record.id))
         }
         // The file is where it belongs: the next look at the folder registers it.

@@ -1,7 +1,8 @@
 //! Registered videos.
 
-use crate::web::Shared;
-use crate::web::api::types::{Video, expected_secs, present_video};
+use crate::web::api::types::{Video, expected_secs};
+use crate::web::app::Shared;
+use crate::web::auth::caller::Caller;
 use crate::web::request::arguments::{Asked, Body, Field, Kind};
 use crate::web::request::problem::Problem;
 use axum::Json;
@@ -11,11 +12,11 @@ use utoipa::ToSchema;
 
 /// All videos that lie in the folders now.
 #[utoipa::path(get, path = "/api/videos", responses((status = 200, body = Vec<Video>)))]
-pub async fn list(app: Shared) -> Result<Json<Vec<Video>>, Problem> {
+pub async fn list(_: Caller, app: Shared) -> Result<Json<Vec<Video>>, Problem> {
     let mut videos = Vec::new();
     let jobs = app.store.latest_jobs().await?;
     for video in app.store.videos().await? {
-        if app.live.is_present(&video.id) {
+        if app.status.is_present(&video.id) {
             let run = app.store.latest_run(&video.id).await?;
             videos.push(Video::new(&video, run.as_ref(), jobs.get(&video.id), &app));
         }
@@ -28,38 +29,39 @@ pub async fn list(app: Shared) -> Result<Json<Vec<Video>>, Problem> {
     get, path = "/api/videos/{id}",
     responses((status = 200, body = Video), (status = 404, body = Problem))
 )]
-pub async fn one(app: Shared, Path(id): Path<String>) -> Result<Json<Video>, Problem> {
-    let video = present_video(&app, &id).await?;
+pub async fn one(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<Json<Video>, Problem> {
+    let video = caller.video(&app, &id).await?;
     Ok(Json(Video::of(&app, &video).await?))
 }
 
 /// What the background shall do with a video.
 #[derive(Deserialize, ToSchema)]
-pub struct Work {
+pub struct WorkState {
     /// Leave it alone: what is counted and made is kept, and the work goes on from there another time.
     pub paused: bool,
 }
 
-impl Asked for Work {
+impl Asked for WorkState {
     const FIELDS: &'static [Field] = &[Field::needed("paused", Kind::Truth)];
 }
 
 /// Pauses the work on a video, or lets it go on; for as long as nobody says otherwise, also after a restart.
 #[utoipa::path(
-    put, path = "/api/videos/{id}/work", request_body = Work,
+    put, path = "/api/videos/{id}/work", request_body = WorkState,
     responses((status = 200, body = Video), (status = 400, body = Problem), (status = 404, body = Problem),
               (status = 413, body = Problem), (status = 415, body = Problem))
 )]
 pub async fn change_work(
+    caller: Caller,
     app: Shared,
     Path(id): Path<String>,
-    Body(Work { paused }): Body<Work>,
+    Body(WorkState { paused }): Body<WorkState>,
 ) -> Result<Json<Video>, Problem> {
-    present_video(&app, &id).await?;
+    caller.video(&app, &id).await?;
     // Kept first: work that begins meanwhile asks for it.
     let video = app.store.pause_video(&id, paused).await?;
     if paused {
-        app.work.stop(&id);
+        app.cancellation.stop(&id);
     } else {
         app.wake();
     }
@@ -87,8 +89,8 @@ pub struct FrameTimes {
     get, path = "/api/videos/{id}/index",
     responses((status = 200, body = FrameTimes), (status = 404, body = Problem), (status = 422, body = Problem))
 )]
-pub async fn index(app: Shared, Path(id): Path<String>) -> Result<Json<FrameTimes>, Problem> {
-    let record = present_video(&app, &id).await?;
+pub async fn index(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<Json<FrameTimes>, Problem> {
+    let record = caller.video(&app, &id).await?;
     let video = app.pool.video_with(&record, |_| true).await?;
     let mut runs: Vec<[i64; 2]> = Vec::new();
     let mut before = video.index().first_pts();

@@ -1,9 +1,10 @@
 //! The original file, by byte ranges.
 
 use crate::sources::library;
-use crate::web::App;
-use crate::web::Shared;
-use crate::web::api::types::{is_gone, media_type, present_video};
+use crate::web::api::types::{is_gone, media_type};
+use crate::web::app::App;
+use crate::web::app::Shared;
+use crate::web::auth::caller::Caller;
 use crate::web::request::byte_range::{Asked, asked};
 use crate::web::request::problem::Problem;
 use axum::extract::{Path, Request};
@@ -20,11 +21,12 @@ use tower_http::services::ServeFile;
               (status = 404, body = Problem), (status = 416, body = Problem))
 )]
 pub async fn original(
+    caller: Caller,
     app: Shared,
     Path(id): Path<String>,
     mut request: Request,
 ) -> Result<Response, Problem> {
-    let record = present_video(&app, &id).await?;
+    let record = caller.video(&app, &id).await?;
     let size_bytes = unchanged(&app, &record).await?.size_bytes.unsigned_abs();
     let etag = HeaderValue::from_str(&format!("\"{id}\"")).map_err(Problem::internal)?;
     // ServeFile answers 416 to every header that it does not understand, and knows no If-Range: it gets only what it

@@ -1,7 +1,7 @@
 //! Single frames as JPEG.
 
-use crate::web::Shared;
-use crate::web::api::types::present_video;
+use crate::web::app::Shared;
+use crate::web::auth::caller::Caller;
 use crate::web::media::video_pool::VideoPool;
 use crate::web::request::arguments::{Asked, Field, Kind, Query};
 use crate::web::request::problem::Problem;
@@ -68,6 +68,7 @@ enum Mode {
         (status = 422, body = Problem))
 )]
 pub async fn frame_optimized(
+    caller: Caller,
     app: Shared,
     Query(query): Query<FrameQuery>,
     request_headers: HeaderMap,
@@ -79,7 +80,7 @@ pub async fn frame_optimized(
     if query.width == Some(0) {
         return Err(Problem::bad_request("width is at least 1 px; leave it out for the original's"));
     }
-    let record = present_video(&app, &query.id).await?;
+    let record = caller.video(&app, &query.id).await?;
     // The last frame that is known may not be the one on the screen then.
     let reaches = |part: &Video| part.secs(part.index().last_pts()) > query.t;
     let video = app.pool.video_with(&record, reaches).await?;

@@ -3,12 +3,14 @@
 //! The answer is kept for a while, so that the same question costs nothing. It is no part of a run: there, animals are followed
 //! from frame to frame.
 
+use crate::analysis::settings::RunSettings;
+use crate::config::Config;
 use crate::describe::Chain;
-use crate::web::App;
+use crate::web::media::video_pool::VideoPool;
 use crate::web::request::problem::Problem;
 use pigweight_core::time::Pts;
 use pigweight_detect::Device;
-use pigweight_detect::service::{Client, Inference, Served, Urgency};
+use pigweight_detect::service::{Client, Completed, Inference, Urgency};
 use pigweight_media::{DecodedFrame, Picture, Video};
 use pigweight_store::VideoRecord;
 use std::collections::VecDeque;
@@ -22,7 +24,7 @@ const MOST_KEPT: usize = 1024;
 
 /// See the module's head.
 #[derive(Default)]
-pub struct Unseen {
+pub struct OnDemandCounts {
     /// Of the detector that was asked last.
     client: Mutex<Option<(Inference, Arc<Client>)>>,
     /// The oldest first.
@@ -46,7 +48,7 @@ pub struct Answer {
     pub pts: Pts,
 }
 
-impl Unseen {
+impl OnDemandCounts {
     /// The queue of requests to this detector.
     fn client(&self, inference: &Inference) -> Arc<Client> {
         // Every change is a single assignment.
@@ -62,14 +64,15 @@ impl Unseen {
     /// Looks at the frame that is on the screen at `secs`, and whether the answer was known already.
     pub async fn count(
         &self,
-        app: &App,
+        pool: &VideoPool,
+        config: &Config,
         record: &VideoRecord,
         inference: &Inference,
         secs: f64,
     ) -> Result<(Answer, f64, bool), Problem> {
         let reaches = |part: &Video| part.secs(part.index().last_pts()) > secs;
-        let video = app.pool.video_with(record, reaches).await?;
-        let settings = app.config.run_settings(Path::new(&record.path), inference.model());
+        let video = pool.video_with(record, reaches).await?;
+        let settings = RunSettings::of(config, Path::new(&record.path), inference.model());
         let settings = settings.map_err(|error| Problem::internal(Chain(error.as_ref())))?;
         let min_score = settings.tracker.high_score;
         let pts = video.frame_at(secs)?;
@@ -86,8 +89,8 @@ impl Unseen {
         let look = move |frame: DecodedFrame| {
             let (told, heard) = crossbeam_channel::bounded(1);
             let pts = frame.pts;
-            client.ask(frame.picture, move |served: Served<Picture>| {
-                let Served { found, waited, took, .. } = served;
+            client.submit(frame.picture, move |served: Completed<Picture>| {
+                let Completed { found, waited, took, .. } = served;
                 metrics::histogram!("pigweight_inference_seconds").record(took.as_secs_f64());
                 metrics::histogram!("pigweight_inference_wait_seconds", "for" => Urgency::Viewer.name())
                     .record(waited.as_secs_f64());
@@ -97,7 +100,7 @@ impl Unseen {
             heard.recv().map(|found| (pts, found))
         };
         let (shown, found) =
-            app.pool.with_frame(&record.id, &video, pts, look).await?.map_err(Problem::internal)?;
+            pool.with_frame(&record.id, &video, pts, look).await?.map_err(Problem::internal)?;
         let found = found.map_err(|error| match error.is_passing() {
             true => Problem::unavailable(error.to_string()),
             false => Problem::internal(error),

@@ -1,7 +1,7 @@
 //! Small pictures for quick looks: any frame in milliseconds, and thumbnails for the time line.
 
-use crate::web::Shared;
-use crate::web::api::types::present_video;
+use crate::web::app::Shared;
+use crate::web::auth::caller::Caller;
 use crate::web::media::frames::{Jpeg, header_value, jpeg_answer, name_frame};
 use crate::web::request::arguments::{Asked, Field, Kind, Query};
 use crate::web::request::problem::Problem;
@@ -41,11 +41,12 @@ impl Asked for PreviewQuery {
         (status = 422, body = Problem))
 )]
 pub async fn frame(
+    caller: Caller,
     app: Shared,
     Path(id): Path<String>,
     Query(query): Query<PreviewQuery>,
 ) -> Result<Response, Problem> {
-    let record = present_video(&app, &id).await?;
+    let record = caller.video(&app, &id).await?;
     let pts = Pts(query.pts);
     let video = app.pool.video_with(&record, |part| part.index().last_pts() >= pts).await?;
     let place = video.index().place_of(pts).ok_or_else(|| {
@@ -88,8 +89,12 @@ pub async fn frame(
         (status = 200, content_type = "text/vtt", body = String),
         (status = 404, description = "No such video, or its thumbnails are not made yet", body = Problem))
 )]
-pub async fn sprite(app: Shared, Path((id, name)): Path<(String, String)>) -> Result<Response, Problem> {
-    present_video(&app, &id).await?;
+pub async fn sprite(
+    caller: Caller,
+    app: Shared,
+    Path((id, name)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    caller.video(&app, &id).await?;
     let kind = match name.strip_suffix(".jpg") {
         None if name == sprites::MAP => "text/vtt",
         Some(number) if number.parse::<u32>().is_ok_and(|parsed| parsed.to_string() == number) => {

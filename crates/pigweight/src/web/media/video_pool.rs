@@ -1,6 +1,6 @@
 //! Videos that stay open between requests, with a bound on how many are worked on at once.
 
-use crate::sources::open_videos::Openings;
+use crate::sources::open_videos::OpenVideos;
 use crate::web::media::jpeg_cache::JpegCache;
 use crate::web::request::problem::Problem;
 use pigweight_core::time::Pts;
@@ -25,7 +25,7 @@ pub struct VideoPool {
     streamers: Arc<Idle<Streamer>>,
     permits: Arc<Semaphore>,
     /// Who opens the videos.
-    pub openings: Openings,
+    pub open_videos: OpenVideos,
     /// JPEGs of whole frames, by their ETag.
     pub jpegs: JpegCache,
 }
@@ -92,12 +92,12 @@ impl Drop for Counted {
 
 impl VideoPool {
     /// At most `parallel` works at once; more wait.
-    pub fn new(parallel: usize, openings: Openings) -> Self {
+    pub fn new(parallel: usize, open_videos: OpenVideos) -> Self {
         Self {
             seekers: Idle::new(IDLE_SEEKERS),
             streamers: Idle::new(IDLE_STREAMERS),
             permits: Arc::new(Semaphore::new(parallel.max(1))),
-            openings,
+            open_videos,
             jpegs: JpegCache::new(CACHED_BYTES),
         }
     }
@@ -121,7 +121,7 @@ impl VideoPool {
     ) -> Result<Video, Problem> {
         match &record.error {
             Some(error) => Err(Problem::unreadable(error.clone())),
-            None => Ok(self.openings.when(record, is_enough).await?),
+            None => Ok(self.open_videos.when(record, is_enough).await?),
         }
     }
 

@@ -1,0 +1,173 @@
+//! Checkpoints: the settled frames of a run and the state it goes on from, written in one transaction.
+//!
+//! Only settled frames are written; what was still open travels in the state, so that no frame is lost or done twice.
+
+use crate::analysis::line_proximity;
+use crate::status::Progress;
+use pigweight_core::interpolate::{SettledFrame, SettledTracker};
+use pigweight_core::schedule::Position;
+use pigweight_core::time::{Pts, Timeline};
+use pigweight_core::track::TrackerSettings;
+use pigweight_detect::Device;
+use pigweight_store::{Checkpoint, RunRecord, Store, columns};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+
+/// A checkpoint is written after this much of the video …
+const CHECKPOINT_VIDEO_SECS: f64 = 10.0;
+/// … or after this long, whichever comes first.
+const CHECKPOINT_AFTER: Duration = Duration::from_secs(2);
+
+/// What a run needs to go on, besides what is settled. Stored: fields keep their order.
+#[derive(Serialize, Deserialize)]
+pub struct State {
+    pub tracker: SettledTracker,
+    pub last_pts: Option<Pts>,
+    pub position: Position,
+    pub recent: line_proximity::Recent,
+}
+
+impl State {
+    /// Of a run that begins.
+    pub fn new(settings: &TrackerSettings) -> Self {
+        Self {
+            tracker: SettledTracker::new(settings.clone()),
+            last_pts: None,
+            position: Position::default(),
+            recent: line_proximity::Recent::new(),
+        }
+    }
+
+    /// As the last checkpoint of a run left it; `None` where another version of this program wrote it.
+    pub fn stored(run: &RunRecord, settings: &TrackerSettings) -> Option<Self> {
+        match &run.checkpoint {
+            None => Some(Self::new(settings)),
+            Some(bytes) => postcard::from_bytes(bytes).ok(),
+        }
+    }
+}
+
+/// Collects settled frames and writes them.
+pub struct CheckpointWriter<'a> {
+    store: &'a Store,
+    runtime: &'a Handle,
+    timeline: Timeline,
+    run: RunRecord,
+    settled: Vec<SettledFrame>,
+    /// Not written yet.
+    pub damaged_frames: u64,
+    /// What has run the detector so far.
+    pub devices: BTreeSet<String>,
+    started: Instant,
+    last_written: Instant,
+    frames_before: i64,
+}
+
+impl<'a> CheckpointWriter<'a> {
+    /// Goes on behind the last checkpoint of `run`.
+    pub fn new(store: &'a Store, runtime: &'a Handle, timeline: Timeline, run: RunRecord) -> Self {
+        let now = Instant::now();
+        // Before the first inference the run names the device that was expected.
+        let devices = if run.frames_done > 0 { devices_of(&run) } else { BTreeSet::new() };
+        Self {
+            store,
+            runtime,
+            timeline,
+            settled: Vec::new(),
+            damaged_frames: 0,
+            devices,
+            started: now,
+            last_written: now,
+            frames_before: run.frames_done,
+            run,
+        }
+    }
+
+    /// As written.
+    pub fn run(&self) -> &RunRecord {
+        &self.run
+    }
+
+    /// As written, at the end.
+    pub fn into_run(self) -> RunRecord {
+        self.run
+    }
+
+    /// Whether anything was written since the run was taken up.
+    pub fn has_advanced(&self) -> bool {
+        self.run.frames_done > self.frames_before
+    }
+
+    /// Frames for the next checkpoint.
+    pub fn add(&mut self, settled: Vec<SettledFrame>) {
+        self.settled.extend(settled);
+    }
+
+    /// Notes what ran the detector.
+    pub fn add_device(&mut self, device: Device) {
+        if !self.devices.contains(device.name()) {
+            self.devices.insert(device.name().to_owned());
+        }
+    }
+
+    /// Whether it is time for the next checkpoint.
+    pub fn is_due(&self) -> bool {
+        let (Some(first), Some(last)) = (self.settled.first(), self.settled.last()) else { return false };
+        last.secs - first.secs >= CHECKPOINT_VIDEO_SECS || self.last_written.elapsed() >= CHECKPOINT_AFTER
+    }
+
+    /// Writes what has settled; `end_secs` at the last time, where the last frame ends. Gives the progress, to be told only now.
+    ///
+    /// # Errors
+    /// Where the store refuses: nothing of it is written then.
+    pub fn write(&mut self, state: &State, end_secs: Option<f64>) -> pigweight_store::Result<Progress> {
+        let state = postcard::to_stdvec(state)
+            .map_err(|_| pigweight_store::Error::Damaged { what: "pipeline state" })?;
+        let counted_to_secs = match (end_secs, self.settled.last()) {
+            (Some(end_secs), _) => end_secs,
+            (None, Some(frame)) => frame.secs,
+            (None, None) => self.run.counted_to_secs,
+        };
+        let step = Checkpoint {
+            frames: &self.settled,
+            timeline: columns::Timeline {
+                time_base: self.timeline.time_base,
+                first_pts: self.timeline.first_pts,
+            },
+            damaged_frames: self.damaged_frames,
+            state,
+            counted_to_secs,
+            is_last: end_secs.is_some(),
+        };
+        self.runtime.block_on(async {
+            self.store.write_checkpoint(&self.run.id, self.run.next_chunk, &step).await?;
+            let devices = self.devices.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            if !devices.is_empty() && devices != self.run.device {
+                self.store.set_device(&self.run.id, &devices).await?;
+            }
+            self.store.count_lines(&self.run.id).await?;
+            self.run = self.store.run(&self.run.id).await?;
+            Ok::<_, pigweight_store::Error>(())
+        })?;
+        let elapsed_secs = self.started.elapsed().as_secs_f64();
+        let frames_now = (self.run.frames_done - self.frames_before) as f64;
+        let progress = Progress {
+            run: self.run.clone(),
+            count: self.settled.last().map(|frame| frame.boxes.len() as u32),
+            frames_per_sec: if elapsed_secs > 0.0 { frames_now / elapsed_secs } else { 0.0 },
+            written: Instant::now(),
+        };
+        tracing::info!(frames = self.run.frames_done, "checkpoint written");
+        self.settled.clear();
+        self.damaged_frames = 0;
+        self.last_written = Instant::now();
+        Ok(progress)
+    }
+}
+
+/// Devices as a run names them.
+pub fn devices_of(run: &RunRecord) -> BTreeSet<String> {
+    run.device.split(", ").filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}

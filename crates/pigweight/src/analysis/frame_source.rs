@@ -1,0 +1,113 @@
+//! Where frames come from: the one seam between files, cameras and the analysis.
+//!
+//! A source gives frames in order on a time line of its own. What differs between a file and a camera is told by two
+//! answers: [`FrameSource::pressure`] says whether a slow analysis holds the source back or loses frames, and
+//! [`Next`] says why there is no frame now.
+
+use pigweight_core::time::{Pts, Timeline};
+use pigweight_media::{DecodedFrame, Error, FrameReader, Video};
+
+/// What to do when frames come faster than they are analysed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pressure {
+    /// The source waits: every frame of a file counts.
+    Wait,
+    /// The newest frame wins and the source is never held up; frames that are passed over are counted.
+    KeepNewest,
+}
+
+/// What a source gives next.
+pub enum Next {
+    /// A frame, later than all before it.
+    Frame(DecodedFrame),
+    #[cfg_attr(not(test), expect(dead_code, reason = "files have none; cameras do"))]
+    /// Frames are missing between the last frame and the next one. Animals are not followed across it.
+    Gap,
+    /// The source is not there now, for this reason; its analysis goes on from here when it is back.
+    Away(Error),
+    /// No frame follows, ever. Never comes from a camera.
+    End {
+        /// Where the last frame ends, seconds.
+        end_secs: f64,
+    },
+}
+
+/// Frames in order, from a file or a camera.
+pub trait FrameSource: Send {
+    /// How pts become seconds.
+    fn timeline(&self) -> Timeline;
+
+    /// What happens when the analysis is slower than the source.
+    fn pressure(&self) -> Pressure;
+
+    /// Bytes that the picture of one frame takes at most: bounds how many may wait.
+    fn picture_bytes(&self) -> u64;
+
+    /// Goes behind a frame that was analysed before, or to the beginning. A camera has nothing behind it and stays where it is.
+    ///
+    /// # Errors
+    /// Where the source cannot be opened.
+    fn start_after(&mut self, pts: Option<Pts>) -> Result<(), Error>;
+
+    /// The next frame, or why there is none. Blocks until one of them is known.
+    ///
+    /// # Errors
+    /// Where the source cannot be read on. Frames that were given before are whole.
+    fn next(&mut self) -> Result<Next, Error>;
+}
+
+/// A video file as a source.
+pub struct FileSource<'a> {
+    video: &'a Video,
+    reader: Option<FrameReader>,
+}
+
+impl<'a> FileSource<'a> {
+    /// At the beginning; nothing is read yet.
+    pub fn new(video: &'a Video) -> Self {
+        Self { video, reader: None }
+    }
+}
+
+impl FrameSource for FileSource<'_> {
+    fn timeline(&self) -> Timeline {
+        let info = self.video.info();
+        Timeline {
+            time_base: info.time_base,
+            first_pts: self.video.index().first_pts(),
+            started_at: info.recorded_at,
+        }
+    }
+
+    fn pressure(&self) -> Pressure {
+        Pressure::Wait
+    }
+
+    fn picture_bytes(&self) -> u64 {
+        let info = self.video.info();
+        u64::from(info.width) * u64::from(info.height) * 3 / 2
+    }
+
+    fn start_after(&mut self, pts: Option<Pts>) -> Result<(), Error> {
+        self.reader = Some(match pts {
+            Some(pts) => FrameReader::open_after(self.video, pts)?,
+            None => FrameReader::open(self.video)?,
+        });
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<Next, Error> {
+        if self.reader.is_none() {
+            self.start_after(None)?;
+        }
+        let end = Next::End { end_secs: self.video.duration_secs() };
+        let Some(reader) = &mut self.reader else { return Ok(end) };
+        match reader.next_frame() {
+            Ok(Some(frame)) => Ok(Next::Frame(frame)),
+            Ok(None) => Ok(end),
+            // The disk was taken away, say: that is no end of the video.
+            Err(error) if !self.video.path().exists() => Ok(Next::Away(error)),
+            Err(error) => Err(error),
+        }
+    }
+}

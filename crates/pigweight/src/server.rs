@@ -1,0 +1,335 @@
+//! The server: everything that runs between [`Server::start`] and [`Server::stop`].
+//!
+//! A server owns its runtime. All its tasks run there and all its threads are joined when it stops, so several can be started
+//! one after the other in one process, as tests do.
+
+use crate::analysis::settings::model_settings;
+use crate::artifacts::previews::Previews;
+use crate::background::cancellation::Cancellation;
+use crate::background::detector_slot::{self, DetectorSlot};
+use crate::background::job_context::{JobContext, MOST_STARTS, ended_too_often};
+use crate::background::{Background, BackgroundSettings};
+use crate::config::Config;
+use crate::describe::counted;
+use crate::reason::Reasoned as _;
+use crate::sources::file_access;
+use crate::sources::open_videos::OpenVideos;
+use crate::sources::uploads::Uploads;
+use crate::status::Status;
+use crate::web::auth::caller::{Authenticator, LocalAuthenticator};
+use crate::web::{App, VideoPool, router};
+use anyhow::Context as _;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use pigweight_detect::service::Inference;
+use pigweight_detect::{Device, Model};
+use pigweight_store::Store;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Seconds: from a cached answer to a frame out of a long GOP.
+const LATENCY_BUCKETS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
+/// Open files that no request has used for so long are closed.
+const RELEASE_AFTER: Duration = Duration::from_secs(120);
+/// Job leases are renewed so often, well within their length, and measurements are added up.
+const RENEW_LEASES_EVERY: Duration = Duration::from_secs(20);
+/// How long to wait for a data folder that another process holds.
+const FOLDER_WAIT: Duration = Duration::from_secs(2);
+const FOLDER_TRIES: u32 = 40;
+/// How long requests under way may still take when the server stops.
+const DRAIN_REQUESTS: Duration = Duration::from_secs(2);
+/// How long blocking work may take to notice the stop. Files that are being read from end to end are not waited for longer.
+const DRAIN_BLOCKING: Duration = Duration::from_secs(5);
+
+/// A running server.
+pub struct Server {
+    runtime: Runtime,
+    address: SocketAddr,
+    summary: String,
+    shutdown: watch::Sender<bool>,
+    serving: JoinHandle<std::io::Result<()>>,
+    background: Background,
+    stores: [Store; 2],
+}
+
+impl Server {
+    /// Opens the data folder, loads the model, binds the address and starts all work. Blocks; not for use in an asynchronous task.
+    ///
+    /// # Errors
+    /// Where the folder is in use, the address is taken, or a model or device that is named does not work.
+    pub fn start(config: Config) -> anyhow::Result<Self> {
+        Self::start_with(config, Box::new(LocalAuthenticator))
+    }
+
+    /// The same; `authenticator` tells who sends a request.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(config: Config, authenticator: Box<dyn Authenticator>) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let started = runtime.block_on(start(Arc::new(config), authenticator));
+        match started {
+            Ok(Started { address, summary, shutdown, serving, background, stores }) => {
+                Ok(Self { runtime, address, summary, shutdown, serving, background, stores })
+            }
+            Err(error) => {
+                runtime.shutdown_timeout(DRAIN_BLOCKING);
+                Err(error)
+            }
+        }
+    }
+
+    /// Where it listens, with the port that it got.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it serves, for a person: lines that end with a line break.
+    pub fn summary(&self) -> &str {
+        &self.summary
+    }
+
+    /// Waits for something while the server runs.
+    pub fn block_on<T>(&self, until: impl Future<Output = T>) -> T {
+        self.runtime.block_on(until)
+    }
+
+    /// Ends all work: requests under way get a moment, background work stops at the next frame, all threads are joined and the data folder is
+    /// free for others.
+    ///
+    /// # Errors
+    /// Where background work has panicked.
+    pub fn stop(self) -> anyhow::Result<()> {
+        let Self { runtime, shutdown, serving, background, stores, .. } = self;
+        shutdown.send_replace(true);
+        let served = runtime.block_on(async {
+            // A browser that holds a video open must not keep the server.
+            tokio::time::timeout(DRAIN_REQUESTS, serving).await
+        });
+        let ended = background.stop();
+        runtime.block_on(async {
+            for store in stores {
+                store.close().await;
+            }
+        });
+        runtime.shutdown_timeout(DRAIN_BLOCKING);
+        if let Ok(served) = served {
+            served??;
+        }
+        ended
+    }
+}
+
+struct Started {
+    address: SocketAddr,
+    summary: String,
+    shutdown: watch::Sender<bool>,
+    serving: JoinHandle<std::io::Result<()>>,
+    background: Background,
+    stores: [Store; 2],
+}
+
+async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> anyhow::Result<Started> {
+    let store = open_store(&config.data).await?;
+    let listener = tokio::net::TcpListener::bind(config.listen).await.with_context(|| {
+        format!("cannot listen on {}; stop what does, or name another with --listen ADDR", config.listen)
+    })?;
+    let address = listener.local_addr()?;
+    // A full disk does not keep anyone from seeing what there is.
+    if let Err(error) = store.announce(&local_address(address).to_string()) {
+        tracing::warn!("other commands will not find this server: {error}");
+    }
+    let open_videos = OpenVideos::new(store.clone(), file_access::start(&config).await?);
+    let detector = Arc::new(DetectorSlot::new(start_detector(&config)?));
+    let metrics = metrics_recorder()?;
+    let status = Arc::new(Status::default());
+    let previews = Arc::new(Previews::new(&config.data, config.preview.disk_gb));
+    let uploads = Uploads::new(&config.data, config.upload.max_gb);
+    uploads.recover().await?;
+    let uploads_folder = uploads.folder().canonicalize()?;
+    let cancellation = Arc::new(Cancellation::default());
+    // Holds one: waking twice is waking once.
+    let (wake, woken) = crossbeam_channel::bounded(1);
+    let app = Arc::new(App {
+        authenticator,
+        store: store.clone(),
+        status: status.clone(),
+        detector: detector.clone(),
+        config: config.clone(),
+        pool: VideoPool::new(
+            std::thread::available_parallelism().map_or(1, usize::from),
+            open_videos.clone(),
+        ),
+        hls_parts: Default::default(),
+        on_demand_counts: Default::default(),
+        previews: previews.clone(),
+        uploads,
+        wake: wake.clone(),
+        cancellation: cancellation.clone(),
+        started: Instant::now(),
+        metrics: metrics.clone(),
+    });
+    // The folder is this process's, so the leases of earlier processes have ended.
+    if let Err(error) = store.take_back_jobs(true, MOST_STARTS, &ended_too_often()).await {
+        status.report_trouble(&error.reason());
+    }
+    let background_store = store.apart().await?;
+    let context = Arc::new(JobContext {
+        store: background_store.clone(),
+        status,
+        detector: detector.clone(),
+        config: config.clone(),
+        open_videos,
+        previews,
+        cancellation,
+        lease_owner: ulid::Ulid::generate().to_string().to_lowercase(),
+    });
+    let settings = BackgroundSettings { context: context.clone(), uploads: uploads_folder, wake, woken };
+    // Reading the folders blocks.
+    let background = tokio::task::spawn_blocking(move || Background::start(settings)).await??;
+    let summary = summary(&config, &detector, background.videos_found());
+    let (shutdown, is_shutdown) = watch::channel(false);
+    spawn_upkeep(&app, &store, &context, metrics);
+    spawn_detector_search(&config, &app);
+    let mut is_shutdown_too = is_shutdown.clone();
+    let serving = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
+        // A dropped sender ends the server as well.
+        let _dropped = is_shutdown_too.wait_for(|&is_shutdown| is_shutdown).await;
+    });
+    let serving = tokio::spawn(serving.into_future());
+    Ok(Started { address, summary, shutdown, serving, background, stores: [background_store, store] })
+}
+
+/// The store, as soon as the process that had it is wholly gone: a server that was killed may have been starting a process, which holds the folder
+/// until it has begun.
+async fn open_store(folder: &Path) -> pigweight_store::Result<Store> {
+    let mut tries = tokio::time::interval(FOLDER_WAIT / FOLDER_TRIES);
+    for number in 0..FOLDER_TRIES {
+        tries.tick().await;
+        match Store::open(folder).await {
+            Err(pigweight_store::Error::FolderInUse { .. }) if number == 0 => {
+                tracing::warn!("the data folder {} is in use; waiting for it", folder.display());
+            }
+            Err(pigweight_store::Error::FolderInUse { .. }) => {}
+            opened => return opened,
+        }
+    }
+    Store::open(folder).await
+}
+
+/// One recorder for the process, whatever servers come and go.
+fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
+    static RECORDER: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    let mut recorder = RECORDER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*recorder {
+        return Ok(handle.clone());
+    }
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
+        .install_recorder()?;
+    Ok(recorder.insert(handle).clone())
+}
+
+/// Closes idle files, renews leases and adds up measurements, until the runtime ends.
+fn spawn_upkeep(app: &Arc<App>, store: &Store, context: &Arc<JobContext>, metrics: PrometheusHandle) {
+    let app = app.clone();
+    tokio::spawn(async move {
+        let mut times = tokio::time::interval(RELEASE_AFTER);
+        loop {
+            times.tick().await;
+            let app = app.clone();
+            // Ending a process may wait for its disk.
+            let _released = tokio::task::spawn_blocking(move || app.pool.release(RELEASE_AFTER)).await;
+        }
+    });
+    let (store, lease_owner) = (store.clone(), context.lease_owner.clone());
+    tokio::spawn(async move {
+        let mut times = tokio::time::interval(RENEW_LEASES_EVERY);
+        loop {
+            times.tick().await;
+            // Where nobody reads /metrics, each measurement would be kept for ever otherwise.
+            metrics.run_upkeep();
+            // Where that cannot be written, nothing else can, and is told.
+            let _unwritten = store.hold_jobs(&lease_owner).await;
+            let _unwritten = store.take_back_jobs(false, MOST_STARTS, &ended_too_often()).await;
+        }
+    });
+}
+
+/// Waits for inference servers that are not there yet.
+fn spawn_detector_search(config: &Config, app: &Arc<App>) {
+    if !app.detector.now().is_err_and(|missing| missing.is_awaited()) {
+        return;
+    }
+    let (detector, wake) = (app.detector.clone(), app.wake.clone());
+    let (settings, workers) = (model_settings(config), config.detect.workers);
+    tokio::spawn(async move { detector.look_for(settings, workers, wake).await });
+}
+
+/// The detector, or why there is none. A model or a device that is named and does not work is an error; where the built-in one does not load because
+/// ONNX Runtime is missing, or no inference server is there yet, videos are shown all the same.
+fn start_detector(config: &Config) -> anyhow::Result<Result<Inference, pigweight_detect::Error>> {
+    let model = match Model::load(model_settings(config)) {
+        Err(error @ pigweight_detect::Error::RemoteGone { .. }) => return Ok(Err(error)),
+        Err(error) if config.model.is_none() && is_of_runtime(&error) => return Ok(Err(error)),
+        loaded => loaded?,
+    };
+    Ok(Ok(detector_slot::start(model, config.detect.workers)?))
+}
+
+fn is_of_runtime(error: &pigweight_detect::Error) -> bool {
+    use pigweight_detect::Error::{RuntimeMissing, RuntimeUnusable};
+    matches!(error, RuntimeMissing | RuntimeUnusable { .. })
+}
+
+/// What is served, line by line.
+fn summary(config: &Config, detector: &DetectorSlot, videos: usize) -> String {
+    let device = match detector.now() {
+        Ok(inference) => describe(&inference),
+        Err(missing) => format!("Videos are shown and not counted: {}", missing.error),
+    };
+    let folders = if config.videos.is_empty() {
+        "No folder of videos is named; give one with --videos DIR, or add videos in the page".to_owned()
+    } else {
+        let folders: Vec<_> = config.videos.iter().map(|folder| folder.display().to_string()).collect();
+        format!("{} in {}", counted(videos, "video"), folders.join(", "))
+    };
+    format!("{device}\n{folders}\nResults are kept in {}\n", config.data.display())
+}
+
+/// The detector and its speed, for a person.
+fn describe(inference: &Inference) -> String {
+    let model = inference.model();
+    let report = model.device();
+    let ms = model.speed().inference.as_secs_f64() * 1000.0;
+    let how = match report.device {
+        Device::Cpu => {
+            format!("{ms:.1} ms a frame on one core, {} (cpu)", counted(inference.sessions(), "core"))
+        }
+        device if report.batch > 1 => {
+            format!("{ms:.1} ms a frame on the device {device}, up to {} at once", report.batch)
+        }
+        device => format!("{ms:.1} ms a frame on the device {device}"),
+    };
+    let place = report.endpoints.first().map_or_else(|| model.info().name.clone(), |_| model.place());
+    let trouble = report.trouble.map_or_else(String::new, |trouble| format!("\n{trouble}"));
+    format!("Detector: {place}, {how}{trouble}")
+}
+
+/// Where this machine itself reaches a server: one that listens on every address is reached on its own.
+fn local_address(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests;

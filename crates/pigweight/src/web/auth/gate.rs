@@ -1,0 +1,55 @@
+//! The one gate: how a request gets its caller, and how a caller reaches videos and jobs.
+
+use crate::web::api::types::is_gone;
+use crate::web::app::App;
+use crate::web::auth::caller::Caller;
+use crate::web::request::problem::Problem;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use pigweight_store::{JobRecord, VideoRecord};
+use std::sync::Arc;
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(request: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let caller = app.authenticator.authenticate(request)?;
+        // Before arguments are read: who may not ask learns nothing of what could be asked.
+        if request.method.is_safe() {
+            caller.view()?
+        } else {
+            caller.operate()?
+        }
+        Ok(caller)
+    }
+}
+
+impl Caller {
+    /// A video that may be served: registered, and its file lies in one of the folders now.
+    ///
+    /// # Errors
+    /// 404 where there is no such video, or its file is gone.
+    pub async fn video(&self, app: &App, id: &str) -> Result<VideoRecord, Problem> {
+        let video = self.registered_video(app, id).await?;
+        if app.status.is_present(id) { Ok(video) } else { Err(is_gone(&video)) }
+    }
+
+    /// A video whose results may be seen, whether its file is there or not.
+    ///
+    /// # Errors
+    /// 404 where there is no such video.
+    pub async fn registered_video(&self, app: &App, id: &str) -> Result<VideoRecord, Problem> {
+        self.view()?;
+        Ok(app.store.video(id).await?)
+    }
+
+    /// A job of a video that may be seen.
+    ///
+    /// # Errors
+    /// 404 where there is no such job.
+    pub async fn job(&self, app: &App, id: &str) -> Result<JobRecord, Problem> {
+        let job = app.store.job(id).await?;
+        self.registered_video(app, &job.video_id).await?;
+        Ok(job)
+    }
+}

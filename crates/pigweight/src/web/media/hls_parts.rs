@@ -1,0 +1,73 @@
+//! Bytes of HLS parts that are made and not yet sent: readers may be slow, and memory has a bound.
+
+use crate::web::request::problem::Problem;
+use axum::body::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Of all pieces that are on their way: a minute of 1080p for each of ten viewers.
+const MAX_BYTES_IN_FLIGHT: usize = 512 << 20;
+/// Pieces that are made and not yet taken: readers may be slow, and memory has an end.
+#[derive(Clone, Default)]
+pub struct HlsParts(Arc<AtomicUsize>);
+
+/// One of them.
+struct PartInFlight {
+    bytes: Vec<u8>,
+    all: HlsParts,
+}
+
+impl HlsParts {
+    /// A piece that is counted until its last byte has been taken.
+    ///
+    /// # Errors
+    /// Where readers have too many of them already; players ask again.
+    pub fn send(&self, bytes: Vec<u8>) -> Result<Bytes, Problem> {
+        let before = self.0.fetch_add(bytes.len(), Ordering::Relaxed);
+        let part = PartInFlight { bytes, all: self.clone() };
+        // One always goes, however large it is.
+        if before > 0 && before + part.bytes.len() > MAX_BYTES_IN_FLIGHT {
+            return Err(Problem::unavailable("too many viewers read too slowly at once; ask again soon"));
+        }
+        Ok(Bytes::from_owner(part))
+    }
+
+    /// Bytes of them.
+    pub fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl AsRef<[u8]> for PartInFlight {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for PartInFlight {
+    fn drop(&mut self) {
+        self.all.0.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_slow_readers_hold_has_a_bound_and_is_given_back() {
+        let hls_parts = HlsParts::default();
+        let large = vec![0; MAX_BYTES_IN_FLIGHT / 2];
+        let held: Vec<Bytes> =
+            (0..2).map(|_| hls_parts.send(large.clone()).expect("there is room")).collect();
+        assert!(hls_parts.send(vec![0]).is_err());
+        assert_eq!(hls_parts.bytes(), MAX_BYTES_IN_FLIGHT, "what was refused is not counted");
+        // A part of it keeps the whole.
+        let part = held[0].slice(5..6);
+        drop(held);
+        assert_eq!(hls_parts.bytes(), large.len());
+        drop(part);
+        assert_eq!(hls_parts.bytes(), 0);
+        assert!(hls_parts.send(vec![0; MAX_BYTES_IN_FLIGHT + 1]).is_ok(), "one always goes");
+    }
+}

@@ -91,7 +91,7 @@ async fn advance_run(
     .bind(run_id)
     .bind(chunk)
     .bind(step.frames.len() as i64)
-    .bind(step.frames.iter().filter(|frame| frame.why.is_some()).count() as i64)
+    .bind(step.frames.iter().filter(|frame| frame.reason.is_some()).count() as i64)
     .bind(step.damaged_frames.cast_signed())
     .bind(step.counted_to_secs)
     .bind(counts.clone().sum::<i64>())

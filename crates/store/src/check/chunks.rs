@@ -56,7 +56,7 @@ pub async fn check(store: &Store, run: &RunRecord, tell: &mut (dyn FnMut(Finding
         for frame in &frames {
             let count = frame.boxes.len();
             totals.frames += 1;
-            totals.inferred += i64::from(frame.why.is_some());
+            totals.inferred += i64::from(frame.reason.is_some());
             totals.sum += count as i64;
             totals.max = totals.max.max(count as i64);
             merge(&mut buckets, curve.push(frame.secs, count as u32));

@@ -3,7 +3,7 @@
 
 use pigweight_core::geometry::Rect;
 use pigweight_core::interpolate::SettledFrame;
-use pigweight_core::schedule::Why;
+use pigweight_core::schedule::InferenceReason;
 use pigweight_core::time::{Pts, TimeBase};
 use pigweight_core::track::{Origin, TrackId, TrackedBox};
 use pigweight_store::columns::Timeline;
@@ -105,7 +105,7 @@ fn frame(number: i64, scale: f32) -> SettledFrame {
         origin: Origin::Measured,
     };
     let boxes = vec![animal(1, number, 10.0), animal(2, turned, 60.0)];
-    SettledFrame { pts, secs: timeline().secs(pts), why: Some(Why::Every), boxes, unmatched: Vec::new() }
+    SettledFrame { pts, secs: timeline().secs(pts), reason: Some(InferenceReason::EveryFrame), boxes, unmatched: Vec::new() }
 }
 
 pub async fn write_walk(store: &Store, run: &RunRecord, walk: Walk) {

@@ -105,17 +105,17 @@ impl Store {
     /// Counts the lines of the run's recording over all chunks that they have not been counted over yet. Safe to call at any
     /// time and from several places.
     pub async fn fold_lines(&self, run_id: &str) -> Result<()> {
-        let run = self.run(run_id).await?;
-        while self.fold_some_chunks(run_id, &run.video_id).await? {}
+        while self.fold_some_chunks(run_id).await? {}
         Ok(())
     }
 
-    /// `false` if there was nothing to do.
-    async fn fold_some_chunks(&self, run_id: &str, video_id: &str) -> Result<bool> {
+    /// The same over ten minutes of video at the most. `false` if there was nothing to do.
+    pub async fn fold_some_chunks(&self, run_id: &str) -> Result<bool> {
         let failed = |error| Error::from_sql("counting a line", error);
+        let video_id = self.run(run_id).await?.video_id;
         let mut folds = {
             let mut connection = self.pool.acquire().await.map_err(failed)?;
-            read_folds(&mut connection, run_id, video_id).await?
+            read_folds(&mut connection, run_id, &video_id).await?
         };
         let Some(first) = folds.iter().map(|fold| fold.next_chunk).min() else { return Ok(false) };
         for chunk in first..first + CHUNKS_AT_ONCE {
@@ -206,6 +206,20 @@ impl Store {
              group by line_versions.line_id, crossings.direction"
         )))
         .bind(run_id)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|error| Error::from_sql("counting crossings", error))?;
+        Ok(counts.into_iter().map(|(line, direction, count)| (line, direction.into(), count)).collect())
+    }
+
+    /// How often each line of a source, in its current version, was crossed in the published runs of its recordings.
+    pub async fn count_crossings_of_source(&self, source_id: &str) -> Result<Vec<(String, Direction, i64)>> {
+        let counts: Vec<(String, StoredDirection, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "select line_versions.line_id, crossings.direction, count(*) from crossings {CURRENT} \
+             where videos.source_id = $1 and crossings.run_id = videos.published_run_id and not videos.is_superseded \
+             group by line_versions.line_id, crossings.direction"
+        )))
+        .bind(source_id)
         .fetch_all(&self.pool)
         .await
         .map_err(|error| Error::from_sql("counting crossings", error))?;

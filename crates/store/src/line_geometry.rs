@@ -65,7 +65,7 @@ impl LineGeometry {
     }
 
     /// Whether both are the same place, on whichever picture each was drawn.
-    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
+    pub fn is_same_place(&self, other: &Self) -> bool {
         let Some(scaled) = self.scaled_to(other.picture_width_px, other.picture_height_px) else {
             return false;
         };

@@ -346,6 +346,18 @@ impl Store {
         .map_err(|error| Error::from_sql("listing videos", error))
     }
 
+    /// How many videos there are in all pages of [`Store::videos_page`].
+    pub async fn count_videos(&self, source_id: Option<&str>) -> Result<i64> {
+        sqlx::query_scalar(
+            "select count(*) from videos where not is_superseded \
+             and exists (select 1 from presence where presence.video_id = videos.id) and ($1 is null or source_id = $1)",
+        )
+        .bind(source_id)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(|error| Error::from_sql("counting videos", error))
+    }
+
     /// One video.
     pub async fn video(&self, id: &str) -> Result<VideoRecord> {
         sqlx::query_as(sqlx::AssertSqlSafe(format!("select {COLUMNS} from videos where id = $1")))

@@ -266,7 +266,9 @@ pub fn check(folder: &Path) -> Result<Option<String>> {
             ends.read_exact(&mut end)?;
             let end = u64::from_le_bytes(end);
             if end < before || end > bytes {
-                return Ok(Some(format!("picture {place} ends at byte {end} of {bytes}, after one at {before}")));
+                return Ok(Some(format!(
+                    "picture {place} ends at byte {end} of {bytes}, after one at {before}"
+                )));
             }
             if end > before && !is_jpeg(&mut frames, before, end)? {
                 return Ok(Some(format!("picture {place} is not a whole JPEG")));

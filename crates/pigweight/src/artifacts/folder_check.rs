@@ -19,7 +19,11 @@ const PREVIEWS: [&str; 5] = ["frames.jpegs", "frames.ends", "used", "taken-away"
 ///
 /// # Errors
 /// If the folder or the store cannot be read.
-pub async fn check(folder: &Path, store: &Store, tell: &mut (dyn FnMut(Finding) + Send)) -> anyhow::Result<()> {
+pub async fn check(
+    folder: &Path,
+    store: &Store,
+    tell: &mut (dyn FnMut(Finding) + Send),
+) -> anyhow::Result<()> {
     let videos: BTreeMap<String, VideoRecord> =
         store.all_videos().await?.into_iter().map(|video| (video.id.clone(), video)).collect();
     for path in entries(folder)? {
@@ -64,7 +68,11 @@ fn check_previews(
     tell: &mut (dyn FnMut(Finding) + Send),
 ) -> anyhow::Result<()> {
     let mut wrong = |what: String| {
-        let text = format!("previews of {} ({}): {what}; delete the folder, they are made again", video.name, folder.display());
+        let text = format!(
+            "previews of {} ({}): {what}; delete the folder, they are made again",
+            video.name,
+            folder.display()
+        );
         tell(Finding::new("preview_wrong", text));
     };
     if let Some(what) = preview::check(folder)? {
@@ -130,7 +138,10 @@ fn unfinished(file: &str, here: u64, length: u64) -> Finding {
         std::cmp::Ordering::Equal => "the next start of `pigweight serve` moves it to its name",
         std::cmp::Ordering::Greater => "it is larger than announced: delete it and send the file again",
     };
-    Finding::new("upload_unfinished", format!("the upload of {file:?}: {here} of {length} bytes are here; {what}"))
+    Finding::new(
+        "upload_unfinished",
+        format!("the upload of {file:?}: {here} of {length} bytes are here; {what}"),
+    )
 }
 
 fn announced(path: &Path) -> Option<(String, u64)> {
@@ -165,7 +176,8 @@ mod tests {
         }
         let partial = data.path().join("uploads").join(PARTIAL);
         std::fs::create_dir_all(&partial).unwrap();
-        std::fs::write(partial.join("done.json"), r#"{"name":"b.mp4","length":5,"becomes":"b.mp4"}"#).unwrap();
+        std::fs::write(partial.join("done.json"), r#"{"name":"b.mp4","length":5,"becomes":"b.mp4"}"#)
+            .unwrap();
         (data, store, previews)
     }
 
@@ -199,7 +211,9 @@ mod tests {
                 std::fs::write(data.join("uploads/.partial/new.part"), "xxx")
             }),
             ("upload_damaged", |data, _| std::fs::write(data.join("uploads/.partial/new.json"), "{")),
-            ("upload_without_announcement", |data, _| std::fs::write(data.join("uploads/.partial/new.part"), "x")),
+            ("upload_without_announcement", |data, _| {
+                std::fs::write(data.join("uploads/.partial/new.part"), "x")
+            }),
         ];
         for (code, damage) in damages {
             let (data, store, previews) = filled().await;

@@ -83,7 +83,8 @@ pub fn find_videos(folders: &[PathBuf], uploads: Option<&Path>) -> (Vec<Found>, 
             Err(error) => unread = Some(cannot_read(folder, &error)),
         }
     }
-    for found in found.iter_mut().filter(|found| uploads.is_some_and(|folder| found.path.starts_with(folder))) {
+    for found in found.iter_mut().filter(|found| uploads.is_some_and(|folder| found.path.starts_with(folder)))
+    {
         found.source = NewSource::Upload;
     }
     found.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.path.cmp(&b.path)));

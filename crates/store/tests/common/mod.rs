@@ -105,7 +105,13 @@ fn frame(number: i64, scale: f32) -> SettledFrame {
         origin: Origin::Measured,
     };
     let boxes = vec![animal(1, number, 10.0), animal(2, turned, 60.0)];
-    SettledFrame { pts, secs: timeline().secs(pts), reason: Some(InferenceReason::EveryFrame), boxes, unmatched: Vec::new() }
+    SettledFrame {
+        pts,
+        secs: timeline().secs(pts),
+        reason: Some(InferenceReason::EveryFrame),
+        boxes,
+        unmatched: Vec::new(),
+    }
 }
 
 pub async fn write_walk(store: &Store, run: &RunRecord, walk: Walk) {

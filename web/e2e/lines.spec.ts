@@ -120,3 +120,55 @@ test('turned, deleted, and its crossings lead to their frames', async ({ farm, p
   await expect(page.getByTestId('line-row')).toHaveCount(0);
   await expect(page.getByTestId('line')).toHaveCount(0);
 });
+
+test('a line is drawn for all recordings of the source, or for this video alone', async ({ farm, page }) => {
+  await open(farm, page);
+  const place = async () => {
+    await page.getByRole('button', { name: 'Put it in the middle' }).click();
+  };
+  await page.getByRole('button', { name: 'Draw a line' }).click();
+  await expect(page.getByRole('radio', { name: 'all recordings of this source' })).toBeChecked();
+  await place();
+  await expect(page.getByTestId('line-row')).toContainText('all recordings of this source');
+  await page.getByRole('button', { name: 'Draw a line' }).click();
+  await page.getByRole('radio', { name: 'only this video' }).check();
+  await place();
+  await expect(page.getByTestId('line-row').nth(1)).toContainText('only this video');
+  expect(farm.world.lines.map((line) => line.scope)).toEqual(['source', 'video']);
+});
+
+test('moving a line shows what has changed', async ({ farm, page }) => {
+  farm.world.addLine({ video: 'pen-4', name: 'Ramp', x1: 320, y1: 320, x2: 320, y2: 60 });
+  const [gone, other] = farm.world.crossings('pen-4');
+  if (!gone || !other) throw new Error('no crossings');
+  farm.world.difference = {
+    before: { forward: 3, backward: 1 },
+    after: { forward: 2, backward: 1 },
+    only_before: [gone, other],
+    only_after: [other],
+  };
+  await open(farm, page);
+  await page.getByRole('button', { name: 'End of Ramp. Arrow keys move it.' }).focus();
+  await page.keyboard.press('ArrowRight');
+  const note = page.getByTestId('line-difference');
+  await expect(note).toContainText('forward: 3 → 2');
+  await expect(note).toContainText('2 crossings are gone. 1 is new.');
+  await note.getByRole('button', { name: 'Close' }).click();
+  await expect(note).toHaveCount(0);
+});
+
+test('a line of another picture is told and not drawn', async ({ farm, page }) => {
+  farm.world.addLine({
+    video: 'pen-4',
+    name: 'Ramp',
+    x1: 0,
+    y1: 0,
+    x2: 9,
+    y2: 9,
+    scope: 'source',
+    applies: false,
+  });
+  await open(farm, page);
+  await expect(page.getByTestId('line-row')).toContainText('drawn on a picture of another shape');
+  await expect(page.getByTestId('line')).toHaveCount(0);
+});

@@ -265,3 +265,26 @@ test('licences of what is bundled lie beside the page', async ({ farm, page }) =
   await expect(page.getByText('hls.js')).toBeVisible();
   await expect(page.getByText('Apache License').first()).toBeVisible();
 });
+
+test('a count that is made anew stands beside the one that is shown', async ({ farm, page }) => {
+  const video = farm.world.find('pen-4');
+  if (!video) throw new Error('no video');
+  const recount = { run_id: 'run-9', frames_done: 78, frames_total: 195, frames_per_sec: 30, eta_secs: 4 };
+  video.recount = { ...recount, state: 'running', progress: 0.4, error: null, reason_code: null };
+  await farm.open('#/');
+  await expect(page.getByTestId('recount')).toHaveText(/Counting anew with new settings: 40%/);
+  await expect(page.getByRole('article').filter({ hasText: 'Pen 4' })).toContainText('3.6');
+  await farm.open('#/video/pen-4');
+  await expect(page.getByTestId('recount')).toHaveText(/Counting anew with new settings: 40%/);
+  await expect(page.getByTestId('count-now')).toHaveAttribute('data-state', 'counted');
+});
+
+test('many videos are listed a hundred at a time', async ({ farm, page }) => {
+  for (let number = 0; number < 150; number += 1)
+    farm.world.videos.push(farm.world.video(`more-${number}`, `More ${number}.mp4`, null));
+  await farm.open('#/');
+  await expect(page.getByRole('article')).toHaveCount(100);
+  await expect(page.getByText('157 videos')).toBeVisible();
+  await page.getByRole('button', { name: 'Show 57 more' }).click();
+  await expect(page.getByRole('article')).toHaveCount(157);
+});

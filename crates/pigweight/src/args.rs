@@ -32,6 +32,12 @@ pub enum Command {
     Track(Track),
     /// Measure the accuracy on videos with known counts
     Check(Check),
+    /// Verify a data folder
+    ///
+    /// Stored frames are read again and compared with the totals, counts and crossings kept beside them; references, previews and
+    /// uploads are checked. Nothing is changed. Prints one line for each finding with what to do. Exits with 0 if there is none, 1 if
+    /// there are some, 2 if the folder cannot be read or a server uses it.
+    CheckData(CheckData),
     /// Take frames out of videos to label
     #[command(subcommand)]
     Frames(Frames),
@@ -162,6 +168,19 @@ pub struct Check {
     pub json: bool,
     #[command(flatten)]
     pub model: ModelArgs,
+}
+
+#[derive(clap::Args)]
+pub struct CheckData {
+    /// The data folder [default: pigweight-data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The configuration file
+    #[arg(long, value_name = "FILE", env = "PIGWEIGHT_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Subcommand)]

@@ -1,4 +1,5 @@
 //! Files that can be made again: previews, within a budget of disk space.
 
 pub mod disk_space;
+pub mod folder_check;
 pub mod previews;

@@ -11,6 +11,7 @@ pub mod job_order;
 pub mod job_planner;
 mod job_run;
 pub mod job_worker;
+mod line_counting;
 pub mod video_indexer;
 
 use crate::background::folder_watcher::{FolderWatcher, List};
@@ -35,6 +36,8 @@ pub struct BackgroundSettings {
     pub wake: crossbeam_channel::Sender<()>,
     /// Its other end.
     pub woken: crossbeam_channel::Receiver<()>,
+    /// Told when lines have to be counted.
+    pub lines_to_count: crossbeam_channel::Receiver<()>,
 }
 
 /// The threads of the background work.
@@ -51,7 +54,7 @@ impl Background {
     /// # Errors
     /// Where the system has no more threads.
     pub fn start(settings: BackgroundSettings) -> anyhow::Result<Self> {
-        let BackgroundSettings { context, uploads, wake, woken } = settings;
+        let BackgroundSettings { context, uploads, wake, woken, lines_to_count } = settings;
         let (list, listed) = watch::channel(Arc::from([]));
         let watcher = FolderWatcher {
             store: context.store.clone(),
@@ -61,6 +64,8 @@ impl Background {
             previews: context.previews.clone(),
             cancellation: context.cancellation.clone(),
             job_planner: JobPlanner::new(context.detector.clone(), context.config.clone()),
+            count_lines: context.count_lines.clone(),
+            owner: context.lease_owner.clone(),
             list,
         };
         let indexer = VideoIndexer {
@@ -72,7 +77,7 @@ impl Background {
         let runtime = Handle::current();
         let videos_found = watcher.register_present(&runtime);
         let mut background = Self { context, wake, threads: Vec::new(), videos_found };
-        if let Err(error) = background.spawn_all(watcher, indexer, &runtime, woken, &listed) {
+        if let Err(error) = background.spawn_all(watcher, indexer, &runtime, woken, lines_to_count, &listed) {
             // Those that were started are told to end; the first error is the one to tell.
             let _ended = background.stop();
             return Err(error);
@@ -86,12 +91,15 @@ impl Background {
         indexer: VideoIndexer,
         runtime: &Handle,
         woken: crossbeam_channel::Receiver<()>,
+        lines_to_count: crossbeam_channel::Receiver<()>,
         listed: &List,
     ) -> anyhow::Result<()> {
         let for_watcher = runtime.clone();
         self.spawn("folder watcher", move || watcher.work(&for_watcher, &woken))?;
         let (for_indexer, list) = (runtime.clone(), listed.clone());
         self.spawn("video indexer", move || indexer.work(&for_indexer, list))?;
+        let (context, for_lines) = (self.context.clone(), runtime.clone());
+        self.spawn("line counting", move || line_counting::work(&context, &for_lines, &lines_to_count))?;
         for place in 0..self.context.config.jobs.at_once {
             let worker = JobWorker { context: self.context.clone() };
             let (runtime, list) = (runtime.clone(), listed.clone());
@@ -119,6 +127,7 @@ impl Background {
         self.context.open_videos.close();
         // A full queue means that it has been woken already.
         let _already_woken = self.wake.try_send(());
+        self.context.count_lines();
         let ended: Vec<_> = self.threads.into_iter().map(JoinHandle::join).collect();
         anyhow::ensure!(
             ended.iter().all(Result::is_ok),

@@ -1,6 +1,7 @@
 //! One file per command. Results go to stdout, progress to stderr.
 
 pub mod check;
+pub mod check_data;
 pub mod count;
 pub mod demo;
 pub mod detect;
@@ -15,7 +16,7 @@ mod analyse;
 use crate::analysis::settings::model_settings;
 use crate::args::ModelArgs;
 use crate::config::Config;
-use crate::describe::Chain;
+use crate::describe::{Chain, counted};
 use pigweight_detect::Model;
 use pigweight_detect::service::Inference;
 use std::io::Write;
@@ -33,8 +34,18 @@ impl Partial {
     }
 }
 
-/// The one place that turns errors into exit codes: 1 for a failure, 3 for a result that is not whole; clap ends with 2
-/// where the command line is wrong.
+/// Something was verified and is not as it should be; each finding has been told.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", counted(*.0, "finding"))]
+pub struct Findings(pub usize);
+
+/// What was asked for could not be begun, as if the command line were wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CannotRun(pub String);
+
+/// The one place that turns errors into exit codes: 1 for a failure and for findings, 2 if a verification could not run, 3 for a
+/// result that is not whole. clap ends with 2 if the command line is wrong.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     let is_closed_pipe = error.chain().any(|cause| {
         cause
@@ -45,7 +56,13 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS; // Whoever read has read enough.
     }
     tell(error);
-    if error.is::<Partial>() { ExitCode::from(3) } else { ExitCode::FAILURE }
+    if error.is::<Partial>() {
+        ExitCode::from(3)
+    } else if error.is::<CannotRun>() {
+        ExitCode::from(2)
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// One line on stderr.

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Command::Detect(detect) => cmd::detect::run(&detect),
         Command::Track(track) => cmd::track::run(&track),
         Command::Check(check) => cmd::check::run(&check),
+        Command::CheckData(check) => cmd::check_data::run(&check),
         Command::Frames(args::Frames::Export(export)) => cmd::frames::export(&export),
         Command::Jobs(jobs) => cmd::jobs::run(&jobs),
         Command::Demo(demo) => cmd::demo::run(&demo),

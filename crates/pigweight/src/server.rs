@@ -152,6 +152,9 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
     uploads.recover().await?;
     let uploads_folder = uploads.folder().canonicalize()?;
     let cancellation = Arc::new(Cancellation::default());
+    let owner = ulid::Ulid::generate().to_string().to_lowercase();
+    // Holds one, as `wake`.
+    let (count_lines, lines_to_count) = crossbeam_channel::bounded(1);
     // Holds one: waking twice is waking once.
     let (wake, woken) = crossbeam_channel::bounded(1);
     let app = Arc::new(App {
@@ -169,15 +172,20 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         previews: previews.clone(),
         uploads,
         wake: wake.clone(),
+        count_lines: count_lines.clone(),
+        owner: owner.clone(),
         cancellation: cancellation.clone(),
         started: Instant::now(),
         metrics: metrics.clone(),
     });
     // The folder is this process's, so the leases of earlier processes have ended.
-    if let Err(error) = store.take_back_jobs(true, MOST_STARTS, &ended_too_often()).await {
+    if let Err(error) = store.register_process(&owner, true).await {
         status.report_trouble(&error.reason());
     }
-    let background_store = store.apart().await?;
+    if let Err(error) = store.reclaim_jobs(true, MOST_STARTS, &ended_too_often()).await {
+        status.report_trouble(&error.reason());
+    }
+    let background_store = store.background_connections().await?;
     let context = Arc::new(JobContext {
         store: background_store.clone(),
         status,
@@ -186,9 +194,11 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         open_videos,
         previews,
         cancellation,
-        lease_owner: ulid::Ulid::generate().to_string().to_lowercase(),
+        count_lines,
+        lease_owner: owner,
     });
-    let settings = BackgroundSettings { context: context.clone(), uploads: uploads_folder, wake, woken };
+    let settings =
+        BackgroundSettings { context: context.clone(), uploads: uploads_folder, wake, woken, lines_to_count };
     // Reading the folders blocks.
     let background = tokio::task::spawn_blocking(move || Background::start(settings)).await??;
     let summary = summary(&config, &detector, background.videos_found());
@@ -254,8 +264,8 @@ fn spawn_upkeep(app: &Arc<App>, store: &Store, context: &Arc<JobContext>, metric
             // Where nobody reads /metrics, each measurement would be kept for ever otherwise.
             metrics.run_upkeep();
             // Where that cannot be written, nothing else can, and is told.
-            let _unwritten = store.hold_jobs(&lease_owner).await;
-            let _unwritten = store.take_back_jobs(false, MOST_STARTS, &ended_too_often()).await;
+            let _unwritten = store.renew_leases(&lease_owner).await;
+            let _unwritten = store.reclaim_jobs(false, MOST_STARTS, &ended_too_often()).await;
         }
     });
 }

@@ -1,7 +1,7 @@
 //! What is going on right now: told to whoever watches, kept nowhere.
 
 use pigweight_store::{Reason, RunRecord};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -28,9 +28,6 @@ pub struct Status {
 #[derive(Default)]
 struct Inner {
     progress: BTreeMap<String, watch::Sender<Option<Progress>>>,
-    present: BTreeSet<String>,
-    /// Of them, those that were told since the look at the folders began.
-    added: BTreeSet<String>,
     trouble: Option<Reason>,
     /// What the last look at the folders met.
     scan_trouble: Option<Reason>,
@@ -62,31 +59,6 @@ impl Status {
     pub fn latest(&self, video_id: &str) -> Option<Progress> {
         let inner = self.lock();
         inner.progress.get(video_id).and_then(|sender| sender.borrow().clone())
-    }
-
-    /// The folders are looked through from now on.
-    pub fn begin_scan(&self) {
-        self.lock().added.clear();
-    }
-
-    /// Which registered videos the look found in the folders; what was added since it began it may have missed.
-    pub fn set_present(&self, video_ids: BTreeSet<String>) {
-        let mut inner = self.lock();
-        inner.present = video_ids;
-        let added = inner.added.clone();
-        inner.present.extend(added);
-    }
-
-    /// One more lies there than at the last look.
-    pub fn add_present(&self, video_id: &str) {
-        let mut inner = self.lock();
-        inner.present.insert(video_id.to_owned());
-        inner.added.insert(video_id.to_owned());
-    }
-
-    /// Whether a registered video lies in the folders now.
-    pub fn is_present(&self, video_id: &str) -> bool {
-        self.lock().present.contains(video_id)
     }
 
     /// Something that keeps results from being written: a full disk, say.

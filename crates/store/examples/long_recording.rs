@@ -1,7 +1,7 @@
-//! How soon a window of a long recording is read back. `long_recording FOLDER [HOURS]`, for `make bench`.
+//! How fast a window of a long recording is read back. `long_recording FOLDER [HOURS]`, for `make bench`.
 //!
-//! Twenty animals that walk, stand and turn, 25 frames a second, every fourth of which was looked at; ten hours unless it is said
-//! otherwise, in checkpoints of ten seconds as a run writes them. Prints one line of JSON.
+//! Twenty animals that walk, stand and turn, 25 frames a second, every fourth of them inferred; ten hours by default, in
+//! checkpoints of ten seconds as a run writes them. Prints one line of JSON.
 #![allow(clippy::print_stdout, reason = "its result")]
 
 use pigweight_core::geometry::Rect;
@@ -10,7 +10,7 @@ use pigweight_core::schedule::InferenceReason;
 use pigweight_core::time::{Pts, TimeBase};
 use pigweight_core::track::{Origin, TrackId, TrackedBox};
 use pigweight_store::columns::Timeline;
-use pigweight_store::{Checkpoint, FileIdentity, NewRun, RunRecord, Store};
+use pigweight_store::{Checkpoint, FileIdentity, FileStat, NewRun, NewSource, RunRecord, Store};
 use pigweight_testkit::random::Random;
 use std::error::Error;
 use std::f32::consts::TAU;
@@ -40,7 +40,7 @@ impl Animal {
         if random.chance(1.0 / 250.0) {
             self.speed = if random.chance(0.3) { random.between(0.0, 5.0) } else { 0.0 };
         }
-        // Lost behind another one, and found as somebody else.
+        // Hidden behind another one, and found again under another number.
         if random.chance(1.0 / 15_000.0) {
             self.track = *next_track;
             *next_track += 1;
@@ -89,11 +89,11 @@ impl Herd {
         Self { animals: animals.collect(), random, next_track: ANIMALS as u32 }
     }
 
-    fn boxes(&mut self, is_looked_at: bool) -> Vec<TrackedBox> {
+    fn boxes(&mut self, is_inferred: bool) -> Vec<TrackedBox> {
         for animal in &mut self.animals {
             animal.walk(&mut self.random, &mut self.next_track);
         }
-        self.animals.iter().map(|animal| animal.seen(is_looked_at, &mut self.random)).collect()
+        self.animals.iter().map(|animal| animal.seen(is_inferred, &mut self.random)).collect()
     }
 }
 
@@ -143,23 +143,22 @@ async fn measure(folder: &Path, secs: u64) -> Result<(), Box<dyn Error>> {
 async fn write(store: &Store, secs: u64) -> Result<RunRecord, Box<dyn Error>> {
     let file = FileIdentity {
         path: "/videos/long.mp4".into(),
-        size_bytes: 1,
-        modified_nanos: 1,
+        stat: FileStat { size_bytes: 1, modified_nanos: 1, changed_nanos: None, inode: None },
         head_hash: "0".into(),
         samples_hash: None,
     };
-    let video = store.add_video(&file, "long.mp4").await?;
+    let video = store.add_video(&file, "long.mp4", &NewSource::Upload).await?;
     let new_run = NewRun {
         video_id: video.id,
         model_name: "none".into(),
         model_hash: "none".into(),
         device: "none".into(),
         settings: "bench".into(),
-        looks: "bench".into(),
+        inference_settings: "bench".into(),
         least_score: 0.05,
         rule_version: 1,
     };
-    let run = store.find_or_start_run(&new_run).await?;
+    let run = store.start_run(&new_run).await?;
     let time_base = TimeBase::new(1, 90_000).ok_or("a time base")?;
     let timeline = Timeline { time_base, first_pts: Pts(0) };
     let mut herd = Herd::new();

@@ -25,6 +25,12 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
     },
+    /// There is nothing to read.
+    #[error("there is no store in {folder}; name the data folder of a server with --data DIR")]
+    NoStore {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The disk is full.
     #[error(
         "the disk is full: {operation} was not done and nothing written before is lost; free some space and go on"
@@ -52,7 +58,7 @@ pub enum Error {
     /// Nothing has this identifier.
     #[error("there is no {kind} {id:?}")]
     NotFound {
-        /// "video", "run", "line", "job".
+        /// "source", "video", "run", "line", "crossing", "job".
         kind: &'static str,
         /// As asked for.
         id: String,
@@ -66,15 +72,15 @@ pub enum Error {
     /// A run was continued by someone else.
     #[error("the run was continued elsewhere; this one stops")]
     Overtaken,
-    /// What is wanted of a job that is not in the state for it.
-    #[error("the job {id} is {state} and cannot be {wish}; {}", advice(wish))]
+    /// A command to a job whose state does not allow it.
+    #[error("the job {id} is {state} and cannot be {command}; {}", advice(command))]
     JobEnded {
         /// The job.
         id: String,
-        /// Where it stands.
+        /// Its state.
         state: &'static str,
         /// "cancelled", "retried", …
-        wish: &'static str,
+        command: &'static str,
     },
     /// The file of the job's video is another one now.
     #[error(
@@ -86,7 +92,7 @@ pub enum Error {
     },
     /// The settings have changed since the job was made.
     #[error(
-        "the model or the settings changed since the job {id} was made; the job {now} counts the video with those of now"
+        "the model or the settings changed since the job {id} was made; the job {now} counts the video with the current ones"
     )]
     JobOutdated {
         /// The job.
@@ -94,8 +100,8 @@ pub enum Error {
         /// The one in its place.
         now: String,
     },
-    /// A priority that there is not.
-    #[error("{priority} is no priority; write a number from -100 (last) to 100 (first), 0 is usual")]
+    /// A priority out of range.
+    #[error("{priority} is not a priority; write a number from -100 (last) to 100 (first), 0 is usual")]
     Priority {
         /// As asked for.
         priority: i64,
@@ -113,9 +119,9 @@ pub enum Error {
     },
 }
 
-/// Which jobs it can be wanted of.
-fn advice(wish: &str) -> &'static str {
-    match wish {
+/// Which jobs the command is for.
+fn advice(command: &str) -> &'static str {
+    match command {
         "retried" => "only failed and cancelled ones can",
         _ => "only waiting, running and paused ones can",
     }
@@ -143,6 +149,7 @@ impl Error {
         match self {
             Self::FolderUnusable { .. } => "folder_unusable",
             Self::FolderInUse { .. } => "folder_in_use",
+            Self::NoStore { .. } => "no_store",
             Self::DiskFull { .. } => "disk_full",
             Self::ReadOnly { .. } => "read_only",
             Self::Upgrade { .. } => "store_of_other_version",

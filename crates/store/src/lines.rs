@@ -1,289 +1,285 @@
-//! Lines and their crossings.
+//! Lines that people draw. A line belongs to a source and holds for all its recordings, or to one recording.
+//!
+//! A line keeps its identity while it is moved: each change of its place is a new version, and what earlier versions counted
+//! stays. A new name is no new version. A deleted line is no longer shown or counted.
 
+use crate::clock::unix_secs;
 use crate::error::{Error, Result};
-use crate::{Store, new_id, now_secs};
-use pigweight_core::geometry::Point;
-use pigweight_core::line::{Crossing, Line, LineCounter};
-use sqlx::{FromRow, Row as _};
+use crate::line_geometry::LineGeometry;
+use crate::{Store, Transaction, new_id};
+use pigweight_core::line::Line;
+use sqlx::FromRow;
 
-/// A line as it is drawn, px of the upright frame.
+/// What a line holds for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LineScope {
+    /// All recordings of this source, older and newer.
+    Source(String),
+    /// This recording.
+    Video(String),
+}
+
+/// A line to keep.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewLine {
-    /// What people call it.
+    /// For people.
     pub name: String,
-    /// Start and end.
-    pub x1_px: f64,
-    /// px.
-    pub y1_px: f64,
-    /// px.
-    pub x2_px: f64,
-    /// px.
-    pub y2_px: f64,
+    /// What it holds for.
+    pub scope: LineScope,
+    /// Where it lies.
+    pub geometry: LineGeometry,
 }
 
-impl NewLine {
-    fn line(&self) -> Result<Line> {
-        line_of([self.x1_px, self.y1_px, self.x2_px, self.y2_px])
-    }
-}
-
-/// A line that is kept.
-#[derive(Clone, Debug, FromRow)]
+/// A line in its current version.
+#[derive(Clone, Debug, PartialEq, FromRow)]
 pub struct LineRecord {
     /// ULID.
     pub id: String,
-    /// The video it is drawn on.
-    pub video_id: String,
-    /// What people call it.
+    /// The source for whose recordings it holds,
+    pub source_id: Option<String>,
+    /// or the recording for which it holds.
+    pub video_id: Option<String>,
+    /// For people.
     pub name: String,
-    /// px.
-    pub x1_px: f64,
-    /// px.
-    pub y1_px: f64,
-    /// px.
-    pub x2_px: f64,
-    /// px.
-    pub y2_px: f64,
+    /// Seconds since 1970.
+    pub created_at: i64,
+    /// The current version's identifier, a ULID.
+    pub version_id: String,
+    /// The current version's number, from 1.
+    pub version_number: i64,
+    /// The current version's place.
+    #[sqlx(flatten)]
+    pub geometry: LineGeometry,
 }
 
 impl LineRecord {
-    /// What is drawn.
-    ///
-    /// # Errors
-    /// Where the ends are no line.
-    pub fn line(&self) -> Result<Line> {
-        line_of([self.x1_px, self.y1_px, self.x2_px, self.y2_px])
+    /// What it holds for.
+    pub fn scope(&self) -> LineScope {
+        match (&self.source_id, &self.video_id) {
+            (Some(id), _) => LineScope::Source(id.clone()),
+            (None, id) => LineScope::Video(id.clone().unwrap_or_default()),
+        }
     }
 }
 
-/// A crossing and the line it belongs to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LineCrossing {
+/// A version of a line.
+#[derive(Clone, Debug, PartialEq, FromRow)]
+pub struct LineVersion {
+    /// ULID.
+    pub id: String,
     /// The line.
     pub line_id: String,
-    /// `forward` or `backward`.
-    pub direction: String,
-    /// The animal.
-    pub track: u32,
-    /// First frame beyond the line.
-    pub pts: i64,
-    /// The same in seconds.
-    pub secs: f64,
+    /// From 1.
+    pub number: i64,
+    /// Seconds since 1970.
+    pub created_at: i64,
+    /// Where it lies.
+    #[sqlx(flatten)]
+    pub geometry: LineGeometry,
 }
 
-fn line_of(ends_px: [f64; 4]) -> Result<Line> {
-    let [x1, y1, x2, y2] = ends_px.map(|px| px as f32);
-    Ok(Line::new(Point::new(x1, y1), Point::new(x2, y2))?)
+/// A line that holds for a recording.
+#[derive(Clone, Debug)]
+pub struct VideoLine {
+    /// The line, as it was drawn.
+    pub line: LineRecord,
+    /// Its place on this recording's picture; `None` if that has another aspect than the picture it was drawn on, so that the
+    /// line does not apply.
+    pub on_video: Option<LineGeometry>,
 }
 
-const COLUMNS: &str = "id, video_id, name, x1_px, y1_px, x2_px, y2_px";
+impl VideoLine {
+    /// The segment to count over; `None` if the line does not apply.
+    pub fn segment(&self) -> Option<Line> {
+        self.on_video.as_ref().and_then(|geometry| geometry.line().ok())
+    }
+}
+
+/// What changing a line has done.
+#[derive(Clone, Debug)]
+pub struct LineChange {
+    /// As it is now.
+    pub line: LineRecord,
+    /// The version before, if the line was moved.
+    pub moved_from: Option<LineVersion>,
+}
+
+pub(crate) const SELECT: &str = "select lines.id, lines.source_id, lines.video_id, lines.name, lines.created_at, \
+     line_versions.id as version_id, line_versions.number as version_number, x1_px, y1_px, x2_px, y2_px, picture_width_px, \
+     picture_height_px from lines join line_versions on line_versions.line_id = lines.id and line_versions.number = \
+     (select max(newest.number) from line_versions as newest where newest.line_id = lines.id)";
+const VERSION_COLUMNS: &str =
+    "id, line_id, number, created_at, x1_px, y1_px, x2_px, y2_px, picture_width_px, picture_height_px";
 
 impl Store {
     /// Keeps a new line.
-    pub async fn add_line(&self, video_id: &str, line: &NewLine) -> Result<LineRecord> {
-        line.line()?;
-        self.video(video_id).await?;
+    ///
+    /// # Errors
+    /// [`Error::Line`] if its ends make no line, [`Error::NotFound`] if there is no such source or video.
+    pub async fn add_line(&self, line: &NewLine) -> Result<LineRecord> {
+        line.geometry.line()?;
+        let (source_id, video_id) = match &line.scope {
+            LineScope::Source(id) => (Some(self.source(id).await?.id), None),
+            LineScope::Video(id) => (None, Some(self.video(id).await?.id)),
+        };
+        let failed = |error| Error::from_sql("keeping a line", error);
         let id = new_id();
+        let mut transaction = self.begin_write("keeping a line").await?;
         sqlx::query(
-            "insert into lines (id, video_id, name, x1_px, y1_px, x2_px, y2_px, created_at) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "insert into lines (id, source_id, video_id, name, created_at) values ($1, $2, $3, $4, $5)",
         )
         .bind(&id)
+        .bind(source_id)
         .bind(video_id)
         .bind(&line.name)
-        .bind(line.x1_px)
-        .bind(line.y1_px)
-        .bind(line.x2_px)
-        .bind(line.y2_px)
-        .bind(now_secs())
-        .execute(&self.pool)
-        .await
-        .map_err(|error| Error::from_sql("keeping a line", error))?;
-        self.line(&id).await
-    }
-
-    /// Moves or renames a line; its crossings are counted anew from what is kept.
-    pub async fn change_line(&self, id: &str, line: &NewLine) -> Result<LineRecord> {
-        line.line()?;
-        let failed = |error| Error::from_sql("changing a line", error);
-        let mut transaction = self.pool.begin().await.map_err(failed)?;
-        let changed = sqlx::query(
-            "update lines set name = $2, x1_px = $3, y1_px = $4, x2_px = $5, y2_px = $6 where id = $1",
-        )
-        .bind(id)
-        .bind(&line.name)
-        .bind(line.x1_px)
-        .bind(line.y1_px)
-        .bind(line.x2_px)
-        .bind(line.y2_px)
+        .bind(unix_secs())
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
-        if changed.rows_affected() == 0 {
-            return Err(Error::NotFound { kind: "line", id: id.to_owned() });
-        }
-        forget_crossings(&mut transaction, id).await?;
+        insert_version(&mut transaction, &id, 1, &line.geometry).await?;
         transaction.commit().await.map_err(failed)?;
-        self.line(id).await
+        self.line(&id).await
     }
 
-    /// Forgets a line and its crossings.
-    pub async fn remove_line(&self, id: &str) -> Result<()> {
-        let failed = |error| Error::from_sql("removing a line", error);
-        let mut transaction = self.pool.begin().await.map_err(failed)?;
-        let removed = sqlx::query("delete from lines where id = $1")
+    /// Renames or moves a line. `geometry` may be given on a picture of another size than the line was drawn on; if it is the
+    /// same place, there is no new version.
+    pub async fn change_line(&self, id: &str, name: &str, geometry: &LineGeometry) -> Result<LineChange> {
+        geometry.line()?;
+        let failed = |error| Error::from_sql("changing a line", error);
+        let mut transaction = self.begin_write("changing a line").await?;
+        let renamed = sqlx::query("update lines set name = $2 where id = $1 and deleted_at is null")
             .bind(id)
+            .bind(name)
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
-        if removed.rows_affected() == 0 {
+        if renamed.rows_affected() == 0 {
             return Err(Error::NotFound { kind: "line", id: id.to_owned() });
         }
-        forget_crossings(&mut transaction, id).await?;
-        transaction.commit().await.map_err(failed)
-    }
-
-    /// One line.
-    pub async fn line(&self, id: &str) -> Result<LineRecord> {
-        sqlx::query_as(sqlx::AssertSqlSafe(format!("select {COLUMNS} from lines where id = $1")))
-            .bind(id)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(|error| Error::from_sql("reading a line", error))?
-            .ok_or_else(|| Error::NotFound { kind: "line", id: id.to_owned() })
-    }
-
-    /// The lines of a video in the order they were drawn.
-    pub async fn lines(&self, video_id: &str) -> Result<Vec<LineRecord>> {
-        sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "select {COLUMNS} from lines where video_id = $1 order by created_at, id"
+        let before: LineVersion = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "select {VERSION_COLUMNS} from line_versions where line_id = $1 order by number desc limit 1"
         )))
-        .bind(video_id)
-        .fetch_all(&self.pool)
+        .bind(id)
+        .fetch_one(&mut *transaction)
         .await
-        .map_err(|error| Error::from_sql("reading lines", error))
+        .map_err(failed)?;
+        let is_moved = !before.geometry.is_same_place(geometry);
+        if is_moved {
+            insert_version(&mut transaction, id, before.number + 1, geometry).await?;
+        }
+        transaction.commit().await.map_err(failed)?;
+        Ok(LineChange { line: self.line(id).await?, moved_from: is_moved.then_some(before) })
     }
 
-    /// Counts every line of the run's video over the chunks it has not been counted over yet.
-    pub async fn count_lines(&self, run_id: &str) -> Result<()> {
-        let run = self.run(run_id).await?;
-        for line in self.lines(&run.video_id).await? {
-            while self.count_line_over_next_chunk(run_id, &line).await? {}
+    /// Deletes a line: it is no longer shown or counted. What was counted stays.
+    pub async fn remove_line(&self, id: &str) -> Result<()> {
+        let removed = sqlx::query("update lines set deleted_at = $2 where id = $1 and deleted_at is null")
+            .bind(id)
+            .bind(unix_secs())
+            .execute(&self.pool)
+            .await
+            .map_err(|error| Error::from_sql("deleting a line", error))?;
+        if removed.rows_affected() == 0 {
+            return Err(Error::NotFound { kind: "line", id: id.to_owned() });
         }
         Ok(())
     }
 
-    /// `false` when there is no further chunk.
-    async fn count_line_over_next_chunk(&self, run_id: &str, record: &LineRecord) -> Result<bool> {
-        let failed = |error| Error::from_sql("counting a line", error);
-        let progress =
-            sqlx::query("select next_chunk, counter from line_progress where run_id = $1 and line_id = $2")
-                .bind(run_id)
-                .bind(&record.id)
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(failed)?;
-        let (next_chunk, mut counter) = match &progress {
-            Some(row) => {
-                let counter = postcard::from_bytes(row.try_get(1).map_err(failed)?)
-                    .map_err(|_| Error::Damaged { what: "line counter" })?;
-                (row.try_get::<i64, _>(0).map_err(failed)?, counter)
-            }
-            None => (0, LineCounter::new(record.line()?)),
-        };
-        let Some(frames) = self.chunk(run_id, next_chunk).await? else { return Ok(false) };
-        let crossings: Vec<Crossing> =
-            frames.iter().flat_map(|frame| counter.update(frame.pts, frame.secs, &frame.boxes)).collect();
-        let state = postcard::to_stdvec(&counter).map_err(|_| Error::Damaged { what: "line counter" })?;
-
-        let mut transaction = self.pool.begin().await.map_err(failed)?;
-        // Only the one that finds the progress as it read it writes; another has done it otherwise.
-        let written = if progress.is_some() {
-            sqlx::query(
-                "update line_progress set next_chunk = $3, counter = $4 where run_id = $1 and line_id = $2 \
-                 and next_chunk = $5",
-            )
-        } else {
-            sqlx::query(
-                "insert into line_progress (run_id, line_id, next_chunk, counter) \
-                 select $1, $2, $3, $4 where $5 = 0 and exists (select 1 from lines where id = $2) \
-                 on conflict do nothing",
-            )
-        }
-        .bind(run_id)
-        .bind(&record.id)
-        .bind(next_chunk + 1)
-        .bind(state)
-        .bind(next_chunk)
-        .execute(&mut *transaction)
+    /// One line that is not deleted.
+    pub async fn line(&self, id: &str) -> Result<LineRecord> {
+        sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "{SELECT} where lines.id = $1 and lines.deleted_at is null"
+        )))
+        .bind(id)
+        .fetch_optional(&self.pool)
         .await
-        .map_err(failed)?;
-        if written.rows_affected() == 0 {
-            // The line was changed or counted meanwhile: whoever did so counts on.
-            return Ok(false);
-        }
-        for crossing in crossings {
-            sqlx::query(
-                "insert into crossings (run_id, line_id, number, direction, track, pts, secs) \
-                 select $1, $2, coalesce(max(number) + 1, 0), $3, $4, $5, $6 from crossings \
-                 where run_id = $1 and line_id = $2",
-            )
-            .bind(run_id)
-            .bind(&record.id)
-            .bind(crossing.direction.to_string())
-            .bind(i64::from(crossing.track.0))
-            .bind(crossing.pts.0)
-            .bind(crossing.secs)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        }
-        transaction.commit().await.map_err(failed)?;
-        Ok(true)
+        .map_err(|error| Error::from_sql("reading a line", error))?
+        .ok_or_else(|| Error::NotFound { kind: "line", id: id.to_owned() })
     }
 
-    /// How many crossings of a run there are: line, direction, number.
-    pub async fn count_crossings(&self, run_id: &str) -> Result<Vec<(String, String, i64)>> {
-        sqlx::query_as(
-            "select line_id, direction, count(*) from crossings where run_id = $1 group by line_id, direction",
-        )
-        .bind(run_id)
+    /// The versions of a line, deleted or not, the first first.
+    pub async fn line_versions(&self, line_id: &str) -> Result<Vec<LineVersion>> {
+        let versions: Vec<LineVersion> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "select {VERSION_COLUMNS} from line_versions where line_id = $1 order by number"
+        )))
+        .bind(line_id)
         .fetch_all(&self.pool)
         .await
-        .map_err(|error| Error::from_sql("counting crossings", error))
+        .map_err(|error| Error::from_sql("reading a line's versions", error))?;
+        if versions.is_empty() {
+            return Err(Error::NotFound { kind: "line", id: line_id.to_owned() });
+        }
+        Ok(versions)
     }
 
-    /// All crossings of a run in order of time.
-    pub async fn crossings(&self, run_id: &str) -> Result<Vec<LineCrossing>> {
-        let failed = |error| Error::from_sql("reading crossings", error);
-        let rows = sqlx::query(
-            "select line_id, direction, track, pts, secs from crossings where run_id = $1 order by pts, line_id, number",
-        )
-        .bind(run_id)
+    /// The lines that hold for a recording, its source's and its own, in the order they were drawn.
+    pub async fn lines_of_video(&self, video_id: &str) -> Result<Vec<VideoLine>> {
+        let mut connection =
+            self.pool.acquire().await.map_err(|error| Error::from_sql("reading lines", error))?;
+        of_video(&mut connection, video_id).await
+    }
+
+    /// The lines that hold for all recordings of a source, in the order they were drawn.
+    pub async fn lines_of_source(&self, source_id: &str) -> Result<Vec<LineRecord>> {
+        sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "{SELECT} where lines.source_id = $1 and lines.deleted_at is null order by lines.created_at, lines.id"
+        )))
+        .bind(source_id)
         .fetch_all(&self.pool)
         .await
-        .map_err(failed)?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(LineCrossing {
-                    line_id: row.try_get(0).map_err(failed)?,
-                    direction: row.try_get(1).map_err(failed)?,
-                    track: u32::try_from(row.try_get::<i64, _>(2).map_err(failed)?).unwrap_or(0),
-                    pts: row.try_get(3).map_err(failed)?,
-                    secs: row.try_get(4).map_err(failed)?,
-                })
-            })
-            .collect()
+        .map_err(|error| Error::from_sql("reading lines", error))
     }
 }
 
-async fn forget_crossings(
-    transaction: &mut sqlx::Transaction<'_, sqlx::Sqlite>,
+/// See [`Store::lines_of_video`].
+pub(crate) async fn of_video(
+    connection: &mut sqlx::SqliteConnection,
+    video_id: &str,
+) -> Result<Vec<VideoLine>> {
+    let failed = |error| Error::from_sql("reading lines", error);
+    let size: Option<(Option<i64>, Option<i64>)> =
+        sqlx::query_as("select width_px, height_px from videos where id = $1")
+            .bind(video_id)
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(failed)?;
+    let (width_px, height_px) = size.unwrap_or_default();
+    let lines: Vec<LineRecord> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        "{SELECT} where (lines.video_id = $1 or lines.source_id = (select source_id from videos where id = $1)) \
+         and lines.deleted_at is null order by lines.created_at, lines.id"
+    )))
+    .bind(video_id)
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(failed)?;
+    let placed = lines
+        .into_iter()
+        .map(|line| VideoLine { on_video: line.geometry.scaled_to(width_px, height_px), line });
+    Ok(placed.collect())
+}
+
+async fn insert_version(
+    transaction: &mut Transaction,
     line_id: &str,
+    number: i64,
+    geometry: &LineGeometry,
 ) -> Result<()> {
-    let failed = |error| Error::from_sql("forgetting crossings", error);
-    for sql in ["delete from crossings where line_id = $1", "delete from line_progress where line_id = $1"] {
-        sqlx::query(sql).bind(line_id).execute(&mut **transaction).await.map_err(failed)?;
-    }
+    sqlx::query(
+        "insert into line_versions (id, line_id, number, x1_px, y1_px, x2_px, y2_px, picture_width_px, picture_height_px, \
+         created_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(new_id())
+    .bind(line_id)
+    .bind(number)
+    .bind(geometry.x1_px)
+    .bind(geometry.y1_px)
+    .bind(geometry.x2_px)
+    .bind(geometry.y2_px)
+    .bind(geometry.picture_width_px)
+    .bind(geometry.picture_height_px)
+    .bind(unix_secs())
+    .execute(&mut **transaction)
+    .await
+    .map_err(|error| Error::from_sql("keeping a line's version", error))?;
     Ok(())
 }

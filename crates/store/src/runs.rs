@@ -1,49 +1,52 @@
-//! Runs and their checkpoints.
+//! Runs: one analysis of a video each. One of a video's runs is published.
 
-use crate::columns::{self, Timeline};
+use crate::clock::unix_secs;
 use crate::error::{Error, Result};
-use crate::{Store, new_id, now_secs};
-use pigweight_core::curve::CurveBuilder;
-use pigweight_core::interpolate::SettledFrame;
+use crate::{Store, Transaction, new_id};
 use sqlx::{FromRow, Row as _};
+use std::collections::BTreeMap;
 
-/// Where a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// State of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(rename_all = "snake_case")]
 pub enum RunState {
-    /// Work is going on, or will go on at the next start.
+    /// Work goes on, or will at the next start.
     Running,
     /// Every frame that can be decoded is settled.
     Done,
     /// It stopped for good; what was settled before stays.
     Failed,
+    /// Other settings hold now. Nobody continues it or sees it; if its settings come back, it continues at its checkpoint.
+    Abandoned,
 }
 
 impl RunState {
-    /// As in the table.
+    /// As in the table and the API.
     pub fn name(self) -> &'static str {
         match self {
             Self::Running => "running",
             Self::Done => "done",
             Self::Failed => "failed",
+            Self::Abandoned => "abandoned",
         }
     }
 }
 
-/// What makes a run the run it is.
+/// What identifies a run: equal values, same run.
 #[derive(Clone, Debug)]
 pub struct NewRun {
     /// The video.
     pub video_id: String,
     /// The model file's name.
     pub model_name: String,
-    /// Of the model file.
+    /// BLAKE3 of the model file.
     pub model_hash: String,
-    /// As measured.
+    /// As measured. It does not belong to the identity.
     pub device: String,
     /// Everything that could change the result, one canonical line.
     pub settings: String,
-    /// The part of the settings that says what is looked at, and how: see [`Store::run_to_track_again`].
-    pub looks: String,
+    /// The part of the settings that decides which frames are inferred and how: see [`Store::run_to_track_again`].
+    pub inference_settings: String,
     /// Detections from this score on are kept.
     pub least_score: f64,
     /// Of the counting rules.
@@ -61,26 +64,28 @@ pub struct RunRecord {
     pub model_name: String,
     /// As measured.
     pub device: String,
-    /// `running`, `done`, `failed`.
-    pub state: String,
+    /// Its state.
+    pub state: RunState,
     /// Why it failed.
     pub error: Option<String>,
+    /// Seconds since 1970.
+    pub created_at: i64,
+    /// Seconds since 1970.
+    pub finished_at: Option<i64>,
     /// Settled and written.
     pub frames_done: i64,
-    /// Of those, seen by the detector.
-    pub frames_looked: i64,
-    /// Parts were guessed by the decoder.
+    /// Of those, frames that the detector processed; the others are interpolated.
+    pub frames_inferred: i64,
+    /// Frames of which the decoder guessed parts.
     pub damaged_frames: i64,
     /// End of what is settled.
     pub counted_to_secs: f64,
-    /// Over settled frames.
+    /// Animals summed over settled frames.
     pub count_sum: i64,
-    /// Over settled frames.
+    /// Most animals on a settled frame.
     pub count_max: i64,
-    /// Sequence of the chunk to write next.
+    /// Sequence number of the chunk to write next.
     pub next_chunk: i64,
-    /// The pipeline's state after the last chunk.
-    pub checkpoint: Option<Vec<u8>>,
 }
 
 impl RunRecord {
@@ -90,35 +95,34 @@ impl RunRecord {
     }
 }
 
-/// What one step of a run adds.
-pub struct Checkpoint<'a> {
-    /// Newly settled frames, following those of the checkpoint before.
-    pub frames: &'a [SettledFrame],
-    /// How their pts become seconds.
-    pub timeline: Timeline,
-    /// Frames of these whose bytes were damaged.
-    pub damaged_frames: u64,
-    /// The pipeline's state after them.
-    pub state: Vec<u8>,
-    /// End of the last of them.
-    pub counted_to_secs: f64,
-    /// There is nothing after them.
-    pub is_last: bool,
-}
-
-const COLUMNS: &str = "id, video_id, model_name, device, state, error, frames_done, frames_looked, damaged_frames, \
-     counted_to_secs, count_sum, count_max, next_chunk, checkpoint";
+const COLUMNS: &str = "id, video_id, model_name, device, state, error, created_at, finished_at, frames_done, frames_inferred, \
+     damaged_frames, counted_to_secs, count_sum, count_max, next_chunk";
+/// Of the video in hand: the published run, or the newest if none has ever been complete.
+const SHOWN: &str = "coalesce(videos.published_run_id, (select shown.id from runs as shown where shown.video_id = videos.id \
+     and shown.state <> 'abandoned' order by shown.created_at desc, shown.id desc limit 1))";
 
 impl Store {
-    /// The newest run of a video, whatever its model.
-    pub async fn latest_run(&self, video_id: &str) -> Result<Option<RunRecord>> {
+    /// The run that people see of a video: the published one. Before any is complete, the one in progress.
+    pub async fn shown_run(&self, video_id: &str) -> Result<Option<RunRecord>> {
         sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "select {COLUMNS} from runs where video_id = $1 order by created_at desc, id desc limit 1"
+            "select {COLUMNS} from runs where id = (select {SHOWN} from videos where id = $1)"
         )))
         .bind(video_id)
         .fetch_optional(&self.pool)
         .await
         .map_err(|error| Error::from_sql("reading a run", error))
+    }
+
+    /// The runs that people see of all videos whose files are there, by the video's identifier.
+    pub async fn shown_runs(&self) -> Result<BTreeMap<String, RunRecord>> {
+        let runs: Vec<RunRecord> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "select {COLUMNS} from runs where id in (select {SHOWN} from videos \
+             where exists (select 1 from presence where presence.video_id = videos.id))"
+        )))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|error| Error::from_sql("reading runs", error))?;
+        Ok(runs.into_iter().map(|run| (run.video_id.clone(), run)).collect())
     }
 
     /// All runs of a video, the newest first.
@@ -142,141 +146,88 @@ impl Store {
             .ok_or_else(|| Error::NotFound { kind: "run", id: id.to_owned() })
     }
 
-    /// The run with the same video, model, settings and rules that has not failed, or a new one.
-    pub async fn find_or_start_run(&self, run: &NewRun) -> Result<RunRecord> {
-        let found: Option<RunRecord> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "select {COLUMNS} from runs where video_id = $1 and model_hash = $2 and settings = $3 \
-             and rule_version = $4 and state <> 'failed' order by created_at desc, id desc limit 1"
-        )))
-        .bind(&run.video_id)
-        .bind(&run.model_hash)
-        .bind(&run.settings)
-        .bind(i64::from(run.rule_version))
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(|error| Error::from_sql("looking for a run", error))?;
-        if let Some(found) = found {
-            return Ok(found);
-        }
-        let id = new_id();
-        sqlx::query(
-            "insert into runs (id, video_id, model_name, model_hash, device, settings, rule_version, state, created_at, \
-             looks, least_score) values ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10)",
+    /// The pipeline's state after the run's last checkpoint; `None` before the first and after the end.
+    pub async fn checkpoint(&self, run_id: &str) -> Result<Option<Vec<u8>>> {
+        sqlx::query_scalar("select state from run_checkpoints where run_id = $1")
+            .bind(run_id)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(|error| Error::from_sql("reading a checkpoint", error))
+    }
+
+    /// The run with this identity: a complete one, which is published; or one to continue, abandoned or not; or a new one. A
+    /// failed run is not continued.
+    pub async fn start_run(&self, run: &NewRun) -> Result<RunRecord> {
+        let failed = |error| Error::from_sql("starting a run", error);
+        let mut transaction = self.begin_write("starting a run").await?;
+        let found: Option<(String, RunState)> = sqlx::query_as(
+            "select id, state from runs where video_id = $1 and model_hash = $2 and settings = $3 and rule_version = $4 \
+             and state <> 'failed' order by case state when 'done' then 0 else 1 end, created_at desc, id desc limit 1",
         )
-        .bind(&id)
         .bind(&run.video_id)
-        .bind(&run.model_name)
         .bind(&run.model_hash)
-        .bind(&run.device)
         .bind(&run.settings)
         .bind(i64::from(run.rule_version))
-        .bind(now_secs())
-        .bind(&run.looks)
-        .bind(run.least_score)
-        .execute(&self.pool)
+        .fetch_optional(&mut *transaction)
         .await
-        .map_err(|error| Error::from_sql("starting a run", error))?;
+        .map_err(failed)?;
+        let id = match found {
+            Some((id, state)) => {
+                if state == RunState::Done {
+                    publish(&mut transaction, &run.video_id, &id).await?;
+                } else {
+                    sqlx::query("update runs set state = 'running' where id = $1 and state = 'abandoned'")
+                        .bind(&id)
+                        .execute(&mut *transaction)
+                        .await
+                        .map_err(failed)?;
+                }
+                id
+            }
+            None => {
+                let id = new_id();
+                sqlx::query(
+                    "insert into runs (id, video_id, model_name, model_hash, device, settings, rule_version, state, created_at, \
+                     inference_settings, least_score) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                )
+                .bind(&id)
+                .bind(&run.video_id)
+                .bind(&run.model_name)
+                .bind(&run.model_hash)
+                .bind(&run.device)
+                .bind(&run.settings)
+                .bind(i64::from(run.rule_version))
+                .bind(RunState::Running)
+                .bind(unix_secs())
+                .bind(&run.inference_settings)
+                .bind(run.least_score)
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
+                id
+            }
+        };
+        transaction.commit().await.map_err(failed)?;
         self.run(&id).await
     }
 
-    /// A finished run of which the looks are those that `run` would make, and which kept all that it wants to see; the one that kept the
-    /// least besides.
+    /// A complete run that inferred the frames that `run` would infer, and kept all detections that `run` wants. Of several the
+    /// one that kept the least besides.
     pub async fn run_to_track_again(&self, run: &NewRun) -> Result<Option<RunRecord>> {
         sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "select {COLUMNS} from runs where video_id = $1 and model_hash = $2 and looks = $3 and least_score <= $4 \
-             and state = 'done' order by least_score desc, created_at desc, id desc limit 1"
+            "select {COLUMNS} from runs where video_id = $1 and model_hash = $2 and inference_settings = $3 \
+             and least_score <= $4 and state = 'done' order by least_score desc, created_at desc, id desc limit 1"
         )))
         .bind(&run.video_id)
         .bind(&run.model_hash)
-        .bind(&run.looks)
+        .bind(&run.inference_settings)
         .bind(run.least_score)
         .fetch_optional(&self.pool)
         .await
-        .map_err(|error| Error::from_sql("looking for a run to track again", error))
+        .map_err(|error| Error::from_sql("finding a run to track again", error))
     }
 
-    /// Writes a step of a run as a whole: frames, counts, progress and state, or nothing of it. `chunk` is the
-    /// sequence that the writer takes to be next.
-    ///
-    /// # Errors
-    /// [`Error::Overtaken`] when another writer has been there.
-    pub async fn write_checkpoint(&self, run_id: &str, chunk: i64, step: &Checkpoint<'_>) -> Result<()> {
-        let failed = |error| Error::from_sql("writing a checkpoint", error);
-        let mut transaction = self.pool.begin().await.map_err(failed)?;
-        let mut next_chunk = chunk;
-        if let (Some(first), Some(last)) = (step.frames.first(), step.frames.last()) {
-            let boxes: usize =
-                step.frames.iter().map(|frame| frame.boxes.len() + frame.unmatched.len()).sum();
-            sqlx::query(
-                "insert into detection_chunks (run_id, sequence, first_secs, last_secs, frames, boxes, data) \
-                 values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
-            )
-            .bind(run_id)
-            .bind(chunk)
-            .bind(first.secs)
-            .bind(last.secs)
-            .bind(step.frames.len() as i64)
-            .bind(boxes as i64)
-            .bind(columns::encode(step.frames, step.timeline))
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
-            next_chunk += 1;
-        }
-        let counts = step.frames.iter().map(|frame| frame.boxes.len() as i64);
-        let state = if step.is_last { RunState::Done } else { RunState::Running };
-        let updated = sqlx::query(
-            "update runs set frames_done = frames_done + $3, frames_looked = frames_looked + $4, \
-             damaged_frames = damaged_frames + $5, counted_to_secs = $6, count_sum = count_sum + $7, \
-             count_max = max(count_max, $8), next_chunk = $9, checkpoint = $10, state = $11, finished_at = $12 \
-             where id = $1 and next_chunk = $2 and state = 'running'",
-        )
-        .bind(run_id)
-        .bind(chunk)
-        .bind(step.frames.len() as i64)
-        .bind(step.frames.iter().filter(|frame| frame.reason.is_some()).count() as i64)
-        .bind(step.damaged_frames.cast_signed())
-        .bind(step.counted_to_secs)
-        .bind(counts.clone().sum::<i64>())
-        .bind(counts.max().unwrap_or(0))
-        .bind(next_chunk)
-        .bind(&step.state)
-        .bind(state.name())
-        .bind(step.is_last.then(now_secs))
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        if updated.rows_affected() != 1 {
-            return Err(Error::Overtaken);
-        }
-        let mut curve = CurveBuilder::new();
-        let mut buckets = Vec::new();
-        for frame in step.frames {
-            buckets.extend(curve.push(frame.secs, frame.boxes.len() as u32));
-        }
-        buckets.extend(curve.finish());
-        for bucket in buckets {
-            sqlx::query(
-                "insert into counts (run_id, level_secs, bucket, frames, sum, min, max) \
-                 values ($1, $2, $3, $4, $5, $6, $7) on conflict (run_id, level_secs, bucket) do update set \
-                 frames = counts.frames + excluded.frames, sum = counts.sum + excluded.sum, \
-                 min = min(counts.min, excluded.min), max = max(counts.max, excluded.max)",
-            )
-            .bind(run_id)
-            .bind(i64::from(bucket.level_secs))
-            .bind(bucket.bucket)
-            .bind(i64::from(bucket.frames))
-            .bind(bucket.sum.cast_signed())
-            .bind(i64::from(bucket.min))
-            .bind(i64::from(bucket.max))
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        }
-        transaction.commit().await.map_err(failed)
-    }
-
-    /// What has looked at the frames of a run so far.
+    /// Notes the devices that have inferred frames of a run so far.
     pub async fn set_device(&self, run_id: &str, device: &str) -> Result<()> {
         sqlx::query("update runs set device = $2 where id = $1")
             .bind(run_id)
@@ -287,16 +238,25 @@ impl Store {
         Ok(())
     }
 
-    /// Ends a run that cannot go on; what was settled stays.
+    /// Ends a run that cannot continue; what was settled stays.
     pub async fn fail_run(&self, run_id: &str, reason: &str) -> Result<()> {
+        let failed = |error| Error::from_sql("ending a run", error);
+        let mut transaction = self.begin_write("ending a run").await?;
         sqlx::query("update runs set state = 'failed', error = $2, finished_at = $3 where id = $1 and state = 'running'")
             .bind(run_id)
             .bind(reason)
-            .bind(now_secs())
-            .execute(&self.pool)
+            .bind(unix_secs())
+            .execute(&mut *transaction)
             .await
-            .map_err(|error| Error::from_sql("ending a run", error))?;
-        Ok(())
+            .map_err(failed)?;
+        sqlx::query(
+            "delete from run_checkpoints where run_id = $1 and exists (select 1 from runs where id = $1 and state = 'failed')",
+        )
+        .bind(run_id)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        transaction.commit().await.map_err(failed)
     }
 
     /// Bytes and boxes of a run's stored detections.
@@ -311,4 +271,17 @@ impl Store {
         .map_err(failed)?;
         Ok((row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?))
     }
+}
+
+/// People see this run of the video from now on. It is complete. `false` if they saw it already.
+pub(crate) async fn publish(transaction: &mut Transaction, video_id: &str, run_id: &str) -> Result<bool> {
+    let published = sqlx::query(
+        "update videos set published_run_id = $2 where id = $1 and coalesce(published_run_id, '') <> $2",
+    )
+    .bind(video_id)
+    .bind(run_id)
+    .execute(&mut **transaction)
+    .await
+    .map_err(|error| Error::from_sql("publishing a run", error))?;
+    Ok(published.rows_affected() == 1)
 }

@@ -1,26 +1,59 @@
 //! Registered video files.
 
+use crate::clock::unix_secs;
 use crate::error::{Error, Result};
 use crate::reason::Reason;
-use crate::{Store, new_id, now_secs};
+use crate::sources::{self, NewSource};
+use crate::{Store, new_id};
 use sqlx::{FromRow, Row as _};
 
-/// What tells one file's content from another's without reading all of it.
+/// What the file system says of a file without opening it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
+pub struct FileStat {
+    /// Bytes.
+    pub size_bytes: i64,
+    /// Time of modification, nanoseconds since 1970. Copying tools set it back.
+    pub modified_nanos: i64,
+    /// Time of change of the inode, nanoseconds since 1970. Nothing sets it back. `None` where the file system has none or the
+    /// change is so recent that another one could bear the same time.
+    pub changed_nanos: Option<i64>,
+    /// Number of the inode.
+    pub inode: Option<i64>,
+}
+
+impl FileStat {
+    /// Whether nothing can have been written to the file between the two. Without a time of change that cannot be said.
+    pub fn is_unchanged(&self, later: &Self) -> bool {
+        self == later && self.changed_nanos.is_some() && self.inode.is_some()
+    }
+}
+
+/// What distinguishes a file's content from another's without reading all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileIdentity {
     /// Absolute.
     pub path: String,
-    /// Bytes.
-    pub size_bytes: i64,
-    /// Since 1970.
-    pub modified_nanos: i64,
-    /// Of the first 64 KiB.
+    /// Size and times.
+    pub stat: FileStat,
+    /// BLAKE3 of the first 64 KiB.
     pub head_hash: String,
-    /// Of pieces from all over it, where they were read: by them a file is known that was put back with another time than before.
+    /// BLAKE3 of samples from all over the file, if they were read. They identify a file that was copied back with another
+    /// time than before.
     pub samples_hash: Option<String>,
 }
 
-/// What was found out about a file.
+/// A registered file as it was when it was last read.
+#[derive(Clone, Debug, FromRow)]
+pub struct KnownFile {
+    /// Size and times.
+    #[sqlx(flatten)]
+    pub stat: FileStat,
+    /// Its video.
+    #[sqlx(flatten)]
+    pub video: VideoRecord,
+}
+
+/// What opening a file tells.
 #[derive(Clone, Debug, Default)]
 pub struct NewVideo {
     /// Why it cannot be read.
@@ -41,7 +74,7 @@ pub struct NewVideo {
     pub frames: Option<u64>,
     /// From the first frame to the end of the last.
     pub duration_secs: Option<f64>,
-    /// When recording began as the file says, seconds since 1970 (UTC).
+    /// Start of the recording as the file says, seconds since 1970 (UTC).
     pub recorded_at: Option<i64>,
     /// The media crate's own form.
     pub packet_index: Option<Vec<u8>>,
@@ -52,9 +85,11 @@ pub struct NewVideo {
 pub struct VideoRecord {
     /// ULID.
     pub id: String,
+    /// The source it is a recording of.
+    pub source_id: String,
     /// Absolute.
     pub path: String,
-    /// What people call it.
+    /// For people: the path below the folder it was found in.
     pub name: String,
     /// Why it cannot be read.
     pub error: Option<String>,
@@ -66,120 +101,152 @@ pub struct VideoRecord {
     pub container: Option<String>,
     /// libav's short name.
     pub codec: Option<String>,
-    /// 1 with sound.
-    pub has_audio: Option<i64>,
-    /// px.
+    /// Sound beside the picture.
+    pub has_audio: Option<bool>,
+    /// Of the upright picture, px.
     pub width_px: Option<i64>,
-    /// px.
+    /// Of the upright picture, px.
     pub height_px: Option<i64>,
     /// Frames shown.
     pub frames: Option<i64>,
     /// Seconds.
     pub duration_secs: Option<f64>,
-    /// When recording began as the file says, seconds since 1970 (UTC).
+    /// Start of the recording as the file says, seconds since 1970 (UTC).
     pub recorded_at: Option<i64>,
-    /// 1 where the background leaves it alone.
-    pub paused: i64,
-    /// Whether [`FileIdentity::samples_hash`] is kept.
+    /// Its own threshold, or else its source's: boxes count as animals from this score on.
+    pub min_score: Option<f64>,
+    /// The run that people see; `None` before one is complete.
+    pub published_run_id: Option<String>,
+    /// The background does not work on it.
+    pub is_paused: bool,
+    /// Its file is there now.
+    pub is_present: bool,
+    /// Whether [`FileIdentity::samples_hash`] is known.
     pub is_sampled: bool,
 }
 
-const COLUMNS: &str = "id, path, name, error, error_code, damage, container, codec, has_audio, width_px, height_px, frames, \
-                       duration_secs, recorded_at, paused, samples_hash is not null as is_sampled";
+const COLUMNS: &str = "id, source_id, path, name, error, error_code, damage, container, codec, has_audio, width_px, height_px, \
+     frames, duration_secs, recorded_at, published_run_id, is_paused, samples_hash is not null as is_sampled, \
+     coalesce(min_score, (select min_score from sources where sources.id = videos.source_id)) as min_score, \
+     exists (select 1 from presence where presence.video_id = videos.id) as is_present";
 
 impl Store {
-    /// The video at this path, if it is still the file it was when it was registered.
+    /// The video at this path, if its size, time and beginning are those with which it was registered.
     pub async fn video_of_file(&self, file: &FileIdentity) -> Result<Option<VideoRecord>> {
         sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "select {COLUMNS} from videos where path = $1 and size_bytes = $2 and modified_nanos = $3 \
-             and head_hash = $4 and superseded = 0"
+             and head_hash = $4 and not is_superseded"
         )))
         .bind(&file.path)
-        .bind(file.size_bytes)
-        .bind(file.modified_nanos)
+        .bind(file.stat.size_bytes)
+        .bind(file.stat.modified_nanos)
         .bind(&file.head_hash)
         .fetch_optional(&self.pool)
         .await
-        .map_err(|error| Error::from_sql("looking for a video", error))
+        .map_err(|error| Error::from_sql("finding a video", error))
     }
 
-    /// Registers a file that has not been looked at yet, once, however many ask for it at the same time. Another file that
-    /// was at this path before stays, with its runs, as superseded; where it comes back, it is that video again, and its jobs go on.
-    pub async fn add_video(&self, file: &FileIdentity, name: &str) -> Result<VideoRecord> {
+    /// All registered files, so that a scan opens only those that changed.
+    pub async fn known_files(&self) -> Result<Vec<KnownFile>> {
+        sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "select {COLUMNS}, size_bytes, modified_nanos, changed_nanos, inode from videos where not is_superseded"
+        )))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|error| Error::from_sql("listing files", error))
+    }
+
+    /// Registers a file that has not been opened yet; once, however many ask for it at the same time. Another file that was at
+    /// this path stays, with its runs, as superseded. If it comes back, it is that video again and its jobs continue.
+    pub async fn add_video(
+        &self,
+        file: &FileIdentity,
+        name: &str,
+        source: &NewSource,
+    ) -> Result<VideoRecord> {
         let failed = |error| Error::from_sql("registering a video", error);
-        let mut transaction = self.pool.begin().await.map_err(failed)?;
-        // Writing before reading: whoever comes second waits here, and finds what the first one wrote.
+        let mut transaction = self.begin_write("registering a video").await?;
         sqlx::query(
-            "update videos set superseded = 1 where path = $1 and superseded = 0 \
+            "update videos set is_superseded = true where path = $1 and not is_superseded \
              and not (size_bytes = $2 and modified_nanos = $3 and head_hash = $4)",
         )
         .bind(&file.path)
-        .bind(file.size_bytes)
-        .bind(file.modified_nanos)
+        .bind(file.stat.size_bytes)
+        .bind(file.stat.modified_nanos)
         .bind(&file.head_hash)
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
         // The same bytes with another time: copied back, say.
         sqlx::query(
-            "update videos set superseded = 0, modified_nanos = $3 where id = (select id from videos where path = $1 \
+            "update videos set is_superseded = false, modified_nanos = $3 where id = (select id from videos where path = $1 \
              and size_bytes = $2 and head_hash = $4 and samples_hash = $5 order by added_at desc, id desc limit 1) \
-             and not exists (select 1 from videos where path = $1 and superseded = 0)",
+             and not exists (select 1 from videos where path = $1 and not is_superseded)",
         )
         .bind(&file.path)
-        .bind(file.size_bytes)
-        .bind(file.modified_nanos)
+        .bind(file.stat.size_bytes)
+        .bind(file.stat.modified_nanos)
         .bind(&file.head_hash)
         .bind(&file.samples_hash)
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
-        sqlx::query(
-            "insert into videos (id, path, name, size_bytes, modified_nanos, head_hash, samples_hash, added_at) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing",
-        )
-        .bind(new_id())
-        .bind(&file.path)
-        .bind(name)
-        .bind(file.size_bytes)
-        .bind(file.modified_nanos)
-        .bind(&file.head_hash)
-        .bind(&file.samples_hash)
-        .bind(now_secs())
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        // Nobody will read the file that was there before.
-        sqlx::query(
-            "update jobs set state = 'cancelled', error = $1, error_code = $4, finished_at = $2, holder = null, held_until = null \
-             where state in ('waiting', 'running') and video_id in \
-             (select id from videos where path = $3 and superseded = 1)",
-        )
-        .bind(crate::jobs::REPLACED)
-        .bind(now_secs())
-        .bind(&file.path)
-        .bind(crate::jobs::REPLACED_CODE)
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        // And the one that is back is what they were made for.
-        sqlx::query(
-            "update jobs set state = 'waiting', error = null, error_code = null, finished_at = null, tries = 0, due_at = 0 \
-             where state = 'cancelled' and error = $1 and video_id in \
-             (select id from videos where path = $2 and superseded = 0)",
-        )
-        .bind(crate::jobs::REPLACED)
-        .bind(&file.path)
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
+        let known: Option<String> =
+            sqlx::query_scalar("select id from videos where path = $1 and not is_superseded")
+                .bind(&file.path)
+                .fetch_optional(&mut *transaction)
+                .await
+                .map_err(failed)?;
+        let id = match known {
+            Some(id) => id,
+            None => {
+                let source_id = sources::of_new_video(&mut transaction, &file.path, name, source).await?;
+                let id = new_id();
+                sqlx::query(
+                    "insert into videos (id, source_id, path, name, size_bytes, modified_nanos, head_hash, samples_hash, added_at) \
+                     values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                )
+                .bind(&id)
+                .bind(source_id)
+                .bind(&file.path)
+                .bind(name)
+                .bind(file.stat.size_bytes)
+                .bind(file.stat.modified_nanos)
+                .bind(&file.head_hash)
+                .bind(&file.samples_hash)
+                .bind(unix_secs())
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
+                id
+            }
+        };
+        sqlx::query("update videos set changed_nanos = $2, inode = $3 where id = $1")
+            .bind(&id)
+            .bind(file.stat.changed_nanos)
+            .bind(file.stat.inode)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        crate::presence::forget_superseded(&mut transaction, &file.path).await?;
+        crate::jobs::follow_replacement(&mut transaction, &file.path).await?;
         transaction.commit().await.map_err(failed)?;
-        let added = self.video_of_file(file).await?;
-        // Somebody else registered yet another file at this path in between.
-        added.ok_or_else(|| Error::NotFound { kind: "video", id: file.path.clone() })
+        self.video(&id).await
     }
 
-    /// Keeps what a file is known by that was registered without it.
+    /// Notes that the file was read and has the content it had, so that the next scan need not read it.
+    pub async fn keep_file_stat(&self, id: &str, stat: &FileStat) -> Result<()> {
+        sqlx::query("update videos set changed_nanos = $2, inode = $3 where id = $1")
+            .bind(id)
+            .bind(stat.changed_nanos)
+            .bind(stat.inode)
+            .execute(&self.pool)
+            .await
+            .map_err(|error| Error::from_sql("noting a file's state", error))?;
+        Ok(())
+    }
+
+    /// Keeps the samples of a file that was registered without them.
     pub async fn keep_samples(&self, id: &str, samples_hash: &str) -> Result<()> {
         sqlx::query("update videos set samples_hash = $2 where id = $1")
             .bind(id)
@@ -190,7 +257,7 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps what was found out about a registered file.
+    /// Keeps what opening a registered file has told.
     pub async fn describe_video(&self, id: &str, video: &NewVideo) -> Result<VideoRecord> {
         let failed = |error| Error::from_sql("describing a video", error);
         sqlx::query(
@@ -203,7 +270,7 @@ impl Store {
         .bind(&video.damage)
         .bind(&video.container)
         .bind(&video.codec)
-        .bind(video.has_audio.map(i64::from))
+        .bind(video.has_audio)
         .bind(video.width_px.map(i64::from))
         .bind(video.height_px.map(i64::from))
         .bind(video.frames.map(u64::cast_signed))
@@ -218,24 +285,77 @@ impl Store {
     }
 
     /// Whether the background leaves a video alone.
-    pub async fn pause_video(&self, id: &str, paused: bool) -> Result<VideoRecord> {
-        sqlx::query("update videos set paused = $2 where id = $1")
+    pub async fn pause_video(&self, id: &str, is_paused: bool) -> Result<VideoRecord> {
+        sqlx::query("update videos set is_paused = $2 where id = $1")
             .bind(id)
-            .bind(i64::from(paused))
+            .bind(is_paused)
             .execute(&self.pool)
             .await
             .map_err(|error| Error::from_sql("pausing the work on a video", error))?;
         self.video(id).await
     }
 
+    /// Sets a recording's own threshold; `None`: its source's.
+    pub async fn set_video_min_score(&self, id: &str, min_score: Option<f64>) -> Result<VideoRecord> {
+        sqlx::query("update videos set min_score = $2 where id = $1")
+            .bind(id)
+            .bind(min_score)
+            .execute(&self.pool)
+            .await
+            .map_err(|error| Error::from_sql("setting a video's threshold", error))?;
+        self.video(id).await
+    }
+
+    /// All videos, also those whose files are gone or were replaced, by identifier.
+    pub async fn all_videos(&self) -> Result<Vec<VideoRecord>> {
+        sqlx::query_as(sqlx::AssertSqlSafe(format!("select {COLUMNS} from videos order by id")))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|error| Error::from_sql("listing videos", error))
+    }
+
     /// All videos that are not superseded, by name.
     pub async fn videos(&self) -> Result<Vec<VideoRecord>> {
         sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "select {COLUMNS} from videos where superseded = 0 order by name, id"
+            "select {COLUMNS} from videos where not is_superseded order by name, id"
         )))
         .fetch_all(&self.pool)
         .await
         .map_err(|error| Error::from_sql("listing videos", error))
+    }
+
+    /// At most `limit` videos whose files are there, by name: those that follow the video `after`. With `source_id` only that
+    /// source's.
+    pub async fn videos_page(
+        &self,
+        source_id: Option<&str>,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<VideoRecord>> {
+        sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "select {COLUMNS} from videos where not is_superseded \
+             and exists (select 1 from presence where presence.video_id = videos.id) \
+             and ($1 is null or source_id = $1) \
+             and ($2 is null or (name, id) > (select name, id from videos where id = $2)) order by name, id limit $3"
+        )))
+        .bind(source_id)
+        .bind(after)
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|error| Error::from_sql("listing videos", error))
+    }
+
+    /// How many videos there are in all pages of [`Store::videos_page`].
+    pub async fn count_videos(&self, source_id: Option<&str>) -> Result<i64> {
+        sqlx::query_scalar(
+            "select count(*) from videos where not is_superseded \
+             and exists (select 1 from presence where presence.video_id = videos.id) and ($1 is null or source_id = $1)",
+        )
+        .bind(source_id)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(|error| Error::from_sql("counting videos", error))
     }
 
     /// One video.

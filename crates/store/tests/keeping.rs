@@ -8,7 +8,9 @@ use pigweight_core::schedule::InferenceReason;
 use pigweight_core::time::{Pts, TimeBase};
 use pigweight_core::track::{Origin, TrackId, TrackedBox};
 use pigweight_store::columns::{Timeline, decode, encode};
-use pigweight_store::{Checkpoint, Error, FileIdentity, NewLine, NewRun, RunRecord, Store};
+use pigweight_store::{
+    Checkpoint, Error, FileIdentity, FileStat, NewRun, NewSource, RunRecord, RunState, Store,
+};
 use proptest::prelude::*;
 
 const TICKS_PER_FRAME: i64 = 3600;
@@ -36,16 +38,15 @@ fn tracked(track: u32, x: f32, y: f32) -> TrackedBox {
 fn file(path: &str) -> FileIdentity {
     FileIdentity {
         path: path.into(),
-        size_bytes: 10,
-        modified_nanos: 1,
+        stat: FileStat { size_bytes: 10, modified_nanos: 1, changed_nanos: None, inode: None },
         head_hash: "a".into(),
         samples_hash: None,
     }
 }
 
 async fn started(store: &Store) -> RunRecord {
-    let video = store.add_video(&file("/v/pen.mp4"), "pen.mp4").await.unwrap();
-    store.find_or_start_run(&new_run(&video.id)).await.unwrap()
+    let video = store.add_video(&file("/v/pen.mp4"), "pen.mp4", &NewSource::Upload).await.unwrap();
+    store.start_run(&new_run(&video.id)).await.unwrap()
 }
 
 fn new_run(video_id: &str) -> NewRun {
@@ -55,7 +56,7 @@ fn new_run(video_id: &str) -> NewRun {
         model_hash: "h".into(),
         device: "cpu".into(),
         settings: "s".into(),
-        looks: "every frame".into(),
+        inference_settings: "every frame".into(),
         least_score: 0.05,
         rule_version: 1,
     }
@@ -87,8 +88,8 @@ async fn a_run_is_found_again_and_its_steps_add_up() {
     store.close().await;
 
     let store = Store::open(folder.path()).await.unwrap();
-    let run = store.find_or_start_run(&new_run(&run.video_id)).await.unwrap();
-    assert_eq!((run.state.as_str(), run.frames_done, run.count_max), ("done", 50, 2));
+    let run = store.start_run(&new_run(&run.video_id)).await.unwrap();
+    assert_eq!((run.state, run.frames_done, run.count_max), (RunState::Done, 50, 2));
     let sum: usize = frames.iter().map(|frame| frame.boxes.len()).sum();
     assert_eq!(run.count_sum, sum as i64);
     assert_eq!(store.detections(&run.id, 0.0, 100.0, 100).await.unwrap(), frames);
@@ -106,56 +107,14 @@ async fn a_run_is_found_again_and_its_steps_add_up() {
 }
 
 #[tokio::test]
-async fn a_line_drawn_later_counts_what_a_line_drawn_before_counts() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).await.unwrap();
-    let run = started(&store).await;
-    let line =
-        |name: &str, x: f64| NewLine { name: name.into(), x1_px: x, y1_px: 0.0, x2_px: x, y2_px: 100.0 };
-    let before = store.add_line(&run.video_id, &line("before", 200.0)).await.unwrap();
-    // Two animals walk to the right over x = 200, one of them comes back.
-    let there_and_back = |n: i64| if n < 50 { n as f32 * 8.0 } else { (100 - n) as f32 * 8.0 };
-    let frames: Vec<_> = (0..100)
-        .map(|n| frame(n, vec![tracked(1, n as f32 * 8.0, 10.0), tracked(2, there_and_back(n), 60.0)]))
-        .collect();
-    for part in frames.chunks(13) {
-        let run = store.run(&run.id).await.unwrap();
-        write(&store, &run, part, part.last() == frames.last()).await.unwrap();
-        store.count_lines(&run.id).await.unwrap();
-    }
-    let after = store.add_line(&run.video_id, &line("after", 200.0)).await.unwrap();
-    store.count_lines(&run.id).await.unwrap();
-    let crossings = store.crossings(&run.id).await.unwrap();
-    let of = |id: &str| {
-        let own = crossings.iter().filter(|crossing| crossing.line_id == id);
-        own.map(|crossing| (crossing.direction.clone(), crossing.pts, crossing.track)).collect::<Vec<_>>()
-    };
-    assert_eq!(of(&before.id), of(&after.id));
-    assert_eq!(of(&before.id).len(), 3, "{crossings:?}");
-
-    // Moved out of the way it counts nothing, moved back the same again.
-    store.change_line(&after.id, &line("after", 2000.0)).await.unwrap();
-    store.count_lines(&run.id).await.unwrap();
-    assert_eq!(store.crossings(&run.id).await.unwrap().len(), 3);
-    store.change_line(&after.id, &line("after", 200.0)).await.unwrap();
-    store.count_lines(&run.id).await.unwrap();
-    store.count_lines(&run.id).await.unwrap();
-    assert_eq!(store.crossings(&run.id).await.unwrap().len(), 6);
-    store.remove_line(&before.id).await.unwrap();
-    assert_eq!(store.crossings(&run.id).await.unwrap().len(), 3);
-    assert!(matches!(store.remove_line(&before.id).await, Err(Error::NotFound { .. })));
-    let dot = NewLine { x2_px: 5.0, y2_px: 0.0, ..line("dot", 5.0) };
-    assert!(matches!(store.add_line(&run.video_id, &dot).await, Err(Error::Line(_))));
-}
-
-#[tokio::test]
 async fn another_file_at_the_same_path_is_another_video() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).await.unwrap();
-    let first = store.add_video(&file("/v/a.mp4"), "a.mp4").await.unwrap();
-    let changed = FileIdentity { modified_nanos: 2, ..file("/v/a.mp4") };
+    let first = store.add_video(&file("/v/a.mp4"), "a.mp4", &NewSource::Upload).await.unwrap();
+    let changed =
+        FileIdentity { stat: FileStat { modified_nanos: 2, ..file("/v/a.mp4").stat }, ..file("/v/a.mp4") };
     assert!(store.video_of_file(&changed).await.unwrap().is_none());
-    let second = store.add_video(&changed, "a.mp4").await.unwrap();
+    let second = store.add_video(&changed, "a.mp4", &NewSource::Upload).await.unwrap();
     let listed: Vec<_> = store.videos().await.unwrap().into_iter().map(|video| video.id).collect();
     assert_eq!(listed, [second.id]);
     assert!(store.video(&first.id).await.is_ok(), "the old one keeps its results");
@@ -168,9 +127,9 @@ async fn who_registers_a_file_at_the_same_time_gets_the_same_video() {
     for round in 0..20 {
         let file = file(&format!("/v/{round}.mp4"));
         let (one, other, third) = tokio::join!(
-            store.add_video(&file, "a"),
-            store.add_video(&file, "a"),
-            store.add_video(&file, "a")
+            store.add_video(&file, "a", &NewSource::Upload),
+            store.add_video(&file, "a", &NewSource::Upload),
+            store.add_video(&file, "a", &NewSource::Upload)
         );
         let ids = [one, other, third].map(|video| video.unwrap().id);
         assert!(ids[0] == ids[1] && ids[1] == ids[2], "{ids:?}");

@@ -58,7 +58,7 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
   if (noun === 'video_file' && id === 'stream_hls') return answerStream(route, part ?? '', path[3]);
   if (noun === 'video_file') return answerPicture(route, world, query);
   if (noun !== 'videos') return problem(route, 404, `No ${noun} here.`);
-  if (id === '') return json(route, world.videos);
+  if (id === '') return answerVideos(route, world, query);
   const video = world.find(id);
   if (!video) return problem(route, 404, 'There is no such video. It may have been moved.');
   const from = Number(query.get('from'));
@@ -85,6 +85,18 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
     default:
       return problem(route, 404, `No ${part} here.`);
   }
+}
+
+/** In pages, as the server does. */
+function answerVideos(route: Route, world: World, query: URLSearchParams): Promise<void> {
+  const limit = Number(query.get('limit') ?? 1000);
+  const after = world.videos.findIndex((video) => video.id === query.get('cursor')) + 1;
+  const page = world.videos.slice(after, after + limit);
+  const headers: Record<string, string> = { 'x-total-count': String(world.videos.length) };
+  const last = page.at(-1);
+  if (last && after + limit < world.videos.length)
+    headers.link = `<?limit=${limit}&cursor=${encodeURIComponent(last.id)}>; rel="next"`;
+  return route.fulfill({ headers, json: page });
 }
 
 function answerJobs(route: Route, world: World, id: string, wish: string | undefined): Promise<void> {
@@ -119,8 +131,11 @@ function answerLines(route: Route, world: World, id: string, query: URLSearchPar
     world.lines = world.lines.filter((candidate) => candidate !== line);
     return route.fulfill({ status: 204 });
   }
+  const before = [line.x1, line.y1, line.x2, line.y2].join();
   Object.assign(line, route.request().postDataJSON());
-  return json(route, line);
+  const isMoved = before !== [line.x1, line.y1, line.x2, line.y2].join();
+  line.version += isMoved ? 1 : 0;
+  return json(route, { ...line, difference: isMoved ? world.difference : null });
 }
 
 /** Thumbnails are those of every 25th frame, all on one sheet. */

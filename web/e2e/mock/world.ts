@@ -11,6 +11,8 @@ import type {
   Jobs,
   JobWish,
   Line,
+  LineDifference,
+  LineEnds,
   Run,
   Video,
 } from '../../src/api/types.ts';
@@ -103,6 +105,13 @@ export class World {
   gate: Promise<void> = Promise.resolve();
   /** Frames that are known of a file that is being read. */
   knownFrames: number | undefined;
+  /** What the next move of a line changes. */
+  difference: LineDifference = {
+    before: { forward: 3, backward: 1 },
+    after: { forward: 3, backward: 1 },
+    only_before: [],
+    only_after: [],
+  };
   requests: string[] = [];
   #nextLine = 1;
 
@@ -153,7 +162,9 @@ export class World {
       reason_code: null,
       has_audio: true,
       preview: { frames: this.table.pts.length, sprites: true },
+      source: 'yard',
       run,
+      recount: null,
       job: null,
     };
   }
@@ -284,7 +295,9 @@ export class World {
       .filter((line) => line.video === video)
       .flatMap((line) =>
         [30, 75, 120, 160].map((index, place) => ({
+          id: `${line.id} ${place}`,
           line: line.id,
+          line_version: line.version,
           direction: place === 2 ? ('backward' as const) : ('forward' as const),
           secs: this.secs(index),
           pts: this.table.pts[index] as number,
@@ -293,8 +306,9 @@ export class World {
       );
   }
 
-  addLine(wish: Omit<Line, 'id' | 'forward' | 'backward'>): Line {
-    const line = { ...wish, id: `line-${this.#nextLine}`, forward: 3, backward: 1 };
+  addLine(wish: Pick<Line, 'video' | 'name'> & LineEnds & Partial<Line>): Line {
+    const fixed = { version: 1, applies: true, is_up_to_date: true, forward: 3, backward: 1 };
+    const line: Line = { scope: 'video', ...fixed, ...wish, id: `line-${this.#nextLine}` };
     this.#nextLine += 1;
     this.lines.push(line);
     return line;

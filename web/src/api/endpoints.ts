@@ -1,6 +1,7 @@
 // Every address the page knows, and nothing else about them.
-import { address, ask, askJson, sendJson } from './request.ts';
+import { address, ask, askJson, askPage, type ListPage, sendJson } from './request.ts';
 import type {
+  ChangedLine,
   CountWindow,
   Crossing,
   DetectionWindow,
@@ -11,6 +12,7 @@ import type {
   JobWish,
   Line,
   LineEnds,
+  LineScope,
   Video,
 } from './types.ts';
 
@@ -18,7 +20,18 @@ const videoPath = (id: string) => `api/videos/${encodeURIComponent(id)}`;
 
 export const fetchHealth = () => askJson<Health>(address('api/health'));
 
-export const fetchVideos = () => askJson<Video[]>(address('api/videos'));
+const VIDEOS_AT_ONCE = 100;
+
+/** The first `pages` pages of the videos, a hundred on each. */
+export async function fetchVideos(pages: number): Promise<ListPage<Video>> {
+  let list = await askPage<Video>(address('api/videos', { limit: VIDEOS_AT_ONCE }));
+  for (let page = 1; page < pages && list.next !== null; page += 1) {
+    const query = { limit: VIDEOS_AT_ONCE, cursor: list.next };
+    const more = await askPage<Video>(address('api/videos', query));
+    list = { ...more, items: [...list.items, ...more.items] };
+  }
+  return list;
+}
 
 export const fetchVideo = (id: string) => askJson<Video>(address(videoPath(id)));
 
@@ -53,12 +66,14 @@ export const fetchCrossings = (id: string) => askJson<Crossing[]>(address(`${vid
 
 export const fetchLines = (video: string) => askJson<Line[]>(address('api/lines', { video }));
 
-export function createLine(video: string, name: string, ends: LineEnds) {
-  return sendJson<Line>('POST', address('api/lines'), { video, name, ...ends });
+export function createLine(video: string, scope: LineScope, name: string, ends: LineEnds) {
+  return sendJson<Line>('POST', address('api/lines'), { video, scope, name, ...ends });
 }
 
-export function changeLine(id: string, name: string, ends: LineEnds) {
-  return sendJson<Line>('PUT', address(`api/lines/${encodeURIComponent(id)}`), { name, ...ends });
+/** `ends` are places on this video's picture. */
+export function changeLine(id: string, video: string, name: string, ends: LineEnds) {
+  const path = `api/lines/${encodeURIComponent(id)}`;
+  return sendJson<ChangedLine>('PUT', address(path), { video, name, ...ends });
 }
 
 export async function deleteLine(id: string): Promise<void> {

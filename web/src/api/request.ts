@@ -47,6 +47,26 @@ export async function askJson<T>(url: string, signal?: AbortSignal): Promise<T> 
   return (await response.json()) as T;
 }
 
+/** A page of a list, and the cursor of the page that follows. */
+export interface ListPage<T> {
+  items: T[];
+  total: number;
+  next: string | null;
+}
+
+/** The server names the next page in the header `Link`, and how many there are in `X-Total-Count`. */
+export async function askPage<T>(url: string): Promise<ListPage<T>> {
+  const response = await ask(url);
+  const items = (await response.json()) as T[];
+  const total = Number(response.headers.get('x-total-count') ?? items.length);
+  return { items, total, next: nextCursor(response.headers.get('link')) };
+}
+
+export function nextCursor(link: string | null): string | null {
+  const next = /<[^>]*[?&]cursor=([^&>]+)[^>]*>;\s*rel="next"/.exec(link ?? '');
+  return next?.[1] ? decodeURIComponent(next[1]) : null;
+}
+
 export async function sendJson<T>(method: 'POST' | 'PUT', url: string, body: unknown): Promise<T> {
   const headers = { 'content-type': 'application/json' };
   const response = await ask(url, { method, headers, body: JSON.stringify(body) });

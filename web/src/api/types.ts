@@ -24,8 +24,25 @@ export interface Run {
   reason_code: string | null;
 }
 
+/** A count with other settings that is made while the published one is shown. */
+export interface Recount {
+  /** `null` before its first step. */
+  run_id: string | null;
+  state: JobState;
+  progress: number;
+  frames_done: number;
+  frames_total: number;
+  frames_per_sec: number | null;
+  eta_secs: number | null;
+  error: string | null;
+  /** The server's name for `error`; see `reason` of `i18n/language.svelte.ts`. */
+  reason_code: string | null;
+}
+
 export interface Video {
   id: string;
+  /** The source it is a recording of. */
+  source: string;
   name: string;
   duration_secs: number | null;
   frames: number | null;
@@ -47,7 +64,10 @@ export interface Video {
   preview: { frames: number; sprites: boolean };
   /** The background leaves it alone until somebody says otherwise. */
   paused: boolean;
+  /** The published run: a complete one, or the one in progress before any is complete. */
   run: Run | null;
+  /** `null` while nothing is counted beside `run`. */
+  recount: Recount | null;
   /** What the background has to do with it; `null` where nothing can be counted. */
   job: VideoJob | null;
 }
@@ -148,7 +168,10 @@ export interface CountWindow {
 export type Direction = 'forward' | 'backward';
 
 export interface Crossing {
+  /** It never changes. */
+  id: string;
   line: string;
+  line_version: number;
   direction: Direction;
   secs: number;
   pts: number;
@@ -162,12 +185,35 @@ export interface LineEnds {
   y2: number;
 }
 
+export type LineScope = 'source' | 'video';
+
+/** As it lies on the video that was asked for. */
 export interface Line extends LineEnds {
   id: string;
   video: string;
   name: string;
+  /** It holds for all recordings of the video's source, or for the video alone. */
+  scope: LineScope;
+  version: number;
+  /** `false`: it was drawn on a picture of another shape. */
+  applies: boolean;
+  /** Everything that is counted of the video is counted over the line. */
+  is_up_to_date: boolean;
   forward: number;
   backward: number;
+}
+
+/** What moving a line has changed. */
+export interface LineDifference {
+  before: { forward: number; backward: number };
+  after: { forward: number; backward: number };
+  only_before: Crossing[];
+  only_after: Crossing[];
+}
+
+export interface ChangedLine extends Line {
+  /** `null`: it was not moved. */
+  difference: LineDifference | null;
 }
 
 export interface CountUpdate {

@@ -2,7 +2,7 @@
 // until then the page shows the wish as a wish (`pending`), and takes it back when it is refused.
 import { changeLine, createLine, deleteLine, fetchCrossings, fetchLines } from '../api/endpoints.ts';
 import { Problem } from '../api/request.ts';
-import type { Crossing, Line, LineEnds } from '../api/types.ts';
+import type { Crossing, Line, LineDifference, LineEnds, LineScope } from '../api/types.ts';
 import { rounded } from './line_geometry.ts';
 
 export class LineBook {
@@ -13,6 +13,10 @@ export class LineBook {
   /** The server's refusal of the last wish. */
   refusal = $state<string | null>(null);
   selected = $state<string | null>(null);
+  /** What moving a line last has changed, and which line that was. */
+  difference = $state.raw<{ line: string; found: LineDifference } | null>(null);
+  /** What the next line is drawn for. */
+  scope = $state<LineScope>('source');
   /** The reader is drawing a new line on the picture. */
   isDrawing = $state(false);
   hasFirstEnd = $state(false);
@@ -38,7 +42,7 @@ export class LineBook {
 
   create(name: string, ends: LineEnds): Promise<boolean> {
     return this.#wish('new', ends, async () => {
-      const line = await createLine(this.#video, name, rounded(ends));
+      const line = await createLine(this.#video, this.scope, name, rounded(ends));
       this.lines = [...this.lines.filter((other) => other.id !== line.id), line];
       this.selected = line.id;
     });
@@ -46,7 +50,8 @@ export class LineBook {
 
   change(line: Line, name: string, ends: LineEnds): Promise<boolean> {
     return this.#wish(line.id, ends, async () => {
-      const changed = await changeLine(line.id, name, rounded(ends));
+      const { difference, ...changed } = await changeLine(line.id, this.#video, name, rounded(ends));
+      if (difference) this.difference = { line: line.id, found: difference };
       this.lines = this.lines.map((other) => (other.id === line.id ? changed : other));
     });
   }
@@ -55,6 +60,7 @@ export class LineBook {
     return this.#wish(line.id, line, async () => {
       await deleteLine(line.id);
       this.lines = this.lines.filter((other) => other.id !== line.id);
+      if (this.difference?.line === line.id) this.difference = null;
     });
   }
 

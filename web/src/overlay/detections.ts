@@ -83,6 +83,13 @@ export class DetectionCache {
     return found;
   }
 
+  /** Another count of the video is shown from now on: what is here is not of it. */
+  forget(): void {
+    this.close();
+    this.#failedAtMs.clear();
+    this.#countedToSecs = 0;
+  }
+
   close(): void {
     for (const controller of this.#underWay.values()) controller.abort();
     this.#underWay.clear();

@@ -182,6 +182,11 @@ export class VideoSession {
       this.view = wholeView(this.cursor.durationSecs);
     }
     const isChanged = this.video?.run?.state !== video.run?.state;
+    const shownRun = this.video?.run?.id;
+    if (shownRun !== undefined && shownRun !== video.run?.id) {
+      this.detections.forget();
+      this.#arrivals += 1;
+    }
     this.video = video;
     if (video.preview.sprites) void this.sprites.load();
     if (isChanged && video.run?.state !== 'running') this.news = null;

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Run, Video } from '../api/types.ts';
-import { isWorked, videoState } from './state_words.ts';
+import { isWorked, recountWords, videoState } from './state_words.ts';
 
 const video = (change: Partial<Video>) =>
   ({ index: 'ready', error: null, run: null, job: null, ...change }) as Video;
@@ -53,4 +53,17 @@ it('tells the next step when there is no model', () => {
   expect(videoState(video({}), false).next).toBe('untouched_no_model');
   expect(videoState(video({}), true).next).toBe('untouched_next');
   expect(videoState(video({ run: run('failed', 'out of memory') }), true).error).toBe('out of memory');
+});
+
+it('a count that is made anew has words of its own, and news of it are asked for', () => {
+  const recount = (state: string, paused = false) =>
+    video({ run: run('done'), paused, recount: { state } as Video['recount'] });
+  expect(recountWords(video({ run: run('done'), recount: null }))).toBeNull();
+  expect(recountWords(recount('running'))).toBe('recount_running');
+  expect(recountWords(recount('waiting'))).toBe('recount_waiting');
+  expect(recountWords(recount('waiting', true))).toBe('recount_paused');
+  expect(recountWords(recount('failed'))).toBe('recount_failed');
+  expect(isWorked(recount('running'), true)).toBe(true);
+  expect(isWorked(recount('running', true), true)).toBe(false);
+  expect(videoState(recount('running'), true).words).toBe('state_done');
 });

@@ -30,7 +30,17 @@ export function isWorked(video: Video, hasModel: boolean): boolean {
   if (isBeingRead(video)) return true;
   if (video.index === 'failed' || video.paused) return false;
   if (video.job?.state === 'cancelled' || video.job?.state === 'failed') return false;
+  if (video.recount) return true;
   return video.run === null ? hasModel : video.run.state === 'queued' || video.run.state === 'running';
+}
+
+/** What to say of a count with other settings that is made beside the one that is shown. */
+export function recountWords(video: Pick<Video, 'recount' | 'paused'>) {
+  const state = video.recount?.state;
+  if (state === undefined) return null;
+  if (state === 'failed') return 'recount_failed' as const;
+  if (video.paused || state === 'paused') return 'recount_paused' as const;
+  return state === 'running' ? ('recount_running' as const) : ('recount_waiting' as const);
 }
 
 export function videoState(video: Video, hasModel: boolean): VideoState {

@@ -241,6 +241,58 @@ fn head(width: u32) -> [u8; HEAD_BYTES as usize] {
 }
 
 /// The width that the head states; `None` for no head, or one of another form.
+/// Compares a folder's pictures with their ends. `None` if all is well or there are none; otherwise what is wrong. Bytes behind
+/// the last end are none of it: a writer that was killed left them, and the next one removes them.
+///
+/// # Errors
+/// [`Error::Preview`] if the disk refuses.
+pub fn check(folder: &Path) -> Result<Option<String>> {
+    let check = || -> std::io::Result<Option<String>> {
+        let (ends, frames) = (folder.join("frames.ends"), folder.join("frames.jpegs"));
+        match (ends.is_file(), frames.is_file()) {
+            (false, false) => return Ok(None),
+            (true, false) => return Ok(Some("frames.ends is there without frames.jpegs".to_owned())),
+            (false, true) => return Ok(Some("frames.jpegs is there without frames.ends".to_owned())),
+            (true, true) => {}
+        }
+        let (mut ends, mut frames) = (File::open(ends)?, File::open(frames)?);
+        if read_head(&mut ends)?.is_none() {
+            return Ok(Some("frames.ends does not begin as it should".to_owned()));
+        }
+        let (bytes, mut before) = (frames.metadata()?.len(), 0);
+        let mut ends = std::io::BufReader::new(ends);
+        for place in 0..ends.get_ref().metadata()?.len().saturating_sub(HEAD_BYTES) / 8 {
+            let mut end = [0; 8];
+            ends.read_exact(&mut end)?;
+            let end = u64::from_le_bytes(end);
+            if end < before || end > bytes {
+                return Ok(Some(format!(
+                    "picture {place} ends at byte {end} of {bytes}, after one at {before}"
+                )));
+            }
+            if end > before && !is_jpeg(&mut frames, before, end)? {
+                return Ok(Some(format!("picture {place} is not a whole JPEG")));
+            }
+            before = end;
+        }
+        Ok(None)
+    };
+    check().map_err(|error| failed(folder, &error))
+}
+
+/// By its first and last two bytes.
+fn is_jpeg(frames: &mut File, begin: u64, end: u64) -> std::io::Result<bool> {
+    let mut marks = [0; 4];
+    if end - begin < 4 {
+        return Ok(false);
+    }
+    frames.seek(SeekFrom::Start(begin))?;
+    frames.read_exact(&mut marks[..2])?;
+    frames.seek(SeekFrom::Start(end - 2))?;
+    frames.read_exact(&mut marks[2..])?;
+    Ok(marks == [0xff, 0xd8, 0xff, 0xd9])
+}
+
 fn read_head(ends: &mut File) -> std::io::Result<Option<u32>> {
     let mut head = [0; HEAD_BYTES as usize];
     match ends.read_exact(&mut head) {

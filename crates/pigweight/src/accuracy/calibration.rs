@@ -64,6 +64,16 @@ impl Calibration {
         whole(video).ancestors().skip(1).map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file())
     }
 
+    /// What a file says, whatever model it was found with.
+    ///
+    /// # Errors
+    /// If it cannot be read or understood.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        parse(&text)
+    }
+
     /// The nearest one above a video that was found with this model.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use pigweight_core::track::{TrackId, TrackerSettings};
 use pigweight_detect::service::Inference;
 use pigweight_detect::{Model, ModelSettings, ModelSource};
 use pigweight_media::{DecodedFrame, FrameReader, Video, VideoWriter, VideoWriterSettings};
-use pigweight_store::{FileIdentity, Store};
+use pigweight_store::{FileIdentity, FileStat, NewSource, RunState, Store};
 use pigweight_testkit::scene::{Scene, SceneSettings};
 use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
@@ -171,12 +171,12 @@ impl Kept {
         let store = runtime.block_on(Store::open(&folder.join("data"))).expect("a store");
         let file = FileIdentity {
             path: "/camera".to_owned(),
-            size_bytes: 1,
-            modified_nanos: 1,
+            stat: FileStat { size_bytes: 1, modified_nanos: 1, changed_nanos: None, inode: None },
             head_hash: "camera".to_owned(),
             samples_hash: None,
         };
-        let video_id = runtime.block_on(store.add_video(&file, "camera")).expect("registered").id;
+        let video_id =
+            runtime.block_on(store.add_video(&file, "camera", &NewSource::Upload)).expect("registered").id;
         Self { runtime, store, video_id }
     }
 
@@ -286,11 +286,7 @@ fn a_camera_that_comes_back_goes_on_in_the_same_run_and_ends_when_it_is_told() {
     let ended = kept.run(&inference, &mut camera, &stop);
     assert!(matches!(ended, Err(Error::Stopped)));
     let runs = kept.runtime.block_on(kept.store.runs(&kept.video_id)).expect("runs");
-    assert_eq!(
-        (runs.len(), runs[0].state.as_str()),
-        (1, "running"),
-        "a camera's run is never done by itself"
-    );
+    assert_eq!((runs.len(), runs[0].state), (1, RunState::Running), "a camera's run is never done by itself");
     let pts: Vec<i64> = kept.frames().into_iter().map(|(pts, _)| pts).collect();
     assert!(pts.windows(2).all(|pair| pair[0] < pair[1]), "none is lost or stored twice: {pts:?}");
     assert!(pts.iter().any(|&pts| pts < 30) && pts.iter().any(|&pts| pts >= 100), "{pts:?}");

@@ -41,10 +41,10 @@ impl State {
     }
 
     /// As the last checkpoint of a run left it; `None` where another version of this program wrote it.
-    pub fn stored(run: &RunRecord, settings: &TrackerSettings) -> Option<Self> {
-        match &run.checkpoint {
+    pub fn stored(checkpoint: Option<Vec<u8>>, settings: &TrackerSettings) -> Option<Self> {
+        match checkpoint {
             None => Some(Self::new(settings)),
-            Some(bytes) => postcard::from_bytes(bytes).ok(),
+            Some(bytes) => postcard::from_bytes(&bytes).ok(),
         }
     }
 }
@@ -147,7 +147,6 @@ impl<'a> CheckpointWriter<'a> {
             if !devices.is_empty() && devices != self.run.device {
                 self.store.set_device(&self.run.id, &devices).await?;
             }
-            self.store.count_lines(&self.run.id).await?;
             self.run = self.store.run(&self.run.id).await?;
             Ok::<_, pigweight_store::Error>(())
         })?;

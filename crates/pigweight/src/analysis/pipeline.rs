@@ -17,7 +17,7 @@ use pigweight_core::interpolate::InferredDetections;
 use pigweight_core::line::Line;
 use pigweight_core::time::Timeline;
 use pigweight_detect::service::Inference;
-use pigweight_store::{Reason, RunRecord, Store};
+use pigweight_store::{Reason, RunRecord, RunState, Store, VideoLine};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
 
@@ -89,11 +89,12 @@ impl Analysis<'_> {
         tell: &mut dyn FnMut(&Progress),
     ) -> Result<RunRecord, Error> {
         let new_run = self.settings.run_of(self.video_id, self.inference.model());
-        let run = runtime.block_on(store.find_or_start_run(&new_run))?;
-        if run.state != "running" {
+        let run = runtime.block_on(store.start_run(&new_run))?;
+        if run.state != RunState::Running {
             return Ok(run);
         }
-        let Some(state) = State::stored(&run, &self.settings.tracker) else {
+        let checkpoint = runtime.block_on(store.checkpoint(&run.id))?;
+        let Some(state) = State::stored(checkpoint, &self.settings.tracker) else {
             // Going on without its state would double what is written: this run is closed and a new one begun.
             let reason = "its checkpoint is of another version; a new run was started";
             runtime.block_on(store.fail_run(&run.id, reason))?;
@@ -274,8 +275,8 @@ impl<'a, 't> Tracking<'a, 't> {
 
     /// While animals are near a line, more frames are inferred; lines that are drawn during the run count from the next checkpoint on.
     fn read_lines(&mut self) -> Result<(), Error> {
-        let drawn = self.runtime.block_on(self.store.lines(self.analysis.video_id))?;
-        self.lines = drawn.iter().filter_map(|line| line.line().ok()).collect();
+        let drawn = self.runtime.block_on(self.store.lines_of_video(self.analysis.video_id))?;
+        self.lines = drawn.iter().filter_map(VideoLine::segment).collect();
         Ok(())
     }
 

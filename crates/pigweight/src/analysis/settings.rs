@@ -6,7 +6,7 @@ use pigweight_core::line::RULE_VERSION;
 use pigweight_core::schedule::{self, InferenceIntervals, Schedule};
 use pigweight_core::track::TrackerSettings;
 use pigweight_detect::{DeviceSettings, Model, ModelSettings, ModelSource, RemoteSettings};
-use pigweight_store::NewRun;
+use pigweight_store::{NewRun, VideoRecord};
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,6 +34,20 @@ impl RunSettings {
         Ok(Self { schedule: schedule_of(&config.detect), tracker: TrackerSettings::for_min_score(min_score) })
     }
 
+    /// The same for a registered video: its own threshold, or its source's, goes before that of the configuration.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn of_video(config: &Config, video: &VideoRecord, model: &Model) -> anyhow::Result<Self> {
+        match video.min_score {
+            Some(min_score) => {
+                let tracker = TrackerSettings::for_min_score(min_score as f32);
+                Ok(Self { schedule: schedule_of(&config.detect), tracker })
+            }
+            None => Self::of(config, Path::new(&video.path), model),
+        }
+    }
+
     /// The run that these settings and a model ask for: what makes it the run it is.
     pub fn run_of(&self, video_id: &str, model: &Model) -> NewRun {
         let inference = describe_inference(model);
@@ -43,7 +57,7 @@ impl RunSettings {
             model_hash: model.info().hash.clone(),
             device: model.device().device.name().to_owned(),
             settings: format!("{} {inference}", canonical(self)),
-            looks: format!("{} {inference}", canonical_schedule(self.schedule)),
+            inference_settings: format!("{} {inference}", canonical_schedule(self.schedule)),
             least_score: f64::from(self.tracker.low_score),
             rule_version: RULE_VERSION,
         }

@@ -5,10 +5,10 @@ use crate::artifacts::previews::Previews;
 use crate::background::cancellation::Cancellation;
 use crate::background::job_planner::JobPlanner;
 use crate::reason::Reasoned as _;
-use crate::sources::library::{self, Found};
+use crate::sources::library::{self, Found, SystemFiles};
 use crate::status::Status;
-use pigweight_store::{Reason, Store, VideoRecord};
-use std::collections::BTreeMap;
+use pigweight_store::{PlannedJobs, Reason, Store, VideoRecord};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,6 +44,10 @@ pub struct FolderWatcher {
     pub cancellation: Arc<Cancellation>,
     /// Makes the jobs.
     pub job_planner: JobPlanner,
+    /// Wakes the thread that counts lines.
+    pub count_lines: crossbeam_channel::Sender<()>,
+    /// The name under which this process sees files.
+    pub owner: String,
     /// Hears of each look.
     pub list: watch::Sender<Arc<[VideoRecord]>>,
 }
@@ -51,29 +55,30 @@ pub struct FolderWatcher {
 impl FolderWatcher {
     /// Registers what lies in the folders now, so that the first look at the list is not at an empty one. Blocks.
     pub fn register_present(&self, runtime: &Handle) -> usize {
-        let (found, mut trouble) = library::find_videos(&self.folders);
-        let videos = self.register(runtime, found.iter(), &mut trouble);
+        let started = self.store.scan_start_millis();
+        let (found, mut trouble) = library::find_videos(&self.folders, Some(&self.uploads));
+        let videos = self.register(runtime, found.iter(), started, &mut trouble);
         self.status.end_scan(trouble);
         videos.len()
     }
 
     /// Looks until it is told to stop. Blocks: give it a thread of its own.
     pub fn work(mut self, runtime: &Handle, wake: &crossbeam_channel::Receiver<()>) {
-        let mut sizes: BTreeMap<PathBuf, u64> = BTreeMap::new();
+        let mut sizes: BTreeMap<PathBuf, i64> = BTreeMap::new();
         let mut is_first = true;
         let mut cleaned_up: Option<Instant> = None;
         while !self.cancellation.is_over() {
-            self.status.begin_scan();
-            let (found, mut trouble) = library::find_videos(&self.folders);
+            let started = self.store.scan_start_millis();
+            let (found, mut trouble) = library::find_videos(&self.folders, Some(&self.uploads));
             let is_all_read = trouble.is_none();
             // A file that grew since the last look is still being written; at the start there is no last look.
             let is_whole = |found: &&Found| {
                 is_first
                     || found.path.starts_with(&self.uploads)
-                    || sizes.get(&found.path) == Some(&found.size_bytes)
+                    || sizes.get(&found.path) == Some(&found.stat.size_bytes)
             };
-            let videos = self.register(runtime, found.iter().filter(is_whole), &mut trouble);
-            sizes = found.into_iter().map(|found| (found.path, found.size_bytes)).collect();
+            let videos = self.register(runtime, found.iter().filter(is_whole), started, &mut trouble);
+            sizes = found.into_iter().map(|found| (found.path, found.stat.size_bytes)).collect();
             is_first = false;
             // Of what lies on a disk that is away nothing is gone.
             if is_all_read && cleaned_up.is_none_or(|last| last.elapsed() > CLEAN_UP_AFTER) {
@@ -90,9 +95,13 @@ impl FolderWatcher {
 
     fn plan_jobs(&mut self, runtime: &Handle, videos: &[VideoRecord], trouble: &mut Option<Reason>) {
         match self.job_planner.plan_jobs(&self.store, runtime, videos) {
-            Ok((replaced, errors)) => {
+            Ok((PlannedJobs { replaced, published }, errors)) => {
                 for video_id in replaced {
                     self.cancellation.stop(&video_id);
+                }
+                if !published.is_empty() {
+                    // A full queue means that it has been woken already.
+                    let _already_woken = self.count_lines.try_send(());
                 }
                 if let Some(error) = errors.first() {
                     *trouble = Some(error.reason());
@@ -107,16 +116,14 @@ impl FolderWatcher {
         &self,
         runtime: &Handle,
         found: impl Iterator<Item = &'a Found>,
+        started_millis: i64,
         trouble: &mut Option<Reason>,
     ) -> Vec<VideoRecord> {
-        let mut videos = Vec::new();
-        for found in found {
-            match runtime.block_on(library::register(&self.store, &found.path, &found.name)) {
-                Ok(video) => videos.push(video),
-                Err(error) => *trouble = Some(error.reason()),
-            }
+        let videos = library::register_all(&self.store, runtime, found, &SystemFiles, trouble);
+        let present: BTreeSet<String> = videos.iter().map(|video| video.id.clone()).collect();
+        if let Err(error) = runtime.block_on(self.store.set_present(&self.owner, &present, started_millis)) {
+            *trouble = Some(error.reason());
         }
-        self.status.set_present(videos.iter().map(|video| video.id.clone()).collect());
         videos
     }
 }

@@ -38,11 +38,19 @@ pub struct JobContext {
     pub previews: Arc<Previews>,
     /// Makes it stop at the next frame.
     pub cancellation: Arc<Cancellation>,
-    /// The name under which this process holds jobs; no other has had it.
+    /// Wakes the thread that counts lines.
+    pub count_lines: crossbeam_channel::Sender<()>,
+    /// The name under which this process holds jobs and sees files; no other has had it.
     pub lease_owner: String,
 }
 
 impl JobContext {
+    /// Lets lines be counted over what they have not been counted over yet.
+    pub fn count_lines(&self) {
+        // A full queue means that it has been woken already.
+        let _already_woken = self.count_lines.try_send(());
+    }
+
     /// What analyses are made with now; `None`: nobody looks at pictures yet.
     pub fn plan(&self) -> Option<AnalysisPlan> {
         AnalysisPlan::now(&self.detector, &self.config)
@@ -50,6 +58,6 @@ impl JobContext {
 
     /// Whether a job is this process's to work on.
     pub fn is_mine(&self, job: &JobRecord) -> bool {
-        job.state() == JobState::Running && job.holder.as_ref() == Some(&self.lease_owner)
+        job.state == JobState::Running && job.lease_owner.as_ref() == Some(&self.lease_owner)
     }
 }

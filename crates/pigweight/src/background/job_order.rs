@@ -30,7 +30,7 @@ impl JobOrder {
                 Self::OldestFirst => 0,
                 Self::ShortestFirst => left(job),
             };
-            (Reverse(job.priority), !job.is_described(), left, job.number)
+            (Reverse(job.priority), !job.is_described, left, job.number)
         })
     }
 
@@ -59,7 +59,7 @@ mod tests {
             number,
             priority,
             frames_total: frames,
-            described: i64::from(frames.is_some()),
+            is_described: frames.is_some(),
             ..JobRecord::default()
         }
     }

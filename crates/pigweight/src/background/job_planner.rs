@@ -7,8 +7,8 @@ use crate::analysis::settings::RunSettings;
 use crate::background::detector_slot::DetectorSlot;
 use crate::config::Config;
 use pigweight_detect::service::Inference;
-use pigweight_store::{NewJob, NewRun, Store, VideoRecord};
-use std::collections::BTreeMap;
+use pigweight_store::{NewJob, NewRun, PlannedJobs, Store, VideoRecord};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -32,13 +32,13 @@ impl AnalysisPlan {
     /// # Errors
     /// Where its folder's calibration cannot be understood.
     pub fn settings(&self, video: &VideoRecord) -> anyhow::Result<RunSettings> {
-        RunSettings::of(&self.config, Path::new(&video.path), self.inference.model())
+        RunSettings::of_video(&self.config, video, self.inference.model())
     }
 
     /// The job that counts a video so.
     pub fn job(&self, video: &VideoRecord, settings: &RunSettings) -> NewJob {
         let run = settings.run_of(&video.id, self.inference.model());
-        NewJob { fingerprint: fingerprint(&run), video_id: video.id.clone() }
+        NewJob { fingerprint: fingerprint(&run), run }
     }
 }
 
@@ -62,8 +62,7 @@ impl JobPlanner {
         Self { detector, config, made: BTreeMap::new() }
     }
 
-    /// Makes jobs for the videos that have none of now. Gives the videos on which work goes on that is not wanted any more, and what
-    /// keeps others from being counted.
+    /// Makes the jobs that are missing. Gives what has changed by that, and what keeps videos from being counted.
     ///
     /// # Errors
     /// Where nothing can be written.
@@ -72,18 +71,18 @@ impl JobPlanner {
         store: &Store,
         runtime: &Handle,
         videos: &[VideoRecord],
-    ) -> pigweight_store::Result<(Vec<String>, Vec<anyhow::Error>)> {
+    ) -> pigweight_store::Result<(PlannedJobs, Vec<anyhow::Error>)> {
         let Some(wanted) = AnalysisPlan::now(&self.detector, &self.config) else {
-            return Ok((Vec::new(), Vec::new()));
+            return Ok((PlannedJobs::default(), Vec::new()));
         };
-        // The videos of a folder share its calibration.
-        let mut by_folder: BTreeMap<PathBuf, Option<RunSettings>> = BTreeMap::new();
+        // The videos of a folder share its calibration, unless they have a threshold of their own.
+        let mut by_folder: BTreeMap<(PathBuf, Option<u64>), Option<RunSettings>> = BTreeMap::new();
         let mut trouble = Vec::new();
         let mut new = Vec::new();
         for video in videos {
             let folder = Path::new(&video.path).parent().unwrap_or(Path::new("")).to_owned();
             let settings = by_folder
-                .entry(folder)
+                .entry((folder, video.min_score.map(f64::to_bits)))
                 .or_insert_with(|| wanted.settings(video).map_err(|error| trouble.push(error)).ok());
             let Some(settings) = settings else { continue };
             let job = wanted.job(video, settings);
@@ -92,14 +91,14 @@ impl JobPlanner {
             }
         }
         if new.is_empty() {
-            return Ok((Vec::new(), trouble));
+            return Ok((PlannedJobs::default(), trouble));
         }
-        let replaced = runtime.block_on(store.enlist_jobs(&new))?;
-        self.made.extend(new.into_iter().map(|job| (job.video_id, job.fingerprint)));
-        let present = |id: &String| videos.iter().any(|video| video.id == *id);
+        let planned = runtime.block_on(store.plan_jobs(&new))?;
+        self.made.extend(new.into_iter().map(|job| (job.run.video_id, job.fingerprint)));
         if self.made.len() > videos.len() {
-            self.made.retain(|id, _| present(id));
+            let present: BTreeSet<&str> = videos.iter().map(|video| video.id.as_str()).collect();
+            self.made.retain(|id, _| present.contains(id.as_str()));
         }
-        Ok((replaced, trouble))
+        Ok((planned, trouble))
     }
 }

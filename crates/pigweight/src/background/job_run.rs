@@ -12,7 +12,7 @@ use crate::reason::Reasoned as _;
 use crate::sources::library::OpenError;
 use crate::status::Progress;
 use pigweight_media::{DecodedFrame, Video};
-use pigweight_store::{JobRecord, Reason, VideoRecord};
+use pigweight_store::{JobRecord, Reason, RunState, VideoRecord};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
@@ -158,6 +158,8 @@ impl JobRun<'_> {
             Err(error @ (pipeline::Error::SourceAway(_) | pipeline::Error::DetectorGone(_))) => {
                 JobOutcome::NotNow(error.reason())
             }
+            // The settings changed meanwhile: the run was abandoned, and another job counts the video.
+            Err(pipeline::Error::Store(pigweight_store::Error::Overtaken)) => JobOutcome::Stopped,
             // It will be so the next time.
             Err(pipeline::Error::Store(error @ pigweight_store::Error::Damaged { .. })) => {
                 JobOutcome::Failed(error.reason())
@@ -179,7 +181,7 @@ impl JobRun<'_> {
         if now.fingerprint == self.job.fingerprint {
             return None;
         }
-        Some(match self.runtime.block_on(self.context.store.enlist_jobs(&[now])) {
+        Some(match self.runtime.block_on(self.context.store.plan_jobs(&[now])) {
             Ok(_) => JobOutcome::Stopped,
             Err(error) => self.unwritten(&error),
         })
@@ -188,7 +190,7 @@ impl JobRun<'_> {
     /// Notes that the job came forward; `false` where that has to be tried again.
     fn note(&self, run_id: &str) -> bool {
         let Self { context, runtime, job } = self;
-        runtime.block_on(context.store.note_step(&job.id, &context.lease_owner, run_id)).is_ok()
+        runtime.block_on(context.store.record_progress(&job.id, &context.lease_owner, run_id)).is_ok()
     }
 
     /// Whether the job is still this process's, and gives way to none.
@@ -198,7 +200,8 @@ impl JobRun<'_> {
             Ok(now) => {
                 let frames_done = progress.run.frames_done;
                 context.is_mine(&now)
-                    && !(progress.run.state == "running" && gives_way(&JobRecord { frames_done, ..now }))
+                    && !(progress.run.state == RunState::Running
+                        && gives_way(&JobRecord { frames_done, ..now }))
             }
             // What cannot be read now can be at the next step.
             Err(_) => true,

@@ -8,7 +8,7 @@ use crate::background::job_context::JobContext;
 use crate::background::job_order::JobOrder;
 use crate::background::job_run::{JobOutcome, JobRun};
 use crate::reason::Reasoned as _;
-use pigweight_store::{JobRecord, Left, VideoRecord};
+use pigweight_store::{JobRecord, Release, VideoRecord};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -47,10 +47,10 @@ impl JobWorker {
         }
         if let Some(job) = next {
             // It would be given back at the next start otherwise.
-            let _unwritten = runtime.block_on(self.context.store.leave_job(
+            let _unwritten = runtime.block_on(self.context.store.release_job(
                 &job.id,
                 &self.context.lease_owner,
-                Left::ForLater,
+                Release::Requeue,
             ));
         }
     }
@@ -93,8 +93,7 @@ impl JobWorker {
     fn waiting(&self, runtime: &Handle) -> pigweight_store::Result<Vec<JobRecord>> {
         let current = self.context.cancellation.current();
         let mut waiting = runtime.block_on(self.context.store.waiting_jobs())?;
-        waiting
-            .retain(|job| self.context.status.is_present(&job.video_id) && !current.contains(&job.video_id));
+        waiting.retain(|job| job.is_present && !current.contains(&job.video_id));
         Ok(waiting)
     }
 
@@ -136,18 +135,20 @@ impl JobWorker {
     /// Leaves a job as it ended; `false` where it is to be held and tried again.
     fn is_left(&self, runtime: &Handle, list: &mut List, job: &JobRecord, attended: &JobOutcome) -> bool {
         let left = match attended {
-            JobOutcome::Done => Left::Done,
-            JobOutcome::Failed(reason) => Left::Failed(reason),
-            JobOutcome::Stopped => Left::ForLater,
-            JobOutcome::NotNow(reason) => Left::NotBefore(TRY_AGAIN_AFTER_SECS, reason),
-            JobOutcome::Interrupted(reason) => Left::Interrupted(TRY_AGAIN_AFTER_SECS, reason),
+            JobOutcome::Done => Release::Done,
+            JobOutcome::Failed(reason) => Release::Failed(reason),
+            JobOutcome::Stopped => Release::Requeue,
+            JobOutcome::NotNow(reason) => Release::RequeueAfter(TRY_AGAIN_AFTER_SECS, reason),
+            JobOutcome::Interrupted(reason) => Release::Interrupted(TRY_AGAIN_AFTER_SECS, reason),
             JobOutcome::Unwritten => return false,
         };
-        if let Left::Failed(reason) | Left::NotBefore(_, reason) | Left::Interrupted(_, reason) = left {
+        if let Release::Failed(reason) | Release::RequeueAfter(_, reason) | Release::Interrupted(_, reason) =
+            left
+        {
             tracing::warn!("{}: {reason}", job.video_name);
         }
         while let Err(error) =
-            runtime.block_on(self.context.store.leave_job(&job.id, &self.context.lease_owner, left))
+            runtime.block_on(self.context.store.release_job(&job.id, &self.context.lease_owner, left))
         {
             self.context.status.report_held(&job.video_id, &error.reason());
             self.wait(runtime, list);
@@ -164,7 +165,7 @@ impl JobWorker {
         for video in videos.iter().filter(|video| wanted.contains(&video.id)) {
             let job = runtime.block_on(self.context.store.latest_job(&video.id)).ok().flatten();
             // With a job that is still to come they are made beside the counting.
-            let is_to_come = job.is_some_and(|job| job.state().is_open());
+            let is_to_come = job.is_some_and(|job| job.state.is_open());
             if !is_to_come && !self.context.cancellation.current().contains(&video.id) {
                 self.make_previews(runtime, video);
             }
@@ -176,7 +177,7 @@ impl JobWorker {
         if self.context.plan().is_some() {
             return false;
         }
-        let is_next = |video: &&VideoRecord| video.paused == 0 && !pictured.contains(&video.id);
+        let is_next = |video: &&VideoRecord| !video.is_paused && !pictured.contains(&video.id);
         let Some(video) = videos.iter().find(is_next) else { return false };
         // One that was stopped on the way is paused; the next list says so.
         let is_made = self.make_previews(runtime, video);
@@ -191,7 +192,7 @@ impl JobWorker {
         let Ok(video) = runtime.block_on(self.context.open_videos.whole(record)) else { return true };
         let stop = self.context.cancellation.begin(&record.id);
         // Asked after the beginning: who pauses it from now on stops it.
-        if runtime.block_on(self.context.store.video(&record.id)).is_ok_and(|record| record.paused == 1) {
+        if runtime.block_on(self.context.store.video(&record.id)).is_ok_and(|record| record.is_paused) {
             return false;
         }
         let Some(making) = self.context.previews.begin(&record.id, &video) else { return true };

@@ -5,7 +5,7 @@ use crate::analysis::pipeline::Analysis;
 use crate::analysis::settings::RunSettings;
 use crate::config::Config;
 use crate::describe::{clock, counted};
-use crate::sources::library;
+use crate::sources::library::{self, Found};
 use crate::status::Progress;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,7 +13,9 @@ use pigweight_core::line::Line;
 use pigweight_core::time::Pts;
 use pigweight_detect::service::Inference;
 use pigweight_media::Video;
-use pigweight_store::{LineCrossing, LineRecord, NewLine, RunRecord, Store};
+use pigweight_store::{
+    LineCrossing, LineGeometry, LineRecord, LineScope, NewLine, RunRecord, Store, VideoLine,
+};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -62,14 +64,16 @@ impl CommandStore {
         config: &Config,
     ) -> anyhow::Result<Analysed> {
         let path = path.canonicalize().with_context(|| format!("cannot read {}", path.display()))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let record = self.runtime.block_on(library::register(&self.store, &path, &name))?;
+        let found = Found::alone(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let name = found.name.clone();
+        let record = self.runtime.block_on(library::register(&self.store, &found))?;
         let video = library::open(&self.store, self.runtime.handle(), None, &record, &mut |_| {})?;
         for line in lines {
             line.check_on_picture(video.info().width, video.info().height)?;
         }
-        let lines = self.runtime.block_on(self.keep_lines(&record.id, lines))?;
-        let settings = RunSettings::of(config, &path, inference.model())?;
+        let picture = (video.info().width, video.info().height);
+        let lines = self.runtime.block_on(self.keep_lines(&record.id, picture, lines))?;
+        let settings = RunSettings::of_video(config, &record, inference.model())?;
         let analysis = Analysis { is_last_try: true, video_id: &record.id, inference, settings: &settings };
         let bar = progress_bar(&name, video.index().frame_count() as u64);
         let (handle, stop) = (self.runtime.handle(), AtomicBool::new(false));
@@ -79,7 +83,7 @@ impl CommandStore {
         bar.finish_and_clear();
         let run = ended?;
         // Lines that were added to a finished run are counted from what is kept.
-        self.runtime.block_on(self.store.count_lines(&run.id))?;
+        self.runtime.block_on(self.store.fold_lines(&run.id))?;
         let crossings = self.runtime.block_on(self.store.crossings(&run.id))?;
         let [decoded, guessed] =
             [run.frames_done, run.damaged_frames].map(|frames| frames.try_into().unwrap_or(0));
@@ -107,23 +111,32 @@ impl CommandStore {
         Ok(series)
     }
 
-    async fn keep_lines(&self, video_id: &str, lines: &[Line]) -> anyhow::Result<Vec<LineRecord>> {
+    async fn keep_lines(
+        &self,
+        video_id: &str,
+        (width_px, height_px): (u32, u32),
+        lines: &[Line],
+    ) -> anyhow::Result<Vec<LineRecord>> {
         let mut kept = Vec::new();
         for (number, line) in lines.iter().enumerate() {
-            let new = NewLine {
-                name: (number + 1).to_string(),
+            let geometry = LineGeometry {
                 x1_px: f64::from(line.start.x),
                 y1_px: f64::from(line.start.y),
                 x2_px: f64::from(line.end.x),
                 y2_px: f64::from(line.end.y),
+                picture_width_px: Some(i64::from(width_px)),
+                picture_height_px: Some(i64::from(height_px)),
             };
-            let known = self.store.lines(video_id).await?.into_iter().find(|known| {
-                (known.x1_px, known.y1_px, known.x2_px, known.y2_px)
-                    == (new.x1_px, new.y1_px, new.x2_px, new.y2_px)
-            });
+            let is_same =
+                |known: &VideoLine| known.on_video.is_some_and(|known| known.is_same_place(&geometry));
+            let known = self.store.lines_of_video(video_id).await?.into_iter().find(is_same);
+            let scope = LineScope::Video(video_id.to_owned());
             kept.push(match known {
-                Some(known) => known,
-                None => self.store.add_line(video_id, &new).await?,
+                Some(known) => known.line,
+                None => {
+                    let name = (number + 1).to_string();
+                    self.store.add_line(&NewLine { name, scope, geometry }).await?
+                }
             });
         }
         Ok(kept)

@@ -84,7 +84,7 @@ pub fn run(args: &Check) -> anyhow::Result<()> {
 
 fn subjects(folder: &Path, notes: &mut Vec<String>) -> anyhow::Result<Vec<Subject>> {
     let mut subjects = Vec::new();
-    let (found, unread) = library::find_videos(&[folder.to_owned()]);
+    let (found, unread) = library::find_videos(&[folder.to_owned()], None);
     notes.extend(unread.map(|reason| reason.text));
     for found in found {
         match Truth::beside(&found.path) {

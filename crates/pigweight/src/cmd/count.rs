@@ -79,7 +79,7 @@ fn crossings(analysed: &Analysed) -> impl Iterator<Item = Crossing> + '_ {
         let place = analysed.lines.iter().position(|line| line.id == crossing.line_id)?;
         Some(Crossing {
             line: place + 1,
-            direction: crossing.direction.clone(),
+            direction: crossing.direction.to_string(),
             secs: crossing.secs,
             track: crossing.track,
         })
@@ -91,7 +91,7 @@ fn document(args: &Count, analysed: &Analysed, series: Vec<(f64, u32)>) -> Docum
     Document {
         video: args.video.display().to_string(),
         frames: run.frames_done,
-        inferred: run.frames_looked,
+        inferred: run.frames_inferred,
         series,
         count: Summary { mean: run.count_mean().unwrap_or(0.0), max: run.count_max },
         crossings: crossings(analysed).collect(),
@@ -108,7 +108,7 @@ fn summary(args: &Count, analysed: &Analysed) -> anyhow::Result<String> {
         args.video.display(),
         clock(video.duration_secs()),
         counted(run.frames_done, "frame"),
-        run.frames_looked,
+        run.frames_inferred,
         video.info().width,
         video.info().height,
         video.info().codec
@@ -131,10 +131,10 @@ fn summary(args: &Count, analysed: &Analysed) -> anyhow::Result<String> {
             text,
             "Line {} ({},{} → {},{}): {} forward, {} backward, {} net",
             place + 1,
-            line.x1_px,
-            line.y1_px,
-            line.x2_px,
-            line.y2_px,
+            line.geometry.x1_px,
+            line.geometry.y1_px,
+            line.geometry.x2_px,
+            line.geometry.y2_px,
             total.forward,
             total.backward,
             total.net()

@@ -3,11 +3,12 @@
 use crate::reason::Reasoned as _;
 use pigweight_media::Video;
 use pigweight_media::isolate::Workers;
-use pigweight_store::{FileIdentity, NewVideo, Reason, Store, VideoRecord};
-use std::fs::File;
+use pigweight_store::{FileIdentity, FileStat, KnownFile, NewSource, NewVideo, Reason, Store, VideoRecord};
+use std::collections::HashMap;
+use std::fs::{File, Metadata};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Files that are taken for videos.
 pub const EXTENSIONS: [&str; 18] = [
@@ -21,6 +22,8 @@ const HEAR_AFTER: Duration = Duration::from_secs(2);
 /// Bytes that tell one file from another.
 const HEAD_BYTES: u64 = 64 * 1024;
 
+/// A file that was changed more recently than this is read again at the next scan.
+const SETTLED_AFTER: Duration = Duration::from_secs(3);
 /// Pieces that tell a file that was copied back from another one of its size, and how large each is. Recorders write files of one size over and over;
 /// what lies in them differs everywhere.
 const SAMPLES: u64 = 16;
@@ -33,19 +36,56 @@ pub struct Found {
     pub path: PathBuf,
     /// Path below the folder it was found in.
     pub name: String,
-    /// Bytes, to see whether it is still growing.
-    pub size_bytes: u64,
+    /// Size and times, read without opening the file.
+    pub stat: FileStat,
+    /// The source it belongs to.
+    pub source: NewSource,
 }
 
-/// All video files in the folders, by name, and why a folder could not be read that was passed over. Links that lead out
-/// of the folder are not followed.
-pub fn find_videos(folders: &[PathBuf]) -> (Vec<Found>, Option<Reason>) {
+impl Found {
+    /// One file by itself: it belongs to the folder that it lies in.
+    ///
+    /// # Errors
+    /// If the file cannot be seen.
+    pub fn alone(path: &Path) -> std::io::Result<Self> {
+        let metadata = path.metadata()?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        Ok(Self { path: path.to_owned(), name, stat: stat(&metadata), source: folder_source(folder, folder) })
+    }
+
+    /// A finished upload: a source of its own.
+    ///
+    /// # Errors
+    /// If the file cannot be seen.
+    pub fn upload(path: &Path) -> std::io::Result<Self> {
+        Ok(Self { source: NewSource::Upload, ..Self::alone(path)? })
+    }
+}
+
+/// The source of the files that lie directly in a folder below `root`.
+fn folder_source(root: &Path, folder: &Path) -> NewSource {
+    let below = folder.strip_prefix(root).ok().filter(|below| !below.as_os_str().is_empty());
+    let name = below.or_else(|| folder.file_name().map(Path::new)).unwrap_or(folder);
+    NewSource::Folder {
+        folder: folder.to_string_lossy().into_owned(),
+        name: name.to_string_lossy().into_owned(),
+    }
+}
+
+/// All video files in the folders, by name, and why a folder was passed over that could not be read. Links that lead out of the
+/// folder are not followed. Files in `uploads` are uploads.
+pub fn find_videos(folders: &[PathBuf], uploads: Option<&Path>) -> (Vec<Found>, Option<Reason>) {
     let (mut found, mut unread) = (Vec::new(), None);
     for folder in folders {
         match folder.canonicalize() {
             Ok(root) => find_below(&root, &root, MAX_DEPTH, &mut found, &mut unread),
             Err(error) => unread = Some(cannot_read(folder, &error)),
         }
+    }
+    for found in found.iter_mut().filter(|found| uploads.is_some_and(|folder| found.path.starts_with(folder)))
+    {
+        found.source = NewSource::Upload;
     }
     found.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.path.cmp(&b.path)));
     found.dedup_by(|a, b| a.path == b.path);
@@ -75,7 +115,7 @@ fn find_below(root: &Path, folder: &Path, depth: usize, found: &mut Vec<Found>, 
             find_below(root, &path, depth - 1, found, unread);
         } else if metadata.is_file() && has_video_extension(&path) && !is_hidden(&entry.path()) {
             let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
-            found.push(Found { name, size_bytes: metadata.len(), path });
+            found.push(Found { name, stat: stat(&metadata), source: folder_source(root, folder), path });
         }
     }
 }
@@ -96,29 +136,74 @@ pub fn has_video_extension(path: &Path) -> bool {
         .is_some_and(|extension| EXTENSIONS.contains(&extension.to_lowercase().as_str()))
 }
 
-/// What tells this file's content.
-pub fn identity(path: &Path) -> std::io::Result<FileIdentity> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    let mut head = Vec::new();
-    file.take(HEAD_BYTES).read_to_end(&mut head)?;
-    let modified_nanos = metadata
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-        .map_or(0, |elapsed| i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX));
-    Ok(FileIdentity {
-        path: path.to_string_lossy().into_owned(),
+/// Opens files. Tests count how often.
+pub trait OpenFile: Sync {
+    /// For reading.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn open(&self, path: &Path) -> std::io::Result<File>;
+}
+
+/// The system's files.
+pub struct SystemFiles;
+
+impl OpenFile for SystemFiles {
+    fn open(&self, path: &Path) -> std::io::Result<File> {
+        File::open(path)
+    }
+}
+
+/// Size and times of a file. The time of change is left out while it is so recent that a later change could bear the same
+/// time: file systems and clocks are coarse.
+fn stat(metadata: &Metadata) -> FileStat {
+    let nanos = |time: SystemTime| {
+        let elapsed = time.duration_since(UNIX_EPOCH).ok()?;
+        i64::try_from(elapsed.as_nanos()).ok()
+    };
+    let modified_nanos = metadata.modified().ok().and_then(nanos).unwrap_or(0);
+    let (changed_nanos, inode) = inode(metadata);
+    let settled_before = nanos(SystemTime::now() - SETTLED_AFTER).unwrap_or(0);
+    let is_settled = |changed: &i64| modified_nanos.max(*changed) < settled_before;
+    FileStat {
         size_bytes: metadata.len().cast_signed(),
         modified_nanos,
+        changed_nanos: changed_nanos.filter(is_settled),
+        inode,
+    }
+}
+
+#[cfg(unix)]
+fn inode(metadata: &Metadata) -> (Option<i64>, Option<i64>) {
+    use std::os::unix::fs::MetadataExt as _;
+    let changed_nanos = metadata.ctime().saturating_mul(1_000_000_000).saturating_add(metadata.ctime_nsec());
+    (Some(changed_nanos), Some(metadata.ino().cast_signed()))
+}
+
+/// Elsewhere the beginning of each file is read at each scan.
+#[cfg(not(unix))]
+fn inode(_: &Metadata) -> (Option<i64>, Option<i64>) {
+    (None, None)
+}
+
+/// What identifies this file's content.
+pub fn identity(path: &Path, files: &dyn OpenFile) -> std::io::Result<FileIdentity> {
+    let file = files.open(path)?;
+    // Before it is read: what is written meanwhile changes it.
+    let stat = stat(&file.metadata()?);
+    let mut head = Vec::new();
+    file.take(HEAD_BYTES).read_to_end(&mut head)?;
+    Ok(FileIdentity {
+        path: path.to_string_lossy().into_owned(),
+        stat,
         head_hash: blake3::hash(&head).to_hex().to_string(),
         samples_hash: None,
     })
 }
 
-/// Of pieces from all over the file, its end among them; of a small one all of it.
-fn samples(path: &Path) -> std::io::Result<String> {
-    let mut file = File::open(path)?;
+/// Hash of pieces from all over the file, its end among them; of a small one all of it.
+fn samples(path: &Path, files: &dyn OpenFile) -> std::io::Result<String> {
+    let mut file = files.open(path)?;
     let last = file.metadata()?.len().saturating_sub(SAMPLE_BYTES);
     let mut hasher = blake3::Hasher::new();
     for number in 0..SAMPLES {
@@ -133,22 +218,64 @@ fn samples(path: &Path) -> std::io::Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// Registers a file (nothing is done when it is known) without looking into it.
-pub async fn register(store: &Store, path: &Path, name: &str) -> anyhow::Result<VideoRecord> {
+/// Registers a file without decoding it. Nothing is done if it is known.
+pub async fn register(store: &Store, found: &Found) -> anyhow::Result<VideoRecord> {
+    register_with(store, found, &SystemFiles).await
+}
+
+async fn register_with(store: &Store, found: &Found, files: &dyn OpenFile) -> anyhow::Result<VideoRecord> {
+    let path = &found.path;
     let unreadable = |error| anyhow::anyhow!("cannot read {}: {error}", path.display());
-    let mut file = identity(path).map_err(unreadable)?;
+    let mut file = identity(path, files).map_err(unreadable)?;
     match store.video_of_file(&file).await? {
-        Some(known) if known.is_sampled => Ok(known),
         Some(known) => {
-            // Registered by an earlier version. On a full disk that waits for the next look.
-            let _later = store.keep_samples(&known.id, &samples(path).map_err(unreadable)?).await;
+            // The same content. On a full disk both wait for the next scan.
+            if !known.is_sampled {
+                // Registered by an earlier version.
+                let _later = store.keep_samples(&known.id, &samples(path, files).map_err(unreadable)?).await;
+            }
+            if file.stat.changed_nanos.is_some() {
+                let _later = store.keep_file_stat(&known.id, &file.stat).await;
+            }
             Ok(known)
         }
         None => {
-            file.samples_hash = Some(samples(path).map_err(unreadable)?);
-            Ok(store.add_video(&file, name).await?)
+            file.samples_hash = Some(samples(path, files).map_err(unreadable)?);
+            Ok(store.add_video(&file, &found.name, &found.source).await?)
         }
     }
+}
+
+/// Registers what a scan has found, and gives the videos. Files whose size, times and inode are as they were are not opened.
+/// `trouble` is the last that was met. Blocks.
+pub fn register_all<'a>(
+    store: &Store,
+    runtime: &tokio::runtime::Handle,
+    found: impl Iterator<Item = &'a Found>,
+    files: &dyn OpenFile,
+    trouble: &mut Option<Reason>,
+) -> Vec<VideoRecord> {
+    let known = match runtime.block_on(store.known_files()) {
+        Ok(known) => known,
+        Err(error) => {
+            *trouble = Some(error.reason());
+            return Vec::new();
+        }
+    };
+    let mut known: HashMap<String, KnownFile> =
+        known.into_iter().map(|known| (known.video.path.clone(), known)).collect();
+    let mut videos = Vec::new();
+    for found in found {
+        let before = known.remove(&*found.path.to_string_lossy());
+        match before.filter(|before| before.video.is_sampled && before.stat.is_unchanged(&found.stat)) {
+            Some(before) => videos.push(before.video),
+            None => match runtime.block_on(register_with(store, found, files)) {
+                Ok(video) => videos.push(video),
+                Err(error) => *trouble = Some(error.reason()),
+            },
+        }
+    }
+    videos
 }
 
 /// Whether the file has been looked into.
@@ -238,7 +365,7 @@ mod tests {
         std::os::unix::fs::symlink(outside.path().join("secret.mp4"), root.path().join("link.mp4")).unwrap();
         std::os::unix::fs::symlink(outside.path(), root.path().join("folder")).unwrap();
         std::os::unix::fs::symlink(root.path(), root.path().join("loop")).unwrap();
-        let (found, unread) = find_videos(&[root.path().to_owned(), "/nowhere".into()]);
+        let (found, unread) = find_videos(&[root.path().to_owned(), "/nowhere".into()], None);
         assert!(
             unread.is_some_and(|reason| reason.text.contains("/nowhere") && reason.code == "folder_missing")
         );
@@ -246,5 +373,92 @@ mod tests {
             found.iter().map(|found| found.name.as_str()).collect::<Vec<_>>(),
             ["2026/день 1/Загон №1.MP4"]
         );
+    }
+
+    #[test]
+    fn each_folder_that_directly_holds_videos_is_a_source_and_so_is_each_upload() {
+        let root = tempfile::tempdir().unwrap();
+        let root_path = root.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root_path.join("yard/night")).unwrap();
+        std::fs::create_dir_all(root_path.join("uploads")).unwrap();
+        for name in ["a.mp4", "yard/b.mp4", "yard/c.mp4", "yard/night/d.mp4", "uploads/e.mp4"] {
+            std::fs::write(root_path.join(name), name).unwrap();
+        }
+        let uploads = root_path.join("uploads");
+        let (found, unread) = find_videos(std::slice::from_ref(&root_path), Some(&uploads));
+        assert!(unread.is_none());
+        let sources: Vec<_> = found
+            .iter()
+            .map(|found| match &found.source {
+                NewSource::Folder { folder, name } => {
+                    assert_eq!(Path::new(folder), found.path.parent().unwrap());
+                    name.clone()
+                }
+                NewSource::Upload => "(upload)".to_owned(),
+            })
+            .collect();
+        let root_name = root_path.file_name().unwrap().to_string_lossy().into_owned();
+        assert_eq!(sources, [root_name.as_str(), "(upload)", "yard", "yard", "yard/night"]);
+    }
+
+    /// Counts how often it opens a file.
+    #[derive(Default)]
+    struct Counted(std::sync::atomic::AtomicUsize);
+
+    impl OpenFile for Counted {
+        fn open(&self, path: &Path) -> std::io::Result<File> {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            File::open(path)
+        }
+    }
+
+    impl Counted {
+        fn take(&self) -> usize {
+            self.0.swap(0, std::sync::atomic::Ordering::Relaxed)
+        }
+    }
+
+    /// Says that everything was changed long ago.
+    fn aged(found: &[Found]) -> Vec<Found> {
+        let aged = found.iter().cloned().map(|mut found| {
+            found.stat = FileStat { changed_nanos: inode(&found.path.metadata().unwrap()).0, ..found.stat };
+            found
+        });
+        aged.collect()
+    }
+
+    #[test]
+    fn a_second_scan_of_five_thousand_files_opens_none_and_a_changed_one_is_read() {
+        const FILES: usize = 5000;
+        let root = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let store = runtime.block_on(Store::open(&root.path().join("data"))).unwrap();
+        let videos = root.path().join("videos");
+        std::fs::create_dir(&videos).unwrap();
+        for number in 0..FILES {
+            std::fs::write(videos.join(format!("{number}.mp4")), number.to_string()).unwrap();
+        }
+        let files = Counted::default();
+        let mut trouble = None;
+        let mut scan = |found: &[Found]| {
+            register_all(&store, runtime.handle(), found.iter(), &files, &mut trouble).len()
+        };
+        let (found, _) = find_videos(std::slice::from_ref(&videos), None);
+        assert_eq!((scan(&found), files.take()), (FILES, 2 * FILES));
+        // As if they had been read when they were older than a few seconds.
+        let aged_found = aged(&found);
+        for (found, known) in aged_found.iter().zip(runtime.block_on(store.videos()).unwrap()) {
+            assert_eq!(found.path.to_string_lossy(), known.path);
+            runtime.block_on(store.keep_file_stat(&known.id, &found.stat)).unwrap();
+        }
+        assert_eq!((scan(&aged_found), files.take()), (FILES, 0));
+        // Replaced by one of the same size, with the time set back.
+        let changed = videos.join("7.mp4");
+        let modified = changed.metadata().unwrap().modified().unwrap();
+        std::fs::write(&changed, "8").unwrap();
+        File::options().write(true).open(&changed).unwrap().set_modified(modified).unwrap();
+        let (found, _) = find_videos(std::slice::from_ref(&videos), None);
+        assert_eq!((scan(&aged(&found)), files.take()), (FILES, 2));
+        assert!(trouble.is_none());
     }
 }

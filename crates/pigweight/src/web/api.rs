@@ -6,6 +6,7 @@ pub mod health;
 pub mod jobs;
 pub mod lines;
 pub mod runs;
+pub mod sources;
 pub mod types;
 pub mod uploads;
 pub mod videos;

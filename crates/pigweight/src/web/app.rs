@@ -37,6 +37,10 @@ pub struct App {
     pub uploads: Uploads,
     /// Wakes the background work when there is something new.
     pub wake: crossbeam_channel::Sender<()>,
+    /// Wakes the thread that counts lines.
+    pub count_lines: crossbeam_channel::Sender<()>,
+    /// The name under which this process sees files.
+    pub owner: String,
     /// Stops it.
     pub cancellation: Arc<Cancellation>,
     /// For the uptime.
@@ -46,6 +50,12 @@ pub struct App {
 }
 
 impl App {
+    /// Lets lines be counted over what they have not been counted over yet.
+    pub fn count_lines(&self) {
+        // A full queue means that it has been woken already.
+        let _already_woken = self.count_lines.try_send(());
+    }
+
     /// Lets the background look at what has changed.
     pub fn wake(&self) {
         // A full queue means that it has been woken already.

@@ -3,4 +3,5 @@
 pub mod arguments;
 pub mod byte_range;
 pub mod drain_body;
+pub mod pages;
 pub mod problem;

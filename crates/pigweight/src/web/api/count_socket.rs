@@ -1,6 +1,6 @@
 //! Counts as they are made, over a WebSocket.
 
-use crate::web::api::types::{Run, RunState};
+use crate::web::api::types::{Recount, Run, RunState};
 use crate::web::app::App;
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
@@ -9,7 +9,8 @@ use crate::web::request::problem::Problem;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
-use pigweight_store::{RunRecord, VideoRecord};
+use pigweight_core::line::Direction;
+use pigweight_store::{RunRecord, VideoLine, VideoRecord};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +51,8 @@ struct CountUpdate<'a> {
     /// What runs the detector, as measured; null before the first step.
     device: Option<String>,
     lag: Lag,
+    /// Another analysis that is made beside the one above; null where there is none.
+    recount: Option<Recount>,
 }
 
 /// What crossed a line so far.
@@ -78,7 +81,7 @@ impl Lag {
         let (counted_to_secs, frames_done) =
             run.map_or((0.0, 0), |run| (run.counted_to_secs, run.frames_done));
         // A finished run has come to the end, whatever could not be decoded on the way.
-        let is_done = run.is_some_and(|run| run.state == "done");
+        let is_done = run.is_some_and(|run| run.state == pigweight_store::RunState::Done);
         let going_on = app.status.latest(&video.id).filter(|progress| progress.frames_per_sec > 0.0);
         let left = |total: f64, done: f64| if is_done { 0.0 } else { (total - done).max(0.0) };
         Self {
@@ -94,7 +97,7 @@ impl Lag {
     get, path = "/ws/count", params(OfVideo),
     responses((status = 101, description = "A WebSocket of JSON text messages: {type: \"count_update\", id, count, t, \
               state, progress, frames_per_sec, eta_secs, crossings: [{line, name, forward, backward}], device, \
-              lag: {video_secs, backlog_frames, age_secs}}; after each step, and every 5 s while one is awaited"),
+              lag: {video_secs, backlog_frames, age_secs}, recount as in a video}; after each step, and every 5 s while one is awaited"),
               (status = 404, body = Problem), (status = 426, body = Problem))
 )]
 pub async fn count_updates(
@@ -140,10 +143,11 @@ async fn push(app: Arc<App>, id: String, mut socket: WebSocket) {
 /// The message, and whether another one will come by itself.
 async fn update(app: &App, id: &str) -> Result<(String, bool), Problem> {
     let video = app.store.video(id).await?;
-    let run = app.store.latest_run(id).await?;
+    let run = app.store.shown_run(id).await?;
     let job = app.store.latest_job(id).await?;
     let lag = Lag::of(app, &video, run.as_ref());
     let crossings = crossed(app, id, run.as_ref()).await?;
+    let recount = Recount::of(&video, job.as_ref(), &app.status);
     let message = match &run {
         None => CountUpdate {
             kind: "count_update",
@@ -157,6 +161,7 @@ async fn update(app: &App, id: &str) -> Result<(String, bool), Problem> {
             crossings,
             device: None,
             lag,
+            recount,
         },
         Some(run) => {
             let shown = Run::new(run, video.frames.unwrap_or(0), &app.status, job.as_ref());
@@ -172,6 +177,7 @@ async fn update(app: &App, id: &str) -> Result<(String, bool), Problem> {
                     RunState::Done => "done",
                     RunState::Failed => "failed",
                     RunState::Cancelled => "cancelled",
+                    RunState::Abandoned => "abandoned",
                 },
                 progress: shown.progress,
                 frames_per_sec: shown.frames_per_sec,
@@ -179,6 +185,7 @@ async fn update(app: &App, id: &str) -> Result<(String, bool), Problem> {
                 crossings,
                 device: Some(shown.device),
                 lag,
+                recount,
             }
         }
     };
@@ -187,18 +194,18 @@ async fn update(app: &App, id: &str) -> Result<(String, bool), Problem> {
 }
 
 async fn crossed(app: &App, id: &str, run: Option<&RunRecord>) -> Result<Vec<Crossed>, Problem> {
-    let lines = app.store.lines(id).await?;
+    let lines = app.store.lines_of_video(id).await?;
     let counts = match run {
         Some(run) if !lines.is_empty() => app.store.count_crossings(&run.id).await?,
         _ => Vec::new(),
     };
-    let of = |line: &str, direction: &str| {
-        let count = counts.iter().find(|(of, way, _)| of == line && way == direction);
+    let of = |line: &str, direction: Direction| {
+        let count = counts.iter().find(|(of, way, _)| of == line && *way == direction);
         count.map_or(0, |(_, _, count)| *count)
     };
-    let crossed = lines.into_iter().map(|line| Crossed {
-        forward: of(&line.id, "forward"),
-        backward: of(&line.id, "backward"),
+    let crossed = lines.into_iter().map(|VideoLine { line, .. }| Crossed {
+        forward: of(&line.id, Direction::Forward),
+        backward: of(&line.id, Direction::Backward),
         line: line.id,
         name: line.name,
     });

@@ -8,6 +8,7 @@ use crate::web::request::problem::Problem;
 use axum::Json;
 use axum::extract::Path;
 use pigweight_core::track::Origin;
+use pigweight_store::LineCrossing;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -49,7 +50,7 @@ pub async fn detections(
     let video = caller.video(&app, &id).await?;
     let (from_secs, to_secs) = window.range(video.duration_secs.unwrap_or(0.0))?;
     let to_secs = to_secs.min(from_secs + MAX_WINDOW_SECS);
-    let Some(run) = app.store.latest_run(&id).await? else {
+    let Some(run) = app.store.shown_run(&id).await? else {
         return Ok(Json(Detections { from_secs, to_secs, counted_to_secs: 0.0, frames: Vec::new() }));
     };
     let frames = app.store.detections(&run.id, from_secs, to_secs, MAX_CHUNKS).await?;
@@ -125,7 +126,7 @@ pub async fn counts(
     let window = Window { from: query.from, to: query.to };
     let (from_secs, to_secs) = window.range(video.duration_secs.unwrap_or(0.0))?;
     let points = query.points.unwrap_or(1000).clamp(1, 10_000);
-    let Some(run) = app.store.latest_run(&id).await? else {
+    let Some(run) = app.store.shown_run(&id).await? else {
         return Ok(Json(Counts { level_secs: 0, counted_to_secs: 0.0, points: Vec::new() }));
     };
     let window = app.store.counts(&run.id, from_secs, to_secs, points).await?;
@@ -140,8 +141,12 @@ pub async fn counts(
 /// An animal over a line.
 #[derive(Serialize, ToSchema)]
 pub struct Crossing {
+    /// It never changes.
+    pub id: String,
     /// The line's identifier.
     pub line: String,
+    /// The version of the line that was crossed, from 1.
+    pub line_version: i64,
     /// `forward`: from the left of the arrow to its right as seen on the picture; or `backward`.
     pub direction: String,
     pub secs: f64,
@@ -149,7 +154,7 @@ pub struct Crossing {
     pub track: u32,
 }
 
-/// All crossings of a video's lines in order of time.
+/// All crossings of the lines that hold for a video, each in its current version, in order of time.
 #[utoipa::path(
     get, path = "/api/videos/{id}/crossings",
     responses((status = 200, body = Vec<Crossing>), (status = 404, body = Problem))
@@ -160,20 +165,23 @@ pub async fn crossings(
     Path(id): Path<String>,
 ) -> Result<Json<Vec<Crossing>>, Problem> {
     caller.video(&app, &id).await?;
-    let Some(run) = app.store.latest_run(&id).await? else { return Ok(Json(Vec::new())) };
+    let Some(run) = app.store.shown_run(&id).await? else { return Ok(Json(Vec::new())) };
     let crossings = app.store.crossings(&run.id).await?;
-    Ok(Json(
-        crossings
-            .into_iter()
-            .map(|crossing| Crossing {
-                line: crossing.line_id,
-                direction: crossing.direction,
-                secs: crossing.secs,
-                pts: crossing.pts,
-                track: crossing.track,
-            })
-            .collect(),
-    ))
+    Ok(Json(crossings.into_iter().map(Crossing::from).collect()))
+}
+
+impl From<LineCrossing> for Crossing {
+    fn from(crossing: LineCrossing) -> Self {
+        Self {
+            id: crossing.id,
+            line: crossing.line_id,
+            line_version: crossing.line_version_number,
+            direction: crossing.direction.to_string(),
+            secs: crossing.secs,
+            pts: crossing.pts,
+            track: crossing.track,
+        }
+    }
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -231,7 +239,7 @@ pub async fn count_at_time(
     if t < 0.0 || video.error.is_some() || video.duration_secs.is_some_and(|end| t > end) {
         return nothing(CountState::NoVideo);
     }
-    if let Some(run) = app.store.latest_run(&id).await?
+    if let Some(run) = app.store.shown_run(&id).await?
         && t <= run.counted_to_secs
         && let Some(frame) = app.store.settled_at(&run.id, t).await?
     {

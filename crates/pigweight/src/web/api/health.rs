@@ -198,7 +198,7 @@ async fn sources(app: &App) -> Result<String, Problem> {
     let mut told = Vec::new();
     for id in app.cancellation.current() {
         let video = app.store.video(&id).await?;
-        let run = app.store.latest_run(&id).await?;
+        let run = app.store.shown_run(&id).await?;
         let lag = Lag::of(app, &video, run.as_ref());
         told.push((label(&video.name), lag));
     }
@@ -249,10 +249,11 @@ fn describe_endpoints(endpoints: &[EndpointReport]) {
 async fn videos_by_state(app: &App) -> Result<[(&'static str, u32); 6], Problem> {
     let [mut reading, mut waiting, mut running, mut done, mut failed, mut cancelled] = [0; 6];
     let jobs = app.store.latest_jobs().await?;
-    for video in app.store.videos().await?.into_iter().filter(|video| app.status.is_present(&video.id)) {
-        let run = app.store.latest_run(&video.id).await?;
+    let runs = app.store.shown_runs().await?;
+    for video in app.store.videos().await?.into_iter().filter(|video| video.is_present) {
+        let run = runs.get(&video.id);
         let job = jobs.get(&video.id);
-        let state = run.map(|run| Run::new(&run, video.frames.unwrap_or(0), &app.status, job).state);
+        let state = run.map(|run| Run::new(run, video.frames.unwrap_or(0), &app.status, job).state);
         *match state {
             _ if video.error.is_some() => &mut failed,
             _ if video.frames.is_none() => &mut reading,
@@ -260,7 +261,7 @@ async fn videos_by_state(app: &App) -> Result<[(&'static str, u32); 6], Problem>
             Some(RunState::Running) => &mut running,
             Some(RunState::Done) => &mut done,
             Some(RunState::Failed) => &mut failed,
-            Some(RunState::Cancelled) => &mut cancelled,
+            Some(RunState::Cancelled | RunState::Abandoned) => &mut cancelled,
         } += 1;
     }
     Ok([

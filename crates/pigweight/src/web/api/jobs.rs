@@ -124,7 +124,8 @@ pub struct Now<'a> {
 impl<'a> Now<'a> {
     /// Asks the store for the order.
     pub async fn of(store: &pigweight_store::Store, app: Option<&'a App>) -> pigweight_store::Result<Self> {
-        let is_there = |job: &JobRecord| app.is_none_or(|app| app.status.is_present(&job.video_id));
+        // Without a server nobody looks which files are there.
+        let is_there = |job: &JobRecord| app.is_none() || job.is_present;
         let waiting = store.waiting_jobs().await?.into_iter().filter(is_there).map(|job| job.id);
         Ok(Self { app, waiting: waiting.collect() })
     }
@@ -137,10 +138,10 @@ impl<'a> Now<'a> {
     /// What keeps an open job from going on, where that is not kept.
     fn hindrance(&self, job: &JobRecord) -> Option<Reason> {
         let app = self.app?;
-        match job.state() {
+        match job.state {
             JobState::Running => app.status.held(&job.video_id),
             JobState::Waiting if app.detector.now().is_err() => Some(no_detector()),
-            JobState::Waiting if !app.status.is_present(&job.video_id) => Some(Reason::new(
+            JobState::Waiting if !job.is_present => Some(Reason::new(
                 FILE_GONE,
                 "the file is not in its folder now; it is counted when it is there again, or cancel the job",
             )),
@@ -152,7 +153,7 @@ impl<'a> Now<'a> {
 impl Job {
     /// As it is told.
     pub fn new(job: &JobRecord, now: &Now<'_>) -> Self {
-        let state = job.state();
+        let state = job.state;
         let frames_per_sec = now.frames_per_sec(job).filter(|_| state == JobState::Running);
         let left = job.frames_left();
         let hindrance = now.hindrance(job);
@@ -162,13 +163,13 @@ impl Job {
         let why = Explanation::from(hindrance).or_else(|| Explanation::of_job(job));
         Self {
             id: job.id.clone(),
-            kind: job.kind.clone(),
+            kind: job.kind.name().to_owned(),
             video: job.video_id.clone(),
             video_name: job.video_name.clone(),
             state: state.name().to_owned(),
             priority: job.priority,
             place: place.filter(|_| !is_gone),
-            is_replaced: job.superseded == 1,
+            is_replaced: job.is_superseded,
             tries: job.tries,
             progress: match (state, job.frames_total) {
                 (JobState::Done, _) => 1.0,
@@ -224,9 +225,8 @@ impl Jobs {
 /// Videos that wait to be counted and for which nobody knows yet with which model.
 async fn without_job(app: &App) -> pigweight_store::Result<usize> {
     let jobs = app.store.latest_jobs().await?;
-    let waits = |video: &VideoRecord| {
-        video.error.is_none() && app.status.is_present(&video.id) && !jobs.contains_key(&video.id)
-    };
+    let waits =
+        |video: &VideoRecord| video.error.is_none() && video.is_present && !jobs.contains_key(&video.id);
     Ok(app.store.videos().await?.into_iter().filter(waits).count())
 }
 

@@ -1,25 +1,46 @@
-//! Lines that people draw.
+//! Lines that people draw, and what crossed them.
 
-use crate::web::app::Shared;
+use crate::web::api::counts::Crossing;
+use crate::web::app::{App, Shared};
 use crate::web::auth::caller::Caller;
 use crate::web::request::arguments::{Asked, Body, Field, Kind, Query};
 use crate::web::request::problem::Problem;
 use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use pigweight_core::geometry::Point;
-use pigweight_core::line::{Line as Segment, LineError};
-use pigweight_store::{LineRecord, NewLine, Store, VideoRecord};
+use pigweight_core::line::{Direction, LineError};
+use pigweight_store::{
+    LineDifference, LineGeometry, LineRecord, LineScope, LineVersion, NewLine, RunRecord, VideoLine,
+    VideoRecord,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 const MAX_NAME_CHARACTERS: usize = 100;
+/// Crossings of a difference in one answer.
+const MAX_DIFFERENT: usize = 1000;
+
+/// What a line holds for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// All recordings of a source, older and newer.
+    Source,
+    /// One recording.
+    Video,
+}
 
 /// A directed segment on the picture, with what crossed it.
 #[derive(Serialize, ToSchema)]
 pub struct Line {
     pub id: String,
-    pub video: String,
+    /// The video on whose picture the places are, and whose crossings are counted; null if the lines of a source were asked for.
+    pub video: Option<String>,
+    /// The source, if it holds for all recordings of one.
+    pub source: Option<String>,
+    pub scope: Scope,
+    /// Grows by one whenever the line is moved.
+    pub version: i64,
     pub name: String,
     /// Start, px of the upright picture.
     pub x1: f64,
@@ -27,25 +48,69 @@ pub struct Line {
     /// End.
     pub x2: f64,
     pub y2: f64,
+    /// Size of the picture that these places are on, px; null if it is not known.
+    pub picture_width: Option<i64>,
+    pub picture_height: Option<i64>,
+    /// False on a video whose picture has another shape than the one that the line was drawn on: it is not counted there.
+    pub applies: bool,
+    /// Crossings up to here are known, seconds; null for the lines of a source.
+    pub counted_to_secs: Option<f64>,
+    /// Everything that is counted of the video has been counted over the line.
+    pub is_up_to_date: bool,
     /// Crossings from the left of the arrow to its right.
     pub forward: usize,
     /// Crossings the other way.
     pub backward: usize,
 }
 
+/// What moving a line has changed in the video's published run.
+#[derive(Serialize, ToSchema)]
+pub struct Difference {
+    pub before: Directions,
+    pub after: Directions,
+    /// Crossings that only the version before has, at most a thousand. A crossing of the same track, the same way, within ten
+    /// seconds is the same one.
+    pub only_before: Vec<Crossing>,
+    /// Crossings that only the version after has, at most a thousand.
+    pub only_after: Vec<Crossing>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Directions {
+    pub forward: usize,
+    pub backward: usize,
+}
+
+/// A line after a change.
+#[derive(Serialize, ToSchema)]
+pub struct ChangedLine {
+    #[serde(flatten)]
+    pub line: Line,
+    /// Null if the line was not moved, or nothing is counted of the video yet.
+    pub difference: Option<Difference>,
+}
+
 #[derive(Deserialize, IntoParams)]
-pub struct OfVideo {
-    /// The video's identifier.
-    video: String,
+pub struct Of {
+    /// A video's identifier: the lines that hold for it.
+    video: Option<String>,
+    /// A source's identifier: the lines that hold for all its recordings, with the crossings of all of them.
+    source: Option<String>,
 }
 
-impl Asked for OfVideo {
-    const FIELDS: &'static [Field] = &[Field::needed("video", Kind::Text)];
+impl Asked for Of {
+    const FIELDS: &'static [Field] =
+        &[Field::optional("video", Kind::Text), Field::optional("source", Kind::Text)];
 }
 
-/// What a line is drawn with.
+/// A line for a video or its source.
 #[derive(Deserialize, ToSchema)]
-pub struct Drawn {
+pub struct DrawnLine {
+    /// The video on whose picture it is drawn.
+    video: String,
+    /// `source`: for all recordings of the video's source; `video` (the default): for this one.
+    #[serde(default = "for_video")]
+    scope: Scope,
     #[serde(default)]
     name: String,
     x1: f64,
@@ -54,27 +119,14 @@ pub struct Drawn {
     y2: f64,
 }
 
-impl Asked for Drawn {
-    const FIELDS: &'static [Field] = &[
-        Field::optional("name", Kind::Text),
-        Field::needed("x1", Kind::Number),
-        Field::needed("y1", Kind::Number),
-        Field::needed("x2", Kind::Number),
-        Field::needed("y2", Kind::Number),
-    ];
+fn for_video() -> Scope {
+    Scope::Video
 }
 
-/// A line for a video.
-#[derive(Deserialize, ToSchema)]
-pub struct DrawnOnVideo {
-    video: String,
-    #[serde(flatten)]
-    drawn: Drawn,
-}
-
-impl Asked for DrawnOnVideo {
+impl Asked for DrawnLine {
     const FIELDS: &'static [Field] = &[
         Field::needed("video", Kind::Text),
+        Field::optional("scope", Kind::OneOf(&["source", "video"])),
         Field::optional("name", Kind::Text),
         Field::needed("x1", Kind::Number),
         Field::needed("y1", Kind::Number),
@@ -83,131 +135,351 @@ impl Asked for DrawnOnVideo {
     ];
 }
 
-impl Drawn {
-    fn checked(self, video: &VideoRecord, fallback: impl FnOnce() -> String) -> Result<NewLine, Problem> {
-        self.check_place(video)?;
-        let name = self.name.trim();
-        if name.chars().any(char::is_control) {
-            return Err(Problem::bad_request(
-                "a line's name holds no control characters; write one line of text",
-            ));
-        }
-        if name.chars().count() > MAX_NAME_CHARACTERS {
-            return Err(Problem::bad_request(format!(
-                "a line's name has at most {MAX_NAME_CHARACTERS} characters"
-            )));
-        }
-        let name = if name.is_empty() { fallback() } else { name.to_owned() };
-        Ok(NewLine { name, x1_px: self.x1, y1_px: self.y1, x2_px: self.x2, y2_px: self.y2 })
-    }
+/// Where a line lies from now on.
+#[derive(Deserialize, ToSchema)]
+pub struct MovedLine {
+    /// The video on whose picture the places are; by default the picture that the line was drawn on.
+    #[serde(default)]
+    video: Option<String>,
+    #[serde(default)]
+    name: String,
+    x1: f64,
+    y1: f64,
+    x2: f64,
+    y2: f64,
 }
 
-impl Drawn {
-    /// What can never be crossed is a slip of whoever draws it, or of a program's units.
-    fn check_place(&self, video: &VideoRecord) -> Result<(), Problem> {
-        let point = |x: f64, y: f64| Point::new(x as f32, y as f32);
-        let line = Segment::new(point(self.x1, self.y1), point(self.x2, self.y2));
-        let size = |px: Option<i64>| px.and_then(|px| u32::try_from(px).ok());
-        let Some((width, height)) = size(video.width_px).zip(size(video.height_px)) else {
-            // The video has not been looked into yet.
-            return Ok(line.and_then(Segment::check_reach)?);
+impl Asked for MovedLine {
+    const FIELDS: &'static [Field] = &[
+        Field::optional("video", Kind::Text),
+        Field::optional("name", Kind::Text),
+        Field::needed("x1", Kind::Number),
+        Field::needed("y1", Kind::Number),
+        Field::needed("x2", Kind::Number),
+        Field::needed("y2", Kind::Number),
+    ];
+}
+
+fn checked_name(name: &str, fallback: impl FnOnce() -> String) -> Result<String, Problem> {
+    let name = name.trim();
+    if name.chars().any(char::is_control) {
+        return Err(Problem::bad_request(
+            "a line's name holds no control characters; write one line of text",
+        ));
+    }
+    if name.chars().count() > MAX_NAME_CHARACTERS {
+        return Err(Problem::bad_request(format!(
+            "a line's name has at most {MAX_NAME_CHARACTERS} characters"
+        )));
+    }
+    Ok(if name.is_empty() { fallback() } else { name.to_owned() })
+}
+
+/// A line that can never be crossed is a slip of whoever draws it, or of a program's units.
+fn checked_place(geometry: LineGeometry) -> Result<LineGeometry, Problem> {
+    let size = |px: Option<i64>| px.and_then(|px| u32::try_from(px).ok());
+    let line = geometry.line()?;
+    let Some((width, height)) = size(geometry.picture_width_px).zip(size(geometry.picture_height_px)) else {
+        // The video has not been opened yet.
+        line.check_reach()?;
+        return Ok(geometry);
+    };
+    line.check_on_picture(width, height).map_err(|error| match error {
+        LineError::NotFinite | LineError::TooFar => {
+            Problem::bad_request(format!("{error}; it is {width} × {height} px"))
+        }
+        error => error.into(),
+    })?;
+    Ok(geometry)
+}
+
+/// A line as it lies on a video, with the crossings of a run.
+struct Counted {
+    crossings: Vec<(String, Direction, i64)>,
+    progress: std::collections::BTreeMap<String, pigweight_store::LineProgress>,
+    run: Option<RunRecord>,
+}
+
+impl Counted {
+    async fn of(app: &App, video_id: &str) -> Result<Self, Problem> {
+        let run = app.store.shown_run(video_id).await?;
+        let (crossings, progress) = match &run {
+            Some(run) => (app.store.count_crossings(&run.id).await?, app.store.line_progress(&run.id).await?),
+            None => Default::default(),
         };
-        line.and_then(|line| line.check_on_picture(width, height)).map_err(|error| match error {
-            LineError::NotFinite | LineError::TooFar => {
-                Problem::bad_request(format!("{error}; it is {width} × {height} px"))
-            }
-            error => error.into(),
-        })
+        Ok(Self { crossings, progress, run })
     }
 }
 
-async fn with_counts(store: &Store, line: LineRecord) -> Result<Line, Problem> {
-    let (mut forward, mut backward) = (0, 0);
-    if let Some(run) = store.latest_run(&line.video_id).await? {
-        store.count_lines(&run.id).await?;
-        for crossing in store.crossings(&run.id).await?.iter().filter(|crossing| crossing.line_id == line.id)
-        {
-            if crossing.direction == "forward" {
-                forward += 1;
-            } else {
-                backward += 1;
-            }
+fn number_of(crossings: &[(String, Direction, i64)], line_id: &str, direction: Direction) -> usize {
+    let found = crossings.iter().find(|(line, way, _)| line == line_id && *way == direction);
+    found.map_or(0, |(_, _, number)| usize::try_from(*number).unwrap_or(0))
+}
+
+impl Line {
+    fn on_video(line: VideoLine, video_id: &str, counted: &Counted) -> Self {
+        let applies = line.segment().is_some();
+        let geometry = line.on_video.unwrap_or(line.line.geometry);
+        let progress = counted.progress.get(&line.line.version_id);
+        let has_frames = counted.run.as_ref().is_some_and(|run| run.next_chunk > 0);
+        let is_up_to_date =
+            !applies || !has_frames || progress.is_some_and(|progress| progress.is_up_to_date);
+        Self {
+            video: Some(video_id.to_owned()),
+            counted_to_secs: Some(progress.map_or(0.0, |progress| progress.counted_to_secs)),
+            applies,
+            is_up_to_date,
+            ..Self::new(line.line, geometry, &counted.crossings)
         }
     }
-    Ok(Line {
-        id: line.id,
-        video: line.video_id,
-        name: line.name,
-        x1: line.x1_px,
-        y1: line.y1_px,
-        x2: line.x2_px,
-        y2: line.y2_px,
-        forward,
-        backward,
-    })
-}
 
-/// The lines of a video.
-#[utoipa::path(
-    get, path = "/api/lines", params(OfVideo),
-    responses((status = 200, body = Vec<Line>), (status = 404, body = Problem))
-)]
-pub async fn list(
-    caller: Caller,
-    app: Shared,
-    Query(query): Query<OfVideo>,
-) -> Result<Json<Vec<Line>>, Problem> {
-    caller.video(&app, &query.video).await?;
-    let mut lines = Vec::new();
-    for line in app.store.lines(&query.video).await? {
-        lines.push(with_counts(&app.store, line).await?);
+    fn new(line: LineRecord, geometry: LineGeometry, crossings: &[(String, Direction, i64)]) -> Self {
+        Self {
+            video: None,
+            scope: if line.source_id.is_some() { Scope::Source } else { Scope::Video },
+            source: line.source_id,
+            version: line.version_number,
+            name: line.name,
+            x1: geometry.x1_px,
+            y1: geometry.y1_px,
+            x2: geometry.x2_px,
+            y2: geometry.y2_px,
+            picture_width: geometry.picture_width_px,
+            picture_height: geometry.picture_height_px,
+            applies: true,
+            counted_to_secs: None,
+            is_up_to_date: true,
+            forward: number_of(crossings, &line.id, Direction::Forward),
+            backward: number_of(crossings, &line.id, Direction::Backward),
+            id: line.id,
+        }
     }
-    Ok(Json(lines))
 }
 
-/// Draws a line; it is counted at once over everything that has been analysed.
+/// The line as it lies on a video; on the picture it was drawn on, if it holds for another one.
+async fn told(app: &App, line: LineRecord, video_id: Option<&str>) -> Result<Line, Problem> {
+    let Some(video_id) = video_id else {
+        let crossings = match &line.source_id {
+            Some(source) => app.store.count_crossings_of_source(source).await?,
+            None => Vec::new(),
+        };
+        let geometry = line.geometry;
+        return Ok(Line::new(line, geometry, &crossings));
+    };
+    let counted = Counted::of(app, video_id).await?;
+    let lines = app.store.lines_of_video(video_id).await?;
+    let on_video = lines.into_iter().find(|on_video| on_video.line.id == line.id);
+    let on_video = on_video.unwrap_or(VideoLine { line, on_video: None });
+    Ok(Line::on_video(on_video, video_id, &counted))
+}
+
+/// The lines that hold for a video, its source's and its own; or those that hold for all recordings of a source.
 #[utoipa::path(
-    post, path = "/api/lines", request_body = DrawnOnVideo,
+    get, path = "/api/lines", params(Of),
+    responses((status = 200, body = Vec<Line>), (status = 400, body = Problem), (status = 404, body = Problem))
+)]
+pub async fn list(caller: Caller, app: Shared, Query(of): Query<Of>) -> Result<Json<Vec<Line>>, Problem> {
+    match (&of.video, &of.source) {
+        (Some(video), None) => {
+            caller.video(&app, video).await?;
+            let counted = Counted::of(&app, video).await?;
+            let lines = app.store.lines_of_video(video).await?;
+            Ok(Json(lines.into_iter().map(|line| Line::on_video(line, video, &counted)).collect()))
+        }
+        (None, Some(source)) => {
+            caller.source(&app, source).await?;
+            let crossings = app.store.count_crossings_of_source(source).await?;
+            let lines = app.store.lines_of_source(source).await?;
+            let told = lines.into_iter().map(|line| {
+                let geometry = line.geometry;
+                Line::new(line, geometry, &crossings)
+            });
+            Ok(Json(told.collect()))
+        }
+        _ => Err(Problem::bad_request("name either video or source: whose lines are wanted")),
+    }
+}
+
+/// Draws a line. It is counted at once over the video's shown run, and in the background over the other recordings it holds for.
+#[utoipa::path(
+    post, path = "/api/lines", request_body = DrawnLine,
     responses((status = 201, body = Line), (status = 400, body = Problem), (status = 404, body = Problem),
               (status = 413, body = Problem), (status = 415, body = Problem))
 )]
 pub async fn add(
     caller: Caller,
     app: Shared,
-    Body(DrawnOnVideo { video, drawn }): Body<DrawnOnVideo>,
+    Body(drawn): Body<DrawnLine>,
 ) -> Result<(StatusCode, Json<Line>), Problem> {
+    let DrawnLine { video, scope, name, x1, y1, x2, y2 } = drawn;
     let record = caller.video(&app, &video).await?;
-    let number = app.store.lines(&video).await?.len() + 1;
-    let line = app.store.add_line(&video, &drawn.checked(&record, || number.to_string())?).await?;
-    Ok((StatusCode::CREATED, Json(with_counts(&app.store, line).await?)))
+    let geometry = checked_place(geometry_on(&record, [x1, y1, x2, y2]))?;
+    let number = app.store.lines_of_video(&video).await?.len() + 1;
+    let name = checked_name(&name, || number.to_string())?;
+    let scope = match scope {
+        Scope::Source => LineScope::Source(record.source_id.clone()),
+        Scope::Video => LineScope::Video(video.clone()),
+    };
+    let line = app.store.add_line(&NewLine { name, scope, geometry }).await?;
+    count_now(&app, &video).await?;
+    Ok((StatusCode::CREATED, Json(told(&app, line, Some(&video)).await?)))
 }
 
-/// Moves or renames a line; its crossings are counted anew from what is kept.
+fn geometry_on(video: &VideoRecord, [x1, y1, x2, y2]: [f64; 4]) -> LineGeometry {
+    LineGeometry {
+        x1_px: x1,
+        y1_px: y1,
+        x2_px: x2,
+        y2_px: y2,
+        picture_width_px: video.width_px,
+        picture_height_px: video.height_px,
+    }
+}
+
+/// Counts the lines of the run that is shown of a video, and wakes whoever counts the others.
+async fn count_now(app: &App, video_id: &str) -> Result<(), Problem> {
+    if let Some(run) = app.store.shown_run(video_id).await? {
+        app.store.fold_lines(&run.id).await?;
+    }
+    app.count_lines();
+    Ok(())
+}
+
+/// Moves or renames a line. A move makes a new version; what was counted of the version before is kept. Answers with what the
+/// move has changed.
 #[utoipa::path(
-    put, path = "/api/lines/{id}", request_body = Drawn,
-    responses((status = 200, body = Line), (status = 400, body = Problem), (status = 404, body = Problem),
+    put, path = "/api/lines/{id}", request_body = MovedLine,
+    responses((status = 200, body = ChangedLine), (status = 400, body = Problem), (status = 404, body = Problem),
               (status = 413, body = Problem), (status = 415, body = Problem))
 )]
 pub async fn change(
     caller: Caller,
     app: Shared,
     Path(id): Path<String>,
-    Body(drawn): Body<Drawn>,
-) -> Result<Json<Line>, Problem> {
-    let known = app.store.line(&id).await?;
-    let record = caller.video(&app, &known.video_id).await?;
-    let line = app.store.change_line(&id, &drawn.checked(&record, || known.name)?).await?;
-    Ok(Json(with_counts(&app.store, line).await?))
+    Body(moved): Body<MovedLine>,
+) -> Result<Json<ChangedLine>, Problem> {
+    let known = caller.line(&app, &id).await?;
+    let MovedLine { video, name, x1, y1, x2, y2 } = moved;
+    let video = video.or_else(|| known.video_id.clone());
+    let ends = [x1, y1, x2, y2];
+    let geometry = match &video {
+        Some(video) => geometry_on(&caller.video(&app, video).await?, ends),
+        None => LineGeometry { x1_px: x1, y1_px: y1, x2_px: x2, y2_px: y2, ..known.geometry },
+    };
+    let name = checked_name(&name, || known.name.clone())?;
+    let changed = app.store.change_line(&id, &name, &checked_place(geometry)?).await?;
+    let mut difference = None;
+    if let (Some(before), Some(video)) = (&changed.moved_from, &video) {
+        count_now(&app, video).await?;
+        difference = compare(&app, video, before, &changed.line).await?;
+    } else {
+        app.count_lines();
+    }
+    let line = told(&app, changed.line, video.as_deref()).await?;
+    Ok(Json(ChangedLine { line, difference }))
 }
 
-/// Removes a line and its crossings.
+async fn compare(
+    app: &App,
+    video_id: &str,
+    before: &LineVersion,
+    line: &LineRecord,
+) -> Result<Option<Difference>, Problem> {
+    let Some(run) = app.store.shown_run(video_id).await? else { return Ok(None) };
+    let found = app.store.compare_line_versions(&run.id, &before.id, &line.version_id).await?;
+    let LineDifference { before, after, mut only_before, mut only_after } = found;
+    only_before.truncate(MAX_DIFFERENT);
+    only_after.truncate(MAX_DIFFERENT);
+    Ok(Some(Difference {
+        before: Directions { forward: before.forward, backward: before.backward },
+        after: Directions { forward: after.forward, backward: after.backward },
+        only_before: only_before.into_iter().map(Crossing::from).collect(),
+        only_after: only_after.into_iter().map(Crossing::from).collect(),
+    }))
+}
+
+/// Deletes a line: it is no longer shown or counted. What was counted stays in the data folder.
 #[utoipa::path(
     delete, path = "/api/lines/{id}",
     responses((status = 204, description = "It is gone"), (status = 404, body = Problem))
 )]
 pub async fn remove(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<StatusCode, Problem> {
-    let line = app.store.line(&id).await?;
-    caller.registered_video(&app, &line.video_id).await?;
+    caller.line(&app, &id).await?;
     app.store.remove_line(&id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A place that a line has had.
+#[derive(Serialize, ToSchema)]
+pub struct Version {
+    pub id: String,
+    /// From 1; the last one is the current one.
+    pub number: i64,
+    /// RFC 3339, UTC.
+    pub created_at: String,
+    pub x1: f64,
+    pub y1: f64,
+    pub x2: f64,
+    pub y2: f64,
+    /// Size of the picture it was drawn on, px; null if it was not known.
+    pub picture_width: Option<i64>,
+    pub picture_height: Option<i64>,
+    /// Crossings in the shown run of the video that was asked for; null without one.
+    pub crossings: Option<Directions>,
+}
+
+#[derive(Deserialize, IntoParams)]
+pub struct VersionsOf {
+    /// Count the crossings of this video.
+    video: Option<String>,
+}
+
+impl Asked for VersionsOf {
+    const FIELDS: &'static [Field] = &[Field::optional("video", Kind::Text)];
+}
+
+/// The places that a line has had, the first first.
+#[utoipa::path(
+    get, path = "/api/lines/{id}/versions", params(VersionsOf),
+    responses((status = 200, body = Vec<Version>), (status = 404, body = Problem))
+)]
+pub async fn versions(
+    caller: Caller,
+    app: Shared,
+    Path(id): Path<String>,
+    Query(of): Query<VersionsOf>,
+) -> Result<Json<Vec<Version>>, Problem> {
+    caller.line(&app, &id).await?;
+    let run = match &of.video {
+        Some(video) => {
+            caller.video(&app, video).await?;
+            app.store.shown_run(video).await?
+        }
+        None => None,
+    };
+    let mut told = Vec::new();
+    for version in app.store.line_versions(&id).await? {
+        let crossings = match &run {
+            Some(run) => {
+                let crossings = app.store.crossings_of_version(&run.id, &version.id).await?;
+                let forward = crossings.iter().filter(|one| one.direction == Direction::Forward).count();
+                Some(Directions { forward, backward: crossings.len() - forward })
+            }
+            None => None,
+        };
+        let geometry = version.geometry;
+        told.push(Version {
+            id: version.id,
+            number: version.number,
+            created_at: crate::web::api::types::time(version.created_at).unwrap_or_default(),
+            x1: geometry.x1_px,
+            y1: geometry.y1_px,
+            x2: geometry.x2_px,
+            y2: geometry.y2_px,
+            picture_width: geometry.picture_width_px,
+            picture_height: geometry.picture_height_px,
+            crossings,
+        });
+    }
+    Ok(Json(told))
 }

@@ -82,7 +82,7 @@ pub struct InferenceSchedule {
     pub inferred_frames: Vec<InferredFrame>,
 }
 
-/// All analyses of a video, the newest first. What the page and the other answers show is the newest.
+/// All analyses of a video, the newest first. The page and the other answers show the one that `/api/videos/{id}` names in `run`.
 #[utoipa::path(
     get, path = "/api/videos/{id}/runs",
     responses((status = 200, body = Vec<Run>), (status = 404, body = Problem))
@@ -93,6 +93,32 @@ pub async fn list(caller: Caller, app: Shared, Path(id): Path<String>) -> Result
     let job = app.store.latest_job(&id).await?;
     let runs = app.store.runs(&id).await?;
     Ok(Json(runs.iter().map(|run| Run::new(run, frames, &app.status, job.as_ref())).collect()))
+}
+
+/// An analysis by its identifier.
+#[derive(Serialize, ToSchema)]
+pub struct RunOfVideo {
+    /// The video that it is of.
+    pub video: String,
+    /// It is the one that is shown: a complete one.
+    pub is_published: bool,
+    #[serde(flatten)]
+    pub run: Run,
+}
+
+/// One analysis.
+#[utoipa::path(
+    get, path = "/api/runs/{id}",
+    responses((status = 200, body = RunOfVideo), (status = 404, body = Problem))
+)]
+pub async fn one(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<Json<RunOfVideo>, Problem> {
+    let (run, video) = caller.run(&app, &id).await?;
+    let job = app.store.latest_job(&video.id).await?;
+    Ok(Json(RunOfVideo {
+        is_published: video.published_run_id.as_ref() == Some(&run.id),
+        run: Run::new(&run, video.frames.unwrap_or(0), &app.status, job.as_ref()),
+        video: video.id,
+    }))
 }
 
 /// Which frames an analysis looked at, and why.

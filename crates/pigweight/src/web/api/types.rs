@@ -4,7 +4,7 @@ use crate::artifacts::previews::Made;
 use crate::describe::counted;
 use crate::status::Status;
 use crate::web::app::App;
-use pigweight_store::{JobRecord, JobState, Reason, RunRecord, VideoRecord};
+use pigweight_store::{JobRecord, JobState, Reason, RunRecord, RunState as Stored, VideoRecord};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -29,6 +29,8 @@ pub enum IndexState {
 #[derive(Serialize, ToSchema)]
 pub struct Video {
     pub id: String,
+    /// The source it is a recording of.
+    pub source: String,
     /// The path below the folder it was found in.
     pub name: String,
     /// From the first frame to the end of the last; while the index grows, what the file says of itself.
@@ -55,8 +57,11 @@ pub struct Video {
     pub preview: Preview,
     /// The background leaves it alone until somebody says otherwise.
     pub paused: bool,
-    /// The newest analysis; null where there is none yet.
+    /// The published analysis, a complete one; before any is complete, the one in progress. Null where there is none yet.
     pub run: Option<Run>,
+    /// Another analysis that is made beside the published one, with another model or other settings; it takes its place when it is
+    /// complete. Null where there is none.
+    pub recount: Option<Recount>,
     /// The newest job, the one that is to come where there is one; null where nothing can be counted.
     pub job: Option<VideoJob>,
 }
@@ -87,6 +92,8 @@ pub enum RunState {
     Failed,
     /// Somebody gave it up; what is settled stays.
     Cancelled,
+    /// Other settings hold now. It is never shown; if its settings come back, it continues.
+    Abandoned,
 }
 
 /// An analysis of a video.
@@ -131,11 +138,12 @@ impl Run {
             .filter(|progress| progress.run.id == run.id)
             .map(|progress| progress.frames_per_sec)
             .filter(|&rate| rate > 0.0);
-        let state = match run.state.as_str() {
-            "done" => RunState::Done,
-            "failed" => RunState::Failed,
+        let state = match run.state {
+            Stored::Done => RunState::Done,
+            Stored::Failed => RunState::Failed,
+            Stored::Abandoned => RunState::Abandoned,
             _ if frames_per_sec.is_some() => RunState::Running,
-            _ => match job.map(JobRecord::state) {
+            _ => match job.map(|job| job.state) {
                 Some(JobState::Cancelled) => RunState::Cancelled,
                 Some(JobState::Failed) => RunState::Failed,
                 _ => RunState::Queued,
@@ -147,7 +155,9 @@ impl Run {
             RunState::Failed => job.map(Explanation::of_job).unwrap_or_default(),
             RunState::Queued => Explanation::from(status.held(&run.video_id))
                 .or_else(|| job.map(Explanation::of_job).unwrap_or_default()),
-            RunState::Running | RunState::Done | RunState::Cancelled => Explanation::default(),
+            RunState::Running | RunState::Done | RunState::Cancelled | RunState::Abandoned => {
+                Explanation::default()
+            }
         });
         Self {
             id: run.id.clone(),
@@ -158,7 +168,7 @@ impl Run {
             },
             frames_done: run.frames_done,
             frames_total,
-            frames_looked: run.frames_looked,
+            frames_looked: run.frames_inferred,
             frames_per_sec: frames_per_sec.filter(|_| is_running),
             eta_secs: frames_per_sec.filter(|_| is_running).map(|rate| left / rate),
             model: run.model_name.clone(),
@@ -168,6 +178,60 @@ impl Run {
             error: why.error,
             reason_code: why.reason_code,
         }
+    }
+}
+
+/// An analysis that is made beside the published one.
+#[derive(Serialize, ToSchema)]
+pub struct Recount {
+    /// Null before its first step.
+    pub run_id: Option<String>,
+    /// `running`, `waiting`, `paused`, `failed`.
+    pub state: &'static str,
+    /// 0 to 1.
+    pub progress: f64,
+    pub frames_done: i64,
+    pub frames_total: i64,
+    /// Null while nothing goes on.
+    pub frames_per_sec: Option<f64>,
+    pub eta_secs: Option<f64>,
+    /// Why it failed, or why it does not go on now.
+    pub error: Option<String>,
+    /// A short name of `error` that stays the same; null where it has none.
+    pub reason_code: Option<String>,
+}
+
+impl Recount {
+    /// `job` is the video's newest.
+    pub fn of(video: &VideoRecord, job: Option<&JobRecord>, status: &Status) -> Option<Self> {
+        let published = video.published_run_id.as_ref()?;
+        let job = job.filter(|job| job.state.is_open() || job.state == JobState::Failed)?;
+        // The first step of a run is told before it is noted with its job.
+        let going_on = status.latest(&video.id).filter(|progress| progress.run.id != *published);
+        let going_on = going_on.filter(|progress| progress.frames_per_sec > 0.0);
+        let run_id = job.run_id.clone().or_else(|| going_on.as_ref().map(|going_on| going_on.run.id.clone()));
+        if run_id.as_ref() == Some(published) {
+            return None;
+        }
+        let frames_done =
+            going_on.as_ref().map_or(0, |going_on| going_on.run.frames_done).max(job.frames_done);
+        let frames_total = video.frames.unwrap_or(0);
+        let frames_per_sec =
+            going_on.filter(|_| job.state == JobState::Running).map(|going_on| going_on.frames_per_sec);
+        let left = (frames_total - frames_done).max(0) as f64;
+        let why = Explanation::from(status.held(&video.id).filter(|_| job.state.is_open()))
+            .or_else(|| Explanation::of_job(job));
+        Some(Self {
+            run_id,
+            state: job.state.name(),
+            progress: (frames_done as f64 / frames_total.max(1) as f64).clamp(0.0, 1.0),
+            frames_done,
+            frames_total,
+            frames_per_sec,
+            eta_secs: frames_per_sec.map(|rate| left / rate),
+            error: why.error,
+            reason_code: why.reason_code,
+        })
     }
 }
 
@@ -246,7 +310,7 @@ pub fn time(secs: i64) -> Option<String> {
 impl Video {
     /// With what the store knows of it besides.
     pub async fn of(app: &App, video: &VideoRecord) -> Result<Self, Problem> {
-        let run = app.store.latest_run(&video.id).await?;
+        let run = app.store.shown_run(&video.id).await?;
         let job = app.store.latest_job(&video.id).await?;
         Ok(Self::new(video, run.as_ref(), job.as_ref(), app))
     }
@@ -266,6 +330,7 @@ impl Video {
         let why = Explanation::of_video(video, run);
         Self {
             id: video.id.clone(),
+            source: video.source_id.clone(),
             name: video.name.clone(),
             duration_secs: video.duration_secs.or(part.as_ref().map(expected_secs)),
             frames: video.frames,
@@ -274,17 +339,18 @@ impl Video {
             codec: video.codec.clone().or(info.map(|info| info.codec.clone())),
             media_type: media_type(&video.name).to_owned(),
             recorded_at: video.recorded_at.or(info.and_then(|info| info.recorded_at)).and_then(time),
-            has_audio: video.has_audio == Some(1) || info.is_some_and(|info| info.has_audio),
+            has_audio: video.has_audio == Some(true) || info.is_some_and(|info| info.has_audio),
             index,
             index_progress: part.and_then(|part| part.share_read()),
             error: why.error,
             reason_code: why.reason_code,
             preview: app.previews.made(&video.id).into(),
-            paused: video.paused == 1,
+            paused: video.is_paused,
             run: run.map(|run| Run::new(run, video.frames.unwrap_or(0), &app.status, job)),
+            recount: Recount::of(video, job, &app.status),
             job: job.map(|job| {
                 let Explanation { error, reason_code } = Explanation::of_job(job);
-                VideoJob { id: job.id.clone(), state: job.state().name(), error, reason_code }
+                VideoJob { id: job.id.clone(), state: job.state.name(), error, reason_code }
             }),
         }
     }

@@ -1,7 +1,7 @@
 //! Uploads that go on where they stopped: the tus protocol 1.0.0 (<https://tus.io/protocols/resumable-upload>) with its extensions
 //! creation and termination.
 
-use crate::sources::library;
+use crate::sources::library::{self, Found};
 use crate::sources::uploads::{Error, Upload, Writing};
 use crate::web::app::App;
 use crate::web::app::Shared;
@@ -192,11 +192,13 @@ async fn become_video(app: &App, upload: &Upload) -> Result<Option<String>, Prob
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     // A full queue means that the work has been woken already.
     let _already_woken = app.wake.try_send(());
-    match library::register(&app.store, &path, &name).await {
-        Ok(record) => {
-            app.status.add_present(&record.id);
-            Ok(Some(record.id))
-        }
+    let registered = async {
+        let record = library::register(&app.store, &Found::upload(&path)?).await?;
+        app.store.add_present(&app.owner, &record.id).await?;
+        anyhow::Ok(record)
+    };
+    match registered.await {
+        Ok(record) => Ok(Some(record.id)),
         // The file is where it belongs: the next look at the folder registers it.
         Err(error) => {
             tracing::warn!("{name}: {error}");

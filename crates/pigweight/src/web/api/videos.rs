@@ -3,25 +3,55 @@
 use crate::web::api::types::{Video, expected_secs};
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
-use crate::web::request::arguments::{Asked, Body, Field, Kind};
+use crate::web::request::arguments::{Asked, Body, Field, Kind, Query};
+use crate::web::request::pages::{PageOf, page_headers};
 use crate::web::request::problem::Problem;
 use axum::Json;
 use axum::extract::Path;
+use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-/// All videos that lie in the folders now.
-#[utoipa::path(get, path = "/api/videos", responses((status = 200, body = Vec<Video>)))]
-pub async fn list(_: Caller, app: Shared) -> Result<Json<Vec<Video>>, Problem> {
-    let mut videos = Vec::new();
-    let jobs = app.store.latest_jobs().await?;
-    for video in app.store.videos().await? {
-        if app.status.is_present(&video.id) {
-            let run = app.store.latest_run(&video.id).await?;
-            videos.push(Video::new(&video, run.as_ref(), jobs.get(&video.id), &app));
-        }
+/// Which videos.
+#[derive(Deserialize, IntoParams)]
+pub struct OfSource {
+    /// Only the recordings of this source.
+    source: Option<String>,
+}
+
+impl Asked for OfSource {
+    const FIELDS: &'static [Field] = &[Field::optional("source", Kind::Text)];
+}
+
+/// Videos that lie in the folders now, by name, in pages.
+#[utoipa::path(
+    get, path = "/api/videos", params(PageOf, OfSource),
+    responses((status = 200, body = Vec<Video>,
+               headers(("link" = String, description = "The next page, rel=\"next\"; absent on the last one"),
+                       ("x-total-count" = i64, description = "Videos in all pages"))),
+              (status = 400, body = Problem), (status = 404, body = Problem))
+)]
+pub async fn list(
+    caller: Caller,
+    app: Shared,
+    Query(page): Query<PageOf>,
+    Query(of): Query<OfSource>,
+) -> Result<(HeaderMap, Json<Vec<Video>>), Problem> {
+    let source = of.source.as_deref();
+    if let Some(source) = source {
+        // No source is something else than no recordings.
+        caller.source(&app, source).await?;
     }
-    Ok(Json(videos))
+    let limit = page.limit();
+    let records = app.store.videos_page(source, page.cursor(), limit).await?;
+    let total = app.store.count_videos(source).await?;
+    let headers =
+        page_headers(records.len(), limit, records.last().map(|video| video.id.as_str()), Some(total))?;
+    let mut videos = Vec::new();
+    for record in &records {
+        videos.push(Video::of(&app, record).await?);
+    }
+    Ok((headers, Json(videos)))
 }
 
 /// One video.

@@ -6,7 +6,7 @@ use crate::web::auth::caller::Caller;
 use crate::web::request::problem::Problem;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use pigweight_store::{JobRecord, VideoRecord};
+use pigweight_store::{JobRecord, LineRecord, LineScope, RunRecord, SourceRecord, VideoRecord};
 use std::sync::Arc;
 
 impl FromRequestParts<Arc<App>> for Caller {
@@ -31,7 +31,7 @@ impl Caller {
     /// 404 where there is no such video, or its file is gone.
     pub async fn video(&self, app: &App, id: &str) -> Result<VideoRecord, Problem> {
         let video = self.registered_video(app, id).await?;
-        if app.status.is_present(id) { Ok(video) } else { Err(is_gone(&video)) }
+        if video.is_present { Ok(video) } else { Err(is_gone(&video)) }
     }
 
     /// A video whose results may be seen, whether its file is there or not.
@@ -41,6 +41,38 @@ impl Caller {
     pub async fn registered_video(&self, app: &App, id: &str) -> Result<VideoRecord, Problem> {
         self.view()?;
         Ok(app.store.video(id).await?)
+    }
+
+    /// A source that may be seen.
+    ///
+    /// # Errors
+    /// 404 where there is no such source.
+    pub async fn source(&self, app: &App, id: &str) -> Result<SourceRecord, Problem> {
+        self.view()?;
+        Ok(app.store.source(id).await?)
+    }
+
+    /// A line of a source or a video that may be seen.
+    ///
+    /// # Errors
+    /// 404 where there is no such line.
+    pub async fn line(&self, app: &App, id: &str) -> Result<LineRecord, Problem> {
+        let line = app.store.line(id).await?;
+        match line.scope() {
+            LineScope::Source(id) => drop(self.source(app, &id).await?),
+            LineScope::Video(id) => drop(self.registered_video(app, &id).await?),
+        }
+        Ok(line)
+    }
+
+    /// A run of a video that may be seen.
+    ///
+    /// # Errors
+    /// 404 where there is no such run.
+    pub async fn run(&self, app: &App, id: &str) -> Result<(RunRecord, VideoRecord), Problem> {
+        let run = app.store.run(id).await?;
+        let video = self.registered_video(app, &run.video_id).await?;
+        Ok((run, video))
     }
 
     /// A job of a video that may be seen.

@@ -27,7 +27,7 @@ pub async fn original(
     mut request: Request,
 ) -> Result<Response, Problem> {
     let record = caller.video(&app, &id).await?;
-    let size_bytes = unchanged(&app, &record).await?.size_bytes.unsigned_abs();
+    let size_bytes = unchanged(&app, &record).await?.stat.size_bytes.unsigned_abs();
     let etag = HeaderValue::from_str(&format!("\"{id}\"")).map_err(Problem::internal)?;
     // ServeFile answers 416 to every header that it does not understand, and knows no If-Range: it gets only what it
     // understands.
@@ -56,7 +56,7 @@ pub async fn original(
 /// other bytes must not be served under its identifier.
 pub async fn unchanged(app: &App, record: &VideoRecord) -> Result<FileIdentity, Problem> {
     let path = PathBuf::from(&record.path);
-    let identity = tokio::task::spawn_blocking(move || library::identity(&path)).await;
+    let identity = tokio::task::spawn_blocking(move || library::identity(&path, &library::SystemFiles)).await;
     let identity = identity.map_err(Problem::internal)?.map_err(|_| is_gone(record))?;
     match app.store.video_of_file(&identity).await? {
         Some(known) if known.id == record.id => Ok(identity),

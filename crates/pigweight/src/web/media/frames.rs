@@ -93,7 +93,7 @@ pub async fn frame_optimized(
 
     let mut boxes = None;
     if query.inference.unwrap_or(true)
-        && let Some(run) = app.store.latest_run(&record.id).await?
+        && let Some(run) = app.store.shown_run(&record.id).await?
         && let Some(settled) = app.store.settled_at(&run.id, secs).await?.filter(|frame| frame.pts == pts)
     {
         boxes = Some((run.id, settled.boxes));

@@ -14,7 +14,6 @@ use pigweight_detect::service::{Client, Completed, Inference, Urgency};
 use pigweight_media::{DecodedFrame, Picture, Video};
 use pigweight_store::VideoRecord;
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Questions that wait at once; decoding lets fewer through.
@@ -72,7 +71,7 @@ impl OnDemandCounts {
     ) -> Result<(Answer, f64, bool), Problem> {
         let reaches = |part: &Video| part.secs(part.index().last_pts()) > secs;
         let video = pool.video_with(record, reaches).await?;
-        let settings = RunSettings::of(config, Path::new(&record.path), inference.model());
+        let settings = RunSettings::of_video(config, record, inference.model());
         let settings = settings.map_err(|error| Problem::internal(Chain(error.as_ref())))?;
         let min_score = settings.tracker.high_score;
         let pts = video.frame_at(secs)?;

@@ -19,6 +19,7 @@ const DESCRIBED: &str = "/api/openapi.json describes what can be asked for";
 pub enum Kind {
     Text,
     Number,
+    NumberOrNull,
     /// A whole number from the first to the second.
     Whole(i64, i64),
     Truth,
@@ -56,6 +57,7 @@ impl Kind {
         match self {
             Self::Text => "text".to_owned(),
             Self::Number => "a number".to_owned(),
+            Self::NumberOrNull => "a number, or null".to_owned(),
             Self::Whole(i64::MIN, i64::MAX) => "a whole number".to_owned(),
             Self::Whole(least, most) => format!("a whole number from {least} to {most}"),
             Self::Truth => "true or false".to_owned(),
@@ -66,7 +68,7 @@ impl Kind {
     fn fits_text(self, text: &str) -> bool {
         match self {
             Self::Text => true,
-            Self::Number => text.parse::<f64>().is_ok(),
+            Self::Number | Self::NumberOrNull => text.parse::<f64>().is_ok(),
             Self::Whole(least, most) => text.parse().is_ok_and(|number| (least..=most).contains(&number)),
             Self::Truth => matches!(text, "true" | "false"),
             Self::OneOf(names) => names.contains(&text),
@@ -77,6 +79,7 @@ impl Kind {
         match self {
             Self::Text => value.is_string(),
             Self::Number => value.is_number(),
+            Self::NumberOrNull => value.is_number() || value.is_null(),
             Self::Whole(least, most) => value.as_i64().is_some_and(|number| (least..=most).contains(&number)),
             Self::Truth => value.is_boolean(),
             Self::OneOf(names) => value.as_str().is_some_and(|text| names.contains(&text)),

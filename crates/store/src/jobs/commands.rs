@@ -1,34 +1,35 @@
-//! What people want of a job. Each is one change of its row that says in which states it is possible.
+//! What people do with a job. Each command is one change of its row, on the condition that the state allows it.
 
 use super::{JobRecord, PRIORITIES};
+use crate::Store;
+use crate::clock::unix_secs;
 use crate::error::{Error, Result};
-use crate::{Store, now_secs};
 
 impl Store {
-    /// Pauses the work on a job's video, or lets it go on.
+    /// Pauses work on a job's video, or resumes it.
     ///
     /// # Errors
-    /// [`Error::JobEnded`] where nothing is still to come.
-    pub async fn pause_job(&self, id: &str, paused: bool) -> Result<JobRecord> {
+    /// [`Error::JobEnded`] if it has ended.
+    pub async fn pause_job(&self, id: &str, is_paused: bool) -> Result<JobRecord> {
         let job = self.job(id).await?;
-        if !job.state().is_open() {
-            return Err(ended(&job, if paused { "paused" } else { "resumed" }));
+        if !job.state.is_open() {
+            return Err(ended(&job, if is_paused { "paused" } else { "resumed" }));
         }
-        self.pause_video(&job.video_id, paused).await?;
+        self.pause_video(&job.video_id, is_paused).await?;
         self.job(id).await
     }
 
-    /// Gives a job up; what was done stays.
+    /// Cancels a job; what was done stays.
     ///
     /// # Errors
-    /// [`Error::JobEnded`] where there is nothing to give up.
+    /// [`Error::JobEnded`] if it has ended.
     pub async fn cancel_job(&self, id: &str) -> Result<JobRecord> {
         let changed = sqlx::query(
-            "update jobs set state = 'cancelled', error = null, finished_at = $2, holder = null, held_until = null \
+            "update jobs set state = 'cancelled', error = null, error_code = null, finished_at = $2, lease_owner = null, lease_expires_at = null \
              where id = $1 and state in ('waiting', 'running')",
         )
         .bind(id)
-        .bind(now_secs())
+        .bind(unix_secs())
         .execute(&self.pool)
         .await
         .map_err(|error| Error::from_sql("cancelling a job", error))?;
@@ -36,13 +37,13 @@ impl Store {
         if changed.rows_affected() == 1 { Ok(job) } else { Err(ended(&job, "cancelled")) }
     }
 
-    /// Lets a job that failed or was cancelled wait for its turn again, with all its tries before it.
+    /// Requeues a job that failed or was cancelled; earlier tries no longer count.
     ///
     /// # Errors
-    /// [`Error::JobEnded`] where it is still open or done, [`Error::JobReplaced`] and [`Error::JobOutdated`] where another one is in its place.
+    /// [`Error::JobEnded`] if it is open or done, [`Error::JobReplaced`] and [`Error::JobOutdated`] if another job has taken its place.
     pub async fn retry_job(&self, id: &str) -> Result<JobRecord> {
         let job = self.job(id).await?;
-        if job.superseded == 1 {
+        if job.is_superseded {
             return Err(Error::JobReplaced { id: id.to_owned() });
         }
         let in_its_place = sqlx::query_scalar(
@@ -50,12 +51,12 @@ impl Store {
              and state in ('waiting', 'running', 'done') order by number desc limit 1",
         )
         .bind(&job.video_id)
-        .bind(&job.kind)
+        .bind(job.kind)
         .bind(&job.fingerprint)
         .bind(job.number)
         .fetch_optional(&self.pool)
         .await
-        .map_err(|error| Error::from_sql("trying a job again", error))?;
+        .map_err(|error| Error::from_sql("retrying a job", error))?;
         if let Some(now) = in_its_place {
             return Err(Error::JobOutdated { id: id.to_owned(), now });
         }
@@ -66,15 +67,15 @@ impl Store {
         .bind(id)
         .execute(&self.pool)
         .await
-        .map_err(|error| Error::from_sql("trying a job again", error))?;
+        .map_err(|error| Error::from_sql("retrying a job", error))?;
         let job = self.job(id).await?;
         if changed.rows_affected() == 1 { Ok(job) } else { Err(ended(&job, "retried")) }
     }
 
-    /// Sets how early a job's turn comes.
+    /// Sets a job's priority.
     ///
     /// # Errors
-    /// [`Error::Priority`], and [`Error::JobEnded`] where it has no turn any more.
+    /// [`Error::Priority`], and [`Error::JobEnded`] if it has ended.
     pub async fn prioritise_job(&self, id: &str, priority: i64) -> Result<JobRecord> {
         if !PRIORITIES.contains(&priority) {
             return Err(Error::Priority { priority });
@@ -91,6 +92,6 @@ impl Store {
     }
 }
 
-fn ended(job: &JobRecord, wish: &'static str) -> Error {
-    Error::JobEnded { id: job.id.clone(), state: job.state().name(), wish }
+fn ended(job: &JobRecord, command: &'static str) -> Error {
+    Error::JobEnded { id: job.id.clone(), state: job.state.name(), command }
 }

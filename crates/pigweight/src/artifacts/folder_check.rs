@@ -1,0 +1,224 @@
+//! Verifying the files of a data folder: previews against their ends and owners, unfinished uploads, files nobody owns.
+//! Nothing is changed.
+
+use pigweight_media::{preview, sprites};
+use pigweight_store::{Finding, Store, VideoRecord};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What a data folder holds. SQLite leaves the last two where a process was killed.
+const OWNED: [&str; 6] =
+    ["lock", "pigweight.sqlite", "previews", "uploads", "pigweight.sqlite-shm", "pigweight.sqlite-wal"];
+/// What an upload is while it comes, beside the finished ones.
+const PARTIAL: &str = ".partial";
+/// What a video's previews are, beside the numbered sheets of thumbnails.
+const PREVIEWS: [&str; 5] = ["frames.jpegs", "frames.ends", "used", "taken-away", sprites::MAP];
+
+/// Verifies the files of the data folder of a store, and tells each finding as soon as it is known.
+///
+/// # Errors
+/// If the folder or the store cannot be read.
+pub async fn check(
+    folder: &Path,
+    store: &Store,
+    tell: &mut (dyn FnMut(Finding) + Send),
+) -> anyhow::Result<()> {
+    let videos: BTreeMap<String, VideoRecord> =
+        store.all_videos().await?.into_iter().map(|video| (video.id.clone(), video)).collect();
+    for path in entries(folder)? {
+        if !OWNED.contains(&&*name(&path)) {
+            tell(nobody_owns(&path));
+        }
+    }
+    for path in entries(&folder.join("previews"))? {
+        match videos.get(&name(&path)) {
+            Some(video) => check_previews(&path, video, tell)?,
+            None => {
+                let what = format!("{} belongs to no video; it can be deleted", path.display());
+                tell(Finding::new("preview_without_video", what));
+            }
+        }
+    }
+    check_uploads(&folder.join("uploads").join(PARTIAL), tell)?;
+    Ok(())
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn nobody_owns(path: &Path) -> Finding {
+    let what = format!("{} is not PigWeight's; move it elsewhere", path.display());
+    Finding::new("file_nobody_owns", what)
+}
+
+/// In the order of their names; none if the folder is not there.
+fn entries(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    match std::fs::read_dir(folder) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn check_previews(
+    folder: &Path,
+    video: &VideoRecord,
+    tell: &mut (dyn FnMut(Finding) + Send),
+) -> anyhow::Result<()> {
+    let mut wrong = |what: String| {
+        let text = format!(
+            "previews of {} ({}): {what}; delete the folder, they are made again",
+            video.name,
+            folder.display()
+        );
+        tell(Finding::new("preview_wrong", text));
+    };
+    if let Some(what) = preview::check(folder)? {
+        wrong(what);
+    } else if let (Some(reader), Some(frames)) = (preview::PreviewReader::open(folder)?, video.frames)
+        && reader.frames() > frames.unsigned_abs()
+    {
+        wrong(format!("there are {} pictures and the video has {frames} frames", reader.frames()));
+    }
+    let mut sheets = BTreeSet::new();
+    let map = folder.join(sprites::MAP);
+    if map.is_file() {
+        let map = std::fs::read(&map)?;
+        let map = String::from_utf8_lossy(&map);
+        sheets.extend(map.lines().filter_map(|line| Some(line.split_once("#xywh=")?.0.to_owned())));
+        if let Some(missing) = sheets.iter().find(|sheet| !folder.join(sheet).is_file()) {
+            wrong(format!("{} names {missing}, which is not there", sprites::MAP));
+        }
+    }
+    for path in entries(folder)? {
+        let name = name(&path);
+        // Sheets whose map is not written yet are numbered all the same.
+        let is_sheet = name.strip_suffix(".jpg").is_some_and(|number| number.parse::<u32>().is_ok());
+        if !PREVIEWS.contains(&&*name) && !is_sheet {
+            tell(nobody_owns(&path));
+        }
+    }
+    Ok(())
+}
+
+fn check_uploads(folder: &Path, tell: &mut (dyn FnMut(Finding) + Send)) -> anyhow::Result<()> {
+    let paths = entries(folder)?;
+    let has = |path: &Path, extension: &str| paths.contains(&path.with_extension(extension));
+    for path in &paths {
+        let shown = path.display();
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("part") if !has(path, "json") => {
+                let what = format!("{shown} belongs to no upload; it can be deleted");
+                tell(Finding::new("upload_without_announcement", what));
+            }
+            Some("part") => {}
+            Some("json") => match announced(path) {
+                None => {
+                    let what = format!("{shown} cannot be read; delete it and send the file again");
+                    tell(Finding::new("upload_damaged", what));
+                }
+                Some((file, length)) if has(path, "part") => {
+                    let here = path.with_extension("part").metadata()?.len();
+                    tell(unfinished(&file, here, length));
+                }
+                // What is kept of a finished one, so that its sender can ask what became of it.
+                Some(_) => {}
+            },
+            _ => tell(nobody_owns(path)),
+        }
+    }
+    Ok(())
+}
+
+fn unfinished(file: &str, here: u64, length: u64) -> Finding {
+    let what = match here.cmp(&length) {
+        std::cmp::Ordering::Less => "send the rest, or delete it in the page",
+        std::cmp::Ordering::Equal => "the next start of `pigweight serve` moves it to its name",
+        std::cmp::Ordering::Greater => "it is larger than announced: delete it and send the file again",
+    };
+    Finding::new(
+        "upload_unfinished",
+        format!("the upload of {file:?}: {here} of {length} bytes are here; {what}"),
+    )
+}
+
+fn announced(path: &Path) -> Option<(String, u64)> {
+    let announced: serde_json::Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    Some((announced.get("name")?.as_str()?.to_owned(), announced.get("length")?.as_u64()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pigweight_media::preview::PreviewWriter;
+    use pigweight_store::{FileIdentity, FileStat, NewSource, NewVideo};
+
+    async fn filled() -> (tempfile::TempDir, Store, PathBuf) {
+        let data = tempfile::tempdir().unwrap();
+        let store = Store::open(data.path()).await.unwrap();
+        let file = FileIdentity {
+            path: "/v/a.mp4".into(),
+            stat: FileStat { size_bytes: 1, modified_nanos: 1, changed_nanos: None, inode: None },
+            head_hash: "a".into(),
+            samples_hash: None,
+        };
+        let video = store.add_video(&file, "a.mp4", &NewSource::Upload).await.unwrap();
+        let known = NewVideo { frames: Some(3), ..NewVideo::default() };
+        store.describe_video(&video.id, &known).await.unwrap();
+        let previews = data.path().join("previews").join(&video.id);
+        let mut writer = PreviewWriter::open(&previews, 64).unwrap();
+        writer.finish(3).unwrap();
+        std::fs::write(previews.join(sprites::MAP), "WEBVTT\n\n0 --> 1\n0.jpg#xywh=0,0,1,1\n").unwrap();
+        for sheet in ["0.jpg", "1.jpg", "used"] {
+            std::fs::write(previews.join(sheet), "x").unwrap();
+        }
+        let partial = data.path().join("uploads").join(PARTIAL);
+        std::fs::create_dir_all(&partial).unwrap();
+        std::fs::write(partial.join("done.json"), r#"{"name":"b.mp4","length":5,"becomes":"b.mp4"}"#)
+            .unwrap();
+        (data, store, previews)
+    }
+
+    async fn codes(data: &Path, store: &Store) -> Vec<&'static str> {
+        let mut found = Vec::new();
+        check(data, store, &mut |finding| found.push(finding)).await.unwrap();
+        assert!(found.iter().all(|finding| !finding.text.contains('\n')), "{found:?}");
+        found.into_iter().map(|finding| finding.code).collect()
+    }
+
+    #[tokio::test]
+    async fn each_damage_of_files_is_found_and_a_sound_folder_has_none() {
+        let (data, store, _) = filled().await;
+        assert_eq!(codes(data.path(), &store).await, [""; 0]);
+        type Damage = fn(&Path, &Path) -> io::Result<()>;
+        let damages: [(&str, Damage); 10] = [
+            ("file_nobody_owns", |data, _| std::fs::write(data.join("notes.txt"), "x")),
+            ("file_nobody_owns", |_, previews| std::fs::write(previews.join("notes.txt"), "x")),
+            ("preview_without_video", |data, _| std::fs::create_dir(data.join("previews/nobody"))),
+            ("preview_wrong", |_, previews| std::fs::remove_file(previews.join("frames.jpegs"))),
+            ("preview_wrong", |_, previews| std::fs::write(previews.join("frames.ends"), "nonsense")),
+            ("preview_wrong", |_, previews| std::fs::remove_file(previews.join("0.jpg"))),
+            ("preview_wrong", |_, previews| {
+                // A fourth picture of a video with three frames.
+                let mut ends = std::fs::read(previews.join("frames.ends"))?;
+                ends.extend([0; 8]);
+                std::fs::write(previews.join("frames.ends"), ends)
+            }),
+            ("upload_unfinished", |data, _| {
+                std::fs::write(data.join("uploads/.partial/new.json"), r#"{"name":"c.mp4","length":5}"#)?;
+                std::fs::write(data.join("uploads/.partial/new.part"), "xxx")
+            }),
+            ("upload_damaged", |data, _| std::fs::write(data.join("uploads/.partial/new.json"), "{")),
+            ("upload_without_announcement", |data, _| {
+                std::fs::write(data.join("uploads/.partial/new.part"), "x")
+            }),
+        ];
+        for (code, damage) in damages {
+            let (data, store, previews) = filled().await;
+            damage(data.path(), &previews).unwrap();
+            assert_eq!(codes(data.path(), &store).await, [code]);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Sources: where recordings come from, and what holds for all of them.
+
+use crate::accuracy::calibration::Calibration;
+use crate::web::api::types::{Video, time};
+use crate::web::app::{App, Shared};
+use crate::web::auth::caller::Caller;
+use crate::web::request::arguments::{Asked, Body, Field, Kind, Query};
+use crate::web::request::pages::{PageOf, page_headers};
+use crate::web::request::problem::Problem;
+use axum::Json;
+use axum::extract::Path;
+use axum::http::HeaderMap;
+use pigweight_store::{SourceChange, SourceRecord};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+const MAX_NAME_CHARACTERS: usize = 200;
+
+/// A folder of one camera's recordings, or an upload.
+#[derive(Serialize, ToSchema)]
+pub struct Source {
+    pub id: String,
+    /// `folder` or `upload`.
+    pub kind: &'static str,
+    pub name: String,
+    /// Absolute; null for an upload.
+    pub folder: Option<String>,
+    /// Recordings whose files are there now.
+    pub videos: i64,
+    /// Lines for all its recordings.
+    pub lines: i64,
+    /// Boxes are pigs from this score on, as a person has set it here; null: as calibrated or configured.
+    pub min_score: Option<f64>,
+    /// What the folder was calibrated to; null if it was not.
+    pub calibration: Option<FolderCalibration>,
+    /// RFC 3339, UTC.
+    pub created_at: String,
+}
+
+/// What `pigweight check --calibrate` has found for a folder's videos.
+#[derive(Serialize, ToSchema)]
+pub struct FolderCalibration {
+    pub min_score: f32,
+    /// The file that says so.
+    pub file: String,
+    /// It was found with the detector that is used now; otherwise it does not hold.
+    pub holds: bool,
+}
+
+/// What a person sets for a source.
+#[derive(Deserialize, ToSchema)]
+pub struct SourceSettings {
+    #[serde(default)]
+    name: Option<String>,
+    /// Boxes are pigs from this score on, 0 to 1; null: as calibrated or configured. Leave it out to keep what is set.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<f64>)]
+    min_score: Option<Option<f64>>,
+}
+
+/// Tells `null` from what is left out.
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<f64>>, D::Error> {
+    Option::<f64>::deserialize(value).map(Some)
+}
+
+impl Asked for SourceSettings {
+    const FIELDS: &'static [Field] =
+        &[Field::optional("name", Kind::Text), Field::optional("min_score", Kind::NumberOrNull)];
+}
+
+fn checked_score(min_score: Option<f64>) -> Result<Option<f64>, Problem> {
+    match min_score {
+        Some(score) if !(0.0..=1.0).contains(&score) => {
+            Err(Problem::bad_request(format!("min_score cannot be {score}; it lies between 0 and 1")))
+        }
+        min_score => Ok(min_score),
+    }
+}
+
+impl Source {
+    fn of(app: &App, source: SourceRecord) -> Self {
+        let calibration = source.folder.as_ref().and_then(|folder| {
+            // The folder's own file or one above it holds for a video that lies in the folder.
+            let file = Calibration::nearest(&std::path::Path::new(folder).join("video"))?;
+            let found = Calibration::read(&file).ok()?;
+            let model = app.detector.now().ok().map(|inference| inference.model().info().hash.clone());
+            Some(FolderCalibration {
+                min_score: found.min_score,
+                file: file.display().to_string(),
+                holds: model.as_ref() == Some(&found.model),
+            })
+        });
+        Self {
+            id: source.id,
+            kind: source.kind.name(),
+            name: source.name,
+            folder: source.folder,
+            videos: source.videos,
+            lines: source.lines,
+            min_score: source.min_score,
+            calibration,
+            created_at: time(source.created_at).unwrap_or_default(),
+        }
+    }
+}
+
+/// Sources by name, in pages.
+#[utoipa::path(
+    get, path = "/api/sources", params(PageOf),
+    responses((status = 200, body = Vec<Source>, headers(("link" = String, description = "The next page, rel=\"next\""))),
+              (status = 400, body = Problem))
+)]
+pub async fn list(
+    _: Caller,
+    app: Shared,
+    Query(page): Query<PageOf>,
+) -> Result<(HeaderMap, Json<Vec<Source>>), Problem> {
+    let limit = page.limit();
+    let sources = app.store.sources(page.cursor(), limit).await?;
+    let headers = page_headers(sources.len(), limit, sources.last().map(|source| source.id.as_str()), None)?;
+    let told = sources.into_iter().map(|source| Source::of(&app, source)).collect();
+    Ok((headers, Json(told)))
+}
+
+/// One source.
+#[utoipa::path(
+    get, path = "/api/sources/{id}",
+    responses((status = 200, body = Source), (status = 404, body = Problem))
+)]
+pub async fn one(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<Json<Source>, Problem> {
+    let source = caller.source(&app, &id).await?;
+    Ok(Json(Source::of(&app, source)))
+}
+
+/// Renames a source, or sets the score from which on boxes are pigs in all its recordings. They are counted anew then; what is
+/// counted stays shown until that is done.
+#[utoipa::path(
+    put, path = "/api/sources/{id}", request_body = SourceSettings,
+    responses((status = 200, body = Source), (status = 400, body = Problem), (status = 404, body = Problem),
+              (status = 413, body = Problem), (status = 415, body = Problem))
+)]
+pub async fn change(
+    caller: Caller,
+    app: Shared,
+    Path(id): Path<String>,
+    Body(SourceSettings { name, min_score }): Body<SourceSettings>,
+) -> Result<Json<Source>, Problem> {
+    caller.source(&app, &id).await?;
+    let name = name.map(|name| name.trim().to_owned());
+    if let Some(name) = &name
+        && (name.is_empty()
+            || name.chars().count() > MAX_NAME_CHARACTERS
+            || name.chars().any(char::is_control))
+    {
+        return Err(Problem::bad_request(format!(
+            "a source's name is one line of text of at most {MAX_NAME_CHARACTERS} characters"
+        )));
+    }
+    let change = SourceChange { name, min_score: min_score.map(checked_score).transpose()? };
+    let source = app.store.change_source(&id, &change).await?;
+    app.wake();
+    Ok(Json(Source::of(&app, source)))
+}
+
+/// The source that a video shall belong to.
+#[derive(Deserialize, ToSchema)]
+pub struct VideoSource {
+    source: String,
+}
+
+impl Asked for VideoSource {
+    const FIELDS: &'static [Field] = &[Field::needed("source", Kind::Text)];
+}
+
+/// Moves a video to another source: that source's lines and settings hold for it from now on. Its own lines stay its own.
+#[utoipa::path(
+    put, path = "/api/videos/{id}/source", request_body = VideoSource,
+    responses((status = 200, body = Video), (status = 400, body = Problem), (status = 404, body = Problem),
+              (status = 413, body = Problem), (status = 415, body = Problem))
+)]
+pub async fn move_video(
+    caller: Caller,
+    app: Shared,
+    Path(id): Path<String>,
+    Body(VideoSource { source }): Body<VideoSource>,
+) -> Result<Json<Video>, Problem> {
+    caller.video(&app, &id).await?;
+    caller.source(&app, &source).await?;
+    app.store.move_video(&id, &source).await?;
+    app.wake();
+    app.count_lines();
+    let video = app.store.video(&id).await?;
+    Ok(Json(Video::of(&app, &video).await?))
+}
+
+/// What a person sets for one video.
+#[derive(Deserialize, ToSchema)]
+pub struct VideoSettings {
+    /// Boxes are pigs from this score on, 0 to 1; null: as its source says.
+    min_score: Option<f64>,
+}
+
+impl Asked for VideoSettings {
+    const FIELDS: &'static [Field] = &[Field::needed("min_score", Kind::NumberOrNull)];
+}
+
+/// Sets the score from which on boxes are pigs in one video. It is counted anew then; what is counted stays shown until that is
+/// done.
+#[utoipa::path(
+    put, path = "/api/videos/{id}/settings", request_body = VideoSettings,
+    responses((status = 200, body = Video), (status = 400, body = Problem), (status = 404, body = Problem),
+              (status = 413, body = Problem), (status = 415, body = Problem))
+)]
+pub async fn change_video(
+    caller: Caller,
+    app: Shared,
+    Path(id): Path<String>,
+    Body(VideoSettings { min_score }): Body<VideoSettings>,
+) -> Result<Json<Video>, Problem> {
+    caller.video(&app, &id).await?;
+    let video = app.store.set_video_min_score(&id, checked_score(min_score)?).await?;
+    app.wake();
+    Ok(Json(Video::of(&app, &video).await?))
+}

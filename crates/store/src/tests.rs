@@ -1,0 +1,95 @@
+//! What only the inside can provoke.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use super::*;
+use crate::open::MAX_CONNECTIONS;
+
+/// What SQLite does by itself if the disk is full at the end of a transaction, without the driver's knowledge.
+async fn fill(store: &Store) {
+    let mut transaction = store.pool.begin().await.unwrap();
+    sqlx::query("rollback").execute(&mut *transaction).await.unwrap();
+    assert!(transaction.commit().await.is_err());
+}
+
+#[tokio::test]
+async fn after_a_full_disk_nobody_reads_what_was_there_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    for number in 0..4 * MAX_CONNECTIONS {
+        fill(&store).await;
+        // Something else fails on the same connection, after it has read.
+        let mut transaction = store.pool.begin().await.unwrap();
+        sqlx::query("select count(*) from videos").execute(&mut *transaction).await.unwrap();
+        drop(transaction);
+        let stat = FileStat { size_bytes: 1, modified_nanos: 1, changed_nanos: None, inode: None };
+        let file = FileIdentity {
+            path: format!("/v/{number}.mp4"),
+            stat,
+            head_hash: "a".to_owned(),
+            samples_hash: None,
+        };
+        store.add_video(&file, "pen.mp4", &NewSource::Upload).await.unwrap();
+        let mut connections = Vec::new();
+        for _ in 0..MAX_CONNECTIONS {
+            let mut connection = store.pool.acquire().await.unwrap();
+            let found: i64 =
+                sqlx::query_scalar("select count(*) from videos").fetch_one(&mut *connection).await.unwrap();
+            assert_eq!(found, i64::from(number) + 1);
+            connections.push(connection);
+        }
+    }
+    store.close().await;
+}
+
+/// Table by table: columns, foreign keys and indexes, in one order.
+async fn described(pool: &SqlitePool) -> Vec<String> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select name from sqlite_schema where type = 'table' and name not like 'sqlite%' and name not like '\\_sqlx%' escape '\\' order by name",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let mut facts = Vec::new();
+    for table in tables {
+        for (what, sql) in [
+            (
+                "column",
+                "select name || ' ' || lower(type) || ' notnull ' || \"notnull\" || ' default ' || coalesce(dflt_value, '-') || ' key ' || pk from pragma_table_info($1) order by name",
+            ),
+            (
+                "reference",
+                "select \"from\" || ' -> ' || \"table\" || '.' || \"to\" from pragma_foreign_key_list($1) order by 1",
+            ),
+            (
+                "unique",
+                "select group_concat(column_name) from (select il.name as index_name, ii.name as column_name from pragma_index_list($1) as il, pragma_index_info(il.name) as ii where il.\"unique\" and il.origin <> 'c' order by il.name, ii.seqno) group by index_name order by 1",
+            ),
+            (
+                "index",
+                "select lower(replace(replace(sql, char(10), ' '), '  ', ' ')) from sqlite_schema where type = 'index' and tbl_name = $1 and sql is not null order by 1",
+            ),
+        ] {
+            let rows: Vec<String> =
+                sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(&table).fetch_all(pool).await.unwrap();
+            facts.extend(rows.into_iter().map(|row| format!("{table}: {what} {row}")));
+        }
+    }
+    facts
+}
+
+#[tokio::test]
+async fn schema_sql_describes_what_the_upgrades_make() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let written = SqlitePool::connect("sqlite::memory:").await.unwrap();
+    let schema = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/schema.sql")).unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(schema)).execute(&written).await.unwrap();
+    let (made, written) = (described(&store.pool).await, described(&written).await);
+    assert!(made.len() > 50, "{made:?}");
+    let missing: Vec<_> = made.iter().filter(|fact| !written.contains(fact)).collect();
+    let invented: Vec<_> = written.iter().filter(|fact| !made.contains(fact)).collect();
+    assert!(
+        missing.is_empty() && invented.is_empty(),
+        "not in schema.sql: {missing:#?}\nonly there: {invented:#?}"
+    );
+}

@@ -2,8 +2,8 @@
 //! gives the same boxes within a pixel, for each layout.
 
 use crate::server::{pigweight, root};
-use serde::Deserialize;
 use pigweight_testkit::component::skip_without;
+use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

@@ -14,7 +14,7 @@ test.describe('list of videos', () => {
     await expect(card('Pen 5, evening')).toContainText('3 min left');
     await expect(card('Pen 5, evening')).toContainText('31.5 frames per second');
     await expect(card('Pen 5, evening').getByRole('progressbar')).toHaveAttribute('value', '0.5');
-    await expect(card('Pen 6')).toContainText('Not looked at yet');
+    await expect(card('Pen 6')).toContainText('Not analysed yet');
     await expect(card('Ramp')).toContainText('Waiting for its turn');
     await expect(card('Corridor')).toContainText('Reading the video');
     await expect(card('Torn file')).toContainText('No video');
@@ -87,7 +87,7 @@ test.describe('a video being analysed', () => {
     });
     await farm.open('#/video/pen-5?t=6');
     const reading = page.getByTestId('count-now');
-    await expect(reading).toHaveText('Not looked at yet');
+    await expect(reading).toHaveText('Not analysed yet');
     await expect(page.locator('rect.part[data-state="pending"]')).toHaveCount(1);
     tell({ count: 4, t: 5, state: 'running', progress: 0.72, frames_per_sec: 12, eta_secs: 30 });
     await expect(page.getByText('72%')).toBeVisible();
@@ -123,12 +123,12 @@ test.describe('a video being analysed', () => {
   });
 });
 
-test('no pigs, not looked at yet and no video are three different answers', async ({ farm, page }) => {
+test('no pigs, not analysed yet and no video are three different answers', async ({ farm, page }) => {
   const reading = page.getByTestId('count-now');
   await farm.open('#/video/night');
   await expect(reading).toHaveText(/0\s*No pigs/);
   await farm.open('#/video/pen-6');
-  await expect(reading).toHaveText('Not looked at yet');
+  await expect(reading).toHaveText('Not analysed yet');
   await farm.open('#/video/torn');
   await expect(reading).toHaveText('No video');
   await expect(page.getByText('The file ends in the middle: copy it again.')).toBeVisible();

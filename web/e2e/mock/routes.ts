@@ -4,7 +4,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Page, Route } from '@playwright/test';
-import type { JobWish } from '../../src/api/types.ts';
+import type { JobWish } from '../../src/api/narrowed.ts';
+import { checkAnswer } from './contract.ts';
 import { filmPath, streamPath } from './film.ts';
 import { framePicture, SPRITE, spriteSheet } from './picture.ts';
 import type { World } from './world.ts';
@@ -43,7 +44,12 @@ function answerFile(route: Route, path: string): Promise<void> {
   return route.fulfill({ body: readFileSync(file), contentType: TYPES[extname(file)] ?? 'text/plain' });
 }
 
-const json = (route: Route, value: unknown, status = 200) => route.fulfill({ status, json: value });
+function json(route: Route, value: unknown, status = 200): Promise<void> {
+  const request = route.request();
+  const path = new URL(request.url()).pathname;
+  checkAnswer(request.method(), path.slice(path.indexOf('/api/')), status, value);
+  return route.fulfill({ status, json: value });
+}
 
 function problem(route: Route, status: number, detail: string): Promise<void> {
   const body = JSON.stringify({ type: 'about:blank', title: 'Refused', status, detail });
@@ -96,6 +102,7 @@ function answerVideos(route: Route, world: World, query: URLSearchParams): Promi
   const last = page.at(-1);
   if (last && after + limit < world.videos.length)
     headers.link = `<?limit=${limit}&cursor=${encodeURIComponent(last.id)}>; rel="next"`;
+  checkAnswer('GET', '/api/videos', 200, page);
   return route.fulfill({ headers, json: page });
 }
 

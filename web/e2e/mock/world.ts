@@ -2,17 +2,19 @@
 import type {
   Box,
   CountWindow,
-  Crossing,
   DetectionWindow,
   FrameIndex,
+  JobWish,
+  LineEnds,
+} from '../../src/api/narrowed.ts';
+import type {
+  Crossing,
   Health,
   Job,
   JobState,
   Jobs,
-  JobWish,
   Line,
   LineDifference,
-  LineEnds,
   Run,
   Video,
 } from '../../src/api/types.ts';
@@ -50,6 +52,7 @@ export const DONE: Run = {
   progress: 1,
   frames_done: 195,
   frames_total: 195,
+  frames_inferred: 98,
   frames_per_sec: 31.5,
   eta_secs: null,
   model: 'Pigs from above, small',
@@ -172,8 +175,12 @@ export class World {
   job(id: string, video: string, name: string, state: JobState): Job {
     return {
       id,
+      kind: 'analysis',
       video,
       video_name: name,
+      run: null,
+      created_at: '2026-05-04T06:00:00Z',
+      started_at: null,
       state,
       priority: 0,
       is_replaced: false,
@@ -269,7 +276,7 @@ export class World {
       const secs = this.secs(index);
       if (secs < from || secs > to || secs > countedTo) return [];
       const boxes = video.run?.count?.max === 0 ? [] : this.boxes(index);
-      return [{ pts, looked: index % 2 === 0, boxes }];
+      return [{ pts, inferred: index % 2 === 0, boxes }];
     });
     return { from_secs: from, to_secs: to, counted_to_secs: countedTo, frames };
   }
@@ -307,7 +314,17 @@ export class World {
   }
 
   addLine(wish: Pick<Line, 'video' | 'name'> & LineEnds & Partial<Line>): Line {
-    const fixed = { version: 1, applies: true, is_up_to_date: true, forward: 3, backward: 1 };
+    const fixed = {
+      version: 1,
+      applies: true,
+      is_up_to_date: true,
+      forward: 3,
+      backward: 1,
+      counted_to_secs: null,
+      picture_width: 640,
+      picture_height: 360,
+      source: 'source-1',
+    };
     const line: Line = { scope: 'video', ...fixed, ...wish, id: `line-${this.#nextLine}` };
     this.#nextLine += 1;
     this.lines.push(line);

@@ -1,20 +1,8 @@
 // Every address the page knows, and nothing else about them.
+
+import type { CountWindow, DetectionWindow, FrameIndex, JobWish, LineEnds } from './narrowed.ts';
 import { address, ask, askJson, askPage, type ListPage, sendJson } from './request.ts';
-import type {
-  ChangedLine,
-  CountWindow,
-  Crossing,
-  DetectionWindow,
-  FrameIndex,
-  Health,
-  Job,
-  Jobs,
-  JobWish,
-  Line,
-  LineEnds,
-  LineScope,
-  Video,
-} from './types.ts';
+import type { ChangedLine, Crossing, Health, Job, Jobs, Line, Scope, Video } from './types.ts';
 
 const videoPath = (id: string) => `api/videos/${encodeURIComponent(id)}`;
 
@@ -66,7 +54,7 @@ export const fetchCrossings = (id: string) => askJson<Crossing[]>(address(`${vid
 
 export const fetchLines = (video: string) => askJson<Line[]>(address('api/lines', { video }));
 
-export function createLine(video: string, scope: LineScope, name: string, ends: LineEnds) {
+export function createLine(video: string, scope: Scope, name: string, ends: LineEnds) {
   return sendJson<Line>('POST', address('api/lines'), { video, scope, name, ...ends });
 }
 

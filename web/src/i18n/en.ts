@@ -1,5 +1,5 @@
 // English, and the pattern for every other language: the keys and the {names} of this file are checked by the compiler.
-// An entry with several forms is chosen by `count` through Intl.PluralRules. "No video", "not looked at yet" and "no pigs"
+// An entry with several forms is chosen by `count` through Intl.PluralRules. "No video", "not analysed yet" and "no pigs"
 // are three different things and must never share a word.
 
 export const en = {
@@ -22,7 +22,7 @@ export const en = {
   pigs: { one: 'pig', other: 'pigs' },
   pigs_counted: { one: '{count} pig', other: '{count} pigs' },
   no_pigs: 'No pigs',
-  not_looked_yet: 'Not looked at yet',
+  not_analysed_yet: 'Not analysed yet',
   no_video: 'No video',
   fetching: 'Fetching the count',
   opening_video: 'Opening the video',
@@ -37,14 +37,14 @@ export const en = {
   // work on a video
   state_reading: 'Reading the video',
   state_unreadable: 'The file cannot be read',
-  state_untouched: 'Not looked at yet',
+  state_untouched: 'Not analysed yet',
   state_queued: 'Waiting for its turn',
   state_paused: 'Paused',
   state_running: 'Counting',
   state_done: 'Counted',
   state_failed: 'Counting stopped',
   state_cancelled: 'Given up',
-  growing_next: 'The file is being read once from end to end. What has been read can be looked at already.',
+  growing_next: 'The file is being read once from end to end. You can already watch what has been read.',
   reading_next: 'The times of all frames are being read. This takes a moment for long files.',
   untouched_no_model: 'Counting begins once the detector can be loaded.',
   untouched_next: 'Counting has not begun yet.',
@@ -69,8 +69,8 @@ export const en = {
   queue_empty: 'Nothing has been counted yet, and nothing waits.',
   queue_empty_next: 'Videos that you add are counted by themselves and stand here meanwhile.',
   queue_without_job: {
-    one: '{count} video waits until somebody can count it. What is missing stands above.',
-    other: '{count} videos wait until somebody can count them. What is missing stands above.',
+    one: '{count} video waits for a detector. See above for what is missing.',
+    other: '{count} videos wait for a detector. See above for what is missing.',
   },
   queue_idle: 'Nothing waits. Everything that could be counted is counted.',
   queue_running: { one: '{count} video is being counted', other: '{count} videos are being counted' },
@@ -149,7 +149,7 @@ export const en = {
   time_line: 'Time line',
   time_line_now: '{time} of {total}',
   coverage_counted: 'counted',
-  coverage_pending: 'not looked at yet',
+  coverage_pending: 'not analysed yet',
   coverage_no_video: 'no video',
   crossing_tick: 'a pig crosses a line',
   zoom_in: 'Zoom in on the time line',
@@ -210,7 +210,7 @@ export const en = {
   model_file: 'File',
   model_layout: 'Kind of output',
   model_input: 'Picture size for the model',
-  model_classes: 'What it looks for',
+  model_classes: 'Classes',
   model_min_score: 'Least certainty that counts',
   model_hash: 'Fingerprint',
   device: 'Device, as measured',
@@ -226,7 +226,7 @@ export const en = {
   // reasons that the server names by a code; what is not here is shown in its words
   reason_disk_full: 'The disk is full. Nothing written before is lost; free some space and it goes on.',
   reason_folder_missing:
-    'A folder of videos cannot be read. Look whether its disk is there; what is in it is shown when it is back.',
+    'A folder of videos cannot be read. Check that its disk is connected; its videos come back with it.',
   reason_read_only: 'The data folder can only be read. Make it writable.',
   reason_folder_unusable: 'The data folder cannot be used.',
   reason_store_damaged: 'What was kept of this video cannot be read back: the data file is damaged.',
@@ -235,9 +235,9 @@ export const en = {
   reason_replaced: 'The file was replaced by another one, which is counted by itself.',
   reason_ended_too_often:
     'The program came to an end again and again while it counted this video. Count it again, or leave it.',
-  reason_nobody_looks: 'There is no detector now; what is missing stands above or in the settings.',
+  reason_no_detector: 'There is no detector now; what is missing stands above or in the settings.',
   reason_file_gone: 'The file is not in its folder now. It is counted when it is there again.',
-  reason_file_unreadable: 'The file cannot be opened. Look whether its disk is there and may be read.',
+  reason_file_unreadable: 'The file cannot be opened. Check that its disk is connected and readable.',
   reason_not_a_file: 'This is not a file.',
   reason_file_empty: 'The file is empty. Copy it again from the camera or recorder.',
   reason_file_unfinished: 'The file was not finished: its index is missing. Copy it again, or repair it.',
@@ -253,7 +253,7 @@ export const en = {
   reason_parts_missing: 'Parts of the file are missing.',
   reason_frames_damaged: 'Some frames are damaged and partly guessed.',
   reason_worker_ended: 'Reading the video was broken off. If that happens again, copy the file anew.',
-  reason_worker_stuck: 'Reading the video got stuck. Look whether its disk or network share answers.',
+  reason_worker_stuck: 'Reading the video got stuck. Check that its disk or network share responds.',
   reason_no_worker: 'The system cannot start another process to read videos.',
   reason_model_unreadable: 'The file of the detector cannot be read.',
   reason_not_a_model: 'The file of the detector is no model that can be loaded.',

@@ -55,9 +55,9 @@ it('says the right word for a number of pigs', () => {
   expect([0, 1, 2].map((count) => say('en', count))).toEqual(['pigs', 'pig', 'pigs']);
 });
 
-it('keeps "no video", "not looked at yet" and "no pigs" apart', () => {
+it('keeps "no video", "not analysed yet" and "no pigs" apart', () => {
   for (const dictionary of [en, ru]) {
-    expect(new Set([dictionary.no_video, dictionary.not_looked_yet, dictionary.no_pigs]).size).toBe(3);
+    expect(new Set([dictionary.no_video, dictionary.not_analysed_yet, dictionary.no_pigs]).size).toBe(3);
     expect(dictionary.coverage_no_video).not.toBe(dictionary.coverage_pending);
   }
 });

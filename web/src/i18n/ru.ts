@@ -25,7 +25,7 @@ export const ru: Dictionary<'one' | 'few' | 'many' | 'other'> = {
     other: '{count} свиньи',
   },
   no_pigs: 'Свиней нет',
-  not_looked_yet: 'Ещё не просмотрено',
+  not_analysed_yet: 'Ещё не просмотрено',
   no_video: 'Нет видео',
   fetching: 'Загружается счёт',
   opening_video: 'Видео открывается',
@@ -279,7 +279,7 @@ export const ru: Dictionary<'one' | 'few' | 'many' | 'other'> = {
   reason_replaced: 'Файл заменён другим, и тот подсчитывается сам.',
   reason_ended_too_often:
     'Программа снова и снова прерывалась на этом видео. Начните подсчёт снова или оставьте его.',
-  reason_nobody_looks: 'Детектора сейчас нет; чего не хватает, сказано выше или в настройках.',
+  reason_no_detector: 'Детектора сейчас нет; чего не хватает, сказано выше или в настройках.',
   reason_file_gone: 'Файла сейчас нет в папке. Подсчёт начнётся, когда он снова появится.',
   reason_file_unreadable: 'Файл не открывается. Проверьте, доступен ли его диск и разрешено ли чтение.',
   reason_not_a_file: 'Это не файл.',

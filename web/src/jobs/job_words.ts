@@ -1,5 +1,6 @@
 // The queue as a reader sees it: which jobs stand together, what can be done about each, and when it is wanted. Pure.
-import type { Job, JobState, JobWish } from '../api/types.ts';
+import type { JobWish } from '../api/narrowed.ts';
+import type { Job, JobState } from '../api/types.ts';
 import type { Key } from '../i18n/plural.ts';
 
 export type Part = 'queue_now' | 'queue_next' | 'queue_paused' | 'queue_stopped' | 'queue_done';

@@ -1,8 +1,9 @@
 // The lines of one video and the crossings over them. A line changes here only when the server has confirmed the change;
 // until then the page shows the wish as a wish (`pending`), and takes it back when it is refused.
 import { changeLine, createLine, deleteLine, fetchCrossings, fetchLines } from '../api/endpoints.ts';
+import type { LineEnds } from '../api/narrowed.ts';
 import { Problem } from '../api/request.ts';
-import type { Crossing, Line, LineDifference, LineEnds, LineScope } from '../api/types.ts';
+import type { Crossing, Line, LineDifference, Scope } from '../api/types.ts';
 import { rounded } from './line_geometry.ts';
 
 export class LineBook {
@@ -16,7 +17,7 @@ export class LineBook {
   /** What moving a line last has changed, and which line that was. */
   difference = $state.raw<{ line: string; found: LineDifference } | null>(null);
   /** What the next line is drawn for. */
-  scope = $state<LineScope>('source');
+  scope = $state<Scope>('source');
   /** The reader is drawing a new line on the picture. */
   isDrawing = $state(false);
   hasFirstEnd = $state(false);

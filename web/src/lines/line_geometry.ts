@@ -1,6 +1,6 @@
 // Lines as geometry. Forward is from the left of the arrow start→end to its right, as seen on the screen, where y points
 // down: the right-hand side of (dx, dy) is (−dy, dx).
-import type { LineEnds } from '../api/types.ts';
+import type { LineEnds } from '../api/narrowed.ts';
 
 export type LinePart = 'start' | 'end' | 'body';
 

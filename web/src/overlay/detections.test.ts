@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { DetectionWindow } from '../api/types.ts';
+import type { DetectionWindow } from '../api/narrowed.ts';
 import { DetectionCache, MOST_WINDOWS } from './detections.ts';
 
 interface Asked {
@@ -13,7 +13,7 @@ interface Asked {
 function windowOf(from: number, countedTo: number): DetectionWindow {
   const frames = Array.from({ length: 10 }, (_, second) => ({
     pts: (from + second) * 1000,
-    looked: true,
+    inferred: true,
     boxes: [],
   })).filter((frame) => frame.pts / 1000 <= countedTo);
   return { from_secs: from, to_secs: from + 10, counted_to_secs: countedTo, frames };

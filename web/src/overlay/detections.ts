@@ -1,7 +1,7 @@
 // Detections near the cursor, in windows of ten seconds. Only what is near is fetched, a bounded number of windows is kept,
 // and the next one is asked for before it is needed. A window that was fetched while its video was still being counted is
 // asked for again once more of it is known.
-import type { DetectionFrame, DetectionWindow } from '../api/types.ts';
+import type { DetectionFrame, DetectionWindow } from '../api/narrowed.ts';
 
 export const WINDOW_SECS = 10;
 export const MOST_WINDOWS = 8;

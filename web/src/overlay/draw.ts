@@ -1,7 +1,7 @@
 // Boxes, numbers and trails of one frame on a canvas. A box that the model saw is solid, one put between two looks is
 // dashed: the sign is the line, colour only helps to follow an animal. Every stroke has a dark casing, because pigs, straw
 // and night pictures offer no background that one colour stands out from.
-import type { DetectionFrame } from '../api/types.ts';
+import type { DetectionFrame } from '../api/narrowed.ts';
 import type { PictureMap } from './geometry.ts';
 
 export interface OverlayChoice {

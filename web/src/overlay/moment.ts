@@ -1,6 +1,6 @@
-// What is known about one moment. Three answers that must never be mixed up: no video, not looked at yet, and a number —
+// What is known about one moment. Three answers that must never be mixed up: no video, not analysed yet, and a number —
 // which may be zero. `fetching` is not an answer: the page does not know yet what the server knows.
-import type { DetectionFrame } from '../api/types.ts';
+import type { DetectionFrame } from '../api/narrowed.ts';
 
 export type MomentCount =
   | { state: 'counted'; count: number }

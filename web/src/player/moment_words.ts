@@ -7,7 +7,7 @@ export function momentWords(moment: MomentCount): string {
     case 'no_video':
       return t('no_video');
     case 'pending':
-      return t('not_looked_yet');
+      return t('not_analysed_yet');
     case 'fetching':
       return `${t('fetching')}…`;
     case 'counted':

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { FrameIndex } from '../api/types.ts';
+import type { FrameIndex } from '../api/narrowed.ts';
 import { PtsTable } from './pts_table.ts';
 
 const whole = { is_whole: true, duration_secs: 0 };

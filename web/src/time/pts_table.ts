@@ -2,7 +2,7 @@
 // server sends every frame's pts, run-length coded, and the page looks moments up by floor.
 //
 // The table keeps one entry per run, not per frame: ten hours at a constant rate are one run.
-import type { FrameIndex } from '../api/types.ts';
+import type { FrameIndex } from '../api/narrowed.ts';
 
 /** Browsers round a frame's time to microseconds; frames nearer to each other than this do not occur. */
 const EPSILON_SECS = 1e-4;

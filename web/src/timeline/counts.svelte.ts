@@ -1,7 +1,7 @@
 // The counts behind the curve, as many points as the time line has use for, for the stretch it shows. The newest request
 // wins; the old curve stays until the new one is here.
 import { fetchCounts } from '../api/endpoints.ts';
-import type { CountWindow } from '../api/types.ts';
+import type { CountWindow } from '../api/narrowed.ts';
 import type { TimeView } from './view.ts';
 
 const POINTS = 1000;

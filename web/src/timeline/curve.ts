@@ -1,6 +1,6 @@
 // The count curve as SVG paths: a line for the mean and a band from least to most. Moments without a count break both; a
 // straight line over them would be a lie.
-import type { CountPoint, CountWindow } from '../api/types.ts';
+import type { CountPoint, CountWindow } from '../api/narrowed.ts';
 import { type TimeView, toPixels } from './view.ts';
 
 export interface CurvePaths {

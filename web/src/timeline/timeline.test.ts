@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { CountWindow } from '../api/types.ts';
+import type { CountWindow } from '../api/narrowed.ts';
 import { coverage, coverageAt } from './coverage.ts';
 import { curvePaths, pointAt, topOfScale, unbroken } from './curve.ts';
 import { follow, isWhole, ticks, toPixels, toSecs, wholeView, zoom } from './view.ts';

@@ -3,7 +3,7 @@
 //! utoipa writes what each handler states. What holds for all of them is added here once: unique operation identifiers, the media type
 //! of problem documents, the answer to every other error, fields that are always sent.
 
-use super::{api, api_router};
+use super::{api, api_router, media};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use utoipa::OpenApi as _;
@@ -20,7 +20,7 @@ const LEFT_OUT: [&str; 1] = ["valid_range_secs"];
                        seconds since the first frame of a video; places are px of the upright picture. Errors are problem \
                        documents (RFC 9457) whose `detail` tells what to do."
     ),
-    components(schemas(api::count_socket::CountUpdate))
+    components(schemas(api::count_socket::CountUpdate, media::frames::Mode))
 )]
 pub struct Document;
 

@@ -1,5 +1,6 @@
 //! What was found: boxes, counts, crossings.
 
+use crate::web::api::types::DirectionName;
 use crate::web::api::types::Window;
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
@@ -148,6 +149,7 @@ pub struct Crossing {
     /// The version of the line that was crossed, from 1.
     pub line_version: i64,
     /// `forward`: from the left of the arrow to its right as seen on the picture; or `backward`.
+    #[schema(value_type = DirectionName)]
     pub direction: String,
     pub secs: f64,
     pub pts: i64,

@@ -1,7 +1,7 @@
 //! Jobs: what goes on, what waits and in which order, what failed; and what people want of them.
 
 use crate::background::detector_slot::no_detector;
-use crate::web::api::types::{Explanation, time};
+use crate::web::api::types::{Explanation, JobStateName, time};
 use crate::web::app::App;
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
@@ -29,6 +29,7 @@ pub struct Job {
     /// What people call it.
     pub video_name: String,
     /// `running`, `waiting`, `paused`, `failed`, `cancelled`, `done`.
+    #[schema(value_type = JobStateName)]
     pub state: String,
     /// −100 to 100; higher ones go first, 0 is usual.
     pub priority: i64,
@@ -64,6 +65,7 @@ pub struct Job {
 pub struct Jobs {
     pub jobs: Vec<Job>,
     /// How many there are in each state, whatever was asked for.
+    #[schema(value_type = JobCounts)]
     pub counts: BTreeMap<String, i64>,
     /// Until everything that waits is done, at the rate of what goes on; null while nothing does.
     pub eta_secs: Option<f64>,
@@ -188,6 +190,18 @@ impl Job {
             run: job.run_id.clone(),
         }
     }
+}
+
+/// How many jobs are in each state, as the document lists them.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document alone")]
+pub struct JobCounts {
+    running: i64,
+    waiting: i64,
+    paused: i64,
+    failed: i64,
+    cancelled: i64,
+    done: i64,
 }
 
 impl Jobs {

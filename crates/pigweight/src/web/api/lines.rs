@@ -10,7 +10,7 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use pigweight_core::line::{Direction, LineError};
 use pigweight_store::{
-    LineDifference, LineGeometry, LineRecord, LineScope, LineVersion, NewLine, RunRecord, VideoLine,
+    LineGeometry, LineRecord, LineScope, LineVersion, NewLine, RunRecord, VideoLine,
     VideoRecord,
 };
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ pub struct Line {
 
 /// What moving a line has changed in the video's published run.
 #[derive(Serialize, ToSchema)]
-pub struct Difference {
+pub struct LineDifference {
     pub before: Directions,
     pub after: Directions,
     /// Crossings that only the version before has, at most a thousand. A crossing of the same track, the same way, within ten
@@ -87,7 +87,7 @@ pub struct ChangedLine {
     #[serde(flatten)]
     pub line: Line,
     /// Null if the line was not moved, or nothing is counted of the video yet.
-    pub difference: Option<Difference>,
+    pub difference: Option<LineDifference>,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -384,13 +384,13 @@ async fn compare(
     video_id: &str,
     before: &LineVersion,
     line: &LineRecord,
-) -> Result<Option<Difference>, Problem> {
+) -> Result<Option<LineDifference>, Problem> {
     let Some(run) = app.store.shown_run(video_id).await? else { return Ok(None) };
     let found = app.store.compare_line_versions(&run.id, &before.id, &line.version_id).await?;
-    let LineDifference { before, after, mut only_before, mut only_after } = found;
+    let pigweight_store::LineDifference { before, after, mut only_before, mut only_after } = found;
     only_before.truncate(MAX_DIFFERENT);
     only_after.truncate(MAX_DIFFERENT);
-    Ok(Some(Difference {
+    Ok(Some(LineDifference {
         before: Directions { forward: before.forward, backward: before.backward },
         after: Directions { forward: after.forward, backward: after.backward },
         only_before: only_before.into_iter().map(Crossing::from).collect(),

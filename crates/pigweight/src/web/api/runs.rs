@@ -184,7 +184,7 @@ impl Asked for Comparison {
 
 /// Two analyses of one video beside each other, as far as both have come.
 #[derive(Serialize, ToSchema)]
-pub struct Difference {
+pub struct RunDifference {
     /// The analysis that the path names.
     pub run: Run,
     /// The other one.
@@ -206,14 +206,14 @@ pub struct Difference {
 /// Where two analyses of a video differ: another model, another threshold, another schedule.
 #[utoipa::path(
     get, path = "/api/videos/{id}/runs/{run}/compare", params(Comparison),
-    responses((status = 200, body = Difference), (status = 400, body = Problem), (status = 404, body = Problem))
+    responses((status = 200, body = RunDifference), (status = 400, body = Problem), (status = 404, body = Problem))
 )]
 pub async fn compare(
     caller: Caller,
     app: Shared,
     Path((id, run)): Path<(String, String)>,
     Query(query): Query<Comparison>,
-) -> Result<Json<Difference>, Problem> {
+) -> Result<Json<RunDifference>, Problem> {
     let video = caller.video(&app, &id).await?;
     let (run, with) = (run_of(&app, &id, &run).await?, run_of(&app, &id, &query.with).await?);
     let counted_to_secs = run.counted_to_secs.min(with.counted_to_secs);
@@ -230,7 +230,7 @@ pub async fn compare(
     let (mean_difference, mean_absolute_difference) = (mean(&|value| value), mean(&f64::abs));
     let frames = video.frames.unwrap_or(0);
     let job = app.store.latest_job(&video.id).await?;
-    Ok(Json(Difference {
+    Ok(Json(RunDifference {
         run: Run::new(&run, frames, &app.status, job.as_ref()),
         with: Run::new(&with, frames, &app.status, job.as_ref()),
         counted_to_secs,

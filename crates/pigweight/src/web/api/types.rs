@@ -187,6 +187,7 @@ pub struct Recount {
     /// Null before its first step.
     pub run_id: Option<String>,
     /// `running`, `waiting`, `paused`, `failed`.
+    #[schema(value_type = JobStateName)]
     pub state: &'static str,
     /// 0 to 1.
     pub progress: f64,
@@ -235,11 +236,38 @@ impl Recount {
     }
 }
 
+/// Where a job stands, as the document lists it; the store has the names.
+#[derive(ToSchema)]
+#[schema(as = JobState, rename_all = "snake_case")]
+#[expect(dead_code, reason = "for the document alone")]
+pub enum JobStateName {
+    /// A worker counts the video.
+    Running,
+    Waiting,
+    /// It waits until somebody resumes it.
+    Paused,
+    Failed,
+    /// Somebody cancelled it; what is counted stays.
+    Cancelled,
+    Done,
+}
+
+/// Which way an animal crossed a line, as the document lists it.
+#[derive(ToSchema)]
+#[schema(as = Direction, rename_all = "snake_case")]
+#[expect(dead_code, reason = "for the document alone")]
+pub enum DirectionName {
+    /// From the left of the arrow to its right as seen on the picture.
+    Forward,
+    Backward,
+}
+
 /// What the background has to do with a video.
 #[derive(Serialize, ToSchema)]
 pub struct VideoJob {
     pub id: String,
     /// As in `/api/jobs/{id}`, which tells more.
+    #[schema(value_type = JobStateName)]
     pub state: &'static str,
     /// Why it failed, was cancelled, or does not go on now.
     pub error: Option<String>,

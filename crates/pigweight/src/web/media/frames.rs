@@ -49,7 +49,7 @@ impl Asked for FrameQuery {
 /// Which frame is served.
 #[derive(Clone, Copy, Deserialize, ToSchema, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
-enum Mode {
+pub enum Mode {
     Exact,
     Nearest,
 }

@@ -85,7 +85,9 @@ test('empty: tells how videos come here', async ({ farm, page }) => {
 });
 
 test('a card tells of a video that was given up', async ({ farm, page }) => {
-  Object.assign(farm.world.find('pen-6') ?? {}, { job: { id: 'job-4', state: 'cancelled', error: null } });
+  Object.assign(farm.world.find('pen-6') ?? {}, {
+    job: { id: 'job-4', state: 'cancelled', error: null, reason_code: null },
+  });
   await farm.open();
   const card = page.getByRole('article').filter({ hasText: 'Pen 6' });
   await expect(card).toContainText('Given up');

@@ -78,4 +78,5 @@ eval: setup-train ## Measure detectors on scenes; DATA_DIR names a folder of vid
 docs: setup ## Write the generated reference (API, manual page, completions)
 	cargo build --locked -p pigweight
 	target/debug/pigweight openapi > docs/reference/openapi.json
+	target/debug/pigweight config-reference > docs/reference/config.md
 	cargo doc --locked --workspace --no-deps

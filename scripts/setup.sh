@@ -1,17 +1,16 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian or Ubuntu lacks to build and run PigWeight, and nothing twice.
 #
-# usage: scripts/setup.sh [--tests] [--triton] [--bench] [--train]
+# usage: scripts/setup.sh [--tests] [--bench] [--train]
 # System packages come from apt. Everything else goes into .tools/ of this folder, pinned by hash: ONNX Runtime's library,
 # Node.js where the system's is too old, Python environments for tests, benchmarks and training, and training's start weights.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=$PWD/.tools
-with_tests=0 with_triton=0 with_bench=0 with_train=0
+with_tests=0 with_bench=0 with_train=0
 for argument in "$@"; do
   case $argument in
     --tests) with_tests=1 ;;
-    --triton) with_tests=1 with_triton=1 ;;
     --bench) with_tests=1 with_bench=1 ;;
     --train) with_train=1 ;;
     *) echo "setup: unknown argument $argument" >&2; exit 2 ;;
@@ -142,10 +141,10 @@ try_environment() {
 [ $with_tests = 0 ] || environment python-tests fixtures/requirements.txt
 # Inference servers for the tests of remote detectors; not every Python and machine has packages of them, and the tests then say so.
 [ $with_tests = 0 ] || try_environment python-servers fixtures/servers/requirements.txt ||
-  say "MLServer cannot be installed here: tests of inference servers will be skipped"
+  say "MLServer cannot be installed here: tests of inference servers will be skipped, and fail in CI"
 # Triton's own libraries fit the system's Python alone.
-[ $with_triton = 0 ] || try_environment python-triton fixtures/servers/requirements-triton.txt /usr/bin/python3 ||
-  say "Triton cannot be installed here: its test will be skipped"
+[ $with_tests = 0 ] || try_environment python-triton fixtures/servers/requirements-triton.txt /usr/bin/python3 ||
+  say "Triton cannot be installed here: its test will be skipped, and fail in CI"
 [ $with_bench = 0 ] || environment python-bench bench/requirements.txt
 [ $with_train = 0 ] || environment python-train training/requirements.txt
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # The page and the server together: the built binary serves drawn videos; Chromium, Firefox and WebKit look at them.
 set -euo pipefail
+# What is skipped for want of a component is a failure in CI.
+skip() { echo "test_browser: skipped $1"; [ "${CI:-}" != true ]; }
 cd "$(dirname "$0")/.."
 folder=$(mktemp -d)
 binary=target/debug/pigweight
@@ -24,10 +26,10 @@ if FIREFOX=$(command -v firefox-esr || command -v firefox); then
   export FIREFOX
   NODE_OPTIONS=--experimental-websocket npx playwright test --project=firefox
 else
-  echo "test_browser: skipped in Firefox: neither firefox-esr nor firefox is installed"
+  skip "in Firefox: neither firefox-esr nor firefox is installed"
 fi
 if command -v WebKitWebDriver >/dev/null && command -v Xvfb >/dev/null; then
   npx playwright test --project=webkit
 else
-  echo "test_browser: skipped in WebKit: webkit2gtk-driver and xvfb are not both installed"
+  skip "in WebKit: webkit2gtk-driver and xvfb are not both installed"
 fi

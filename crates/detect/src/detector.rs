@@ -300,7 +300,7 @@ mod tests {
                     let told = error.to_string();
                     assert!(matches!(error, Error::DeviceAbsent { .. }), "{told}");
                     assert!(told.contains(device.name()) && told.contains("ORT_DYLIB_PATH"), "{told}");
-                    println!("skipped: no {device} here to look with ({told})");
+                    println!("not tried: there is no {device} here ({told})");
                 }
                 // Where there is one, it finds what the processor finds.
                 Ok(model) => assert_eq!(model.device().device, device),

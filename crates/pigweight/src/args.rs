@@ -57,6 +57,9 @@ pub enum Command {
     /// Print the API's OpenAPI document
     #[command(hide = true)]
     Openapi,
+    /// Print the reference of the configuration
+    #[command(hide = true)]
+    ConfigReference,
     /// Read a video for the server, which starts this itself
     #[command(hide = true)]
     Worker,

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod check_data;
+pub mod config_reference;
 pub mod count;
 pub mod demo;
 pub mod detect;

@@ -7,39 +7,44 @@ use pigweight_detect::{DeviceChoice, Fallback, RemoteSettings};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use utoipa::ToSchema;
 
 /// The starter detector's scores are moved so that its counts are best here (`training/`).
 const USUAL_MIN_SCORE: f32 = 0.3;
 
-/// Everything that can be set. `docs/reference/config.md` describes each key; unknown ones are refused.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// All settings. Unknown keys are refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Folders whose videos are registered and analysed.
+    #[schema(value_type = Vec<String>)]
     pub videos: Vec<PathBuf>,
-    /// Where results are kept. Default `pigweight-data`.
+    /// The folder that results are kept in.
+    #[schema(value_type = String)]
     pub data: PathBuf,
-    /// Where to listen. Default `127.0.0.1:8080`: this machine alone.
+    /// The address to listen on. By default the server accepts local connections only.
+    #[schema(value_type = String)]
     pub listen: SocketAddr,
-    /// The detector, an ONNX file. Default: the one that is built in.
+    /// The detector, an ONNX file. Default: the built-in one.
+    #[schema(value_type = Option<String>)]
     pub model: Option<PathBuf>,
-    /// How the detector is read.
+    /// The detector.
     pub detect: DetectConfig,
-    /// Small pictures for quick looks.
+    /// Previews.
     pub preview: PreviewConfig,
-    /// Files that come over the network.
+    /// Uploads.
     pub upload: UploadConfig,
-    /// The processes that read videos for the server.
+    /// Worker processes.
     pub worker: WorkerConfig,
-    /// The work in the background.
+    /// Analyses in the background.
     pub jobs: JobsConfig,
 }
 
-/// The work in the background.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Analyses in the background.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct JobsConfig {
-    /// Videos that are counted side by side: one in the order of the jobs, the others the shortest first. Default 2.
+    /// Videos that are counted at the same time, 1 to 16. One of them keeps the order of the queue, the others take the shortest first; with 1, a short video may wait for a long one. See [design 0013](../design/0013-jobs.md).
     pub at_once: usize,
 }
 
@@ -49,15 +54,15 @@ impl Default for JobsConfig {
     }
 }
 
-/// The processes that read videos for the server.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Worker processes, which open the videos.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkerConfig {
-    /// Whether there are any; without them a file that breaks a decoder ends the server. Default true.
+    /// Whether worker processes open the videos. Without them, a file that breaks a decoder ends the server.
     pub enabled: bool,
-    /// What each may hold of memory, 10⁶ bytes. Default 2000: enough for 8K.
+    /// Memory that a worker process may use, in 10⁶ bytes, 100 or more. 8K video needs about 200.
     pub memory_mb: u64,
-    /// One that says nothing for so many seconds while it is waited for is ended. Default 60.
+    /// A worker process that has not reported progress for this many seconds is ended.
     pub silence_secs: u64,
 }
 
@@ -67,11 +72,11 @@ impl Default for WorkerConfig {
     }
 }
 
-/// Files that come over the network.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Uploads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct UploadConfig {
-    /// The largest that is taken, 10⁹ bytes; 0 takes none. Default 100.
+    /// The largest file that may be uploaded, in 10⁹ bytes. 0 refuses uploads.
     pub max_gb: f64,
 }
 
@@ -81,11 +86,11 @@ impl Default for UploadConfig {
     }
 }
 
-/// Small pictures for quick looks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Previews.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PreviewConfig {
-    /// What they may take of the disk, 10⁹ bytes; 0 makes none. Default 20: about 16 hours at 25 frames a second.
+    /// Disk space for previews, in 10⁹ bytes. 20 is enough for about 16 hours at 25 frames a second; 0 makes none.
     pub disk_gb: f64,
 }
 
@@ -95,58 +100,62 @@ impl Default for PreviewConfig {
     }
 }
 
-/// How the detector is read and run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The detector.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DetectConfig {
-    /// A box is an animal from this score on, 0 to 1. Default: what the folder was calibrated to, or 0.3.
+    /// A detection counts as an animal from this score on, 0 to 1. A value here holds for all videos. Default: what the folder is calibrated to, or 0.3.
     pub min_score: Option<f32>,
-    /// Of boxes that overlap by more than this (IoU, 0 to 1) the surest stays. Default 0.5.
+    /// Of boxes that overlap by more than this (IoU, 0 to 1), only the surest stays.
     pub max_iou: f32,
-    /// The head, where the file's shapes do not tell: yolox, yolov5, yolov8, end_to_end, detr.
+    /// The output layout of the model: `yolox`, `yolov5`, `yolov8`, `end_to_end` or `detr`. Default: recognised from the file.
+    #[schema(value_type = Option<String>)]
     pub head: Option<Head>,
-    /// Classes that count, by name. Default: those named like pigs, or all.
+    /// Names of the classes that count. Default: those named like pigs, or all.
     pub classes: Vec<String>,
-    /// The classes' names in order, where the file does not tell.
+    /// Names of the model's classes, in order. Default: from the file.
     pub class_names: Vec<String>,
-    /// Sessions side by side, each on one core. Default: one per core.
+    /// Inference sessions that run in parallel, each on one core, 1 to 64. Default: one per core.
     pub workers: usize,
-    /// Frames of a video that are inferred, in Hz; 0 infers every frame. Default: as often as motion asks for.
+    /// Frames to infer per second of video, 0.1 to 1000; 0 infers every frame. Default: by motion, see [design 0010](../design/0010-schedule.md).
     pub inference_hz: Option<f64>,
     /// The name of `inference_hz` in earlier versions.
     #[serde(skip_serializing)]
+    #[schema(ignore)]
     pub looks_per_sec: Option<f64>,
-    /// What runs the detector: auto, cpu, cuda, tensorrt, openvino, remote. Default auto: CUDA where it is there, else the processor.
+    /// What runs the detector: `auto`, `cpu`, `cuda`, `tensorrt`, `openvino` or `remote`. `auto` uses CUDA where it works, otherwise the processor. See the [guide](../guide/devices.md).
+    #[schema(value_type = String)]
     pub device: DeviceChoice,
-    /// Pictures that are looked at at once, at the most, by a model that takes several. Default: 1 on a processor, 4 elsewhere.
+    /// The most pictures in one inference, 1 to 64, for models that take several. Default: 1 on a processor, 4 elsewhere.
     pub batch: Option<usize>,
-    /// Whether the grey border is left out that makes a wide picture as high as the model's input, where the model allows it and the device looks at
-    /// pictures one by one. Default true; false where the boxes shall be those of another program to the last digit.
+    /// Whether the grey border that makes a wide or high picture square is left out, where the model allows it and pictures are inferred one by one. This saves a third of the time for 16:9 video. Set it to `false` to get the boxes of other programs to the last digit.
     pub trim_border: bool,
-    /// Inference servers, for the device remote.
+    /// Inference servers.
     pub remote: RemoteConfig,
 }
 
-/// Inference servers that speak the Open Inference Protocol over gRPC.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Inference servers that speak the Open Inference Protocol over gRPC, for the device `remote`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RemoteConfig {
-    /// `http://HOST:PORT`, or `https:` for TLS; all serve the same model.
+    /// Addresses of inference servers: `http://HOST:PORT`, or `https:` for TLS, without a path; the port for gRPC. All serve the same model. As a variable: `["http://one:8001", "http://two:8001"]`.
     pub endpoints: Vec<String>,
-    /// The model's name there.
+    /// The model's name on the servers. Default: none.
     pub model: String,
-    /// Its version. Default: the one that the server chooses.
+    /// The model's version on the servers. Default: the server chooses.
     #[serde(deserialize_with = "text_or_number")]
     pub version: Option<String>,
-    /// Whose signature on a server's certificate is trusted, a PEM file. Default: those that this machine trusts.
+    /// Certificates to trust, a PEM file. Default: those that this machine trusts.
+    #[schema(value_type = Option<String>)]
     pub ca_file: Option<PathBuf>,
-    /// A request that takes longer has failed. Default 10.
+    /// A request that takes longer has failed, 0.1 to 600 seconds.
     pub timeout_secs: f64,
-    /// So long work waits for a server when none is there; then it is put aside and tried again later. Default 30.
+    /// How long work waits when no server answers, 0 to 3600 seconds. Then it is put off and tried again later.
     pub patience_secs: f64,
-    /// Requests under way at each of them. Default 4.
+    /// Requests at the same time per server, 1 to 32.
     pub in_flight: usize,
-    /// While none is there: none (work waits) or local (this machine looks, with its own copy of the same model). Default none.
+    /// What happens while no server answers: `none` (work waits) or `local` (this machine runs its own copy of the same model).
+    #[schema(value_type = String)]
     pub fallback: Fallback,
 }
 

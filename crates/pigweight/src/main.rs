@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Completions { shell } => cmd::generate::completions(shell),
         Command::Man => cmd::generate::man(),
         Command::Openapi => cmd::generate::openapi(),
+        Command::ConfigReference => cmd::config_reference::run(),
         Command::Worker => pigweight_media::isolate::serve().map_err(Into::into),
     };
     match ended {

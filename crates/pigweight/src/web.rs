@@ -5,12 +5,16 @@ pub mod app;
 pub mod auth;
 pub mod client;
 mod media;
+mod openapi;
 mod page;
 mod request;
 
 pub use app::App;
 pub use media::video_pool::VideoPool;
+pub use openapi::openapi_json;
 pub use request::problem::Problem;
+
+use openapi::Document;
 
 use axum::Router;
 use axum::extract::Request;
@@ -25,17 +29,9 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-#[derive(utoipa::OpenApi)]
-#[openapi(info(
-    title = "PigWeight",
-    description = "Pigs in videos: how many, when, which way, with the pictures that prove it. All `secs` and `t` are \
-                   seconds since the first frame of a video; places are px of the upright picture. Errors are problem \
-                   documents (RFC 9457) whose `detail` tells what to do."
-))]
-struct Document;
-
-fn api() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::with_openapi(Document::openapi())
+/// All routes of the API, into a document that begins as given.
+fn api_router(document: utoipa::openapi::OpenApi) -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(document)
         .routes(routes!(api::videos::list))
         .routes(routes!(api::videos::one))
         .routes(routes!(api::videos::index))
@@ -81,19 +77,9 @@ fn uploads() -> OpenApiRouter<Arc<App>> {
         .layer(middleware::from_fn(api::uploads::speak_tus))
 }
 
-/// The OpenAPI document as it is served and committed (`docs/reference/openapi.json`).
-pub fn openapi_json() -> String {
-    let mut document = api().into_openapi();
-    document.info.version = env!("CARGO_PKG_VERSION").to_owned();
-    document.info.license = None;
-    let mut text = document.to_pretty_json().unwrap_or_default();
-    text.push('\n');
-    text
-}
-
 /// The whole service.
 pub fn router(app: Arc<App>) -> Router {
-    let (api, _) = api().split_for_parts();
+    let (api, _) = api_router(Document::openapi()).split_for_parts();
     let document = openapi_json();
     // Video and pictures are compressed already, and compressing would break byte ranges.
     let compressible = SizeAbove::new(1024)

@@ -75,21 +75,29 @@ fn text_of(bytes: &[u8]) -> anyhow::Result<&str> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-/// The columns of these titles, of each line with something in it, with the line's number.
+/// The columns of these titles, of each row with something in it, with the line on which it begins.
 fn rows<'a, const COLUMNS: usize>(
     text: &'a str,
     titles: [&str; COLUMNS],
 ) -> anyhow::Result<impl Iterator<Item = anyhow::Result<(usize, [String; COLUMNS])>> + use<'a, COLUMNS>> {
-    // Old Macs end lines with a carriage return alone.
-    let ends: &[char] = if text.contains('\n') { &['\n'] } else { &['\r'] };
+    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    // A line that an old Mac wrote ends with a carriage return alone.
+    let first = first.split('\r').next().unwrap_or_default();
+    let separator = [',', ';', '\t'].into_iter().find(|&part| first.contains(part)).unwrap_or(',');
+    let reader = csv::ReaderBuilder::new()
+        .delimiter(separator as u8)
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .from_reader(text.as_bytes());
     // Excel leaves rows of nothing but separators.
-    let is_filled =
-        |line: &str| line.contains(|letter: char| !letter.is_whitespace() && !",;".contains(letter));
-    let mut lines = (1..).zip(text.split(ends)).filter(move |(_, line)| is_filled(line));
+    let is_filled = |record: &csv::Result<csv::StringRecord>| {
+        record.as_ref().map_or(true, |record| record.iter().any(|cell| !cell.is_empty()))
+    };
+    let mut records = reader.into_records().filter(is_filled);
     let wanted = || titles.join(",");
-    let (number, head) = lines.next().with_context(|| format!("is empty; its first line is {}", wanted()))?;
-    let separator = [',', ';', '\t'].into_iter().find(|&part| head.contains(part)).unwrap_or(',');
-    let head = cells(head, separator);
+    let head = records.next().with_context(|| format!("is empty; its first line is {}", wanted()))??;
+    let number = line_of(&head);
     let mut places = [0; COLUMNS];
     for (place, title) in places.iter_mut().zip(titles) {
         let mut found = (0..head.len()).filter(|&place| head[place].eq_ignore_ascii_case(title));
@@ -99,42 +107,26 @@ fn rows<'a, const COLUMNS: usize>(
         anyhow::ensure!(found.next().is_none(), "line {number} has two columns {title}");
     }
     let titles = titles.map(str::to_owned);
-    Ok(lines.map(move |(number, line)| {
-        let mut cells = cells(line, separator);
-        let most = head.len();
+    let most = head.len();
+    Ok(records.map(move |record| {
+        let record = record?;
+        let number = line_of(&record);
         anyhow::ensure!(
-            cells.len() <= most || cells[most..].iter().all(String::is_empty),
+            record.iter().skip(most).all(str::is_empty),
             "line {number} has {} cells, more than the {most} titles: are separators in a text without quotes?",
-            cells.len()
+            record.len()
         );
         let mut row = [const { String::new() }; COLUMNS];
         for ((value, place), title) in row.iter_mut().zip(places).zip(&titles) {
-            *value = cells
-                .get_mut(place)
-                .filter(|cell| !cell.is_empty())
-                .map(std::mem::take)
-                .with_context(|| format!("line {number} has no {title}"))?;
+            let cell = record.get(place).filter(|cell| !cell.is_empty());
+            *value = cell.with_context(|| format!("line {number} has no {title}"))?.to_owned();
         }
         Ok((number, row))
     }))
 }
 
-/// The cells of a line; in quotes a separator parts nothing (RFC 4180, without line breaks in cells).
-fn cells(line: &str, separator: char) -> Vec<String> {
-    let mut cells = vec![String::new()];
-    let mut is_quoted = false;
-    for letter in line.chars() {
-        match letter {
-            '"' => is_quoted = !is_quoted,
-            _ if letter == separator && !is_quoted => cells.push(String::new()),
-            _ => {
-                if let Some(cell) = cells.last_mut() {
-                    cell.push(letter);
-                }
-            }
-        }
-    }
-    cells.iter().map(|cell| cell.trim().to_owned()).collect()
+fn line_of(record: &csv::StringRecord) -> usize {
+    record.position().map_or(0, |position| position.line() as usize)
 }
 
 fn whole(number: usize, title: &str, value: &str) -> anyhow::Result<u32> {

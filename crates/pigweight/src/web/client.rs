@@ -3,6 +3,7 @@
 use crate::args::JobWish;
 use crate::web::api::jobs::{Job, Jobs, Priority};
 use anyhow::Context as _;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use pigweight_store::JobFilter;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -70,13 +71,12 @@ impl Client {
     }
 }
 
+/// All but unreserved characters (RFC 3986, section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
+
 /// What a person types is one piece of a path.
 fn escaped(piece: &str) -> String {
-    let safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    piece
-        .bytes()
-        .map(|byte| if safe(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
+    utf8_percent_encode(piece, RESERVED).to_string()
 }
 
 #[cfg(test)]

@@ -357,7 +357,7 @@ fn after_kill_9_the_server_goes_on_and_ends_with_the_same_numbers() {
         let curve = server.get(&format!("/api/videos/{id}/counts?points=10000")).json();
         (
             run["frames_done"].clone(),
-            run["frames_looked"].clone(),
+            run["frames_inferred"].clone(),
             run["count"].clone(),
             curve["points"].clone(),
         )

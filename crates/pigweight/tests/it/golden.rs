@@ -2,6 +2,7 @@
 //! gives the same boxes within a pixel, for each layout.
 
 use crate::server::{pigweight, root};
+use pigweight_testkit::component::skip_without;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -260,7 +261,7 @@ fn models_of_the_usual_sizes_are_read_as_their_families_read_them() {
     let is_there = |file: &Path| {
         let is_there = file.is_file();
         if !is_there {
-            println!("skipped: {} is not there; PIGWEIGHT_TEST_DATA names the folder", file.display());
+            skip_without(&format!("{} is not there; PIGWEIGHT_TEST_DATA names the folder", file.display()));
         }
         is_there
     };

@@ -1,8 +1,9 @@
 //! Real inference servers for tests: MLServer and NVIDIA Triton with models of the fixtures, in processes of their own.
 //!
-//! `scripts/setup.sh --tests` installs MLServer, `--triton` Triton. Where one is missing the tests say so and pass over it.
+//! `scripts/setup.sh --tests` installs both. Where one is missing its tests say so and are skipped; in CI they fail.
 
 use crate::server::root;
+use pigweight_testkit::component::skip_without;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -17,15 +18,14 @@ pub struct InferenceServer {
 }
 
 /// Python with what a server needs; `None` (and said so) where it is not installed.
-#[expect(clippy::print_stdout, reason = "a test that passes over something says so")]
-fn python(environment: &str, option: &str) -> Option<PathBuf> {
+fn python(environment: &str) -> Option<PathBuf> {
     let python = root().join(format!(".tools/{environment}/bin/python"));
     if python.exists() {
         return Some(python);
     }
-    println!(
-        "skipped: {environment} is not installed here (scripts/setup.sh {option}, where there are packages of it)"
-    );
+    skip_without(&format!(
+        "{environment} is not installed here (scripts/setup.sh --tests, where there are packages of it)"
+    ));
     None
 }
 
@@ -38,14 +38,14 @@ fn free_ports() -> [u16; 3] {
 impl InferenceServer {
     /// MLServer with models: name, version and file.
     pub fn mlserver(models: &[(&str, &str, &Path)]) -> Option<Self> {
-        let python = python("python-servers", "--tests")?;
+        let python = python("python-servers")?;
         let mut server =
             Self { process: None, folder: tempfile::tempdir().unwrap(), python, ports: free_ports() };
         server.serve(models);
         Some(server)
     }
 
-    /// ThreadRole these from now on, on the same port as before.
+    /// Serves these from now on, on the same port as before.
     pub fn serve(&mut self, models: &[(&str, &str, &Path)]) {
         self.kill();
         let [http_port, grpc_port, _] = self.ports;
@@ -71,7 +71,7 @@ impl InferenceServer {
 
     /// Triton with one model.
     pub fn triton(name: &str, file: &Path) -> Option<Self> {
-        let python = python("python-triton", "--triton")?;
+        let python = python("python-triton")?;
         let mut server =
             Self { process: None, folder: tempfile::tempdir().unwrap(), python, ports: free_ports() };
         let [http, grpc, metrics] = server.ports.map(|port| port.to_string());

@@ -51,10 +51,10 @@ fn each_look_is_explained_and_two_analyses_are_compared() {
     let whole = server.get(&format!("/api/videos/{id}/runs/{usual}/schedule")).json();
     let looks = whole["inferred_frames"].as_array().unwrap();
     assert_eq!(whole["frames"], STANDING.frames);
-    assert_eq!(runs[0]["frames_looked"].as_u64().unwrap(), looks.len() as u64);
+    assert_eq!(runs[0]["frames_inferred"].as_u64().unwrap(), looks.len() as u64);
     let told: u64 = whole["reasons"].as_object().unwrap().values().map(|looks| looks.as_u64().unwrap()).sum();
     assert_eq!(told, looks.len() as u64);
-    for reason in ["first", "last", "still", "moving", "near_line", "woken", "looked_back"] {
+    for reason in ["first", "last", "still", "moving", "near_line", "motion_start", "before_motion"] {
         assert!(
             whole["reasons"][reason].as_u64().is_some_and(|looks| looks > 0),
             "{reason}: {}",
@@ -126,7 +126,7 @@ fn what_is_counted_gives_way_to_what_somebody_looks_at() {
     let of = |name: &str| -> Vec<bool> {
         threads.iter().filter(|(thread, _)| thread.starts_with(name)).map(|(_, idle)| *idle).collect()
     };
-    for name in ["background", "analyser", "video_indexer"] {
+    for name in ["background", "job worker", "video indexer", "folder watcher"] {
         assert!(!of(name).is_empty() && of(name).iter().all(|&idle| idle), "{name}: {threads:?}");
     }
     for name in ["pigweight", "inference", "tokio", "sqlx"] {

@@ -37,7 +37,7 @@ pub fn pigweight() -> Command {
 }
 
 impl Server {
-    /// ThreadRole `videos`; `model` as on the command line. Without one there is no ONNX Runtime either, so nothing is counted.
+    /// Serves `videos`; `model` as on the command line. Without one there is no ONNX Runtime either, so nothing is counted.
     pub fn start(videos: &Path, data: &Path, model: Option<&Path>) -> Self {
         Self::start_with(videos, data, model, &[])
     }

@@ -14,7 +14,7 @@ use pigweight_store::{RunRecord, VideoLine, VideoRecord};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 /// Proxies cut silent connections after a minute.
 const PING_AFTER: Duration = Duration::from_secs(25);
@@ -32,11 +32,14 @@ impl Asked for OfVideo {
 }
 
 /// What is pushed: once at the start, then after each step of the analysis that has been written, and every five seconds without one.
-#[derive(Serialize)]
-struct CountUpdate<'a> {
+#[derive(Serialize, ToSchema)]
+pub struct CountUpdate {
+    /// Always `count_update`.
     #[serde(rename = "type")]
+    #[schema(value_type = String, pattern = "^count_update$")]
     kind: &'static str,
-    id: &'a str,
+    /// The video.
+    id: String,
     /// Animals on the last settled frame; null before the first.
     count: Option<u32>,
     /// Seconds of that frame.
@@ -47,7 +50,7 @@ struct CountUpdate<'a> {
     frames_per_sec: Option<f64>,
     eta_secs: Option<f64>,
     /// So far, for each line.
-    crossings: Vec<Crossed>,
+    crossings: Vec<LineCount>,
     /// What runs the detector, as measured; null before the first step.
     device: Option<String>,
     lag: Lag,
@@ -56,8 +59,8 @@ struct CountUpdate<'a> {
 }
 
 /// What crossed a line so far.
-#[derive(Serialize)]
-struct Crossed {
+#[derive(Serialize, ToSchema)]
+pub struct LineCount {
     line: String,
     name: String,
     forward: i64,
@@ -65,7 +68,7 @@ struct Crossed {
 }
 
 /// How far what is counted lies behind what there is.
-#[derive(Clone, Copy, Default, Serialize)]
+#[derive(Clone, Copy, Default, Serialize, ToSchema)]
 pub struct Lag {
     /// Seconds of the video that are not counted yet.
     pub video_secs: f64,
@@ -95,9 +98,8 @@ impl Lag {
 /// Pushes `count_update` messages for a video that is being analysed.
 #[utoipa::path(
     get, path = "/ws/count", params(OfVideo),
-    responses((status = 101, description = "A WebSocket of JSON text messages: {type: \"count_update\", id, count, t, \
-              state, progress, frames_per_sec, eta_secs, crossings: [{line, name, forward, backward}], device, \
-              lag: {video_secs, backlog_frames, age_secs}, recount as in a video}; after each step, and every 5 s while one is awaited"),
+    responses((status = 101, description = "A WebSocket of JSON text messages of the schema CountUpdate: one at once, one after each step, \
+              and every 5 s while a step is awaited"),
               (status = 404, body = Problem), (status = 426, body = Problem))
 )]
 pub async fn count_updates(
@@ -151,7 +153,7 @@ async fn update(app: &App, id: &str) -> Result<(String, bool), Problem> {
     let message = match &run {
         None => CountUpdate {
             kind: "count_update",
-            id,
+            id: id.to_owned(),
             count: None,
             t: 0.0,
             state: if video.error.is_some() { "no_video" } else { "pending" },
@@ -168,7 +170,7 @@ async fn update(app: &App, id: &str) -> Result<(String, bool), Problem> {
             let frame = app.store.settled_at(&run.id, run.counted_to_secs).await?;
             CountUpdate {
                 kind: "count_update",
-                id,
+                id: id.to_owned(),
                 count: frame.as_ref().map(|frame| frame.boxes.len() as u32),
                 t: frame.map_or(0.0, |frame| frame.secs),
                 state: match shown.state {
@@ -193,7 +195,7 @@ async fn update(app: &App, id: &str) -> Result<(String, bool), Problem> {
     Ok((text, lag.age_secs.is_some()))
 }
 
-async fn crossed(app: &App, id: &str, run: Option<&RunRecord>) -> Result<Vec<Crossed>, Problem> {
+async fn crossed(app: &App, id: &str, run: Option<&RunRecord>) -> Result<Vec<LineCount>, Problem> {
     let lines = app.store.lines_of_video(id).await?;
     let counts = match run {
         Some(run) if !lines.is_empty() => app.store.count_crossings(&run.id).await?,
@@ -203,7 +205,7 @@ async fn crossed(app: &App, id: &str, run: Option<&RunRecord>) -> Result<Vec<Cro
         let count = counts.iter().find(|(of, way, _)| of == line && *way == direction);
         count.map_or(0, |(_, _, count)| *count)
     };
-    let crossed = lines.into_iter().map(|VideoLine { line, .. }| Crossed {
+    let crossed = lines.into_iter().map(|VideoLine { line, .. }| LineCount {
         forward: of(&line.id, Direction::Forward),
         backward: of(&line.id, Direction::Backward),
         line: line.id,

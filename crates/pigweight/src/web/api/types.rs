@@ -106,7 +106,7 @@ pub struct Run {
     pub frames_done: i64,
     pub frames_total: i64,
     /// Of those done, the frames that the detector looked at; the others are interpolated.
-    pub frames_looked: i64,
+    pub frames_inferred: i64,
     /// Null while nothing goes on.
     pub frames_per_sec: Option<f64>,
     pub eta_secs: Option<f64>,
@@ -168,7 +168,7 @@ impl Run {
             },
             frames_done: run.frames_done,
             frames_total,
-            frames_looked: run.frames_inferred,
+            frames_inferred: run.frames_inferred,
             frames_per_sec: frames_per_sec.filter(|_| is_running),
             eta_secs: frames_per_sec.filter(|_| is_running).map(|rate| left / rate),
             model: run.model_name.clone(),

@@ -1,4 +1,4 @@
-//! HTTP Status Streaming: a playlist, and the pieces that it names.
+//! HTTP Live Streaming: a playlist, and the pieces that it names.
 
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;

@@ -1,68 +1,46 @@
-//! The latest JPEGs that were made, within so many bytes.
+//! The latest JPEGs, within a number of bytes.
 
 use axum::body::Bytes;
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 
-/// What came last is kept longest. A few hundred entries: looked through from one end to the other.
+/// Pictures that the cache is planned for.
+const EXPECTED_PICTURES: usize = 256;
+
+/// JPEGs by their ETag. What has not been asked for lately goes first.
 pub struct JpegCache {
     most_bytes: usize,
-    kept: Mutex<Kept>,
+    cache: Cache<String, Bytes, ByBytes>,
 }
 
-#[derive(Default)]
-struct Kept {
-    /// Oldest use first.
-    entries: VecDeque<(String, Bytes)>,
-    bytes: usize,
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<String, Bytes> for ByBytes {
+    fn weight(&self, _key: &String, bytes: &Bytes) -> u64 {
+        // What weighs nothing would never be let go.
+        bytes.len().max(1) as u64
+    }
 }
 
 impl JpegCache {
     /// Holds at most `most_bytes`.
     pub fn new(most_bytes: usize) -> Self {
-        Self { most_bytes, kept: Mutex::default() }
+        Self { most_bytes, cache: Cache::with_weighter(EXPECTED_PICTURES, most_bytes as u64, ByBytes) }
     }
 
     /// What was put under this key, if it is still there.
     pub fn get(&self, key: &str) -> Option<Bytes> {
-        let mut kept = self.lock();
-        let place = kept.entries.iter().rposition(|(known, _)| known == key)?;
-        let entry = kept.entries.remove(place)?;
-        let bytes = entry.1.clone();
-        kept.entries.push_back(entry);
-        Some(bytes)
+        self.cache.get(key)
     }
 
-    /// Keeps it, and lets go of what was not asked for longest. What is larger than all the room is not kept.
+    /// Keeps a picture. One that is larger than all the room is not kept.
     pub fn put(&self, key: String, bytes: Bytes) {
         if bytes.len() > self.most_bytes {
             return;
         }
-        let mut kept = self.lock();
-        if let Some(place) = kept.entries.iter().position(|(known, _)| *known == key) {
-            kept.forget(place);
-        }
-        kept.bytes += bytes.len();
-        kept.entries.push_back((key, bytes));
-        while kept.bytes > self.most_bytes {
-            kept.forget(0);
-        }
-        metrics::gauge!("pigweight_jpeg_cache_bytes").set(kept.bytes as f64);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
-        // A panic between two changes leaves a sum that is too large at the worst: less is kept then.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Kept {
-    fn forget(&mut self, place: usize) {
-        if let Some((_, bytes)) = self.entries.remove(place) {
-            self.bytes = self.bytes.saturating_sub(bytes.len());
-        } else {
-            self.bytes = 0;
-        }
+        self.cache.insert(key, bytes);
+        metrics::gauge!("pigweight_jpeg_cache_bytes").set(self.cache.weight() as f64);
     }
 }
 
@@ -71,20 +49,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_used_last_stays_within_the_bytes() {
-        let cache = JpegCache::new(100);
-        let put = |key: &str, size| cache.put(key.to_owned(), vec![0; size].into());
-        let size = |key: &str| cache.get(key).map(|bytes| bytes.len());
-        put("a", 40);
-        put("b", 40);
-        assert_eq!(size("a"), Some(40));
-        put("c", 40);
-        assert_eq!((size("a"), size("b"), size("c")), (Some(40), None, Some(40)));
-        put("c", 60);
-        assert_eq!((size("a"), size("c")), (Some(40), Some(60)), "put again it counts once");
-        put("d", 101);
-        assert_eq!((size("a"), size("c"), size("d")), (Some(40), Some(60), None));
-        put("e", 100);
-        assert_eq!((size("a"), size("c"), size("e")), (None, None, Some(100)));
+    fn pictures_stay_within_the_bytes_and_one_put_again_counts_once() {
+        let cache = JpegCache::new(1000);
+        let put = |key: String, size| cache.put(key, vec![0; size].into());
+        for number in 0..100 {
+            put(number.to_string(), 90);
+            assert!(cache.cache.weight() <= 1000);
+        }
+        assert_eq!(cache.get("99").map(|bytes| bytes.len()), Some(90), "the last one is there");
+        assert!((0..100).filter(|number| cache.get(&number.to_string()).is_some()).count() <= 11);
+        let before = cache.cache.weight();
+        put("99".to_owned(), 90);
+        assert_eq!(cache.cache.weight(), before);
+        put("too large".to_owned(), 1001);
+        assert!(cache.get("too large").is_none());
     }
 }

@@ -59,7 +59,7 @@ fn api_router(document: utoipa::openapi::OpenApi) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(api::jobs::prioritise))
         .routes(routes!(api::lines::list, api::lines::add))
         .routes(routes!(api::lines::change, api::lines::remove))
-        .routes(routes!(api::lines::versions))
+        .routes(routes!(api::line_versions::list))
         .routes(routes!(api::sources::list))
         .routes(routes!(api::sources::one, api::sources::change))
         .routes(routes!(api::sources::move_video))

@@ -1086,6 +1086,33 @@ export interface components {
              */
             only_before: components["schemas"]["Crossing"][];
         };
+        /** @description A place that a line has had. */
+        LineVersion: {
+            /** @description RFC 3339, UTC. */
+            created_at: string;
+            crossings: components["schemas"]["Directions"] | null;
+            id: string;
+            /**
+             * Format: int64
+             * @description From 1; the last one is the current one.
+             */
+            number: number;
+            /** Format: int64 */
+            picture_height: number | null;
+            /**
+             * Format: int64
+             * @description Size of the picture it was drawn on, px; null if it was not known.
+             */
+            picture_width: number | null;
+            /** Format: double */
+            x1: number;
+            /** Format: double */
+            x2: number;
+            /** Format: double */
+            y1: number;
+            /** Format: double */
+            y2: number;
+        };
         /**
          * @description Which frame is served.
          * @enum {string}
@@ -1306,33 +1333,6 @@ export interface components {
         };
         /** @enum {string} */
         Status: "ok" | "no_model" | "degraded";
-        /** @description A place that a line has had. */
-        Version: {
-            /** @description RFC 3339, UTC. */
-            created_at: string;
-            crossings: components["schemas"]["Directions"] | null;
-            id: string;
-            /**
-             * Format: int64
-             * @description From 1; the last one is the current one.
-             */
-            number: number;
-            /** Format: int64 */
-            picture_height: number | null;
-            /**
-             * Format: int64
-             * @description Size of the picture it was drawn on, px; null if it was not known.
-             */
-            picture_width: number | null;
-            /** Format: double */
-            x1: number;
-            /** Format: double */
-            x2: number;
-            /** Format: double */
-            y1: number;
-            /** Format: double */
-            y2: number;
-        };
         /** @description A registered video. */
         Video: {
             /** @description `h264`, `hevc`, … */
@@ -1444,6 +1444,7 @@ export type Lag = components['schemas']['Lag'];
 export type Line = components['schemas']['Line'];
 export type LineCount = components['schemas']['LineCount'];
 export type LineDifference = components['schemas']['LineDifference'];
+export type LineVersion = components['schemas']['LineVersion'];
 export type Mode = components['schemas']['Mode'];
 export type ModelHealth = components['schemas']['ModelHealth'];
 export type MovedLine = components['schemas']['MovedLine'];
@@ -1459,7 +1460,6 @@ export type Scope = components['schemas']['Scope'];
 export type Source = components['schemas']['Source'];
 export type SourceSettings = components['schemas']['SourceSettings'];
 export type Status = components['schemas']['Status'];
-export type Version = components['schemas']['Version'];
 export type Video = components['schemas']['Video'];
 export type VideoJob = components['schemas']['VideoJob'];
 export type VideoSettings = components['schemas']['VideoSettings'];
@@ -2079,7 +2079,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Version"][];
+                    "application/json": components["schemas"]["LineVersion"][];
                 };
             };
             404: {

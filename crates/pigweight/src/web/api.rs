@@ -4,6 +4,7 @@ pub mod count_socket;
 pub mod counts;
 pub mod health;
 pub mod jobs;
+pub mod line_versions;
 pub mod lines;
 pub mod runs;
 pub mod sources;

@@ -8,7 +8,7 @@ use std::process::Command;
 
 /// So that counting takes its time.
 const EVERY_FRAME: (&str, &str) = ("PIGWEIGHT_DETECT__INFERENCE_HZ", "0");
-const NO_PICTURES: (&str, &str) = ("PIGWEIGHT_PREVIEW__DISK_GB", "0");
+pub const NO_PICTURES: (&str, &str) = ("PIGWEIGHT_PREVIEW__DISK_GB", "0");
 pub const ONE_BY_ONE: (&str, &str) = ("PIGWEIGHT_JOBS__AT_ONCE", "1");
 
 /// A drawn corridor of ten seconds, over and over, under these names; each with so many rounds.

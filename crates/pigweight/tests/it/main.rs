@@ -22,6 +22,7 @@ mod remote;
 mod scheduling;
 mod server;
 mod small_disk;
+mod sources;
 mod streaming;
 mod uploads;
 mod workers;

@@ -10,10 +10,11 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use pigweight_core::line::{Direction, LineError};
 use pigweight_store::{
-    LineGeometry, LineRecord, LineScope, LineVersion, NewLine, RunRecord, VideoLine,
-    VideoRecord,
+    Error as StoreError, LineGeometry, LineProgress, LineRecord, LineScope, LineVersion, NewLine, RunRecord,
+    VideoLine, VideoRecord,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
 const MAX_NAME_CHARACTERS: usize = 100;
@@ -178,25 +179,27 @@ fn checked_name(name: &str, fallback: impl FnOnce() -> String) -> Result<String,
 /// A line that can never be crossed is a slip of whoever draws it, or of a program's units.
 fn checked_place(geometry: LineGeometry) -> Result<LineGeometry, Problem> {
     let size = |px: Option<i64>| px.and_then(|px| u32::try_from(px).ok());
-    let line = geometry.line()?;
-    let Some((width, height)) = size(geometry.picture_width_px).zip(size(geometry.picture_height_px)) else {
+    let picture = size(geometry.picture_width_px).zip(size(geometry.picture_height_px));
+    let checked = match (geometry.line(), picture) {
+        (Ok(line), Some((width, height))) => line.check_on_picture(width, height),
         // The video has not been opened yet.
-        line.check_reach()?;
-        return Ok(geometry);
+        (Ok(line), None) => line.check_reach(),
+        (Err(StoreError::Line(error)), _) => Err(error),
+        (Err(error), _) => return Err(error.into()),
     };
-    line.check_on_picture(width, height).map_err(|error| match error {
-        LineError::NotFinite | LineError::TooFar => {
-            Problem::bad_request(format!("{error}; it is {width} × {height} px"))
+    match (checked, picture) {
+        (Ok(()), _) => Ok(geometry),
+        (Err(error @ (LineError::NotFinite | LineError::TooFar)), Some((width, height))) => {
+            Err(Problem::bad_request(format!("{error}; it is {width} × {height} px")))
         }
-        error => error.into(),
-    })?;
-    Ok(geometry)
+        (Err(error), _) => Err(error.into()),
+    }
 }
 
-/// A line as it lies on a video, with the crossings of a run.
+/// What was counted of a video's lines in the run that is shown of it.
 struct Counted {
     crossings: Vec<(String, Direction, i64)>,
-    progress: std::collections::BTreeMap<String, pigweight_store::LineProgress>,
+    progress: BTreeMap<String, LineProgress>,
     run: Option<RunRecord>,
 }
 
@@ -407,79 +410,4 @@ pub async fn remove(caller: Caller, app: Shared, Path(id): Path<String>) -> Resu
     caller.line(&app, &id).await?;
     app.store.remove_line(&id).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// A place that a line has had.
-#[derive(Serialize, ToSchema)]
-pub struct Version {
-    pub id: String,
-    /// From 1; the last one is the current one.
-    pub number: i64,
-    /// RFC 3339, UTC.
-    pub created_at: String,
-    pub x1: f64,
-    pub y1: f64,
-    pub x2: f64,
-    pub y2: f64,
-    /// Size of the picture it was drawn on, px; null if it was not known.
-    pub picture_width: Option<i64>,
-    pub picture_height: Option<i64>,
-    /// Crossings in the shown run of the video that was asked for; null without one.
-    pub crossings: Option<Directions>,
-}
-
-#[derive(Deserialize, IntoParams)]
-pub struct VersionsOf {
-    /// Count the crossings of this video.
-    video: Option<String>,
-}
-
-impl Asked for VersionsOf {
-    const FIELDS: &'static [Field] = &[Field::optional("video", Kind::Text)];
-}
-
-/// The places that a line has had, the first first.
-#[utoipa::path(
-    get, path = "/api/lines/{id}/versions", params(VersionsOf),
-    responses((status = 200, body = Vec<Version>), (status = 404, body = Problem))
-)]
-pub async fn versions(
-    caller: Caller,
-    app: Shared,
-    Path(id): Path<String>,
-    Query(of): Query<VersionsOf>,
-) -> Result<Json<Vec<Version>>, Problem> {
-    caller.line(&app, &id).await?;
-    let run = match &of.video {
-        Some(video) => {
-            caller.video(&app, video).await?;
-            app.store.shown_run(video).await?
-        }
-        None => None,
-    };
-    let mut told = Vec::new();
-    for version in app.store.line_versions(&id).await? {
-        let crossings = match &run {
-            Some(run) => {
-                let crossings = app.store.crossings_of_version(&run.id, &version.id).await?;
-                let forward = crossings.iter().filter(|one| one.direction == Direction::Forward).count();
-                Some(Directions { forward, backward: crossings.len() - forward })
-            }
-            None => None,
-        };
-        let geometry = version.geometry;
-        told.push(Version {
-            id: version.id,
-            number: version.number,
-            created_at: crate::web::api::types::time(version.created_at).unwrap_or_default(),
-            x1: geometry.x1_px,
-            y1: geometry.y1_px,
-            x2: geometry.x2_px,
-            y2: geometry.y2_px,
-            picture_width: geometry.picture_width_px,
-            picture_height: geometry.picture_height_px,
-            crossings,
-        });
-    }
-    Ok(Json(told))
 }

@@ -41,6 +41,7 @@ test: setup-tests page ## Run every test: Rust, training, the page, and all toge
 	  else cargo test --locked --workspace --no-fail-fast; fi
 	cd training && ../.tools/python-tests/bin/python -m unittest discover -s tests -t .
 	cd web && npm run --silent check && npm run --silent test && npm run --silent e2e
+	scripts/test_contract.sh
 	scripts/test_browser.sh
 
 lint: setup page ## Check style, lints, licences and the scripts

@@ -33,8 +33,11 @@ pub fn openapi_json() -> String {
     for (path, method, operation) in operations(&mut document) {
         operation["operationId"] = operation_id(&path, &method).into();
         let responses = operation["responses"].as_object_mut();
-        for (_, response) in responses.into_iter().flatten() {
+        for (status, response) in responses.into_iter().flatten() {
             name_problem_media_type(response);
+            if response.get("description").and_then(Value::as_str).is_none_or(str::is_empty) {
+                response["description"] = meaning_of(status).into();
+            }
         }
         operation["responses"]["default"] = json!({
             "description": "Any other error; `detail` tells what to do",
@@ -68,9 +71,15 @@ fn operation_id(path: &str, method: &str) -> String {
     format!("{method}_{}", words.join("_"))
 }
 
+/// The status in words: the document must describe every answer.
+fn meaning_of(status: &str) -> &'static str {
+    let status = status.parse().ok().and_then(|code| axum::http::StatusCode::from_u16(code).ok());
+    status.and_then(|status| status.canonical_reason()).unwrap_or("The answer")
+}
+
 /// Problems are told from other JSON by their media type (RFC 9457, section 3).
 fn name_problem_media_type(response: &mut Value) {
-    let Some(content) = response["content"].as_object_mut() else { return };
+    let Some(content) = response.get_mut("content").and_then(Value::as_object_mut) else { return };
     let is_problem = content
         .get("application/json")
         .is_some_and(|body| body["schema"]["$ref"] == format!("{SCHEMA}Problem"));

@@ -50,6 +50,7 @@ create table videos (
   packet_index blob                        -- the media crate's own form, with its own version
 );
 create unique index videos_by_path on videos (path) where not is_superseded;
+create index videos_by_any_path on videos (path, added_at);
 create index videos_by_source on videos (source_id);
 create index videos_by_name on videos (name, id) where not is_superseded;
 

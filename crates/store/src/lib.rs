@@ -44,7 +44,7 @@ pub use presence::PROCESS_LEASE_SECS;
 pub use reason::Reason;
 pub use runs::{NewRun, RunRecord, RunState};
 pub use sources::{NewSource, SourceChange, SourceKind, SourceRecord};
-pub use videos::{FileIdentity, FileStat, KnownFile, NewVideo, VideoRecord};
+pub use videos::{FileIdentity, FileStat, KnownFile, NewFile, NewVideo, VideoRecord};
 
 use sqlx::sqlite::SqlitePool;
 use std::fs::File;

@@ -4,7 +4,7 @@ use crate::clock::unix_secs;
 use crate::error::{Error, Result};
 use crate::reason::Reason;
 use crate::sources::{self, NewSource};
-use crate::{Store, new_id};
+use crate::{Store, Transaction, new_id};
 use sqlx::{FromRow, Row as _};
 
 /// What the file system says of a file without opening it.
@@ -40,6 +40,17 @@ pub struct FileIdentity {
     /// BLAKE3 of samples from all over the file, if they were read. They identify a file that was copied back with another
     /// time than before.
     pub samples_hash: Option<String>,
+}
+
+/// A file to register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewFile {
+    /// What distinguishes its content.
+    pub file: FileIdentity,
+    /// For people: the path below the folder it was found in.
+    pub name: String,
+    /// The source it belongs to, unless its path was known before.
+    pub source: NewSource,
 }
 
 /// A registered file as it was when it was last read.
@@ -164,86 +175,37 @@ impl Store {
         name: &str,
         source: &NewSource,
     ) -> Result<VideoRecord> {
-        let failed = |error| Error::from_sql("registering a video", error);
         let mut transaction = self.begin_write("registering a video").await?;
-        sqlx::query(
-            "update videos set is_superseded = true where path = $1 and not is_superseded \
-             and not (size_bytes = $2 and modified_nanos = $3 and head_hash = $4)",
-        )
-        .bind(&file.path)
-        .bind(file.stat.size_bytes)
-        .bind(file.stat.modified_nanos)
-        .bind(&file.head_hash)
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        // The same bytes with another time: copied back, say.
-        sqlx::query(
-            "update videos set is_superseded = false, modified_nanos = $3 where id = (select id from videos where path = $1 \
-             and size_bytes = $2 and head_hash = $4 and samples_hash = $5 order by added_at desc, id desc limit 1) \
-             and not exists (select 1 from videos where path = $1 and not is_superseded)",
-        )
-        .bind(&file.path)
-        .bind(file.stat.size_bytes)
-        .bind(file.stat.modified_nanos)
-        .bind(&file.head_hash)
-        .bind(&file.samples_hash)
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        let known: Option<String> =
-            sqlx::query_scalar("select id from videos where path = $1 and not is_superseded")
-                .bind(&file.path)
-                .fetch_optional(&mut *transaction)
-                .await
-                .map_err(failed)?;
-        let id = match known {
-            Some(id) => id,
-            None => {
-                let source_id = sources::of_new_video(&mut transaction, &file.path, name, source).await?;
-                let id = new_id();
-                sqlx::query(
-                    "insert into videos (id, source_id, path, name, size_bytes, modified_nanos, head_hash, samples_hash, added_at) \
-                     values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-                )
-                .bind(&id)
-                .bind(source_id)
-                .bind(&file.path)
-                .bind(name)
-                .bind(file.stat.size_bytes)
-                .bind(file.stat.modified_nanos)
-                .bind(&file.head_hash)
-                .bind(&file.samples_hash)
-                .bind(unix_secs())
-                .execute(&mut *transaction)
-                .await
-                .map_err(failed)?;
-                id
-            }
-        };
-        sqlx::query("update videos set changed_nanos = $2, inode = $3 where id = $1")
-            .bind(&id)
-            .bind(file.stat.changed_nanos)
-            .bind(file.stat.inode)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        crate::presence::forget_superseded(&mut transaction, &file.path).await?;
-        crate::jobs::follow_replacement(&mut transaction, &file.path).await?;
-        transaction.commit().await.map_err(failed)?;
+        let id = add_in(&mut transaction, file, name, source).await?;
+        transaction.commit().await.map_err(|error| Error::from_sql("registering a video", error))?;
         self.video(&id).await
     }
 
-    /// Notes that the file was read and has the content it had, so that the next scan need not read it.
-    pub async fn keep_file_stat(&self, id: &str, stat: &FileStat) -> Result<()> {
-        sqlx::query("update videos set changed_nanos = $2, inode = $3 where id = $1")
-            .bind(id)
-            .bind(stat.changed_nanos)
-            .bind(stat.inode)
-            .execute(&self.pool)
-            .await
-            .map_err(|error| Error::from_sql("noting a file's state", error))?;
-        Ok(())
+    /// The same for many files in one transaction: all or none. Gives the identifiers in the same order.
+    pub async fn add_videos(&self, files: &[NewFile]) -> Result<Vec<String>> {
+        let mut transaction = self.begin_write("registering videos").await?;
+        let mut ids = Vec::with_capacity(files.len());
+        for NewFile { file, name, source } in files {
+            ids.push(add_in(&mut transaction, file, name, source).await?);
+        }
+        transaction.commit().await.map_err(|error| Error::from_sql("registering videos", error))?;
+        Ok(ids)
+    }
+
+    /// Notes that files, by their videos, were read and have the content they had, so that the next scan need not read them.
+    pub async fn keep_file_stats(&self, stats: &[(String, FileStat)]) -> Result<()> {
+        let failed = |error| Error::from_sql("noting the state of files", error);
+        let mut transaction = self.begin_write("noting the state of files").await?;
+        for (id, stat) in stats {
+            sqlx::query("update videos set changed_nanos = $2, inode = $3 where id = $1")
+                .bind(id)
+                .bind(stat.changed_nanos)
+                .bind(stat.inode)
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
+        }
+        transaction.commit().await.map_err(failed)
     }
 
     /// Keeps the samples of a file that was registered without them.
@@ -378,4 +340,79 @@ impl Store {
             .ok_or_else(|| Error::NotFound { kind: "video", id: id.to_owned() })?;
         row.try_get(0).map_err(|error| Error::from_sql("reading an index", error))
     }
+}
+
+/// See [`Store::add_video`].
+async fn add_in(
+    transaction: &mut Transaction,
+    file: &FileIdentity,
+    name: &str,
+    source: &NewSource,
+) -> Result<String> {
+    let failed = |error| Error::from_sql("registering a video", error);
+    sqlx::query(
+        "update videos set is_superseded = true where path = $1 and not is_superseded \
+         and not (size_bytes = $2 and modified_nanos = $3 and head_hash = $4)",
+    )
+    .bind(&file.path)
+    .bind(file.stat.size_bytes)
+    .bind(file.stat.modified_nanos)
+    .bind(&file.head_hash)
+    .execute(&mut **transaction)
+    .await
+    .map_err(failed)?;
+    // The same bytes with another time: copied back, say.
+    sqlx::query(
+        "update videos set is_superseded = false, modified_nanos = $3 where id = (select id from videos where path = $1 \
+         and size_bytes = $2 and head_hash = $4 and samples_hash = $5 order by added_at desc, id desc limit 1) \
+         and not exists (select 1 from videos where path = $1 and not is_superseded)",
+    )
+    .bind(&file.path)
+    .bind(file.stat.size_bytes)
+    .bind(file.stat.modified_nanos)
+    .bind(&file.head_hash)
+    .bind(&file.samples_hash)
+    .execute(&mut **transaction)
+    .await
+    .map_err(failed)?;
+    let known: Option<String> =
+        sqlx::query_scalar("select id from videos where path = $1 and not is_superseded")
+            .bind(&file.path)
+            .fetch_optional(&mut **transaction)
+            .await
+            .map_err(failed)?;
+    let id = match known {
+        Some(id) => id,
+        None => {
+            let source_id = sources::of_new_video(transaction, &file.path, name, source).await?;
+            let id = new_id();
+            sqlx::query(
+                "insert into videos (id, source_id, path, name, size_bytes, modified_nanos, head_hash, samples_hash, added_at) \
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            )
+            .bind(&id)
+            .bind(source_id)
+            .bind(&file.path)
+            .bind(name)
+            .bind(file.stat.size_bytes)
+            .bind(file.stat.modified_nanos)
+            .bind(&file.head_hash)
+            .bind(&file.samples_hash)
+            .bind(unix_secs())
+            .execute(&mut **transaction)
+            .await
+            .map_err(failed)?;
+            id
+        }
+    };
+    sqlx::query("update videos set changed_nanos = $2, inode = $3 where id = $1")
+        .bind(&id)
+        .bind(file.stat.changed_nanos)
+        .bind(file.stat.inode)
+        .execute(&mut **transaction)
+        .await
+        .map_err(failed)?;
+    crate::presence::forget_superseded(transaction, &file.path).await?;
+    crate::jobs::follow_replacement(transaction, &file.path).await?;
+    Ok(id)
 }

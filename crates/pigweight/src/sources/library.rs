@@ -3,8 +3,10 @@
 use crate::reason::Reasoned as _;
 use pigweight_media::Video;
 use pigweight_media::isolate::Workers;
-use pigweight_store::{FileIdentity, FileStat, KnownFile, NewSource, NewVideo, Reason, Store, VideoRecord};
-use std::collections::HashMap;
+use pigweight_store::{
+    FileIdentity, FileStat, KnownFile, NewFile, NewSource, NewVideo, Reason, Store, VideoRecord,
+};
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, Metadata};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -24,6 +26,8 @@ const HEAD_BYTES: u64 = 64 * 1024;
 
 /// A file that was changed more recently than this is read again at the next scan.
 const SETTLED_AFTER: Duration = Duration::from_secs(3);
+/// New files that are registered in one transaction.
+const NEW_AT_ONCE: usize = 200;
 /// Pieces that tell a file that was copied back from another one of its size, and how large each is. Recorders write files of one size over and over;
 /// what lies in them differs everywhere.
 const SAMPLES: u64 = 16;
@@ -218,36 +222,43 @@ fn samples(path: &Path, files: &dyn OpenFile) -> std::io::Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// Registers a file without decoding it. Nothing is done if it is known.
-pub async fn register(store: &Store, found: &Found) -> anyhow::Result<VideoRecord> {
-    register_with(store, found, &SystemFiles).await
+/// What reading a file has told.
+enum Read {
+    /// It is this video, whose content is as it was.
+    Known(Box<VideoRecord>, FileStat),
+    /// It is new at its path.
+    New(NewFile),
 }
 
-async fn register_with(store: &Store, found: &Found, files: &dyn OpenFile) -> anyhow::Result<VideoRecord> {
-    let path = &found.path;
-    let unreadable = |error| anyhow::anyhow!("cannot read {}: {error}", path.display());
-    let mut file = identity(path, files).map_err(unreadable)?;
-    match store.video_of_file(&file).await? {
-        Some(known) => {
-            // The same content. On a full disk both wait for the next scan.
-            if !known.is_sampled {
-                // Registered by an earlier version.
-                let _later = store.keep_samples(&known.id, &samples(path, files).map_err(unreadable)?).await;
-            }
-            if file.stat.changed_nanos.is_some() {
-                let _later = store.keep_file_stat(&known.id, &file.stat).await;
-            }
-            Ok(known)
+/// Registers a file without decoding it. Nothing is done if it is known.
+pub async fn register(store: &Store, found: &Found) -> anyhow::Result<VideoRecord> {
+    match read(store, found, &SystemFiles).await? {
+        Read::Known(video, stat) => {
+            // On a full disk that waits for the next scan.
+            let _later = store.keep_file_stats(&[(video.id.clone(), stat)]).await;
+            Ok(*video)
         }
-        None => {
-            file.samples_hash = Some(samples(path, files).map_err(unreadable)?);
-            Ok(store.add_video(&file, &found.name, &found.source).await?)
-        }
+        Read::New(NewFile { file, name, source }) => Ok(store.add_video(&file, &name, &source).await?),
     }
 }
 
-/// Registers what a scan has found, and gives the videos. Files whose size, times and inode are as they were are not opened.
-/// `trouble` is the last that was met. Blocks.
+async fn read(store: &Store, found: &Found, files: &dyn OpenFile) -> anyhow::Result<Read> {
+    let path = &found.path;
+    let unreadable = |error| anyhow::anyhow!("cannot read {}: {error}", path.display());
+    let mut file = identity(path, files).map_err(unreadable)?;
+    if let Some(known) = store.video_of_file(&file).await? {
+        if !known.is_sampled {
+            // Registered by an earlier version. On a full disk that waits for the next scan.
+            let _later = store.keep_samples(&known.id, &samples(path, files).map_err(unreadable)?).await;
+        }
+        return Ok(Read::Known(Box::new(known), file.stat));
+    }
+    file.samples_hash = Some(samples(path, files).map_err(unreadable)?);
+    Ok(Read::New(NewFile { file, name: found.name.clone(), source: found.source.clone() }))
+}
+
+/// Registers what a scan has found, and gives the videos in the same order. Files whose size, times and inode are as they were
+/// are not opened. `trouble` is the last that was met. Blocks.
 pub fn register_all<'a>(
     store: &Store,
     runtime: &tokio::runtime::Handle,
@@ -264,18 +275,63 @@ pub fn register_all<'a>(
     };
     let mut known: HashMap<String, KnownFile> =
         known.into_iter().map(|known| (known.video.path.clone(), known)).collect();
-    let mut videos = Vec::new();
-    for found in found {
+    // By their places in the scan.
+    let mut videos: BTreeMap<usize, VideoRecord> = BTreeMap::new();
+    let (mut new, mut stats) = (Vec::new(), Vec::new());
+    for (place, found) in found.enumerate() {
         let before = known.remove(&*found.path.to_string_lossy());
-        match before.filter(|before| before.video.is_sampled && before.stat.is_unchanged(&found.stat)) {
-            Some(before) => videos.push(before.video),
-            None => match runtime.block_on(register_with(store, found, files)) {
-                Ok(video) => videos.push(video),
-                Err(error) => *trouble = Some(error.reason()),
-            },
+        if let Some(before) = &before
+            && before.video.is_sampled
+            && before.stat.is_unchanged(&found.stat)
+        {
+            videos.insert(place, before.video.clone());
+            continue;
+        }
+        match runtime.block_on(read(store, found, files)) {
+            Ok(Read::Known(video, stat)) => {
+                if before.is_none_or(|before| before.stat != stat) {
+                    stats.push((video.id.clone(), stat));
+                }
+                videos.insert(place, *video);
+            }
+            Ok(Read::New(file)) => new.push((place, file)),
+            Err(error) => *trouble = Some(error.reason()),
+        }
+        if new.len() >= NEW_AT_ONCE {
+            add_all(store, runtime, &mut new, &mut videos, trouble);
         }
     }
-    videos
+    add_all(store, runtime, &mut new, &mut videos, trouble);
+    if !stats.is_empty() {
+        // On a full disk that waits for the next scan.
+        let _later = runtime.block_on(store.keep_file_stats(&stats));
+    }
+    videos.into_values().collect()
+}
+
+/// Registers new files together: the disk is waited for once.
+fn add_all(
+    store: &Store,
+    runtime: &tokio::runtime::Handle,
+    new: &mut Vec<(usize, NewFile)>,
+    videos: &mut BTreeMap<usize, VideoRecord>,
+    trouble: &mut Option<Reason>,
+) {
+    let (places, files): (Vec<usize>, Vec<NewFile>) = new.drain(..).unzip();
+    if files.is_empty() {
+        return;
+    }
+    let added = runtime.block_on(async {
+        let mut added = Vec::new();
+        for id in store.add_videos(&files).await? {
+            added.push(store.video(&id).await?);
+        }
+        Ok::<_, pigweight_store::Error>(added)
+    });
+    match added {
+        Ok(added) => videos.extend(places.into_iter().zip(added)),
+        Err(error) => *trouble = Some(error.reason()),
+    }
 }
 
 /// Whether the file has been looked into.
@@ -447,10 +503,13 @@ mod tests {
         assert_eq!((scan(&found), files.take()), (FILES, 2 * FILES));
         // As if they had been read when they were older than a few seconds.
         let aged_found = aged(&found);
-        for (found, known) in aged_found.iter().zip(runtime.block_on(store.videos()).unwrap()) {
-            assert_eq!(found.path.to_string_lossy(), known.path);
-            runtime.block_on(store.keep_file_stat(&known.id, &found.stat)).unwrap();
-        }
+        let known = runtime.block_on(store.videos()).unwrap();
+        assert!(
+            aged_found.iter().zip(&known).all(|(found, known)| found.path.to_string_lossy() == known.path)
+        );
+        let stats: Vec<_> =
+            aged_found.iter().zip(known).map(|(found, known)| (known.id, found.stat)).collect();
+        runtime.block_on(store.keep_file_stats(&stats)).unwrap();
         assert_eq!((scan(&aged_found), files.take()), (FILES, 0));
         // Replaced by one of the same size, with the time set back.
         let changed = videos.join("7.mp4");

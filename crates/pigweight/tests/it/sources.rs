@@ -37,6 +37,7 @@ fn a_line_of_a_source_counts_all_its_recordings_and_a_move_tells_what_changed() 
     for video in [&a, &b, &c] {
         server.wait_for_run(id(video), "done");
     }
+    let a = server.video("yard/a.mp4");
     let sources = list(&server, "/api/sources");
     let yard = sources.iter().find(|source| source["name"] == "yard").unwrap();
     assert_eq!((&yard["kind"], &yard["videos"]), (&"folder".into(), &2.into()), "{yard}");
@@ -152,7 +153,8 @@ fn an_abandoned_run_is_never_shown_and_goes_on_when_its_settings_come_back() {
     put(&server, &format!("{path}/settings"), &json!({"min_score": null}));
     let back = wait(|| Some(shown()).filter(|run| run["id"] == first["id"]));
     assert!(back["frames_done"].as_i64() >= first["frames_done"].as_i64(), "{back}");
-    let _ = second;
+    assert_ne!(second["id"], back["id"]);
+    server.stop();
 }
 
 fn check_data(data: &Path) -> (Option<i32>, String, String) {

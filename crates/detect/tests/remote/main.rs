@@ -235,7 +235,7 @@ fn requests_under_way_have_a_bound_and_hide_the_latency() {
     for _ in 0..24 {
         let told = told.clone();
         assert!(client.submit(Square::new(), move |served: Completed<Square>| {
-            told.send(served.found.unwrap()).unwrap()
+            told.send(served.found.unwrap()).unwrap();
         }));
     }
     drop(told);

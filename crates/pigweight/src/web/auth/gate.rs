@@ -16,9 +16,9 @@ impl FromRequestParts<Arc<App>> for Caller {
         let caller = app.authenticator.authenticate(request)?;
         // Before arguments are read: who may not ask learns nothing of what could be asked.
         if request.method.is_safe() {
-            caller.view()?
+            caller.view()?;
         } else {
-            caller.operate()?
+            caller.operate()?;
         }
         Ok(caller)
     }

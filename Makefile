@@ -1,4 +1,4 @@
-# make run · build · test · lint · bench · soak · fuzz · train · eval · docs — and nothing else to remember.
+# make run · test · lint · build · install · bench · figures · soak · fuzz · train · eval · docs — and nothing else to remember.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,11 +11,14 @@ VIDEOS ?=
 DATA ?= pigweight-data
 LISTEN ?= 127.0.0.1:8080
 MODEL ?=
+# `make install PREFIX=$HOME/.local`
+PREFIX ?= /usr/local
+DESTDIR ?=
 
-.PHONY: help setup setup-tests setup-train page build run test lint bench soak fuzz train eval docs
+.PHONY: help setup setup-tests setup-train page build install uninstall run test lint bench figures soak fuzz train eval docs
 
 help: ## Say what there is
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:
 	@scripts/setup.sh
@@ -30,6 +33,12 @@ page: setup
 
 build: page ## Build target/release/pigweight, the page inside
 	cargo build --release --locked -p pigweight
+
+install: build ## Install into PREFIX (/usr/local): program, ONNX Runtime, manual pages, completions, systemd unit; DESTDIR=DIR
+	scripts/install.sh "$(DESTDIR)" "$(PREFIX)"
+
+uninstall: ## Remove what install put into PREFIX
+	scripts/install.sh --remove "$(DESTDIR)" "$(PREFIX)"
 
 run: build ## Install what is missing, build, and serve; VIDEOS=DIR MODEL=FILE LISTEN=ADDR DATA=DIR
 	@if [ -z "$(VIDEOS)" ]; then target/release/pigweight demo demo-videos; fi
@@ -57,6 +66,12 @@ bench: ## Measure beside peers in the same run; DATA_DIR names a folder of video
 	cargo build --release --locked -p pigweight
 	cargo build --release --locked -p pigweight-store --example long_recording
 	bench/run.sh
+
+figures: ## Measure as bench does, and write docs/reference/figures.md
+	@scripts/setup.sh --bench
+	cargo build --release --locked -p pigweight
+	cargo build --release --locked -p pigweight-store --example long_recording
+	bench/run.sh --write docs/reference/figures.md
 
 soak: ## Analyse ten videos side by side for half an hour, and watch the memory
 	@scripts/setup.sh --bench

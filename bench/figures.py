@@ -34,28 +34,49 @@ HERE = pathlib.Path(__file__).parent
 
 
 class Table:
-    """Rows of figures, and what was left out."""
+    """Rows of figures by section, and what was left out. A section is what one `--only` measures."""
 
     def __init__(self):
-        self.rows, self.notes = [], []
+        self.sections, self.notes, self.section = {}, [], None
+
+    def begin(self, section):
+        self.section = section
+        self.sections[section] = {"where": where(), "rows": []}
+
+    def end(self):
+        self.sections[self.section]["load"] = round(os.getloadavg()[1], 1)
 
     def add(self, what, figure, goal=""):
-        self.rows.append((what, figure, goal))
+        self.sections[self.section]["rows"].append((what, figure, goal))
         print(f"bench: {what}: {figure}" + (f" (goal {goal})" if goal else ""), file=sys.stderr, flush=True)
 
     def skip(self, what, path):
         self.notes.append(f"Skipped: {what}, because {path} is not there (DATA_DIR names the folder).")
         print(f"bench: skipped {what}: {path} is not there", file=sys.stderr, flush=True)
 
-    def text(self):
-        load = os.getloadavg()[1]
-        head = (f"{datetime.date.today()}, {processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}; "
-                f"load of the last five minutes {load:.1f}")
-        rows = [("What", "Measured", "Goal"), *self.rows]
-        widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
-        lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-        return "\n".join(["# Figures", "", head, "", *lines, "", *self.notes]).rstrip() + "\n"
+    def keep(self, path):
+        """Replaces the sections that were measured now in a file of all that ever were; gives all."""
+        known = json.loads(path.read_text()) if path.exists() else {}
+        known.update(self.sections)
+        path.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
+        return known
+
+
+def markdown(sections, notes=()):
+    """A page of figures: a section each, with the command that measures it, the machine and its load."""
+    lines = ["# Figures", "", "`make figures` measures everything and writes this page. Machines are noisy: compare ratios of one section, not seconds of two."]
+    for name, section in sections.items():
+        rows = [("What", "Measured", "Goal"), *section["rows"]]
+        lines += ["", f"## {name}", "", f"`bench/run.sh --only {name}`, {section['where']}; load of the last five minutes {section['load']}", ""]
+        for number, row in enumerate(rows):
+            lines.append("| " + " | ".join(str(cell) for cell in row) + " |")
+            if number == 0:
+                lines.append("|---|---|---|")
+    return "\n".join([*lines, "", *notes]).rstrip() + "\n"
+
+
+def where():
+    return f"{datetime.date.today()}, {processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
 
 
 def processor():
@@ -258,6 +279,7 @@ def main():
     parser.add_argument("--soak-minutes", type=float, default=30, help="about how long `soak` takes")
     names = ["speed", "schedule", "memory", "storage", "frames", "answers", "viewers", "page", "tracking"]
     parser.add_argument("--only", nargs="*", choices=[*names, "soak"], default=names)
+    parser.add_argument("--write", type=pathlib.Path, help="also write all sections, those of earlier calls too, to this page")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each program whose speeds are compared")
     parser.add_argument("--minutes", type=int, nargs="+", default=[1, 10], help="lengths of the videos of `memory`")
     arguments = parser.parse_args()
@@ -290,10 +312,14 @@ def main():
             if missing:
                 table.skip(name, missing)
             else:
+                table.begin(name)
                 steps[name]()
-    text = table.text()
-    (arguments.out / "figures.md").write_text(text)
+                table.end()
+    sections = table.keep(arguments.out / "figures.json")
+    text = markdown({name: sections[name] for name in table.sections}, table.notes)
     print(text, end="")
+    if arguments.write:
+        arguments.write.write_text(markdown(sections, table.notes))
 
 
 if __name__ == "__main__":

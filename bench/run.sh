@@ -2,7 +2,8 @@
 # Measures PigWeight beside its peer, its memory and its tracker. `make bench` builds everything first.
 #
 # DATA_DIR names a folder with videos/pen-day.mp4, models/pig-yolox-nano-416.onnx and tracking/mot17; what is not
-# there is skipped and said so. The table is printed and kept in bench/out/figures.md. Takes about half an hour.
+# there is skipped and said so. The tables are printed and kept in bench/out/figures.json. Takes about half an hour.
+# `--only NAME…` measures some sections; `--write FILE` writes a page of all that were measured.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=.tools/python-bench/bin/python

@@ -269,7 +269,7 @@ mod tests {
         let report = detector.model.device();
         assert_eq!(report.device, Device::Cpu);
         let trouble = report.trouble.expect("it is told");
-        assert!(trouble.contains("cuda") && trouble.contains("this machine looks itself (cpu)"), "{trouble}");
+        assert!(trouble.contains("cuda") && trouble.contains("this machine runs the detector (cpu)"), "{trouble}");
         assert_eq!(look(&mut detector).expect("and goes on").1, Device::Cpu);
     }
 

@@ -106,7 +106,7 @@ pub enum Error {
     },
     /// It was there, and does not look at pictures any more.
     #[error(
-        "the device {device} does not work any more: {reason}; look at what its driver logs, and start the program again"
+        "the device {device} does not work any more: {reason}; see what its driver logs, and start the program again"
     )]
     DeviceLost {
         /// Which.
@@ -125,7 +125,7 @@ pub enum Error {
     },
     /// No server answers as it should.
     #[error(
-        "no inference server can look at pictures: {reason}; start one, or let this machine stand in with \
+        "no inference server can run the detector: {reason}; start one, or let this machine take over with \
          `detect.remote.fallback = \"local\"`"
     )]
     RemoteGone {

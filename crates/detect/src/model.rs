@@ -184,7 +184,7 @@ impl Model {
                 self.speed = Speed { inference };
                 Arc::make_mut(&mut self.info).is_trimmed = true;
             }
-            Err(error) => tracing::debug!("the whole input is looked at: {error}"),
+            Err(error) => tracing::debug!("the border is not trimmed: {error}"),
         }
     }
 
@@ -291,7 +291,7 @@ impl Model {
             let Reading { promised, layout, .. } = self.reading.clone();
             match backend.run(&pictures, true, |views| check(views, &promised, &layout, wanted)) {
                 Ok(()) => self.batch = wanted,
-                Err(error) => tracing::warn!("pictures are looked at one by one: {error}"),
+                Err(error) => tracing::warn!("pictures are inferred one by one: {error}"),
             }
         }
         Ok(())
@@ -351,7 +351,7 @@ impl Model {
         };
         let stands_in = |error: &Error| match here {
             Some(device) if self.is_spared(error) => {
-                format!("{error}; meanwhile this machine looks itself ({device})")
+                format!("{error}; meanwhile this machine runs the detector ({device})")
             }
             _ => error.to_string(),
         };
@@ -410,7 +410,7 @@ impl Model {
         let layout =
             recognise(width, height, &promised, Some(whole.layout.head), classes).ok_or_else(|| {
                 Error::Run {
-                    reason: format!("{width} × {height} px are not looked at as the whole input is"),
+                    reason: format!("{width} × {height} px do not give the same boxes as the whole input"),
                 }
             })?;
         let promised = promised.into();

@@ -250,7 +250,7 @@ impl Inference {
         let full = self.inner.shared.full_in_a_row.load(Ordering::Relaxed);
         (full >= MOST_FULL).then(|| {
             format!(
-                "the model {} finds up to {MAX_DETECTIONS} boxes, all that there may be, on picture after picture: it is broken, or its outputs are read wrongly; look at one \
+                "the model {} finds up to {MAX_DETECTIONS} boxes, all that there may be, on picture after picture: it is broken, or its outputs are read wrongly; try one \
                  with `pigweight detect`, and see detect.head and detect.min_score",
                 self.model().info().name
             )

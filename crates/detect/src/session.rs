@@ -15,8 +15,9 @@ use ort::value::{TensorElementType, TensorRef, ValueType};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// Where the shared library of ONNX Runtime is, in this order: the environment's ORT_DYLIB_PATH; beside the program
-/// and in `lib/` there; `.tools/onnxruntime` (where setup puts it) in the working folder or above the program.
+/// Finds the shared library of ONNX Runtime, in this order: the environment's ORT_DYLIB_PATH; the program's folder and
+/// `lib/` in it; `../lib/pigweight` from there (where `make install` puts it); `.tools/onnxruntime` (where setup puts it) in the working
+/// folder or above the program.
 ///
 /// # Errors
 /// [`Error::RuntimeMissing`].
@@ -26,7 +27,7 @@ pub fn find_runtime() -> Result<PathBuf> {
     }
     let mut folders = Vec::new();
     if let Some(beside) = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned)) {
-        folders.extend([beside.clone(), beside.join("lib")]);
+        folders.extend([beside.clone(), beside.join("lib"), beside.join("../lib/pigweight")]);
         folders.extend(beside.ancestors().map(|folder| folder.join(".tools/onnxruntime")));
     }
     folders.extend(std::env::current_dir().map(|folder| folder.join(".tools/onnxruntime")));

@@ -95,7 +95,7 @@ fn a_model_that_finds_all_there_may_be_everywhere_is_doubted() {
         assert_eq!(inference.model_warning(), None, "after {place}");
         let told = told.clone();
         assert!(client.submit(Grey::named("any"), move |served: Completed<Grey>| {
-            told.send(served.found.unwrap()).unwrap()
+            told.send(served.found.unwrap()).unwrap();
         }));
         assert!(found.recv().unwrap().len() > 270);
     }
@@ -147,7 +147,7 @@ fn a_full_queue_makes_its_owner_wait_and_nobody_else() {
         let other = inference.client(Urgency::Background, 1);
         let told = told.clone();
         assert!(other.submit(Grey::named("other"), move |served: Completed<Grey>| {
-            told.send(served.picture.0).unwrap()
+            told.send(served.picture.0).unwrap();
         }));
         assert_eq!(inference.waiting()[2].1, 2);
         assert!(has_asked.is_empty(), "the second waits");
@@ -187,7 +187,7 @@ fn sessions_work_side_by_side_and_find_the_same() {
     for _ in 0..20 {
         let told = told.clone();
         assert!(client.submit(Grey::named("same"), move |served: Completed<Grey>| {
-            told.send(served.found.unwrap()).unwrap()
+            told.send(served.found.unwrap()).unwrap();
         }));
     }
     drop(told);
@@ -212,7 +212,7 @@ fn who_is_waited_for_does_not_stand_behind_the_background() {
     let ask = |urgency, name| {
         let (client, told) = (inference.client(urgency, 1), told.clone());
         assert!(client.submit(Grey::named(name), move |served: Completed<Grey>| {
-            told.send(served.picture.0).unwrap()
+            told.send(served.picture.0).unwrap();
         }));
         client
     };

@@ -134,7 +134,7 @@ pub enum Error {
         last_secs: f64,
     },
     /// Browsers cannot play it as it is.
-    #[error("{path} cannot be streamed as it is: {reason}; look at single frames, or at the original file")]
+    #[error("{path} cannot be streamed as it is: {reason}; use single frames, or the original file")]
     NotStreamable {
         /// The file.
         #[serde(with = "crate::path_bytes")]
@@ -143,7 +143,7 @@ pub enum Error {
         reason: String,
     },
     /// Whoever wanted it waits no more.
-    #[error("given up, since nobody waits for it any more")]
+    #[error("given up, since no one waits for it")]
     GivenUp,
     /// The packets no longer match the index.
     #[error("{path} was changed while it was being read; open it again")]

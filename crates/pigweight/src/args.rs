@@ -13,7 +13,7 @@ use std::path::PathBuf;
 #[derive(Parser)]
 #[command(version, propagate_version = true, max_term_width = 100)]
 pub struct Args {
-    /// Say more on stderr; PIGWEIGHT_LOG sets it finer (tracing's syntax)
+    /// Log more to stderr; PIGWEIGHT_LOG sets levels in tracing's syntax
     #[arg(long, short, global = true)]
     pub verbose: bool,
     #[command(subcommand)]
@@ -26,11 +26,11 @@ pub enum Command {
     Serve(Serve),
     /// Count the pigs in one video
     Count(Count),
-    /// Find the pigs on pictures
+    /// Print the boxes of pigs on pictures
     Detect(Detect),
     /// Track detections in MOTChallenge text
     Track(Track),
-    /// Measure the accuracy on videos with known counts
+    /// Measure accuracy on videos with known counts
     Check(Check),
     /// Verify a data folder
     ///
@@ -38,29 +38,33 @@ pub enum Command {
     /// uploads are checked. Nothing is changed. Prints one line for each finding with what to do. Exits with 0 if there is none, 1 if
     /// there are some, 2 if the folder cannot be read or a server uses it.
     CheckData(CheckData),
-    /// Take frames out of videos to label
+    /// Pick frames of videos for labelling
     #[command(subcommand)]
     Frames(Frames),
-    /// List the videos that are being counted or wait for it, and change their order
+    /// Show and change the queue of analyses
     ///
-    /// Where a server has the data folder, it is asked; else what is kept there is read and changed, and holds when the next server starts.
+    /// If a server uses the data folder, this asks the server. Otherwise it reads and changes the folder, and the next server continues from there.
     Jobs(Jobs),
-    /// Draw a demo video with known counts
+    /// Draw demo videos with known counts
     Demo(Demo),
-    /// Print completions for a shell
+    /// Print shell completions
     Completions {
-        /// Which shell
+        /// The shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page
-    Man,
+    Man {
+        /// Write a page for each command into this folder instead
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
     /// Print the API's OpenAPI document
     #[command(hide = true)]
     Openapi,
     /// Print the reference of the configuration
     #[command(hide = true)]
     ConfigReference,
-    /// Read a video for the server, which starts this itself
+    /// Open a video for the server, which starts this itself
     #[command(hide = true)]
     Worker,
 }
@@ -68,13 +72,13 @@ pub enum Command {
 /// Which detector and how it is read.
 #[derive(clap::Args)]
 pub struct ModelArgs {
-    /// The detector, an ONNX file [default: the one that is built in]
+    /// The detector, an ONNX file [default: the built-in one]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
-    /// A box is a pig from this score on, 0 to 1 [default: what the folder was calibrated to, or 0.3]
+    /// The score from which a box counts as a pig, 0 to 1 [default: the folder's calibration, or 0.3]
     #[arg(long, value_name = "SCORE", value_parser = parse_score, allow_negative_numbers = true)]
     pub min_score: Option<f32>,
-    /// What runs the detector [default: auto, which takes a GPU where ONNX Runtime has one]
+    /// What runs the detector [default: auto, which uses a GPU if ONNX Runtime has one]
     #[arg(long, value_name = "DEVICE", value_parser = device())]
     pub device: Option<DeviceChoice>,
     /// The configuration file
@@ -84,13 +88,13 @@ pub struct ModelArgs {
 
 #[derive(clap::Args)]
 pub struct Serve {
-    /// A folder of videos; may be given again
+    /// A folder of videos; repeat it for more
     #[arg(long, value_name = "DIR")]
     pub videos: Vec<PathBuf>,
-    /// Where results are kept [default: pigweight-data]
+    /// The data folder [default: pigweight-data]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Where to listen [default: 127.0.0.1:8080]; port 0 takes a free one
+    /// The address to listen on [default: 127.0.0.1:8080]; port 0 picks a free one
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
     #[command(flatten)]
@@ -101,13 +105,13 @@ pub struct Serve {
 pub struct Count {
     /// The video
     pub video: PathBuf,
-    /// Count what crosses this arrow, px; may be given again
+    /// Count crossings of this arrow, px; repeat it for more
     #[arg(long = "line", value_name = "x1,y1,x2,y2", value_parser = parse_line, allow_hyphen_values = true)]
     pub lines: Vec<Line>,
-    /// Look at every frame, not only as often as what moves asks for
+    /// Run the detector on every frame, not only as often as motion requires
     #[arg(long)]
     pub every_frame: bool,
-    /// Keep the results here, and go on with what is kept
+    /// Keep the results in this folder, and continue from what is there
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Print one JSON document
@@ -140,30 +144,29 @@ pub struct Track {
     /// Frames per second of the sequence
     #[arg(long, value_name = "F", value_parser = parse_rate, allow_negative_numbers = true)]
     pub fps: f64,
-    /// Where to write the tracks, MOTChallenge text
+    /// The file to write the tracks to, MOTChallenge text
     #[arg(long = "out", value_name = "TRACKS")]
     pub tracks: PathBuf,
-    /// Fill gaps with what comes after them
+    /// Fill gaps using later frames
     #[arg(long)]
     pub offline: bool,
-    /// A box is an animal from this score on, 0 to 1 [default: 0.6]
+    /// The score from which a box counts as an animal, 0 to 1 [default: 0.6]
     #[arg(long, value_name = "SCORE", value_parser = parse_score, allow_negative_numbers = true)]
     pub min_score: Option<f32>,
-    /// Look at every Nth frame only
+    /// Use every Nth frame only
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub every: u32,
 }
 
 #[derive(clap::Args)]
 pub struct Check {
-    /// A folder of videos, each with its truth beside it: NAME.boxes.csv (frame,x,y,w,h) or NAME.counts.csv
-    /// (frame,count of the frames that were counted, the first frame is 0; it goes before boxes). Folders in it are searched
-    /// too, links that lead out of it are not followed
+    /// A folder of videos with the truth next to each: NAME.counts.csv (frame,count; the first frame is 0) or
+    /// NAME.boxes.csv (frame,x,y,w,h). Counts are preferred. Subfolders are searched, links out of the folder are not followed
     pub folder: PathBuf,
-    /// Look at every frame, not only as often as what moves asks for
+    /// Run the detector on every frame, not only as often as motion requires
     #[arg(long)]
     pub every_frame: bool,
-    /// Find the score from which on boxes are best counted as pigs, and keep it in the folder for its videos
+    /// Find the threshold that counts best, and keep it in the folder for its videos
     #[arg(long, conflicts_with = "min_score")]
     pub calibrate: bool,
     /// Print one JSON document
@@ -188,7 +191,7 @@ pub struct CheckData {
 
 #[derive(Subcommand)]
 pub enum Frames {
-    /// Pick the frames that a detector learns most from, with its own boxes as a first draft, in COCO's and YOLO's formats
+    /// Export the frames a detector learns most from, with its boxes as a first draft, in COCO and YOLO formats
     Export(FramesExport),
 }
 
@@ -200,7 +203,7 @@ pub struct FramesExport {
     /// A new folder for the frames
     #[arg(long, value_name = "DIR", default_value = "frames-to-label")]
     pub out: PathBuf,
-    /// How many frames; fewer where the videos are short, since they lie at least half a second apart
+    /// Number of frames. Frames lie at least half a second apart, so short videos give fewer
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = parse_count)]
     pub count: usize,
     #[command(flatten)]
@@ -210,14 +213,14 @@ pub struct FramesExport {
 #[derive(clap::Args)]
 pub struct Jobs {
     #[command(subcommand)]
-    pub wish: Option<JobWish>,
-    /// Only those in this state: running, waiting, paused, failed, cancelled, done
+    pub action: Option<JobAction>,
+    /// Show only jobs in this state: running, waiting, paused, failed, cancelled, done
     #[arg(long, value_name = "STATE", value_parser = parse_state)]
     pub state: Option<JobState>,
-    /// At most so many
+    /// Show at most this many
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
-    /// Where results are kept [default: pigweight-data]
+    /// The data folder [default: pigweight-data]
     #[arg(long, value_name = "DIR", global = true)]
     pub data: Option<PathBuf>,
     /// The configuration file
@@ -228,22 +231,22 @@ pub struct Jobs {
     pub json: bool,
 }
 
-/// What is wanted of a job.
+/// What to do with a job.
 #[derive(Subcommand)]
-pub enum JobWish {
-    /// Leave it alone until it is resumed; what is counted is kept
+pub enum JobAction {
+    /// Pause a job until it is resumed; what is counted stays
     Pause(NamedJob),
-    /// Let a paused one go on
+    /// Resume a paused job
     Resume(NamedJob),
-    /// Give it up; what is counted is kept
+    /// Cancel a job; what is counted stays
     Cancel(NamedJob),
-    /// Let one that failed or was cancelled wait for its turn again
+    /// Queue a failed or cancelled job again
     Retry(NamedJob),
-    /// Set how early its turn comes
+    /// Set a job's priority
     Prioritise {
         #[command(flatten)]
         job: NamedJob,
-        /// From -100 (last) to 100 (first); 0 is usual
+        /// -100 (last) to 100 (first); 0 is the default
         #[arg(allow_negative_numbers = true)]
         priority: i64,
     },
@@ -252,11 +255,11 @@ pub enum JobWish {
 /// One job.
 #[derive(clap::Args)]
 pub struct NamedJob {
-    /// Its name as the list shows it, or four characters or more of the beginning or the end of its whole name
+    /// The job's name as the list shows it, or at least four characters of the beginning or end of its identifier
     job: String,
 }
 
-impl JobWish {
+impl JobAction {
     /// As it was typed.
     pub fn job(&self) -> &str {
         match self {
@@ -271,16 +274,16 @@ impl JobWish {
 
 #[derive(clap::Args)]
 pub struct Demo {
-    /// Where to put the video and its truth
+    /// The folder for the videos and their truth
     #[arg(default_value = "demo-videos")]
     pub folder: PathBuf,
     /// Length of each video in seconds
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub secs: u32,
-    /// What moves where follows from this number
+    /// The seed: the same number draws the same videos
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Draw marks on the pigs' backs, with a detector beside the videos that reads them almost without error
+    /// Draw marks on the pigs' backs, and put a detector next to the videos that reads them almost without error
     #[arg(long)]
     pub marked: bool,
 }

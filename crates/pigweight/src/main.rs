@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         Command::Jobs(jobs) => cmd::jobs::run(&jobs),
         Command::Demo(demo) => cmd::demo::run(&demo),
         Command::Completions { shell } => cmd::generate::completions(shell),
-        Command::Man => cmd::generate::man(),
+        Command::Man { dir } => cmd::generate::man(dir.as_deref()),
         Command::Openapi => cmd::generate::openapi(),
         Command::ConfigReference => cmd::config_reference::run(),
         Command::Worker => pigweight_media::isolate::serve().map_err(Into::into),

@@ -235,7 +235,7 @@ fn requests_under_way_have_a_bound_and_hide_the_latency() {
     for _ in 0..24 {
         let told = told.clone();
         assert!(client.submit(Square::new(), move |served: Completed<Square>| {
-            told.send(served.found.unwrap()).unwrap()
+            told.send(served.found.unwrap()).unwrap();
         }));
     }
     drop(told);
@@ -287,14 +287,14 @@ fn this_machine_does_not_stand_in_with_another_model() {
     let mut server = Fake::start(Manner::default());
     let error = load(&[&server], |remote| remote.fallback = Fallback::Local).err().unwrap().to_string();
     assert!(error.contains("64 × 64 px, this machine's own 416 × 416"), "{error}");
-    // Nobody there: it looks itself, and says so.
+    // No server: this machine runs the detector, and says so.
     server.stop();
     let model = load(&[&server], |remote| remote.fallback = Fallback::Local).unwrap();
     let report = model.device();
     assert_eq!(report.device, Device::Cpu);
     let trouble = report.trouble.unwrap();
     assert!(
-        trouble.contains(&server.url()) && trouble.contains("this machine looks itself (cpu)"),
+        trouble.contains(&server.url()) && trouble.contains("this machine runs the detector (cpu)"),
         "{trouble}"
     );
     assert_eq!(model.info().hash, Model::load(ModelSettings::new(ModelSource::BuiltIn)).unwrap().info().hash);

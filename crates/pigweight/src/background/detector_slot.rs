@@ -13,7 +13,7 @@ const LOOKED_FOR_EVERY: Duration = Duration::from_secs(5);
 
 /// Why what could be counted is not.
 pub fn no_detector() -> Reason {
-    Reason::new("no_detector", "nobody looks at pictures now; /api/health says why")
+    Reason::new("no_detector", "there is no detector now; /api/health says why")
 }
 
 /// See the module's head.
@@ -67,7 +67,7 @@ impl DetectorSlot {
     /// missing, and once that they are there; how each is between that, `/api/health` does.
     pub async fn look_for(&self, settings: ModelSettings, workers: usize, wake: Sender<()>) {
         if let Err(missing) = self.now() {
-            tracing::warn!("{}; they are looked for from now on", missing.error);
+            tracing::warn!("{}; trying again every few seconds", missing.error);
         }
         loop {
             tokio::time::sleep(LOOKED_FOR_EVERY).await;

@@ -82,7 +82,9 @@ impl FolderWatcher {
             is_first = false;
             // Of what lies on a disk that is away nothing is gone.
             if is_all_read && cleaned_up.is_none_or(|last| last.elapsed() > CLEAN_UP_AFTER) {
-                self.previews.remove_those_gone(&videos.iter().map(|video| video.id.clone()).collect());
+                self.previews
+                    .budget()
+                    .remove_those_gone(&videos.iter().map(|video| video.id.clone()).collect());
                 cleaned_up = Some(Instant::now());
             }
             self.plan_jobs(runtime, &videos, &mut trouble);

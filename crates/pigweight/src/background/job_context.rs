@@ -1,9 +1,10 @@
 //! What jobs are run with, shared by all job workers.
 
+use crate::analysis::plan::AnalysisPlan;
 use crate::artifacts::previews::Previews;
 use crate::background::cancellation::Cancellation;
 use crate::background::detector_slot::DetectorSlot;
-use crate::background::job_planner::AnalysisPlan;
+use crate::background::job_planner;
 use crate::config::Config;
 use crate::sources::open_videos::OpenVideos;
 use crate::status::Status;
@@ -53,7 +54,7 @@ impl JobContext {
 
     /// What analyses are made with now; `None`: nobody looks at pictures yet.
     pub fn plan(&self) -> Option<AnalysisPlan> {
-        AnalysisPlan::now(&self.detector, &self.config)
+        job_planner::plan_now(&self.detector, &self.config)
     }
 
     /// Whether a job is this process's to work on.

@@ -3,43 +3,25 @@
 //! A video that is new, or whose folder was calibrated, or that was counted with another model, gets a job; one that was counted so
 //! already has had it.
 
+use crate::analysis::plan::AnalysisPlan;
 use crate::analysis::settings::RunSettings;
 use crate::background::detector_slot::DetectorSlot;
 use crate::config::Config;
-use pigweight_detect::service::Inference;
 use pigweight_store::{NewJob, NewRun, PlannedJobs, Store, VideoRecord};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
-/// What an analysis is made with.
-pub struct AnalysisPlan {
-    /// Who looks.
-    pub inference: Inference,
-    /// How.
-    config: Arc<Config>,
+/// The plan with the detector that there is now; `None` while there is none.
+pub fn plan_now(detector: &DetectorSlot, config: &Arc<Config>) -> Option<AnalysisPlan> {
+    Some(AnalysisPlan { inference: detector.now().ok()?, config: config.clone() })
 }
 
-impl AnalysisPlan {
-    /// With whoever looks at pictures now; `None`: nobody does yet.
-    pub fn now(detector: &DetectorSlot, config: &Arc<Config>) -> Option<Self> {
-        Some(Self { inference: detector.now().ok()?, config: config.clone() })
-    }
-
-    /// How a video is counted.
-    ///
-    /// # Errors
-    /// Where its folder's calibration cannot be understood.
-    pub fn settings(&self, video: &VideoRecord) -> anyhow::Result<RunSettings> {
-        RunSettings::of_video(&self.config, video, self.inference.model())
-    }
-
-    /// The job that counts a video so.
-    pub fn job(&self, video: &VideoRecord, settings: &RunSettings) -> NewJob {
-        let run = settings.run_of(&video.id, self.inference.model());
-        NewJob { fingerprint: fingerprint(&run), run }
-    }
+/// The job that counts a video so.
+pub fn job_of(plan: &AnalysisPlan, video: &VideoRecord, settings: &RunSettings) -> NewJob {
+    let run = settings.run_of(&video.id, plan.inference.model());
+    NewJob { fingerprint: fingerprint(&run), run }
 }
 
 /// Equal for runs that are the same.
@@ -72,7 +54,7 @@ impl JobPlanner {
         runtime: &Handle,
         videos: &[VideoRecord],
     ) -> pigweight_store::Result<(PlannedJobs, Vec<anyhow::Error>)> {
-        let Some(wanted) = AnalysisPlan::now(&self.detector, &self.config) else {
+        let Some(plan) = plan_now(&self.detector, &self.config) else {
             return Ok((PlannedJobs::default(), Vec::new()));
         };
         // The videos of a folder share its calibration, unless they have a threshold of their own.
@@ -83,9 +65,9 @@ impl JobPlanner {
             let folder = Path::new(&video.path).parent().unwrap_or(Path::new("")).to_owned();
             let settings = by_folder
                 .entry((folder, video.min_score.map(f64::to_bits)))
-                .or_insert_with(|| wanted.settings(video).map_err(|error| trouble.push(error)).ok());
+                .or_insert_with(|| plan.settings(video).map_err(|error| trouble.push(error)).ok());
             let Some(settings) = settings else { continue };
-            let job = wanted.job(video, settings);
+            let job = job_of(&plan, video, settings);
             if self.made.get(&video.id) != Some(&job.fingerprint) {
                 new.push(job);
             }

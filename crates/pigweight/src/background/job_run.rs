@@ -1,13 +1,13 @@
 //! One job, from the file to its end: opens the video, counts it and makes its small pictures, both from one pass where they have come equally
 //! far.
 
-use crate::analysis::frame_source::FileSource;
 use crate::analysis::frames::Observer;
-use crate::analysis::pipeline::{self, Analysis};
+use crate::analysis::pipeline;
+use crate::analysis::plan::{AnalysisPlan, PlannedVideo};
 use crate::analysis::settings::RunSettings;
 use crate::background::detector_slot::no_detector;
 use crate::background::job_context::{JobContext, MOST_TRIES};
-use crate::background::job_planner::AnalysisPlan;
+use crate::background::job_planner::job_of;
 use crate::reason::Reasoned as _;
 use crate::sources::library::OpenError;
 use crate::status::Progress;
@@ -114,32 +114,20 @@ impl JobRun<'_> {
         if let Some(attended) = self.give_up_outdated(plan, record, &settings) {
             return attended;
         }
-        let analysis = Analysis {
-            video_id: &record.id,
-            inference: &plan.inference,
-            settings: &settings,
-            is_last_try: self.is_last_try(),
-        };
+        let planned = PlannedVideo { record, video, settings: &settings, is_last_try: self.is_last_try() };
         let mut is_noted = false;
-        let ended = analysis.run(
-            &mut FileSource::new(video),
-            &context.store,
-            runtime,
-            stop,
-            observe,
-            &mut |progress| {
-                context.status.tell(&record.id, progress.clone());
-                context.status.clear_trouble();
-                context.status.let_go(&record.id);
-                // A step without a frame is none.
-                if !is_noted && progress.run.frames_done > job.frames_done {
-                    is_noted = self.note(&progress.run.id);
-                }
-                if !self.goes_on(progress, gives_way) {
-                    stop.store(true, Ordering::Relaxed);
-                }
-            },
-        );
+        let ended = plan.analyse(&planned, (&context.store, runtime), stop, observe, &mut |progress| {
+            context.status.tell(&record.id, progress.clone());
+            context.status.clear_trouble();
+            context.status.let_go(&record.id);
+            // A step without a frame is none.
+            if !is_noted && progress.run.frames_done > job.frames_done {
+                is_noted = self.note(&progress.run.id);
+            }
+            if !self.goes_on(progress, gives_way) {
+                stop.store(true, Ordering::Relaxed);
+            }
+        });
         context.status.end(&record.id);
         match ended {
             Ok(run) => {
@@ -177,7 +165,7 @@ impl JobRun<'_> {
         record: &VideoRecord,
         settings: &RunSettings,
     ) -> Option<JobOutcome> {
-        let now = plan.job(record, settings);
+        let now = job_of(plan, record, settings);
         if now.fingerprint == self.job.fingerprint {
             return None;
         }

@@ -1,8 +1,6 @@
 //! One video from file to result, for the commands that wait for it.
 
-use crate::analysis::frame_source::FileSource;
-use crate::analysis::pipeline::Analysis;
-use crate::analysis::settings::RunSettings;
+use crate::analysis::plan::{AnalysisPlan, PlannedVideo};
 use crate::config::Config;
 use crate::describe::{clock, counted};
 use crate::sources::library::{self, Found};
@@ -18,6 +16,7 @@ use pigweight_store::{
 };
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::runtime::Runtime;
 
@@ -73,13 +72,14 @@ impl CommandStore {
         }
         let picture = (video.info().width, video.info().height);
         let lines = self.runtime.block_on(self.keep_lines(&record.id, picture, lines))?;
-        let settings = RunSettings::of_video(config, &record, inference.model())?;
-        let analysis = Analysis { is_last_try: true, video_id: &record.id, inference, settings: &settings };
+        let plan = AnalysisPlan { inference: inference.clone(), config: Arc::new(config.clone()) };
+        let settings = plan.settings(&record)?;
+        let planned = PlannedVideo { record: &record, video: &video, settings: &settings, is_last_try: true };
         let bar = progress_bar(&name, video.index().frame_count() as u64);
         let (handle, stop) = (self.runtime.handle(), AtomicBool::new(false));
-        let source = &mut FileSource::new(&video);
-        let ended = analysis
-            .run(source, &self.store, handle, &stop, &mut |_| {}, &mut |progress| show(&bar, progress));
+        let ended = plan.analyse(&planned, (&self.store, handle), &stop, &mut |_| {}, &mut |progress| {
+            show(&bar, progress);
+        });
         bar.finish_and_clear();
         let run = ended?;
         // Lines that were added to a finished run are counted from what is kept.

@@ -104,7 +104,7 @@ fn summary(args: &Count, analysed: &Analysed) -> anyhow::Result<String> {
     let mut text = String::new();
     writeln!(
         text,
-        "{}: {}, {} ({} looked at), {} × {} {}",
+        "{}: {}, {} ({} inferred), {} × {} {}",
         args.video.display(),
         clock(video.duration_secs()),
         counted(run.frames_done, "frame"),

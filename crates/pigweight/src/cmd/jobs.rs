@@ -4,7 +4,7 @@
 //! store is read and changed by this command itself, and the next server goes by that.
 
 use super::print;
-use crate::args::{JobWish, Jobs as Args};
+use crate::args::{JobAction, Jobs as Args};
 use crate::config::Config;
 use crate::describe::{clock, counted, printable};
 use crate::web::api::jobs::{Job, Jobs, Now};
@@ -38,14 +38,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
         Err(error) => return Err(error.into()),
     };
-    match &args.wish {
+    match &args.action {
         None => {
             let filter = JobFilter { state: args.state, limit: args.limit, ..JobFilter::default() };
             let jobs = runtime.block_on(source.list(&filter))?;
             if args.json { print(json(&jobs)?) } else { print(table(&jobs)) }
         }
-        Some(wish) => {
-            let job = runtime.block_on(source.change(wish))?;
+        Some(action) => {
+            let job = runtime.block_on(source.change(action))?;
             if args.json { print(json(&job)?) } else { print(format_args!("{}\n", told(&job))) }
         }
     }
@@ -64,12 +64,12 @@ impl Source {
         }
     }
 
-    async fn change(&self, wish: &JobWish) -> anyhow::Result<Job> {
-        let id = self.whole_name(wish.job()).await?;
+    async fn change(&self, action: &JobAction) -> anyhow::Result<Job> {
+        let id = self.whole_name(action.job()).await?;
         match self {
-            Self::Server(client) => client.change_job(&id, wish),
+            Self::Server(client) => client.change_job(&id, action),
             Self::Store(store) => {
-                let changed = change(store, &id, wish).await?;
+                let changed = change(store, &id, action).await?;
                 Ok(Job::new(&changed, &Now::of(store, None).await?))
             }
         }
@@ -99,13 +99,13 @@ impl Source {
     }
 }
 
-async fn change(store: &Store, id: &str, wish: &JobWish) -> pigweight_store::Result<JobRecord> {
-    match wish {
-        JobWish::Pause { .. } => store.pause_job(id, true).await,
-        JobWish::Resume { .. } => store.pause_job(id, false).await,
-        JobWish::Cancel { .. } => store.cancel_job(id).await,
-        JobWish::Retry { .. } => store.retry_job(id).await,
-        JobWish::Prioritise { priority, .. } => store.prioritise_job(id, *priority).await,
+async fn change(store: &Store, id: &str, action: &JobAction) -> pigweight_store::Result<JobRecord> {
+    match action {
+        JobAction::Pause { .. } => store.pause_job(id, true).await,
+        JobAction::Resume { .. } => store.pause_job(id, false).await,
+        JobAction::Cancel { .. } => store.cancel_job(id).await,
+        JobAction::Retry { .. } => store.retry_job(id).await,
+        JobAction::Prioritise { priority, .. } => store.prioritise_job(id, *priority).await,
     }
 }
 

@@ -98,7 +98,7 @@ pub fn find_videos(folders: &[PathBuf], uploads: Option<&Path>) -> (Vec<Found>, 
 
 fn cannot_read(folder: &Path, error: &std::io::Error) -> Reason {
     let text = format!(
-        "the folder {} cannot be read: {error}; look whether its disk is there and may be read. What is in it is shown and counted when it is back",
+        "the folder {} cannot be read: {error}; check that its disk is connected and readable. Its videos are shown and counted when it is back",
         folder.display()
     );
     Reason::new("folder_missing", text)

@@ -1,6 +1,6 @@
 //! Asks a running server, for the commands that go with one.
 
-use crate::args::JobWish;
+use crate::args::JobAction;
 use crate::web::api::jobs::{Job, Jobs, Priority};
 use anyhow::Context as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -36,13 +36,13 @@ impl Client {
     }
 
     /// Tells it what is wanted of the job of this name, which is whole.
-    pub fn change_job(&self, id: &str, wish: &JobWish) -> anyhow::Result<Job> {
-        let what = match wish {
-            JobWish::Pause { .. } => "pause",
-            JobWish::Resume { .. } => "resume",
-            JobWish::Cancel { .. } => "cancel",
-            JobWish::Retry { .. } => "retry",
-            JobWish::Prioritise { priority, .. } => {
+    pub fn change_job(&self, id: &str, action: &JobAction) -> anyhow::Result<Job> {
+        let what = match action {
+            JobAction::Pause { .. } => "pause",
+            JobAction::Resume { .. } => "resume",
+            JobAction::Cancel { .. } => "cancel",
+            JobAction::Retry { .. } => "retry",
+            JobAction::Prioritise { priority, .. } => {
                 let body = serde_json::to_string(&Priority { priority: *priority })?;
                 return self.ask("PUT", &format!("/api/jobs/{}/priority", escaped(id)), Some(body));
             }

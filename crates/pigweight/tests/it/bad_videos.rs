@@ -110,7 +110,7 @@ fn a_picture_is_told_to_go_to_detect() {
 fn one_frame_is_told_in_the_singular() {
     let mut command = pigweight();
     let output = command.args(["count", "--model"]).arg(model()).arg(video("oneframe.mp4")).output().unwrap();
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 frame (1 looked at)"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 frame (1 inferred)"), "{output:?}");
 }
 
 #[test]

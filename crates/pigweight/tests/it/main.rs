@@ -13,6 +13,7 @@ mod golden;
 mod growing;
 mod house;
 mod inference_server;
+mod install;
 mod jobs;
 mod own_videos;
 mod pausing;

@@ -283,5 +283,5 @@ fn this_machine_stands_in_for_a_killed_server_where_it_is_told_to() {
         (&"degraded".into(), &"cpu".into()),
         "{health}"
     );
-    assert!(health["message"].as_str().unwrap().contains("this machine looks itself (cpu)"), "{health}");
+    assert!(health["message"].as_str().unwrap().contains("this machine runs the detector (cpu)"), "{health}");
 }

@@ -161,7 +161,9 @@ pub async fn metrics(_: Caller, app: Shared) -> Result<String, Problem> {
         metrics::gauge!("pigweight_videos", "state" => state).set(f64::from(count));
     }
     let previews = app.previews.clone();
-    let bytes = tokio::task::spawn_blocking(move || previews.bytes()).await.map_err(Problem::internal)?;
+    let bytes = tokio::task::spawn_blocking(move || previews.budget().used_bytes())
+        .await
+        .map_err(Problem::internal)?;
     metrics::gauge!("pigweight_small_pictures_bytes").set(bytes as f64);
     match app.detector.now() {
         Ok(inference) => {

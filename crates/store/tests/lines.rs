@@ -27,7 +27,7 @@ async fn a_line_drawn_later_counts_what_a_line_drawn_before_counts() {
     let run = counted(&store, &video.id, "s", Walk::default()).await;
     assert!(store.line_progress(&run.id).await.unwrap()[&before.version_id].is_up_to_date);
     let after = store.add_line(&line(scope(), "after", 200.0)).await.unwrap();
-    assert_eq!(store.runs_behind_on_lines(None).await.unwrap(), [run.id.clone()]);
+    assert_eq!(store.runs_behind_on_lines(None).await.unwrap(), std::slice::from_ref(&run.id));
     assert!(!store.line_progress(&run.id).await.unwrap().contains_key(&after.version_id));
     store.fold_lines(&run.id).await.unwrap();
     assert_eq!(counts(&store, &run.id, &before.id).await, (2, 1));

@@ -55,7 +55,7 @@ async fn going_back_to_earlier_settings_shows_the_earlier_run_at_once() {
     store.plan_jobs(&[job(&video.id, "second")]).await.unwrap();
     let second = counted(&store, &video.id, "second", Walk::default()).await;
     let planned = store.plan_jobs(&[job(&video.id, "first")]).await.unwrap();
-    assert_eq!(planned.published, [video.id.clone()]);
+    assert_eq!(planned.published, std::slice::from_ref(&video.id));
     assert_eq!(shown(&store, &video.id).await, Some((first.id.clone(), RunState::Done)));
     assert!(store.plan_jobs(&[job(&video.id, "first")]).await.unwrap().published.is_empty());
     // The same if nobody plans: a command that counts with these settings.

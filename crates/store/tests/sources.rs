@@ -53,7 +53,7 @@ async fn present_is_what_the_last_scan_or_an_upload_saw() {
     let listed = async || {
         store.videos_page(None, None, 10).await.unwrap().into_iter().map(|v| v.id).collect::<Vec<_>>()
     };
-    assert_eq!(listed().await, [a.id.clone()]);
+    assert_eq!(listed().await, std::slice::from_ref(&a.id));
     // An upload that came while a scan went on stays.
     let started = store.scan_start_millis() - 1000;
     store.add_present("one", &b.id).await.unwrap();
@@ -64,7 +64,7 @@ async fn present_is_what_the_last_scan_or_an_upload_saw() {
     store.register_process("two", true).await.unwrap();
     assert_eq!(listed().await.len(), 2);
     store.set_present("two", &set(&[&b.id]), store.scan_start_millis() + 1).await.unwrap();
-    assert_eq!(listed().await, [b.id.clone()]);
+    assert_eq!(listed().await, std::slice::from_ref(&b.id));
     // A file that was replaced is not there.
     let replacement = FileIdentity { head_hash: "new".into(), ..file("b") };
     store.add_video(&replacement, "b", &folder_source("/v")).await.unwrap();

@@ -487,7 +487,8 @@ mod tests {
     fn a_second_scan_of_five_thousand_files_opens_none_and_a_changed_one_is_read() {
         const FILES: usize = 5000;
         let root = tempfile::tempdir().unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let store = runtime.block_on(Store::open(&root.path().join("data"))).unwrap();
         let videos = root.path().join("videos");
         std::fs::create_dir(&videos).unwrap();

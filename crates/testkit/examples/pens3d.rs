@@ -5,7 +5,7 @@
 //! ```
 //!
 //! KIND is `any` (the usual mix), `crowd`, `pen`, `near`, `litter`, `corridor` or `empty`. What is there already is not rendered again: a
-//! run that was cut off goes on. Labels are written last, so a picture with labels is whole. An environment variable SIZE=WxH gives another size.
+//! run that was cut off goes on. Runs with different seeds may share a folder. Labels are written last, so a picture with labels is whole. An environment variable SIZE=WxH gives another size.
 
 use pigweight_testkit::pen3d::{Kind, Pen, Photograph};
 use std::error::Error;
@@ -46,6 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for part in ["images", "labels"] {
         std::fs::create_dir_all(job.folder.join(part))?;
     }
+    std::fs::write(job.folder.join("classes.txt"), "pig\nhidden\n")?;
     let (count, next) = (count.parse()?, AtomicU64::new(0));
     let work = || -> std::io::Result<()> {
         loop {
@@ -67,7 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 impl Job<'_> {
     fn render(&self, number: u64) -> std::io::Result<()> {
-        let labels = self.folder.join(format!("labels/pen_{number:05}.txt"));
+        let labels = self.folder.join(format!("labels/pen_{}_{number:05}.txt", self.seed));
         if labels.exists() {
             return Ok(());
         }
@@ -80,7 +81,7 @@ impl Job<'_> {
         let photograph = pen.photograph();
         let mut picture = format!("P6\n{width} {height}\n255\n").into_bytes();
         picture.extend(&photograph.pixels);
-        std::fs::write(self.folder.join(format!("images/pen_{number:05}.ppm")), picture)?;
+        std::fs::write(self.folder.join(format!("images/pen_{}_{number:05}.ppm", self.seed)), picture)?;
         let partial = labels.with_extension("partial");
         std::fs::write(&partial, rows(&photograph))?;
         std::fs::rename(partial, labels)

@@ -100,7 +100,7 @@ pub(super) fn settle(
                 place.slope = 0.12 * random.normal();
             }
             // How near others' circles may come: flesh gives way.
-            let tolerance = if is_on_others { 0.5 } else { random.between(0.82, 0.92) };
+            let tolerance = if is_on_others { 0.5 } else { random.between(0.72, 0.92) };
             if fits(&pose.footprint(place), place, build.length_m, tolerance, pigs, room) {
                 let coat = herdbook.coat(random);
                 pigs.push(Pig { figure: pose.figure(place), coat, place, length_m: build.length_m, posture });

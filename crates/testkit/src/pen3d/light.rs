@@ -46,6 +46,8 @@ impl Lamp {
 pub(super) struct Lighting {
     pub lamps: Vec<Lamp>,
     pub ambient: Vec3,
+    /// How dark corners and clefts between two pigs are.
+    pub depth: f32,
     /// Dust in the air: how much of a metre's light it scatters, and its colour.
     pub haze: (f32, Vec3),
 }
@@ -92,6 +94,7 @@ impl Lighting {
             }
         };
         let density = if random.chance(0.35) { random.between(0.005, 0.06) } else { 0.0 };
-        Self { lamps, ambient, haze: (density, ambient * random.between(0.2, 0.5)) }
+        let depth = random.between(1.0, 2.8);
+        Self { lamps, ambient, depth, haze: (density, ambient * random.between(0.2, 0.5)) }
     }
 }

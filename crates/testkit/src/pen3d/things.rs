@@ -109,6 +109,26 @@ pub(super) fn feeder(random: &mut Random, pen: (f32, f32)) -> Thing {
     Thing::new(parts, color, 0.15, random).standing(x, y, 0.9 * radius)
 }
 
+/// A hopper that hangs askew from a pipe, as wide as a pig is long.
+pub(super) fn hanging_hopper(random: &mut Random, pen: (f32, f32)) -> Thing {
+    let (x, y) = if random.chance(0.6) { by_a_wall(random, pen, 0.3) } else { anywhere(random, pen, 0.5) };
+    let (radius, height) = (random.between(0.2, 0.4), random.between(0.35, 0.9));
+    let foot = vec3(x, y, random.between(0.1, 0.5) + 0.5 * radius);
+    let lean = Vec3::heading(random.between(0.0, TAU)) * random.between(0.0, 0.35);
+    let rim = foot + (lean + vec3(0.0, 0.0, 1.0)) * height;
+    let body = Part::cone(foot, rim, (radius * random.between(0.5, 0.9), radius)).cut(0.02, rim.z);
+    let pipe = Part::cone(rim, vec3(rim.x, rim.y, 4.0), (0.05, 0.05));
+    let mut parts = vec![body, pipe];
+    for side in [-1.0, 1.0] {
+        let away = Vec3::heading(random.between(0.0, TAU)) * (side * 1.1 * radius);
+        parts.push(Part::cone(foot + away, rim + away * 1.1, (0.015, 0.015)));
+    }
+    let colors =
+        [vec3(0.72, 0.66, 0.48), vec3(0.75, 0.73, 0.68), vec3(0.68, 0.52, 0.42), vec3(0.4, 0.42, 0.44)];
+    let color = colors[random.below(colors.len())] * random.between(0.8, 1.1);
+    Thing::new(parts, color, 0.1, random).standing(x, y, 0.8 * radius)
+}
+
 /// A box for dry feed along a wall.
 pub(super) fn feed_box(random: &mut Random, pen: (f32, f32)) -> Thing {
     let along_x = random.chance(0.5);
@@ -285,8 +305,9 @@ pub(super) fn rail(random: &mut Random, camera: &Camera) -> Option<Thing> {
 pub(super) fn furnish(random: &mut Random, pen: (f32, f32), camera: &Camera, plenty: f32) -> Vec<Thing> {
     let mut things = Vec::new();
     type Make = fn(&mut Random, (f32, f32)) -> Thing;
-    let makers: [(f32, usize, Make); 10] = [
-        (0.5, 1, feeder),
+    let makers: [(f32, usize, Make); 11] = [
+        (0.45, 1, feeder),
+        (0.25, 1, hanging_hopper),
         (0.12, 1, feed_box),
         (0.3, 1, trough),
         (0.4, 2, drinker),

@@ -271,7 +271,7 @@ fn openness(scene: &Scene, at: Vec3, normal: Vec3) -> f32 {
         taken += (reach - distance.min(reach)) * weight;
         weight *= 0.75;
     }
-    (1.0 - 2.6 * taken).clamp(0.12, 1.0)
+    (1.0 - scene.lighting.depth * taken).clamp(0.12, 1.0)
 }
 
 /// How much of a lamp is seen from a place: soft shadows by the narrowest passage on the way (Quilez).

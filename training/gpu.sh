@@ -5,8 +5,8 @@
 #
 # Nothing is built, installed or fetched here, so a machine without a network will do: RENDERER and DRAWER name the built examples `pens3d` and
 # `pens`, START the start weights (a folder, an .onnx file or a detector.pt), PYTHON a Python with torch, onnx, onnxruntime and OpenCV, RENDERED a
-# folder of pens that were rendered before, if there is one. The
-# detector is saved all the while as OUT/detector.pt; in the end OUT/unscaled.onnx is the same with its scores as trained.
+# folder of pens that were rendered before, if there is one. The detector is saved all the while as OUT/detector.pt; in the end
+# OUT/unscaled.onnx is the same with its scores as trained.
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n 's/^# usage: /usage: /p' "$0" >&2; exit 2; }
 data=$(realpath "$1") out=$(realpath -m "$2") seconds=${3:-400}
@@ -18,7 +18,7 @@ rendered=${RENDERED:+$(realpath "$RENDERED")}
 cd "$here"
 python=${PYTHON:-python3}
 scratch=${SCRATCH:-$(mktemp -d)}
-export PYTHONUNBUFFERED=1 PYTHONPATH=$PWD OMP_NUM_THREADS=4
+export PYTHONUNBUFFERED=1 PYTHONPATH=$PWD OMP_NUM_THREADS=1
 mkdir -p "$out" "$scratch"
 mkdir -p "$scratch/rendered"
 # What was rendered elsewhere before.

@@ -115,7 +115,8 @@ def main():
     which.add_argument("--weights", type=pathlib.Path, help="what training kept")
     which.add_argument("--untrained", type=pathlib.Path, metavar="START",
                        help="the start weights as they are, any of COCO's 80 classes taken for a pig: what to compare with")
-    parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--out", type=pathlib.Path)
+    parser.add_argument("--name", action="store_true", help="write nothing, say what the file would be called")
     parser.add_argument("--size", help="px of the input, WIDTHxHEIGHT or a square's side, multiples of 32; as trained where not named")
     parser.add_argument("--threshold", type=float, default=USUAL_THRESHOLD,
                         help=f"the score at which counts are best: told as {USUAL_THRESHOLD}, which programs ask for")
@@ -127,6 +128,11 @@ def main():
     if options.size:
         sides = [int(side) for side in options.size.split("x")]
         size = tuple(sides if len(sides) == 2 else sides * 2)
+    if options.name:
+        print(file_name(size))
+        return
+    if options.out is None:
+        parser.error("--out is missing")
     export(detector, options.out, size, options.threshold)
 
 

@@ -14,7 +14,7 @@ from . import evaluate, export, measure, mix, pool, sources, start, train
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=pathlib.Path, default="../models/pigs-416.onnx", help="the detector to begin with")
+    parser.add_argument("--model", type=pathlib.Path, default="../models/pigs-640x384.onnx", help="the detector to begin with")
     parser.add_argument("--frames", type=pathlib.Path, nargs="+", required=True)
     parser.add_argument("--others", type=pathlib.Path, nargs="*", default=[])
     parser.add_argument("--out", type=pathlib.Path, required=True)
@@ -23,7 +23,7 @@ def main():
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=3e-4)
-    parser.set_defaults(seconds=None, decay=0.998)
+    parser.set_defaults(seconds=None, decay=0.998, fixed_statistics=False)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

@@ -58,6 +58,7 @@ def arguments():
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--decay", type=float, default=0.998, help="of the moving average of the weights, a step")
+    parser.add_argument("--fixed-statistics", action="store_true", help="leave batch normalisation's as they are: for few steps in small batches")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 
@@ -217,7 +218,7 @@ def learn_from(options, detector, parts, growing=None, is_settled=False):
         if growing and step % 10 == 0:
             growing.grow()
         pixels, truths, states = batches.next()
-        detector.train()
+        detector.train(not options.fixed_statistics)
         with torch.autocast(device.type, torch.bfloat16, enabled=is_gpu):
             outputs = detector(normalised(pixels))
         lost = learn.loss(outputs.float(), at, truths, states)

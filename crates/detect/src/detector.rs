@@ -240,7 +240,7 @@ mod tests {
         let mut model = Model::load(ModelSettings::new(ModelSource::BuiltIn)).expect("it is built in");
         model.change_device_for_tests(choice, Device::Cuda);
         let mut detector = model.detector();
-        for size in [(416, 416), (416, 256)] {
+        for size in [model.size_for(64, 64), model.size_for(640, 360)] {
             let mut fitted = model.on_this_machine(true, size).expect("it looks");
             let form = fitted.backend.form().expect("pictures");
             fitted.backend = Backend::Broken(form, Device::Cuda);

@@ -83,7 +83,7 @@ fuzz: setup ## Throw bytes at every parser, SECS each (default 60); wants a nigh
 
 setup-train: build
 	@scripts/setup.sh --train
-	cargo build --release --locked -p pigweight-testkit --example pens
+	cargo build --release --locked -p pigweight-testkit --example pens --example pens3d
 
 train: setup-train ## Make the detector from start weights; DATA_DIR names a folder of pictures, OUT where it goes
 	training/train.sh

@@ -2,7 +2,8 @@
 
 A video has NAME.boxes.csv beside it; DIR=PREFIX takes of a source only the pictures whose names begin so. A source without
 any pig tells of false boxes. Without --model the detector inside the program is measured. Prints a table; --pictures DIR
-also draws what was found; --choose tells which threshold would suit all scenes best.
+also draws what was found; --sizes tells how many pigs of which size are found; --choose tells which threshold would suit
+all scenes best. With --here ONNX Runtime runs the model in this process, where the program is not built.
 """
 
 import argparse
@@ -13,10 +14,13 @@ import tempfile
 
 import cv2
 import numpy
+import onnx
+import onnxruntime
 
 from . import measure, sources
 
 LEAST_SCORE = 0.01
+COARSEST_STRIDE, GREY = 32, 114
 # What the product takes where nobody names another.
 USUAL_THRESHOLD = 0.3
 
@@ -34,6 +38,37 @@ def detect(binary, model, pictures):
         boxes = numpy.array([d["box"] for d in picture["detections"]], "f4").reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
         found.append((boxes, numpy.array([d["score"] for d in picture["detections"]], "f4")))
+    return found
+
+
+def letterbox(pixels, width, height):
+    """The picture scaled into the middle of as much of the input as it fills, as the program does it; scale and borders."""
+    scale = min(width / pixels.shape[1], height / pixels.shape[0])
+    size = [round(side * scale) for side in pixels.shape[1::-1]]
+    whole = [-(-side // COARSEST_STRIDE) * COARSEST_STRIDE for side in size]
+    left, top = (whole[0] - size[0]) // 2, (whole[1] - size[1]) // 2
+    canvas = numpy.full((whole[1], whole[0], 3), GREY, "u1")
+    canvas[top : top + size[1], left : left + size[0]] = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
+    return canvas, scale, (left, top)
+
+
+def detect_here(path, pictures):
+    """The same as `detect`, by ONNX Runtime alone: for detectors in this recipe's layout."""
+    model = onnx.load(path)
+    shape = model.graph.input[0].type.tensor_type.shape.dim
+    height, width = shape[2].dim_value, shape[3].dim_value
+    shape[2].dim_param, shape[3].dim_param = "height", "width"
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    session, found = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]), []
+    for pixels in pictures:
+        canvas, scale, (left, top) = letterbox(pixels, width, height)
+        tensor = canvas[None, :, :, ::-1].transpose(0, 3, 1, 2).astype("f4") / 255
+        rows = session.run(None, {"images": tensor})[0][0].T
+        rows = rows[rows[:, 4] >= LEAST_SCORE]
+        boxes = numpy.concatenate([rows[:, :2] - rows[:, 2:4] / 2, rows[:, :2] + rows[:, 2:4] / 2], 1)
+        boxes = (boxes - (left, top, left, top)) / scale
+        order = measure.suppress(boxes, rows[:, 4])
+        found.append((boxes[order], rows[order, 4]))
     return found
 
 
@@ -78,13 +113,16 @@ def main():
     parser.add_argument("--every", type=int, default=10, help="of videos every so many frames")
     parser.add_argument("--threshold", type=float, default=USUAL_THRESHOLD)
     parser.add_argument("--choose", action="store_true", help="tell the best threshold for all the scenes")
+    parser.add_argument("--here", action="store_true", help="without the program")
+    parser.add_argument("--sizes", action="store_true", help="recall by size")
     parser.add_argument("--pictures", type=pathlib.Path, help="a folder for pictures with boxes")
     options = parser.parse_args()
+    run = detect_here if options.here else lambda model, pictures: detect(options.binary, model, pictures)
     all_scenes, titles = list(scenes(options)), None
     for model in options.model or [None]:
         name, kept = pathlib.Path(model).stem if model else "built in", []
         for scene, pictures, truths in all_scenes:
-            found = [(*one, truth) for one, truth in zip(detect(options.binary, model, pictures), truths)]
+            found = [(*one, truth) for one, truth in zip(run(model, pictures), truths)]
             kept.append(found)
             if options.pictures:
                 for number in range(0, len(pictures), 12):
@@ -96,6 +134,8 @@ def main():
                 print("| model | scene | " + " | ".join(titles) + " |\n|---|---|" + "---|" * len(titles))
             cells = ("" if value != value else f"{value:.2f}" if isinstance(value, float) else str(value) for value in figures.values())
             print(f"| {name} | {scene} | " + " | ".join(cells) + " |", flush=True)
+            if options.sizes:
+                print(f"{name}, {scene}: {measure.by_size(found, [pixels.shape for pixels in pictures])}", flush=True)
         if options.choose:
             threshold, error = choose(kept)
             print(f"{name}: counts are nearest at a threshold of {threshold:.2f}: {100 * error:.0f} % off in the mean over scenes")

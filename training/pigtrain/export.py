@@ -1,7 +1,7 @@
 """The trained detector as ONNX, in the layout of YOLOv8: python -m pigtrain.export --weights detector.pt --out FILE
 
-Input: 1 x 3 x side x side, red green blue, 0 to 1, centred letterbox. Output: 1 x 5 x P, centre, size in px of the input, and
-score; suppressing doubles is left to the reader. Nothing in the file but the input's stated shape depends on the side: a program may state
+Input: 1 x 3 x height x width, red green blue, 0 to 1, centred letterbox. Output: 1 x 5 x P, centre, size in px of the input, and
+score; suppressing doubles is left to the reader. Nothing in the file but the input's stated shape depends on the size: a program may state
 another one, of sides that are multiples of 32, and leave out a wide picture's border. Weights are kept in half precision, as the start weights were, and are
 made whole again when the model is loaded: the file is half as large, the inference the same.
 """
@@ -78,19 +78,26 @@ def halve(graph):
 
 
 def trained(weights):
-    """The detector that training kept, and the px of its input."""
-    kept = torch.load(weights, weights_only=True)
+    """The detector that training kept, and the width and height of its input, px."""
+    kept = torch.load(weights, weights_only=True, map_location="cpu")
     detector = network.Detector(network.Widths(**kept["widths"]))
     detector.load_state_dict(kept["weights"])
-    return detector, kept["side"]
+    return detector, tuple(kept["size"])
 
 
-def export(detector, out, side, threshold=USUAL_THRESHOLD):
+def file_name(size):
+    """Of a detector with an input of this width and height: a square's tells its side alone."""
+    width, height = size
+    return f"pigs-{width}.onnx" if width == height else f"pigs-{width}x{height}.onnx"
+
+
+def export(detector, out, size, threshold=USUAL_THRESHOLD):
+    width, height = size
     out.parent.mkdir(parents=True, exist_ok=True)
-    torch.onnx.export(Exported(detector, threshold), (torch.zeros(1, 3, side, side),), str(out), dynamo=False, opset_version=17,
+    torch.onnx.export(Exported(detector, threshold), (torch.zeros(1, 3, height, width),), str(out), dynamo=False, opset_version=17,
                       input_names=["images"], output_names=["output0"], dynamic_axes={"images": {2: "height", 3: "width"}})
     model = onnx.load(out)
-    for value, shape in ((model.graph.input[0], (1, 3, side, side)), (model.graph.output[0], (1, 5, network.place_count(side, side)))):
+    for value, shape in ((model.graph.input[0], (1, 3, height, width)), (model.graph.output[0], (1, 5, network.place_count(height, width)))):
         for dimension, size in zip(value.type.tensor_type.shape.dim, shape, strict=True):
             dimension.dim_value = size
     halve(model.graph)
@@ -108,16 +115,25 @@ def main():
     which.add_argument("--weights", type=pathlib.Path, help="what training kept")
     which.add_argument("--untrained", type=pathlib.Path, metavar="START",
                        help="the start weights as they are, any of COCO's 80 classes taken for a pig: what to compare with")
-    parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--side", type=int, help="px of the input, a multiple of 32; as trained where not named")
+    parser.add_argument("--out", type=pathlib.Path)
+    parser.add_argument("--name", action="store_true", help="write nothing, say what the file would be called")
+    parser.add_argument("--size", help="px of the input, WIDTHxHEIGHT or a square's side, multiples of 32; as trained where not named")
     parser.add_argument("--threshold", type=float, default=USUAL_THRESHOLD,
                         help=f"the score at which counts are best: told as {USUAL_THRESHOLD}, which programs ask for")
     options = parser.parse_args()
     if options.untrained:
-        detector, side = start.load(options.untrained, network.ORIGINAL, classes=80), 416
+        detector, size = start.load(options.untrained, network.ORIGINAL, classes=80), (416, 416)
     else:
-        detector, side = trained(options.weights)
-    export(detector, options.out, options.side or side, options.threshold)
+        detector, size = trained(options.weights)
+    if options.size:
+        sides = [int(side) for side in options.size.split("x")]
+        size = tuple(sides if len(sides) == 2 else sides * 2)
+    if options.name:
+        print(file_name(size))
+        return
+    if options.out is None:
+        parser.error("--out is missing")
+    export(detector, options.out, size, options.threshold)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from .network import BINS, boxes_of
+from .pool import HIDDEN, PIG
 
 TOP = 10
 SCORE_POWER, IOU_POWER = 0.5, 6.0
@@ -33,53 +34,42 @@ def overlap(one, other, complete=False):
 
 
 @torch.no_grad()
-def assign(scores, boxes, at, truth):
-    """Of each place the number of its pig, or -1, and the score it should have. Scores P, boxes P x 4, truth G x 4."""
-    aims, targets = torch.full((len(at),), -1), torch.zeros(len(at))
-    if len(truth) == 0:
-        return aims, targets
-    centre = at[:, None, :2]
-    inside = ((centre > truth[None, :, :2]) & (centre < truth[None, :, 2:])).all(-1)
-    iou = overlap(boxes[:, None], truth[None]).clamp(min=0)
-    alignment = (scores.sigmoid()[:, None] ** SCORE_POWER * iou**IOU_POWER) * inside
-    best = alignment.topk(min(TOP, len(at)), 0).indices
-    chosen = torch.zeros_like(inside).scatter_(0, best, True) & inside
+def assign(scores, boxes, at, truth, is_pig):
+    """Of each place the number of its pig, or -1, and the score it should have.
+
+    Scores N x P, boxes N x P x 4, truth N x G x 4, is_pig N x G; all pictures of a batch at once.
+    """
+    centre = at[None, :, None, :2]
+    inside = ((centre > truth[:, None, :, :2]) & (centre < truth[:, None, :, 2:])).all(-1) & is_pig[:, None]
+    iou = overlap(boxes[:, :, None], truth[:, None]).clamp(min=0)
+    alignment = scores.sigmoid()[:, :, None] ** SCORE_POWER * iou**IOU_POWER * inside
+    best = alignment.topk(min(TOP, len(at)), 1).indices
+    chosen = torch.zeros_like(inside).scatter_(1, best, True) & inside
     # A place in two pigs answers for the one it fits better.
-    ranked = torch.where(chosen, iou, -1.0)
-    value, owner = ranked.max(1)
+    value, owner = torch.where(chosen, iou, -1.0).max(2)
     mine = value >= 0
-    aims[mine] = owner[mine]
-    kept = torch.zeros_like(chosen)
-    kept[mine, owner[mine]] = True
+    kept = torch.zeros_like(chosen).scatter_(2, owner[..., None], True) & mine[..., None]
     alignment, iou = alignment * kept, iou * kept
-    scaled = alignment / (alignment.amax(0) + 1e-9) * iou.amax(0)
-    targets[mine] = scaled[mine, owner[mine]]
-    return aims, targets
+    scaled = alignment / (alignment.amax(1, keepdim=True) + 1e-9) * iou.amax(1, keepdim=True)
+    targets = torch.where(mine, scaled.gather(2, owner[..., None])[..., 0], 0.0)
+    return torch.where(mine, owner, -1), targets
 
 
-def loss(outputs, at, truths, ignored):
-    """Of a batch. `outputs` N x P x (1 + 4 * BINS); of each picture the boxes and those that are not trained on."""
+def loss(outputs, at, truths, states):
+    """Of a batch. `outputs` N x P x (1 + 4 * BINS); of each picture boxes (N x G x 4, px) and what each is (`pool`)."""
     scores, boxes = outputs[..., 0], boxes_of(outputs, at)
-    targets, positive, aimed = torch.zeros_like(scores), [], []
-    counts = torch.ones_like(scores)
-    for number, (truth, hidden) in enumerate(zip(truths, ignored)):
-        aims, target = assign(scores[number].detach(), boxes[number].detach(), at, truth)
-        targets[number] = target
-        mine = aims >= 0
-        positive.append(mine)
-        aimed.append(truth[aims[mine]])
-        if len(hidden):
-            centre = at[:, None, :2]
-            within = ((centre > hidden[None, :, :2]) & (centre < hidden[None, :, 2:])).all(-1).any(1)
-            counts[number][within & ~mine] = 0
-    mine, aimed = torch.stack(positive), torch.cat(aimed)
+    aims, targets = assign(scores.detach(), boxes.detach(), at, truths, states == PIG)
+    mine = aims >= 0
+    centre = at[None, :, None, :2]
+    within = ((centre > truths[:, None, :, :2]) & (centre < truths[:, None, :, 2:])).all(-1)
+    ignored = (within & (states == HIDDEN)[:, None]).any(2) & ~mine
     total = targets.sum().clamp(min=1)
-    score_loss = (functional.binary_cross_entropy_with_logits(scores, targets, reduction="none") * counts).sum() / total
-    if not mine.any():
-        return SCORE_WEIGHT * score_loss
+    entropy = functional.binary_cross_entropy_with_logits(scores, targets, reduction="none")
+    score_loss = (entropy * ~ignored).sum() / total
+    place = at.expand(len(outputs), -1, -1)[mine]
+    aimed = truths.gather(1, aims.clamp(min=0)[..., None].expand(-1, -1, 4))[mine]
     weight = targets[mine]
     box_loss = ((1 - overlap(boxes[mine], aimed, complete=True)) * weight).sum() / total
-    place = at.expand(len(outputs), -1, -1)[mine]
     distances = torch.cat([place[:, :2] - aimed[:, :2], aimed[:, 2:] - place[:, :2]], 1) / place[:, 2:]
     distances = distances.clamp(0, BINS - 1.01)
     low = distances.long()

@@ -65,6 +65,33 @@ def report(pictures, threshold):
     }
 
 
+# Up to so many px², of a picture scaled to a width of 640.
+SIZES = (1000, 2000, 4000, 8000, float("inf"))
+
+
+def by_size(pictures, shapes, least_score=0.1, least_overlap=0.5):
+    """How many pigs of which size are found, and how large boxes are beside the truth; of boxes above a score."""
+    found, there, ratios = [0] * len(SIZES), [0] * len(SIZES), []
+    for (boxes, scores, truth), shape in zip(pictures, shapes):
+        boxes = boxes[scores >= least_score]
+        iou = overlap(boxes, truth)
+        free = numpy.ones(len(truth), bool)
+        pairs = []
+        for number in range(len(boxes)):
+            left = numpy.where(free, iou[number], -1)
+            if len(truth) and left.max() >= least_overlap:
+                pairs.append((number, left.argmax()))
+                free[left.argmax()] = False
+        areas = (truth[:, 2:] - truth[:, :2]).prod(1)
+        classes = numpy.searchsorted(SIZES, areas * (640 / shape[1]) ** 2)
+        for number, size in enumerate(classes):
+            there[size] += 1
+            found[size] += not free[number]
+        ratios += [(boxes[box, 2:] - boxes[box, :2]).prod() / max(areas[pig], 1) for box, pig in pairs]
+    parts = [f"below {size:g} px² {hit / total:.2f} of {total}" for size, hit, total in zip(SIZES, found, there) if total]
+    return "recall " + ", ".join(parts) + (f"; box area {numpy.median(ratios):.2f} of the truth's" if ratios else "")
+
+
 def video(path, every):
     """Every so many frames of a video with NAME.boxes.csv beside it (frame,x,y,w,h): pixels and true boxes."""
     rows = numpy.loadtxt(path.with_suffix(".boxes.csv"), delimiter=",", skiprows=1, ndmin=2)

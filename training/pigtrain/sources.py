@@ -1,7 +1,8 @@
 """Pictures with a stated licence, each with its boxes, and outlines where there are any.
 
 Nothing without a licence is trained on. A source is a folder with `images/` and `labels/` (YOLO: class, centre, size, as
-parts of the picture) or `annotations/*.json` (COCO), and perhaps `polygons/` (YOLO: class, then x y of each corner).
+parts of the picture) or `annotations/*.json` (COCO), and perhaps `polygons/` (YOLO: class, then x y of each corner). Where
+`classes.txt` names a class `hidden`, its boxes hold pigs of which too little is seen to ask for them.
 """
 
 import dataclasses
@@ -20,6 +21,7 @@ class Picture:
     pixels: numpy.ndarray
     boxes: numpy.ndarray
     outlines: list[numpy.ndarray]
+    hidden: numpy.ndarray = dataclasses.field(default_factory=lambda: numpy.zeros((0, 4), "f4"))
 
 
 def read(folder, prefix="", without=None):
@@ -29,7 +31,18 @@ def read(folder, prefix="", without=None):
     if not paths:
         raise SystemExit(f"{folder}/images holds no pictures{f' named {prefix}*' if prefix else ''}")
     boxes = None if (folder / "labels").is_dir() else coco(folder)
-    return [picture(folder, path, boxes) for path in paths if not (without and path.name.startswith(without))]
+    hidden = hidden_class(classes(folder))
+    return [picture(folder, path, boxes, hidden) for path in paths if not (without and path.name.startswith(without))]
+
+
+def classes(folder):
+    """The classes' names where the source tells them."""
+    path = pathlib.Path(folder) / "classes.txt"
+    return path.read_text().split() if path.is_file() else []
+
+
+def hidden_class(names):
+    return names.index("hidden") if "hidden" in names else None
 
 
 def coco(folder):
@@ -48,17 +61,20 @@ def coco(folder):
     return found
 
 
-def picture(folder, path, coco_boxes=None):
+def picture(folder, path, coco_boxes=None, hidden_class=None):
     pixels = cv2.imread(str(path))
     if pixels is None:
         raise SystemExit(f"{path} is no picture; take it out of the folder")
     height, width = pixels.shape[:2]
     boxes = [(x, y, x + w, y + h) for x, y, w, h in (coco_boxes or {}).get(path.name, [])]
+    hidden = []
     for values in rows(folder / "labels" / f"{path.stem}.txt"):
         x, y, w, h = values[1:5] * (width, height, width, height)
-        boxes.append((x - w / 2, y - h / 2, x + w / 2, y + h / 2))
+        rows_of_class = hidden if hidden_class is not None and values[0] == hidden_class else boxes
+        rows_of_class.append((x - w / 2, y - h / 2, x + w / 2, y + h / 2))
     outlines = [values[1:].reshape(-1, 2) * (width, height) for values in rows(folder / "polygons" / f"{path.stem}.txt")]
-    return Picture(path.stem, pixels, numpy.array(boxes, "f4").reshape(-1, 4), [outline.astype("f4") for outline in outlines])
+    boxes, hidden = (numpy.array(found, "f4").reshape(-1, 4) for found in (boxes, hidden))
+    return Picture(path.stem, pixels, boxes, [outline.astype("f4") for outline in outlines], hidden)
 
 
 def rows(path):

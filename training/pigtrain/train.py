@@ -1,8 +1,8 @@
-"""Trains the detector: python -m pigtrain.train --start DIR --outlined DIR --boxed DIR --out DIR
+"""Trains the detector: python -m pigtrain.train --start DIR --rendered DIR --outlined DIR --boxed DIR --drawn DIR --out DIR
 
-A pool of composed scenes is drawn first. Each step takes composed
-scenes, real pictures and mosaics of both, varied anew. The seed fixes everything but the order in which a processor
-adds its numbers.
+Pictures are decoded once, into pools on the device that trains; each step takes some of every kind, varied anew. The seed
+fixes everything but the order in which a processor adds its numbers, unless pictures are still being rendered or the
+length is told in seconds.
 """
 
 import argparse
@@ -19,104 +19,87 @@ import numpy
 import torch
 from torch import nn
 
-from . import augment, compose, learn, network, sources, start
+from . import compose, export, learn, mix, network, pool, sources, start
 
-# Of each batch: composed scenes, mosaics of four, and the rest real pictures.
-COMPOSED, MOSAICS = 0.5, 0.25
-# Scenes that one task draws.
-PART = 50
+# Composed scenes that one task makes.
+TASK_SCENES = 50
 SPAWN = multiprocessing.get_context("spawn")
+# Weights are saved, and the rest said, every so many steps.
+REPORT_STEPS, SAVE_STEPS = 50, 200
+WARM_UP = 0.03
+
+
+def size_of(text):
+    """Width and height in px of `WIDTHxHEIGHT`, or of a square's side."""
+    sides = [int(side) for side in text.split("x")]
+    width, height = sides if len(sides) == 2 else sides * 2
+    if width % 32 or height % 32:
+        raise argparse.ArgumentTypeError(f"{text}: sides are multiples of 32")
+    return width, height
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--start", type=pathlib.Path, required=True, help="the start weights' folder, or a detector that export wrote")
+    parser.add_argument("--start", type=pathlib.Path, required=True, help="the start weights' folder, a detector that export wrote, or a detector.pt")
+    parser.add_argument("--rendered", type=pathlib.Path, help="a source of rendered pens, all of one size; it may still grow")
+    parser.add_argument("--rendered-capacity", type=int, default=4000, help="rendered pens that are kept in memory")
+    parser.add_argument("--rendered-least", type=int, default=1, help="how many of them to wait for")
     parser.add_argument("--outlined", type=pathlib.Path, nargs="*", default=[], help="sources with polygons")
     parser.add_argument("--boxed", type=pathlib.Path, nargs="*", default=[], help="sources with boxes alone")
     parser.add_argument("--drawn", type=pathlib.Path, nargs="*", default=[], help="sources of drawn scenes, with boxes")
-    parser.add_argument("--drawn-share", type=float, default=0.2, help="of the pictures that are not composed")
+    parser.add_argument("--shares", type=float, nargs=4, default=[0.5, 0.2, 0.18, 0.12], metavar="SHARE",
+                        help="of rendered, composed, real and drawn pictures")
     parser.add_argument("--without", default=None, help="leave out pictures whose names begin so")
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--side", type=int, default=416, help="px of the input")
-    parser.add_argument("--scenes", type=int, default=2500, help="composed scenes in the pool")
-    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--size", type=size_of, default=(640, 384), help="px of the input, WIDTHxHEIGHT or a square's side")
+    parser.add_argument("--scenes", type=int, default=2000, help="composed scenes in the pool")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--seconds", type=float, help="train so long, however many steps that is")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--decay", type=float, default=0.998, help="of the moving average of the weights, a step")
+    parser.add_argument("--fixed-statistics", action="store_true", help="leave batch normalisation's as they are: for few steps in small batches")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 
 
-class Draughtsman:
-    """What a process that draws scenes has at hand."""
+class SceneComposer:
+    """What a process that composes scenes has at hand."""
 
     @classmethod
-    def prepare(cls, pictures, emptied):
+    def prepare(cls, pictures, grounds):
         cv2.setNumThreads(1)
-        cls.cutouts, cls.emptied = compose.Cutouts(pictures), emptied
+        cls.cutouts, cls.grounds = compose.Cutouts(pictures), grounds
 
     @classmethod
-    def draw(cls, seed):
-        """A part of the pool."""
+    def compose(cls, seed):
         random = numpy.random.default_rng(seed)
-        scenes = []
-        for _ in range(PART):
-            pixels, boxes, hidden = compose.scene(random, cls.cutouts, cls.emptied)
-            scenes.append((cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 92])[1], boxes, hidden))
-        return scenes
+        return [compose.scene(random, cls.cutouts, cls.grounds) for _ in range(TASK_SCENES)]
 
 
-def pool(options, outlined, drawn, random):
-    emptied = [ground for picture in outlined[::4] if (ground := compose.emptied(picture, random)) is not None]
-    emptied += [picture.pixels for picture in drawn if len(picture.boxes) == 0]
-    seeds = [(options.seed, number) for number in range(-(-options.scenes // PART))]
+def composed(options, outlined, drawn, device):
+    """A pool of composed scenes."""
+    random = numpy.random.default_rng(options.seed)
+    grounds = [ground for picture in outlined[::4] if (ground := compose.emptied(picture, random)) is not None]
+    grounds += [picture.pixels for picture in drawn[:150] if len(picture.boxes) == 0]
+    seeds = [(options.seed, number) for number in range(-(-options.scenes // TASK_SCENES))]
     # Forking a process in which OpenCV or torch have threads can hang.
     with concurrent.futures.ProcessPoolExecutor(
-        mp_context=SPAWN, initializer=Draughtsman.prepare, initargs=(outlined, emptied)
+        mp_context=SPAWN, initializer=SceneComposer.prepare, initargs=(outlined, grounds)
     ) as workers:
-        return [scene for scenes in workers.map(Draughtsman.draw, seeds) for scene in scenes]
-
-
-class Examples(torch.utils.data.IterableDataset):
-    """Batches without end, each worker's from a seed of its own."""
-
-    def __init__(self, options, scenes, real, drawn):
-        self.options, self.scenes, self.real, self.drawn = options, scenes, real, drawn
-
-    def any_scene(self, random):
-        encoded, boxes, hidden = self.scenes[random.integers(len(self.scenes))]
-        return cv2.imdecode(encoded, cv2.IMREAD_COLOR), boxes, hidden
-
-    def any_real(self, random):
-        # Every farm as often as the other, however many pictures it gave.
-        is_drawn = self.drawn and random.random() < self.options.drawn_share
-        farm = self.drawn if is_drawn else self.real[random.integers(len(self.real))]
-        picture = farm[random.integers(len(farm))]
-        return picture.pixels, picture.boxes, numpy.zeros((0, 4), "f4")
-
-    def one(self, random):
-        side, kind = self.options.side, random.random()
-        if self.scenes and kind < COMPOSED:
-            return augment.vary(random, *self.any_scene(random), side)
-        if kind < COMPOSED + MOSAICS:
-            is_real = [not self.scenes or random.random() < 0.7 for _ in range(4)]
-            four = [self.any_real(random) if real else self.any_scene(random) for real in is_real]
-            return augment.vary(random, *augment.mosaic(random, four, side), side, zoom=(0.9, 2.0))
-        return augment.vary(random, *self.any_real(random), side, zoom=(0.4, 1.3))
-
-    def __iter__(self):
-        cv2.setNumThreads(1)
-        worker = torch.utils.data.get_worker_info()
-        random = numpy.random.default_rng((self.options.seed, worker.id if worker else 0))
-        while True:
-            examples = [self.one(random) for _ in range(self.options.batch)]
-            pixels = torch.from_numpy(numpy.stack([pixels for pixels, _, _ in examples]))
-            yield pixels, [torch.from_numpy(e[1]) for e in examples], [torch.from_numpy(e[2].astype("f4")) for e in examples]
+        found = None
+        for scenes in workers.map(SceneComposer.compose, seeds):
+            for pixels, boxes, hidden in scenes:
+                if found is None:
+                    found = pool.Pool(*pixels.shape[:2], len(seeds) * TASK_SCENES, device)
+                found.add(pixels, boxes, hidden, margin_px=pool.MARGIN_PX)
+    return found
 
 
 def normalised(pixels):
-    """N x 3 x H x W, with the channels last in memory as they come: convolutions on a processor are a fifth faster so."""
-    mean, deviation = torch.tensor(network.MEAN), torch.tensor(network.DEVIATION)
-    return ((pixels.float() - mean.to(pixels.device)) / deviation.to(pixels.device)).permute(0, 3, 1, 2)
+    """N x 3 x H x W, with the channels last in memory: convolutions on a processor are a fifth faster so."""
+    mean, deviation = (torch.tensor(values, device=pixels.device)[:, None, None] for values in (network.MEAN, network.DEVIATION))
+    return ((pixels - mean) / deviation).contiguous(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
@@ -152,77 +135,115 @@ def settle(detector, batches):
 class Average:
     """The exponential moving average of the weights: what is kept."""
 
-    def __init__(self, detector, decay=0.998):
+    def __init__(self, detector, decay):
         self.detector, self.decay, self.steps = copy.deepcopy(detector).eval(), decay, 0
 
     @torch.no_grad()
     def update(self, detector):
         self.steps += 1
-        decay = self.decay * (1 - math.exp(-self.steps / 200))
-        for kept, now in zip(self.detector.state_dict().values(), detector.state_dict().values()):
-            if kept.dtype.is_floating_point:
-                kept.mul_(decay).add_(now, alpha=1 - decay)
-            else:
+        # Of a short training the last tenth.
+        share = max(1 - self.decay, 10 / (self.steps + 10))
+        pairs = list(zip(self.detector.state_dict().values(), detector.state_dict().values()))
+        floats = [(kept, now) for kept, now in pairs if kept.dtype.is_floating_point]
+        torch._foreach_lerp_([kept for kept, _ in floats], [now for _, now in floats], share)
+        for kept, now in pairs:
+            if not kept.dtype.is_floating_point:
                 kept.copy_(now)
+
+
+def begun(path):
+    """The detector to begin with, and whether its batch normalisation has statistics already."""
+    if path.suffix == ".pt":
+        return export.trained(path)[0], True
+    if path.suffix == ".onnx":
+        return start.exported(path), False
+    detector = start.load(path, network.SMALL)
+    with torch.no_grad():
+        for head in detector.heads:
+            head.bias[0] = -4.6  # A score of 0.01 everywhere at first: most places hold no pig.
+    return detector, False
 
 
 def train(options):
     """A detector from start weights."""
-    random = numpy.random.default_rng(options.seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    began = time.monotonic()
     real = [sources.read(folder, without=options.without) for folder in options.outlined + options.boxed]
     drawn = [picture for folder in options.drawn for picture in sources.read(folder)]
     outlined = [picture for farm in real[: len(options.outlined)] for picture in farm]
-    began = time.monotonic()
+    parts, growing = [], None
+    of_rendered, of_composed, of_real, of_drawn = options.shares
     # Without outlines there is nothing to compose scenes of.
-    scenes = pool(options, outlined, drawn, random) if any(picture.outlines for picture in outlined) else []
-    print(f"{len(scenes)} scenes drawn in {time.monotonic() - began:.0f} s, {sum(map(len, real))} real pictures, {len(drawn)} drawn", flush=True)
-    if options.start.suffix == ".onnx":
-        detector = start.exported(options.start)
-    else:
-        detector = start.load(options.start, network.SMALL)
-        with torch.no_grad():
-            for head in detector.heads:
-                head.bias[0] = -4.6  # A score of 0.01 everywhere at first: most places hold no pig.
-    learn_from(options, detector, scenes, real, drawn)
+    if of_composed and any(picture.outlines for picture in outlined):
+        parts.append(mix.Part(composed(options, outlined, drawn, device), of_composed, (0.7, 1.7), 1))
+    if of_real and real:
+        parts.append(mix.Part(pool.of_sources(real, device), of_real, (0.5, 1.6), 1))
+    if of_drawn and drawn:
+        parts.append(mix.Part(pool.of_sources([drawn], device), of_drawn, (0.6, 1.7), 1))
+    if of_rendered and options.rendered:
+        growing = pool.GrowingPool(options.rendered, options.rendered_capacity, device, options.rendered_least)
+        parts.append(mix.Part(growing.pool, of_rendered, (0.75, 1.9), 0.15))
+    counts = ", ".join(str(len(part.pool)) for part in parts)
+    print(f"pools of {counts} pictures in {time.monotonic() - began:.0f} s", flush=True)
+    detector, is_settled = begun(options.start)
+    learn_from(options, detector, parts, growing, is_settled)
 
 
-def learn_from(options, detector, scenes, real, drawn):
-    """Trains a detector whose batch normalisation does nothing yet, and keeps it in `detector.pt`."""
+def learn_from(options, detector, parts, growing=None, is_settled=False):
+    """Trains a detector, and keeps it in `detector.pt`."""
     torch.manual_seed(options.seed)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    loader = iter(torch.utils.data.DataLoader(Examples(options, scenes, real, drawn), batch_size=None, num_workers=1, prefetch_factor=4, multiprocessing_context=SPAWN))
-    settle(detector, [next(loader)[0] for _ in range(8)])
+    device = parts[0].pool.pixels.device
+    is_gpu = device.type == "cuda"
+    torch.backends.cudnn.benchmark = True
+    batches = mix.Mix(parts, options.batch, options.size, options.seed)
     detector.to(device, memory_format=torch.channels_last)
+    if not is_settled:
+        settle(detector, [batches.next()[0] for _ in range(8)])
     decayed = [p for p in detector.parameters() if p.ndim > 1]
     others = [p for p in detector.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0}]
-    optimiser = torch.optim.AdamW(groups, lr=options.rate)
-    warm = max(1, min(200, options.steps // 5))
-    pace = lambda step: min(1, (step + 1) / warm) * (0.02 + 0.98 * (1 + math.cos(math.pi * step / options.steps)) / 2)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, pace)
-    at = network.places(options.side, options.side, device)
-    average, recent = Average(detector), []
-    began = time.monotonic()
-    for step in range(options.steps):
-        pixels, truths, ignored = next(loader)
-        detector.train()
-        outputs = detector(normalised(pixels.to(device)))
-        # The assignment is many small steps: on the processor whatever the network runs on.
-        lost = learn.loss(outputs.cpu(), at.cpu(), truths, ignored)
-        optimiser.zero_grad()
+    optimiser = torch.optim.AdamW(groups, lr=options.rate, fused=is_gpu)
+    width, height = options.size
+    at = network.places(height, width, device)
+    average, recent = Average(detector, options.decay), 0
+    began, step = time.monotonic(), 0
+    while True:
+        elapsed = time.monotonic() - began
+        done = elapsed / options.seconds if options.seconds else step / options.steps
+        if done >= 1:
+            break
+        rate = options.rate * min(1, done / WARM_UP + 0.01) * (0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        if growing and step % 10 == 0:
+            growing.grow()
+        pixels, truths, states = batches.next()
+        detector.train(not options.fixed_statistics)
+        with torch.autocast(device.type, torch.bfloat16, enabled=is_gpu):
+            outputs = detector(normalised(pixels))
+        lost = learn.loss(outputs.float(), at, truths, states)
+        optimiser.zero_grad(set_to_none=True)
         lost.backward()
         nn.utils.clip_grad_norm_(detector.parameters(), 10)
         optimiser.step()
-        schedule.step()
         average.update(detector)
-        recent = [*recent[-49:], lost.item()]
-        if step % 50 == 49:
-            rate = (step + 1) / (time.monotonic() - began)
-            left = (options.steps - step - 1) / rate
-            print(f"step {step + 1} of {options.steps}: loss {sum(recent) / len(recent):.3f}, {rate * options.batch:.1f} pictures/s, {left:.0f} s left", flush=True)
-        if step % 100 == 99 or step == options.steps - 1:
-            torch.save({"weights": average.detector.cpu().state_dict(), "widths": vars(detector.widths), "side": options.side}, options.out / "detector.pt")
-            average.detector.to(device)
+        recent = recent + lost.detach()
+        step += 1
+        if step % REPORT_STEPS == 0:
+            speed = step * options.batch / (time.monotonic() - began)
+            rendered = f", {len(growing.pool)} rendered" if growing else ""
+            print(f"step {step}, {100 * done:.0f} %: loss {float(recent) / REPORT_STEPS:.3f}, {speed:.1f} pictures/s{rendered}", flush=True)
+            recent = 0
+        if step % SAVE_STEPS == 0:
+            save(average, options)
+    save(average, options)
+
+
+def save(average, options):
+    weights = {name: value.cpu() for name, value in average.detector.state_dict().items()}
+    partial = options.out / "detector.pt.partial"
+    torch.save({"weights": weights, "widths": vars(average.detector.widths), "size": list(options.size)}, partial)
+    partial.rename(options.out / "detector.pt")
 
 
 def main():

@@ -1,10 +1,10 @@
-"""What needs no network: measures, augmentation and composing. python -m unittest discover -s tests, in this folder."""
+"""What needs no network: measures and composing. python -m unittest discover -s tests, in this folder."""
 
 import unittest
 
 import numpy
 
-from pigtrain import augment, compose, measure
+from pigtrain import compose, measure
 
 
 def boxes(*rows):
@@ -34,6 +34,12 @@ class Measures(unittest.TestCase):
         pictures = [(pig, numpy.array([0.3]), pig), (boxes((50, 0, 60, 10)), numpy.array([0.9]), boxes())]
         self.assertAlmostEqual(measure.average_precision(pictures, 0.5), 0.5, places=6)
 
+    def test_recall_is_told_by_size(self):
+        truth = boxes((0, 0, 20, 20), (100, 0, 200, 100))
+        text = measure.by_size([(boxes((100, 0, 200, 90)), numpy.array([0.9]), truth)], [(360, 640, 3)])
+        self.assertIn("below 1000 px² 0.00 of 1", text)
+        self.assertIn("1.00 of 1; box area 0.90", text)
+
     def test_the_count_is_that_of_the_boxes_above_the_threshold(self):
         truth = boxes((0, 0, 10, 10), (20, 0, 30, 10))
         report = measure.report([(truth, numpy.array([0.8, 0.2]), truth)], 0.5)
@@ -41,32 +47,6 @@ class Measures(unittest.TestCase):
 
 
 class Pictures(unittest.TestCase):
-    def test_letterbox_is_centred_and_can_be_undone(self):
-        square, scale, (left, top) = augment.letterbox(numpy.full((100, 200, 3), 7, "u1"), 64)
-        self.assertEqual((square.shape, scale, left, top), ((64, 64, 3), 0.32, 0, 16))
-        self.assertTrue((square[16:48] == 7).all() and (square[:16] == augment.GREY).all())
-
-    def test_varied_boxes_stay_on_what_they_hold(self):
-        # One white pig on black: wherever it goes, its box goes along.
-        pixels = numpy.zeros((120, 160, 3), "u1")
-        pixels[40:60, 70:110] = 255
-        random = numpy.random.default_rng(3)
-        unlit = augment.light
-        augment.light = lambda _, picture: picture
-        try:
-            for _ in range(60):
-                varied, found, hidden = augment.vary(random, pixels, boxes((70, 40, 110, 60)), boxes(), 128)
-                bright = varied[..., 0] > 200
-                if len(found) == 0:
-                    continue
-                left, top, right, bottom = found[0]
-                rows, columns = numpy.flatnonzero(bright.any(1)), numpy.flatnonzero(bright.any(0))
-                seen = numpy.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
-                # The box around a turned box is larger than the pig in it, never smaller.
-                self.assertTrue((seen[:2] >= found[0][:2] - 2).all() and (seen[2:] <= found[0][2:] + 2).all())
-        finally:
-            augment.light = unlit
-
     def test_scenes_are_the_same_for_the_same_seed_and_their_boxes_lie_inside(self):
         pig = numpy.full((30, 80, 4), 255, "u1")
         cutouts = compose.Cutouts([])

@@ -41,6 +41,15 @@ class Sources(unittest.TestCase):
         numpy.testing.assert_allclose(yolo[0].boxes, coco[0].boxes, atol=1e-4)
         self.assertEqual(yolo[1].boxes.shape, (0, 4))
 
+    def test_boxes_of_the_class_hidden_are_told_apart(self):
+        picture(self.folder, "pen_1.png")
+        (self.folder / "labels").mkdir()
+        (self.folder / "labels" / "pen_1.txt").write_text("0 0.5 0.5 0.2 0.2 0.9\n1 0.1 0.1 0.1 0.1 0.05\n")
+        self.assertEqual(len(sources.read(self.folder)[0].boxes), 2)
+        (self.folder / "classes.txt").write_text("pig\nhidden\n")
+        found = sources.read(self.folder)[0]
+        self.assertEqual((len(found.boxes), len(found.hidden)), (1, 1))
+
     def test_a_folder_without_labels_is_refused(self):
         picture(self.folder, "pen_1.png")
         with self.assertRaisesRegex(SystemExit, "neither labels"):

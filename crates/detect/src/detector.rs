@@ -247,7 +247,7 @@ mod tests {
         let mut model = Model::load(ModelSettings::new(ModelSource::BuiltIn)).expect("it is built in");
         model.change_device_for_tests(choice, Device::Cuda);
         let mut detector = model.detector();
-        for size in [(416, 416), (416, 256)] {
+        for size in [model.size_for(64, 64), model.size_for(640, 360)] {
             let mut fitted = model.on_this_machine(true, size).expect("it looks");
             let form = fitted.backend.form().expect("pictures");
             fitted.backend = Backend::Broken(form, Device::Cuda);
@@ -269,7 +269,10 @@ mod tests {
         let report = detector.model.device();
         assert_eq!(report.device, Device::Cpu);
         let trouble = report.trouble.expect("it is told");
-        assert!(trouble.contains("cuda") && trouble.contains("this machine runs the detector (cpu)"), "{trouble}");
+        assert!(
+            trouble.contains("cuda") && trouble.contains("this machine runs the detector (cpu)"),
+            "{trouble}"
+        );
         assert_eq!(look(&mut detector).expect("and goes on").1, Device::Cpu);
     }
 

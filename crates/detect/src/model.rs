@@ -172,16 +172,19 @@ impl Model {
         }
         // What most cameras give, first. Whatever is made for one size, a grid or an attention's table, does not meet another one.
         let whole = (self.info.input_width, self.info.input_height);
-        let sizes = [(16, 9), (1, 1)].map(|(width, height)| {
+        let [usual, square] = [(16, 9), (1, 1)].map(|(width, height)| {
             let trimmed = local.form.trimmed(width, height, self.stride());
             (trimmed.width, trimmed.height)
         });
-        let Some(size) = sizes.into_iter().find(|&size| size != whole) else { return };
+        let Some(size) = [usual, square].into_iter().find(|&size| size != whole) else { return };
         let setup = Setup { is_trial: true, ..setup(&self.settings, local.device) };
         let measured = self.fitted(local, setup, size).and_then(|mut fitted| fastest(&mut fitted.backend));
         match measured {
             Ok(inference) => {
-                self.speed = Speed { inference };
+                // What most cameras give fills a wide input: that was measured before.
+                if size == usual {
+                    self.speed = Speed { inference };
+                }
                 Arc::make_mut(&mut self.info).is_trimmed = true;
             }
             Err(error) => tracing::debug!("the border is not trimmed: {error}"),

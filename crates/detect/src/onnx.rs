@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn another_size_changes_the_input_and_nothing_that_is_passed_on() {
         let before = ModelSource::BuiltIn.read().expect("it is built in");
-        let after = with_input_shape(&before, [1, 3, 256, 416]).expect("it is a model");
+        let after = with_input_shape(&before, [1, 3, 256, 448]).expect("it is a model");
         let read = |bytes: &[u8]| Model::decode(Bytes::copy_from_slice(bytes)).expect("a model");
         let (before, after) = (read(&before), read(&after));
         let (old, new) = (before.graph.expect("a graph"), after.graph.expect("a graph"));
@@ -145,7 +145,7 @@ mod tests {
         let shape = new.input[0].kind.as_ref().and_then(|kind| kind.tensor.as_ref()?.shape.as_ref());
         let sizes: Vec<Option<i64>> =
             shape.expect("a shape").dimensions.iter().map(|dimension| dimension.value).collect();
-        assert_eq!(sizes, [Some(1), Some(3), Some(256), Some(416)]);
+        assert_eq!(sizes, [Some(1), Some(3), Some(256), Some(448)]);
     }
 
     #[test]

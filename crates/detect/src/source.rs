@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The detector that ships. `models/README.md` is its card, `training/` its recipe.
-const STARTER: &[u8] = include_bytes!("../../../models/pigs-416.onnx");
-const STARTER_NAME: &str = "pigs-416.onnx";
+const STARTER: &[u8] = include_bytes!("../../../models/pigs-640x384.onnx");
+const STARTER_NAME: &str = "pigs-640x384.onnx";
 
 /// Where a model comes from. Written out it is the file's path, or says that it is built in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

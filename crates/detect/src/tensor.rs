@@ -73,14 +73,19 @@ impl Form {
     }
 
     /// The part of it that a picture of `width` × `height` px fills at the scale of the whole, in multiples of `stride` px: what is
-    /// left out is border.
+    /// left out is border. For a picture that is higher than wide a wide input stands on its side.
     pub(crate) fn trimmed(&self, width: u32, height: u32, stride: usize) -> Self {
-        let scale = (self.width as f32 / width.max(1) as f32).min(self.height as f32 / height.max(1) as f32);
+        let is_across =
+            (self.width > self.height && width < height) || (self.width < self.height && width > height);
+        let (whole_width, whole_height) =
+            if is_across { (self.height, self.width) } else { (self.width, self.height) };
+        let scale =
+            (whole_width as f32 / width.max(1) as f32).min(whole_height as f32 / height.max(1) as f32);
         let side = |picture_px: u32, whole_px: usize| {
             let filled = ((picture_px as f32 * scale - 1e-3).ceil() as usize).max(1);
             (filled.div_ceil(stride) * stride).min(whole_px)
         };
-        Self { width: side(width, self.width), height: side(height, self.height), ..*self }
+        Self { width: side(width, whole_width), height: side(height, whole_height), ..*self }
     }
 
     /// Lays letterboxed pictures out, each 3 × height × width. A single one that lies right is not copied.
@@ -170,6 +175,26 @@ mod tests {
             assert_eq!((trimmed.width, trimmed.height), expected, "{width} × {height}");
             let fits = |form: Form| Fit::new(width, height, form.width, form.height, Placement::TopLeft);
             assert_eq!(fits(trimmed), fits(whole), "{width} × {height}");
+        }
+    }
+
+    #[test]
+    fn a_wide_input_stands_on_its_side_for_a_high_picture() {
+        let wide =
+            Form { width: 640, height: 384, is_bytes: false, is_channels_last: false, pictures: Some(1) };
+        let high = Form { width: 384, height: 640, ..wide };
+        let cases = [
+            ((1920, 1080), (640, 384)),
+            ((640, 480), (512, 384)),
+            ((500, 500), (384, 384)),
+            ((1080, 1920), (384, 640)),
+            ((480, 640), (384, 512)),
+        ];
+        for ((width, height), expected) in cases {
+            for form in [wide, high] {
+                let trimmed = form.trimmed(width, height, 32);
+                assert_eq!((trimmed.width, trimmed.height), expected, "{width} × {height}");
+            }
         }
     }
 

@@ -28,8 +28,8 @@ fn count(detector: &mut Detector, scene: &Scene) -> usize {
 fn it_knows_pigs_and_says_so() {
     let model = model();
     assert_eq!(model.info().classes, ["pig"]);
-    assert_eq!((model.info().input_width, model.info().input_height), (416, 416));
-    assert_eq!(model.settings().source.to_string(), "pigs-416.onnx (built in)");
+    assert_eq!((model.info().input_width, model.info().input_height), (640, 384));
+    assert_eq!(model.settings().source.to_string(), "pigs-640x384.onnx (built in)");
 }
 
 #[test]

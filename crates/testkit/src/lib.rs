@@ -1,6 +1,8 @@
-//! What the tests stand on: videos whose every frame bears its number, and drawn pens with their truth.
+//! What the tests stand on: videos whose every frame bears its number, and pens with their truth, drawn from above or rendered in three
+//! dimensions.
 
 pub mod component;
+pub mod pen3d;
 pub mod random;
 pub mod scene;
 pub mod videos;

@@ -31,6 +31,17 @@ impl Random {
         self.unit() < share
     }
 
+    /// About 0 with a standard deviation of 1 (Box and Muller 1958).
+    pub fn normal(&mut self) -> f32 {
+        let radius = (-2.0 * self.unit().max(1e-7).ln()).sqrt();
+        radius * (std::f32::consts::TAU * self.unit()).cos()
+    }
+
+    /// 1 or -1.
+    pub fn sign(&mut self) -> f32 {
+        if self.chance(0.5) { 1.0 } else { -1.0 }
+    }
+
     /// From 0 to `count - 1`; 0 for none.
     pub fn below(&mut self, count: usize) -> usize {
         ((self.unit() * count as f32) as usize).min(count.saturating_sub(1))

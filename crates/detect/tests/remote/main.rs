@@ -286,7 +286,7 @@ fn this_machine_does_not_stand_in_with_another_model() {
     std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap();
     let mut server = Fake::start(Manner::default());
     let error = load(&[&server], |remote| remote.fallback = Fallback::Local).err().unwrap().to_string();
-    assert!(error.contains("64 × 64 px, this machine's own 416 × 416"), "{error}");
+    assert!(error.contains("64 × 64 px, this machine's own 640 × 384"), "{error}");
     // No server: this machine runs the detector, and says so.
     server.stop();
     let model = load(&[&server], |remote| remote.fallback = Fallback::Local).unwrap();

@@ -47,7 +47,7 @@ fn without_a_model_the_built_in_one_is_used() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("UTF-8")
     };
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/pigs-416.onnx");
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/pigs-640x384.onnx");
     let usual = boxes(&[]);
     assert!(usual.contains("\"score\""), "{usual}");
     assert_eq!(usual, boxes(&[&shipped]));

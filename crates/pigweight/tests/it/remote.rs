@@ -71,7 +71,7 @@ fn whole() -> (&'static str, String) {
 #[test]
 fn boxes_are_the_same_wherever_the_model_runs() {
     let models: [(&str, PathBuf, &str); 5] = [
-        ("starter", root().canonicalize().unwrap().join("models/pigs-416.onnx"), ""),
+        ("starter", root().canonicalize().unwrap().join("models/pigs-640x384.onnx"), ""),
         ("yolov8", fixture("yolov8"), "[\"sow\", \"piglet\"]"),
         ("yolov8-seg", fixture("yolov8-seg"), "[\"sow\", \"piglet\"]"),
         ("end_to_end", fixture("end_to_end"), "[\"pig\", \"person\"]"),

@@ -5,7 +5,7 @@
 //! like beside like:
 //!
 //! ```text
-//! version · brotli( timeline · frames · per frame: pts delta, why it was looked at, boxes, unmatched
+//! version · brotli( timeline · frames · per frame: pts delta, why it was inferred, boxes, unmatched
 //!                 · tracks · x · y · width · height · score · class · origin
 //!                 · references )
 //! ```
@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 
 const FORMAT_VERSION: u8 = 3;
-/// Told no more of a look than that there was one: 1, which is [`InferenceReason::EveryFrame`] now.
+/// Told only that a frame was inferred: 1, which is [`InferenceReason::EveryFrame`] now.
 const FORMAT_BEFORE: u8 = 2;
 /// Column of the references, behind track, six cells and origin.
 const REFERENCES: usize = 8;
@@ -85,15 +85,15 @@ impl Cells {
     }
 }
 
-/// What boxes before tell about the next: the same track's last box, and where there is none (a new track, a detection
-/// without a track) a box of the frame before that the writer names. Animals that lie still are seen again at their
+/// What earlier boxes predict of the next: the same track's last box; or, for a new track or a detection without a
+/// track, a box of the frame before that the writer names. Animals that lie still are seen again at their
 /// place even where no track holds them.
 #[derive(Default)]
 struct Predictor {
     by_track: BTreeMap<u32, Cells>,
     frame_before: Vec<Cells>,
     this_frame: Vec<Cells>,
-    /// Of the last box without a track: they come surest first, so the next is a little less sure.
+    /// Of the last box without a track. They come by falling score, so the next is a little lower.
     last_score: i64,
 }
 
@@ -178,7 +178,7 @@ pub fn encode(frames: &[SettledFrame], timeline: Timeline) -> Vec<u8> {
     bytes
 }
 
-/// 0 for a frame that the detector did not look at, else the reason's place in [`InferenceReason::ALL`], from 1.
+/// 0 for a frame that was not inferred, else the reason's place in [`InferenceReason::ALL`], from 1.
 fn reason_code(reason: Option<InferenceReason>) -> u8 {
     let place = reason.and_then(|reason| InferenceReason::ALL.iter().position(|&other| other == reason));
     place.map_or(0, |place| place as u8 + 1)

@@ -1,4 +1,4 @@
-//! Why something is as it is.
+//! Reasons: why a job failed, a file cannot be read, a result cannot be written.
 
 use std::fmt;
 

@@ -25,6 +25,18 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
     },
+    /// The store was made by an earlier version and may not be changed now.
+    #[error(
+        "the store in {folder} is at upgrade {here}, this program at {newest}; start `pigweight serve` with it once, which upgrades it"
+    )]
+    NotUpgraded {
+        /// The folder.
+        folder: PathBuf,
+        /// Its last upgrade.
+        here: i64,
+        /// The last upgrade that this program knows.
+        newest: i64,
+    },
     /// There is nothing to read.
     #[error("there is no store in {folder}; name the data folder of a server with --data DIR")]
     NoStore {
@@ -149,6 +161,7 @@ impl Error {
         match self {
             Self::FolderUnusable { .. } => "folder_unusable",
             Self::FolderInUse { .. } => "folder_in_use",
+            Self::NotUpgraded { .. } => "not_upgraded",
             Self::NoStore { .. } => "no_store",
             Self::DiskFull { .. } => "disk_full",
             Self::ReadOnly { .. } => "read_only",

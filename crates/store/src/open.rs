@@ -6,6 +6,7 @@ use sqlx::Connection as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use std::cmp::Ordering;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -46,7 +47,8 @@ impl Store {
     /// Opens the store in a data folder to read it. Nothing is created, upgraded or changed.
     ///
     /// # Errors
-    /// As [`Store::open`]; [`Error::Upgrade`] if the store is of another version.
+    /// As [`Store::open`]; [`Error::NotUpgraded`] and [`Error::Upgrade`] if the store is of an earlier or a later version, and
+    /// [`Error::NoStore`].
     pub async fn open_read_only(folder: &Path) -> Result<Self> {
         if !Self::is_in(folder) {
             return Err(Error::NoStore { folder: folder.to_owned() });
@@ -77,11 +79,14 @@ impl Store {
             .fetch_one(&self.pool)
             .await
             .map_err(|error| Error::Upgrade { reason: error.to_string() })?;
-        if here == Some(newest) {
-            return Ok(());
-        }
         let here = here.unwrap_or(0);
-        Err(Error::Upgrade { reason: format!("it is at upgrade {here}, this program at {newest}") })
+        match here.cmp(&newest) {
+            Ordering::Equal => Ok(()),
+            Ordering::Less => Err(Error::NotUpgraded { folder: self.folder.as_ref().clone(), here, newest }),
+            Ordering::Greater => {
+                Err(Error::Upgrade { reason: format!("it is at upgrade {here}, this program at {newest}") })
+            }
+        }
     }
 
     /// The same store over connections of its own, for background threads. The operating system may suspend such a thread

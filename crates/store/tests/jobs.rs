@@ -193,7 +193,7 @@ async fn another_model_or_another_file_replaces_what_was_wanted() {
     let first = store.job(&id_of(&store, "a").await).await.unwrap();
     store.take_job(&first.id, "me").await.unwrap().unwrap();
     let replaced = store.plan_jobs(&[job(&first.video_id, "other")]).await.unwrap();
-    assert_eq!(replaced.replaced, [first.video_id.clone()]);
+    assert_eq!(replaced.replaced, std::slice::from_ref(&first.video_id));
     let outdated = store.job(&first.id).await.unwrap();
     assert_eq!(outdated.state, JobState::Cancelled);
     assert!(outdated.error.unwrap().contains("settings changed"));

@@ -116,8 +116,7 @@ fn frame(number: i64, scale: f32) -> SettledFrame {
 
 pub async fn write_walk(store: &Store, run: &RunRecord, walk: Walk) {
     let frames: Vec<_> = (walk.from..walk.to).map(|number| frame(number, walk.scale)).collect();
-    let mut next_chunk = run.next_chunk;
-    for part in frames.chunks(CHUNK_FRAMES) {
+    for (next_chunk, part) in (run.next_chunk..).zip(frames.chunks(CHUNK_FRAMES)) {
         let step = Checkpoint {
             frames: part,
             timeline: timeline(),
@@ -127,7 +126,6 @@ pub async fn write_walk(store: &Store, run: &RunRecord, walk: Walk) {
             is_last: walk.is_last && part.last() == frames.last(),
         };
         store.write_checkpoint(&run.id, next_chunk, &step).await.unwrap();
-        next_chunk += 1;
     }
 }
 

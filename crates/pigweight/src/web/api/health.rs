@@ -200,7 +200,11 @@ async fn sources(app: &App) -> Result<String, Problem> {
     let mut told = Vec::new();
     for id in app.cancellation.current() {
         let video = app.store.video(&id).await?;
-        let run = app.store.shown_run(&id).await?;
+        // The run that is being made, also where another one is shown meanwhile.
+        let run = match app.status.latest(&id) {
+            Some(progress) => Some(progress.run),
+            None => app.store.shown_run(&id).await?,
+        };
         let lag = Lag::of(app, &video, run.as_ref());
         told.push((label(&video.name), lag));
     }

@@ -2,7 +2,7 @@
 
 A video has NAME.boxes.csv beside it; DIR=PREFIX takes of a source only the pictures whose names begin so. A source without
 any pig tells of false boxes. Without --model the detector inside the program is measured. Prints a table; --pictures DIR
-also draws what was found; --sizes tells how many pigs of which size are found; --choose tells which threshold would suit
+also draws what was found; --sizes tells how many pigs of which size, and seen by which share, are found; --choose tells which threshold would suit
 all scenes best. With --here ONNX Runtime runs the model in this process, where the program is not built.
 """
 
@@ -73,13 +73,14 @@ def detect_here(path, pictures):
 
 
 def scenes(options):
-    """Name, pictures and true boxes of each."""
+    """Name, pictures and true boxes of each, and how much is seen of each pig where that is known."""
     for path in options.videos:
-        yield path.stem, *zip(*measure.video(path, options.every))
+        yield path.stem, *zip(*measure.video(path, options.every)), None
     for text in options.sources:
         folder, _, prefix = text.partition("=")
         pictures = sources.read(folder, prefix=prefix)
-        yield pathlib.Path(folder).name, [p.pixels for p in pictures], [p.boxes for p in pictures]
+        shares = [p.shares for p in pictures] if any(p.shares for p in pictures) else None
+        yield pathlib.Path(folder).name, [p.pixels for p in pictures], [p.boxes for p in pictures], shares
 
 
 def choose(found):
@@ -121,7 +122,7 @@ def main():
     all_scenes, titles = list(scenes(options)), None
     for model in options.model or [None]:
         name, kept = pathlib.Path(model).stem if model else "built in", []
-        for scene, pictures, truths in all_scenes:
+        for scene, pictures, truths, shares in all_scenes:
             found = [(*one, truth) for one, truth in zip(run(model, pictures), truths)]
             kept.append(found)
             if options.pictures:
@@ -134,8 +135,10 @@ def main():
                 print("| model | scene | " + " | ".join(titles) + " |\n|---|---|" + "---|" * len(titles))
             cells = ("" if value != value else f"{value:.2f}" if isinstance(value, float) else str(value) for value in figures.values())
             print(f"| {name} | {scene} | " + " | ".join(cells) + " |", flush=True)
-            if options.sizes:
+            if options.sizes and any(len(truth) for truth in truths):
                 print(f"{name}, {scene}: {measure.by_size(found, [pixels.shape for pixels in pictures])}", flush=True)
+                if shares:
+                    print(f"{name}, {scene}: {measure.by_share(found, shares)}", flush=True)
         if options.choose:
             threshold, error = choose(kept)
             print(f"{name}: counts are nearest at a threshold of {threshold:.2f}: {100 * error:.0f} % off in the mean over scenes")

@@ -69,27 +69,40 @@ def report(pictures, threshold):
 SIZES = (1000, 2000, 4000, 8000, float("inf"))
 
 
-def by_size(pictures, shapes, least_score=0.1, least_overlap=0.5):
+def by_size(pictures, shapes, least_score=0.1):
     """How many pigs of which size are found, and how large boxes are beside the truth; of boxes above a score."""
-    found, there, ratios = [0] * len(SIZES), [0] * len(SIZES), []
-    for (boxes, scores, truth), shape in zip(pictures, shapes):
+    areas = [(truth[:, 2:] - truth[:, :2]).prod(1) * (640 / shape[1]) ** 2 for (_, _, truth), shape in zip(pictures, shapes)]
+    text, ratios = recall_by(pictures, areas, SIZES, "below {:g} px²", least_score)
+    return text + (f"; box area {numpy.median(ratios):.2f} of the truth's" if ratios else "")
+
+
+# Up to such a share of the pig that is seen.
+SHARES = (0.25, 0.5, 0.75, 1.0)
+
+
+def by_share(pictures, shares, least_score=0.1):
+    """How many pigs are found of which so much is seen."""
+    return recall_by(pictures, [numpy.array(values) for values in shares], SHARES, "up to {:g} seen", least_score)[0]
+
+
+def recall_by(pictures, values, limits, title, least_score, least_overlap=0.5):
+    """Recall by what is told of each true box, and the area of each box that found one by the true one's."""
+    found, there, ratios = [0] * len(limits), [0] * len(limits), []
+    for (boxes, scores, truth), of_truth in zip(pictures, values):
         boxes = boxes[scores >= least_score]
         iou = overlap(boxes, truth)
         free = numpy.ones(len(truth), bool)
-        pairs = []
         for number in range(len(boxes)):
             left = numpy.where(free, iou[number], -1)
             if len(truth) and left.max() >= least_overlap:
-                pairs.append((number, left.argmax()))
-                free[left.argmax()] = False
-        areas = (truth[:, 2:] - truth[:, :2]).prod(1)
-        classes = numpy.searchsorted(SIZES, areas * (640 / shape[1]) ** 2)
-        for number, size in enumerate(classes):
-            there[size] += 1
-            found[size] += not free[number]
-        ratios += [(boxes[box, 2:] - boxes[box, :2]).prod() / max(areas[pig], 1) for box, pig in pairs]
-    parts = [f"below {size:g} px² {hit / total:.2f} of {total}" for size, hit, total in zip(SIZES, found, there) if total]
-    return "recall " + ", ".join(parts) + (f"; box area {numpy.median(ratios):.2f} of the truth's" if ratios else "")
+                pig = left.argmax()
+                free[pig] = False
+                ratios.append((boxes[number, 2:] - boxes[number, :2]).prod() / max((truth[pig, 2:] - truth[pig, :2]).prod(), 1))
+        for pig, part in enumerate(numpy.searchsorted(limits, of_truth)):
+            there[part] += 1
+            found[part] += not free[pig]
+    parts = [f"{title.format(limit)} {hit / total:.2f} of {total}" for limit, hit, total in zip(limits, found, there) if total]
+    return "recall " + ", ".join(parts), ratios
 
 
 def video(path, every):

@@ -2,7 +2,8 @@
 
 Nothing without a licence is trained on. A source is a folder with `images/` and `labels/` (YOLO: class, centre, size, as
 parts of the picture) or `annotations/*.json` (COCO), and perhaps `polygons/` (YOLO: class, then x y of each corner). Where
-`classes.txt` names a class `hidden`, its boxes hold pigs of which too little is seen to ask for them.
+`classes.txt` names a class `hidden`, its boxes hold pigs of which too little is seen to ask for them. A sixth number in a row of
+YOLO labels is the share of the pig that is seen.
 """
 
 import dataclasses
@@ -22,6 +23,8 @@ class Picture:
     boxes: numpy.ndarray
     outlines: list[numpy.ndarray]
     hidden: numpy.ndarray = dataclasses.field(default_factory=lambda: numpy.zeros((0, 4), "f4"))
+    # Of each box the share of its pig that is seen, where the source tells it.
+    shares: list[float] = dataclasses.field(default_factory=list)
 
 
 def read(folder, prefix="", without=None):
@@ -67,14 +70,16 @@ def picture(folder, path, coco_boxes=None, hidden_class=None):
         raise SystemExit(f"{path} is no picture; take it out of the folder")
     height, width = pixels.shape[:2]
     boxes = [(x, y, x + w, y + h) for x, y, w, h in (coco_boxes or {}).get(path.name, [])]
-    hidden = []
+    hidden, shares = [], []
     for values in rows(folder / "labels" / f"{path.stem}.txt"):
         x, y, w, h = values[1:5] * (width, height, width, height)
         rows_of_class = hidden if hidden_class is not None and values[0] == hidden_class else boxes
         rows_of_class.append((x - w / 2, y - h / 2, x + w / 2, y + h / 2))
+        if rows_of_class is boxes and len(values) > 5:
+            shares.append(float(values[5]))
     outlines = [values[1:].reshape(-1, 2) * (width, height) for values in rows(folder / "polygons" / f"{path.stem}.txt")]
     boxes, hidden = (numpy.array(found, "f4").reshape(-1, 4) for found in (boxes, hidden))
-    return Picture(path.stem, pixels, boxes, [outline.astype("f4") for outline in outlines], hidden)
+    return Picture(path.stem, pixels, boxes, [outline.astype("f4") for outline in outlines], hidden, shares)
 
 
 def rows(path):

@@ -4,12 +4,12 @@
 #[path = "../../crates/pigweight/src/web/byte_range.rs"]
 mod byte_range;
 
-use byte_range::{Asked, asked};
+use byte_range::{RangeRequest, asked};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u64, &[u8])| {
     let (size_bytes, header) = input;
-    if let Asked::Part(first, last) = asked(header, size_bytes) {
+    if let RangeRequest::Part(first, last) = requested_range(header, size_bytes) {
         assert!(first <= last && last < size_bytes);
     }
 });

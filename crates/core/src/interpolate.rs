@@ -105,7 +105,7 @@ impl SettledTracker {
             filled: Vec::new(),
         });
         if let Some(InferredDetections { detections, .. }) = look {
-            let mut owners = self.engine.look(detections);
+            let mut owners = self.engine.observe(detections);
             for (detection, owner) in detections.iter().zip(&mut owners) {
                 // A duplicate may have ended in the very look that saw it; its detection is then nobody's.
                 *owner = owner.filter(|&key| self.engine.is_alive(key));

@@ -173,7 +173,7 @@ impl<T> Scheduler<T> {
     ) -> Vec<ScheduledFrame<T>> {
         let floors = match self.schedule {
             Schedule::EveryFrame => {
-                return vec![self.look(item, moment.secs, InferenceReason::EveryFrame, None)];
+                return vec![self.infer(item, moment.secs, InferenceReason::EveryFrame, None)];
             }
             Schedule::Interval { secs } => return vec![self.at_interval(item, moment, secs)],
             Schedule::ByMotion(floors) => floors,
@@ -207,8 +207,8 @@ impl<T> Scheduler<T> {
         };
         match reason {
             Some(reason) => {
-                decided.extend(self.let_go(f64::INFINITY));
-                decided.push(self.look(item, secs, reason, Some(luma)));
+                decided.extend(self.release(f64::INFINITY));
+                decided.push(self.infer(item, secs, reason, Some(luma)));
             }
             // Only a still scene is looked back at.
             None if was_still => {
@@ -222,7 +222,7 @@ impl<T> Scheduler<T> {
                     shed(&mut item);
                 }
                 self.waiting.push_back(Waiting { item, secs, is_kept, kept_secs: self.position.kept_secs });
-                decided.extend(self.let_go(secs - floors.lookback_secs));
+                decided.extend(self.release(secs - floors.lookback_secs));
                 while self.waiting.iter().filter(|frame| frame.is_kept).count() > self.most_kept {
                     decided.extend(self.let_first_go());
                 }
@@ -234,7 +234,7 @@ impl<T> Scheduler<T> {
 
     /// No frame follows: gives all that wait.
     pub fn finish(&mut self) -> Vec<ScheduledFrame<T>> {
-        self.let_go(f64::INFINITY)
+        self.release(f64::INFINITY)
     }
 
     /// A gap follows: gives all frames that wait, and forgets the scene. The frame after the gap is inferred as the first.
@@ -253,12 +253,12 @@ impl<T> Scheduler<T> {
             }
         };
         match reason {
-            Some(reason) => self.look(item, moment.secs, reason, None),
+            Some(reason) => self.infer(item, moment.secs, reason, None),
             None => ScheduledFrame { item, reason: None, position: self.position.clone() },
         }
     }
 
-    fn look(
+    fn infer(
         &mut self,
         item: T,
         secs: f64,
@@ -287,7 +287,7 @@ impl<T> Scheduler<T> {
     }
 
     /// Gives what waits from before `until_secs`, not looked at.
-    fn let_go(&mut self, until_secs: f64) -> Vec<ScheduledFrame<T>> {
+    fn release(&mut self, until_secs: f64) -> Vec<ScheduledFrame<T>> {
         let count = self.waiting.iter().take_while(|frame| frame.secs < until_secs - ROUNDING_SECS).count();
         (0..count).filter_map(|_| self.let_first_go()).collect()
     }

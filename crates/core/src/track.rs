@@ -80,7 +80,7 @@ impl Tracker {
     /// (not finite, empty) are ignored. Time that does not grow counts as a thousandth of a second.
     pub fn update(&mut self, secs: f64, detections: &[Detection]) -> Vec<TrackedBox> {
         self.engine.pass_time(secs);
-        let owners = self.engine.look(detections);
+        let owners = self.engine.observe(detections);
         let mut boxes: Vec<_> = detections
             .iter()
             .zip(owners)

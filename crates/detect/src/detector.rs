@@ -82,7 +82,7 @@ impl Detector {
         for alike in pictures.chunks(at_once) {
             let Some(first) = alike.first() else { continue };
             let size = self.model.size_for(first.width, first.height);
-            let (found, looked) = self.look_at_alike(alike, size, with_masks)?;
+            let (found, looked) = self.infer_equal_sizes(alike, size, with_masks)?;
             all.extend(found);
             device = Some(looked);
         }
@@ -90,7 +90,7 @@ impl Detector {
     }
 
     /// Looks at pictures that fill inputs of the same size.
-    fn look_at_alike(
+    fn infer_equal_sizes(
         &mut self,
         pictures: &[PictureView<'_>],
         size: (usize, usize),

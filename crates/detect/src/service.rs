@@ -347,7 +347,7 @@ impl Client {
     }
 
     /// What waits is not looked at any more, and nothing else will be: as when it is dropped, for those who share it.
-    pub fn give_up(&self) {
+    pub fn cancel(&self) {
         let shared = &self.inference.inner.shared;
         let queue = shared.state().queues.remove(&self.number);
         // Pictures are given back without the lock.
@@ -358,7 +358,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.give_up();
+        self.cancel();
     }
 }
 
@@ -484,12 +484,12 @@ impl SessionThread {
         let mut detector = self.0.model.detector();
         let most = self.0.model.batch();
         while let Some(tasks) = self.0.next(serves, most) {
-            self.look(&mut detector, tasks);
+            self.infer(&mut detector, tasks);
         }
     }
 
     /// Looks at all of them at once; where that fails for a reason that may lie in one of them, at each by itself.
-    fn look(&self, detector: &mut Detector, tasks: Vec<(Duration, Task)>) {
+    fn infer(&self, detector: &mut Detector, tasks: Vec<(Duration, Task)>) {
         let started = Instant::now();
         let at_once = tasks.len();
         let views: Vec<PictureView<'_>> = tasks.iter().map(|(_, task)| task.view()).collect();
@@ -517,7 +517,7 @@ impl SessionThread {
             }
             Err(_) => {
                 for task in tasks {
-                    self.look(detector, vec![task]);
+                    self.infer(detector, vec![task]);
                 }
             }
         }

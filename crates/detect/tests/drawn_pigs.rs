@@ -5,7 +5,7 @@ use pigweight_core::detection::Detection;
 use pigweight_core::picture::{PictureView, Plane, Planes};
 use pigweight_detect::layout::Head;
 use pigweight_detect::{Detector, Model, ModelSettings, ModelSource};
-use pigweight_testkit::scene::{Floor, Look, Scene, SceneSettings, TrueBox};
+use pigweight_testkit::scene::{Floor, Lighting, Scene, SceneSettings, TrueBox};
 use std::path::Path;
 
 fn model() -> Model {
@@ -51,8 +51,9 @@ fn marked_animals_are_found_on_every_floor_and_in_every_light() {
     let mut detector = model.detector();
     let (mut true_boxes, mut found_boxes, mut all_hits) = (0, 0, 0);
     for (seed, floor) in [(1, Floor::Concrete), (2, Floor::Slats), (3, Floor::Straw)] {
-        for (look, mirrored) in [(Look::Daylight, false), (Look::Lamp, true)] {
-            let settings = SceneSettings { floor, look, mirrored, marked: true, ..SceneSettings::default() };
+        for (look, mirrored) in [(Lighting::Daylight, false), (Lighting::Lamp, true)] {
+            let settings =
+                SceneSettings { floor, lighting: look, mirrored, marked: true, ..SceneSettings::default() };
             for mut scene in [Scene::pen(seed, settings.clone()), Scene::corridor(seed, settings)] {
                 for step in 0..40 {
                     scene.advance_to(f64::from(step) * 0.9);
@@ -76,8 +77,8 @@ fn marked_animals_are_found_on_every_floor_and_in_every_light() {
 #[test]
 fn unmarked_scenes_hold_nothing_for_it() {
     let mut detector = model().detector();
-    for look in [Look::Daylight, Look::Lamp, Look::Infrared] {
-        let mut scene = Scene::pen(5, SceneSettings { look, ..SceneSettings::default() });
+    for look in [Lighting::Daylight, Lighting::Lamp, Lighting::Infrared] {
+        let mut scene = Scene::pen(5, SceneSettings { lighting: look, ..SceneSettings::default() });
         scene.advance_to(3.0);
         assert_eq!(detect(&mut detector, &scene), []);
     }

@@ -20,21 +20,21 @@ pub(crate) use client::Worker;
 pub use client::running;
 pub use sandbox::Confinement;
 pub use serve::{ServeError, serve};
-pub(crate) use wire::{Answer, Request};
+pub(crate) use wire::{Request, Response};
 pub use workers::Workers;
-pub(crate) use workers::{Held, Place};
+pub(crate) use workers::{Location, PersistentWorker};
 
 /// What `fuzz/` reaches that others do not.
 #[cfg(fuzzing)]
 pub mod fuzzing {
-    use super::wire::{self, Answer, FrameHead};
+    use super::wire::{self, FrameHead, Response};
     use crate::libav::FramePool;
 
     /// Takes an answer and what follows it as an owner does.
     pub fn hear(mut bytes: &[u8]) {
-        let Ok((answer, length)) = wire::read::<Answer>(&mut bytes) else { return };
+        let Ok((answer, length)) = wire::read::<Response>(&mut bytes) else { return };
         match answer {
-            Answer::Frame(FrameHead { width, height, samples, .. }) => {
+            Response::Frame(FrameHead { width, height, samples, .. }) => {
                 let _may_fail = super::pictures::read(
                     (width, height),
                     samples,

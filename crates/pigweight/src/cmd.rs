@@ -56,7 +56,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe {
         return ExitCode::SUCCESS; // Whoever read has read enough.
     }
-    tell(error);
+    print_error(error);
     if error.is::<Partial>() {
         ExitCode::from(3)
     } else if error.is::<CannotRun>() {
@@ -67,7 +67,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 }
 
 /// One line on stderr.
-fn tell(error: &anyhow::Error) {
+fn print_error(error: &anyhow::Error) {
     // Where stderr is gone there is nobody to tell.
     let _gone = writeln!(std::io::stderr(), "pigweight: {}", Chain(error.as_ref()));
 }

@@ -277,7 +277,7 @@ fn spawn_detector_search(config: &Config, app: &Arc<App>) {
     }
     let (detector, wake) = (app.detector.clone(), app.wake.clone());
     let (settings, workers) = (model_settings(config), config.detect.workers);
-    tokio::spawn(async move { detector.look_for(settings, workers, wake).await });
+    tokio::spawn(async move { detector.wait_for_servers(settings, workers, wake).await });
 }
 
 /// The detector, or why there is none. A model or a device that is named and does not work is an error; where the built-in one does not load because

@@ -37,7 +37,7 @@ struct Inner {
 
 impl Status {
     /// A step of a video's run, after it has been written.
-    pub fn tell(&self, video_id: &str, progress: Progress) {
+    pub fn report_progress(&self, video_id: &str, progress: Progress) {
         self.sender(video_id).send_replace(Some(progress));
     }
 
@@ -72,18 +72,18 @@ impl Status {
     }
 
     /// The same, of the work on a video, which is held until results can be written again.
-    pub fn report_held(&self, video_id: &str, trouble: &Reason) {
+    pub fn report_blocked(&self, video_id: &str, trouble: &Reason) {
         self.report_trouble(trouble);
         self.lock().held.insert(video_id.to_owned(), trouble.clone());
     }
 
     /// The work on a video is not held any more.
-    pub fn let_go(&self, video_id: &str) {
+    pub fn clear_blocked(&self, video_id: &str) {
         self.lock().held.remove(video_id);
     }
 
     /// Why the work on a video is held.
-    pub fn held(&self, video_id: &str) -> Option<Reason> {
+    pub fn blocked_reason(&self, video_id: &str) -> Option<Reason> {
         self.lock().held.get(video_id).cloned()
     }
 

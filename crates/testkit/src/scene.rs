@@ -52,7 +52,7 @@ pub enum Floor {
 
 /// How the scene is lit and seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum Lighting {
     /// Even light.
     Daylight,
     /// One bright spot, dark corners.
@@ -77,7 +77,7 @@ pub struct SceneSettings {
     /// Under them.
     pub floor: Floor,
     /// Over them.
-    pub look: Look,
+    pub lighting: Lighting,
     /// How much bodies may overlap: 0 hardly at all, 1 half over each other.
     pub crowding: f32,
     /// Whether shadows fall.
@@ -101,7 +101,7 @@ impl Default for SceneSettings {
             body: 0.115,
             coats: Coat::ALL.to_vec(),
             floor: Floor::Concrete,
-            look: Look::Daylight,
+            lighting: Lighting::Daylight,
             crowding: 0.15,
             shadows: true,
             noise: 2.0,
@@ -168,7 +168,7 @@ impl Scene {
         let noise_seed = random.bits();
         let mut things_random = Random::new(random.bits());
         let (width, height) = (settings.width as usize, settings.height as usize);
-        let light = Light::new(settings.look, width, height, &mut light_random);
+        let light = Light::new(settings.lighting, width, height, &mut light_random);
         let mut empty = Canvas::new(width, height);
         floor::paint(&mut empty, settings.floor, place, &mut floor_random);
         light.shine_on(&mut empty);

@@ -2,7 +2,7 @@
 
 use pigweight_core::geometry::Rect;
 use pigweight_core::line::Direction;
-use pigweight_testkit::scene::{Coat, Floor, Look, Scene, SceneSettings, TrueBox};
+use pigweight_testkit::scene::{Coat, Floor, Lighting, Scene, SceneSettings, TrueBox};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn scenes(settings: &SceneSettings) -> [Scene; 2] {
@@ -199,13 +199,14 @@ fn mirroring_swaps_picture_boxes_and_directions() {
 #[test]
 fn infrared_has_no_colour_and_every_look_is_drawn() {
     for floor in [Floor::Concrete, Floor::Slats, Floor::Straw] {
-        for look in [Look::Daylight, Look::Lamp, Look::Infrared] {
-            let settings = SceneSettings { floor, look, coats: vec![Coat::Pink], ..SceneSettings::default() };
+        for look in [Lighting::Daylight, Lighting::Lamp, Lighting::Infrared] {
+            let settings =
+                SceneSettings { floor, lighting: look, coats: vec![Coat::Pink], ..SceneSettings::default() };
             let mut scene = Scene::pen(4, settings);
             scene.advance_to(2.0);
             let picture = scene.draw();
             let is_grey = picture.chunks(3).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]);
-            assert_eq!(is_grey, look == Look::Infrared);
+            assert_eq!(is_grey, look == Lighting::Infrared);
             let (dark, bright) = picture
                 .iter()
                 .fold((u8::MAX, 0), |(dark, bright), &sample| (dark.min(sample), bright.max(sample)));
@@ -220,8 +221,8 @@ fn varied_scenes_follow_from_their_seed_and_are_of_every_kind() {
     assert_eq!(Scene::varied(3, 30).draw(), scenes[3].draw());
     let counts: BTreeSet<usize> = scenes.iter().map(|scene| scene.boxes().len()).collect();
     assert!(counts.contains(&0) && counts.len() > 8, "{counts:?}");
-    for look in [Look::Daylight, Look::Lamp, Look::Infrared] {
-        assert!(scenes.iter().any(|scene| scene.settings().look == look), "{look:?}");
+    for look in [Lighting::Daylight, Lighting::Lamp, Lighting::Infrared] {
+        assert!(scenes.iter().any(|scene| scene.settings().lighting == look), "{look:?}");
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Engine {
     settings: TrackerSettings,
     elapsed: Elapsed,
     now_secs: f64,
-    has_looked: bool,
+    has_observed: bool,
     keys_given: u64,
     numbers_given: u32,
     /// In the order of birth: ties go to the older.
@@ -78,7 +78,7 @@ impl Engine {
             settings,
             elapsed: Elapsed::default(),
             now_secs: 0.0,
-            has_looked: false,
+            has_observed: false,
             keys_given: 0,
             numbers_given: 0,
             identities: Vec::new(),
@@ -107,7 +107,7 @@ impl Engine {
     }
 
     /// Takes what the detector saw now; gives the owner of each detection.
-    pub(crate) fn look(&mut self, detections: &[Detection]) -> Vec<Option<TrackKey>> {
+    pub(crate) fn observe(&mut self, detections: &[Detection]) -> Vec<Option<TrackKey>> {
         let owner = self.pair_all(detections);
         let direction_secs = self.settings.direction_secs;
         for identity in &mut self.identities {
@@ -232,8 +232,8 @@ impl Engine {
 
     fn confirm(&mut self) {
         // Nobody walked in before the first look: who is there was there.
-        let enough = if self.has_looked { self.settings.confirm_hits } else { 1 };
-        self.has_looked = true;
+        let enough = if self.has_observed { self.settings.confirm_hits } else { 1 };
+        self.has_observed = true;
         for identity in &mut self.identities {
             if identity.track.is_none() && identity.hits >= enough {
                 self.numbers_given += 1;

@@ -82,7 +82,7 @@ impl Pool {
             endpoint.log();
             let shared = pool.shared.clone();
             if let Some(runtime) = &pool.runtime {
-                runtime.spawn(async move { shared.attend_to(place).await });
+                runtime.spawn(async move { shared.maintain(place).await });
             }
         }
         Ok(pool)
@@ -219,7 +219,7 @@ impl Shared {
     }
 
     /// Tries a server that is left out again and again, and looks after one that is not asked for anything.
-    async fn attend_to(self: Arc<Self>, place: usize) {
+    async fn maintain(self: Arc<Self>, place: usize) {
         let endpoint = &self.endpoints[place];
         let mut changes = self.changes.subscribe();
         loop {

@@ -4,13 +4,13 @@ use crate::decode::frame::{DecodedFrame, Pass};
 use crate::decode::local_reader::LocalReader;
 use crate::error::Result;
 use crate::file::video::Video;
-use crate::isolate::{Answer, Place, Request, Worker, Workers};
+use crate::isolate::{Location, Request, Response, Worker, Workers};
 use pigweight_core::time::Pts;
 
 /// Reads a video from one end to the other. Damaged packets are counted and passed over: what can be decoded is.
 pub struct FrameReader {
     video: Video,
-    place: Place<LocalReader, Worker>,
+    place: Location<LocalReader, Worker>,
     damaged_packets: usize,
     ended: bool,
 }
@@ -34,11 +34,11 @@ impl FrameReader {
 
     fn open_on(video: &Video, pass: Pass) -> Result<Self> {
         let place = match Workers::of(video) {
-            None => Place::Here(Box::new(LocalReader::open(video, pass)?)),
+            None => Location::InProcess(Box::new(LocalReader::open(video, pass)?)),
             Some(workers) => {
                 let mut worker = workers.start_on(video)?;
-                worker.ask(&Request::Read(pass), &[])?;
-                Place::Worker(Box::new(worker))
+                worker.send(&Request::Read(pass), &[])?;
+                Location::Worker(Box::new(worker))
             }
         };
         Ok(Self { video: video.clone(), place, damaged_packets: 0, ended: false })
@@ -55,21 +55,21 @@ impl FrameReader {
             return Ok(None);
         }
         let frame = match &mut self.place {
-            Place::Here(reader) => {
+            Location::InProcess(reader) => {
                 let frame = reader.next_frame()?;
                 self.damaged_packets = reader.damaged_packets();
                 frame
             }
-            Place::Worker(worker) => match worker.hear()? {
-                Answer::Frame(head) => {
+            Location::Worker(worker) => match worker.receive()? {
+                Response::Frame(head) => {
                     self.damaged_packets = head.damaged_packets;
                     Some(worker.frame(&head, &self.video)?)
                 }
-                Answer::End { damaged_packets } => {
+                Response::End { damaged_packets } => {
                     self.damaged_packets = damaged_packets;
                     None
                 }
-                _ => return Err(worker.said_nonsense()),
+                _ => return Err(worker.protocol_error()),
             },
         };
         self.ended = frame.is_none();

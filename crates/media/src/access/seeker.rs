@@ -4,14 +4,14 @@ use crate::decode::frame::DecodedFrame;
 use crate::decode::local_seeker::LocalSeeker;
 use crate::error::{Error, Result};
 use crate::file::video::Video;
-use crate::isolate::{Answer, Held, Place, Request, Worker, Workers};
+use crate::isolate::{Location, PersistentWorker, Request, Response, Worker, Workers};
 use pigweight_core::time::Pts;
 use std::time::Duration;
 
 /// Serves single frames of one video, one at a time.
 pub struct FrameSeeker {
     video: Video,
-    place: Place<LocalSeeker, Held>,
+    place: Location<LocalSeeker, PersistentWorker>,
     sought: Option<Duration>,
 }
 
@@ -19,8 +19,8 @@ impl FrameSeeker {
     /// Opens the file; nothing is decoded yet.
     pub fn open(video: &Video) -> Result<Self> {
         let place = match Workers::of(video) {
-            None => Place::Here(Box::new(LocalSeeker::open(video)?)),
-            Some(workers) => Place::Worker(Box::new(workers.hold_one_on(video)?)),
+            None => Location::InProcess(Box::new(LocalSeeker::open(video)?)),
+            Some(workers) => Location::Worker(Box::new(workers.start_persistent(video)?)),
         };
         Ok(Self { video: video.clone(), place, sought: None })
     }
@@ -47,7 +47,7 @@ impl FrameSeeker {
     /// Decodes the frames behind the last one, which may be wanted next, until something else `is_wanted`. A process does so by
     /// itself while it is asked for nothing.
     pub fn go_ahead(&mut self, is_wanted: &dyn Fn() -> bool) {
-        if let Place::Here(seeker) = &mut self.place {
+        if let Location::InProcess(seeker) = &mut self.place {
             seeker.go_ahead(is_wanted);
         }
     }
@@ -58,13 +58,13 @@ impl FrameSeeker {
     /// Also [`Error::GivenUp`] where nobody does; the seeker can be used on.
     pub fn frame_unless(&mut self, pts: Pts, is_given_up: &dyn Fn() -> bool) -> Result<DecodedFrame> {
         match &mut self.place {
-            Place::Here(seeker) => {
+            Location::InProcess(seeker) => {
                 let frame = seeker.frame_unless(pts, is_given_up);
                 self.sought = seeker.sought();
                 frame
             }
-            Place::Worker(_) if is_given_up() => Err(Error::GivenUp),
-            Place::Worker(held) => {
+            Location::Worker(_) if is_given_up() => Err(Error::GivenUp),
+            Location::Worker(held) => {
                 let video = &self.video;
                 let (frame, sought) = held.with(|worker| Self::found_by(worker, video, pts, is_given_up))?;
                 self.sought = sought;
@@ -79,10 +79,10 @@ impl FrameSeeker {
         pts: Pts,
         is_given_up: &dyn Fn() -> bool,
     ) -> Result<(DecodedFrame, Option<Duration>)> {
-        worker.ask(&Request::Frame { pts }, &[])?;
-        match worker.hear_unless(is_given_up)? {
-            Answer::Frame(head) => Ok((worker.frame(&head, video)?, head.sought)),
-            _ => Err(worker.said_nonsense()),
+        worker.send(&Request::Frame { pts }, &[])?;
+        match worker.receive_unless(is_given_up)? {
+            Response::Frame(head) => Ok((worker.frame(&head, video)?, head.sought)),
+            _ => Err(worker.protocol_error()),
         }
     }
 }

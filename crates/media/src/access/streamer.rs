@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::file::video::Video;
-use crate::isolate::{Answer, Held, Place, Request, Worker, Workers};
+use crate::isolate::{Location, PersistentWorker, Request, Response, Worker, Workers};
 use crate::output::hls::{LocalStreamer, MOST_SEGMENT_BYTES, Segments};
 
 /// A segment with its sound.
@@ -11,7 +11,7 @@ const MOST_FRAGMENT_BYTES: u64 = 4 * MOST_SEGMENT_BYTES;
 /// Makes fragments of a video out of a file that stays open: viewers ask for one after the other.
 pub struct Streamer {
     segments: Segments,
-    place: Place<LocalStreamer, Held>,
+    place: Location<LocalStreamer, PersistentWorker>,
 }
 
 impl Streamer {
@@ -22,8 +22,8 @@ impl Streamer {
     pub fn open(video: &Video) -> Result<Self> {
         let segments = Segments::of(video)?;
         let place = match Workers::of(video) {
-            None => Place::Here(Box::new(LocalStreamer::open(video)?)),
-            Some(workers) => Place::Worker(Box::new(workers.hold_one_on(video)?)),
+            None => Location::InProcess(Box::new(LocalStreamer::open(video)?)),
+            Some(workers) => Location::Worker(Box::new(workers.start_persistent(video)?)),
         };
         Ok(Self { segments, place })
     }
@@ -39,8 +39,8 @@ impl Streamer {
     /// Where the file cannot be read or put into an mp4.
     pub fn init(&mut self) -> Result<Vec<u8>> {
         match &mut self.place {
-            Place::Here(streamer) => streamer.init(),
-            Place::Worker(held) => held.with(|worker| fragment_bytes(worker, &Request::Init)),
+            Location::InProcess(streamer) => streamer.init(),
+            Location::Worker(held) => held.with(|worker| fragment_bytes(worker, &Request::Init)),
         }
     }
 
@@ -50,16 +50,18 @@ impl Streamer {
     /// [`crate::Error::OutsideVideo`] where there is none of this number; and where the file cannot be read.
     pub fn fragment(&mut self, number: usize) -> Result<Vec<u8>> {
         match &mut self.place {
-            Place::Here(streamer) => streamer.fragment(number),
-            Place::Worker(held) => held.with(|worker| fragment_bytes(worker, &Request::Fragment { number })),
+            Location::InProcess(streamer) => streamer.fragment(number),
+            Location::Worker(held) => {
+                held.with(|worker| fragment_bytes(worker, &Request::Fragment { number }))
+            }
         }
     }
 }
 
 fn fragment_bytes(worker: &mut Worker, wanted: &Request) -> Result<Vec<u8>> {
-    worker.ask(wanted, &[])?;
-    match worker.hear()? {
-        Answer::Bytes => worker.bytes(MOST_FRAGMENT_BYTES),
-        _ => Err(worker.said_nonsense()),
+    worker.send(wanted, &[])?;
+    match worker.receive()? {
+        Response::Bytes => worker.bytes(MOST_FRAGMENT_BYTES),
+        _ => Err(worker.protocol_error()),
     }
 }

@@ -26,7 +26,7 @@ impl Window {
     }
 
     /// From now on this is the frame that was asked for; it is given out if it is here.
-    pub(crate) fn look_at(&mut self, pts: Pts) -> Option<Frame> {
+    pub(crate) fn find(&mut self, pts: Pts) -> Option<Frame> {
         self.center = pts;
         self.frames.get(&pts).and_then(Frame::share)
     }
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn the_farthest_frames_go_and_more_is_kept_ahead_than_behind() {
         let mut window = Window::new();
-        assert!(window.look_at(Pts(100)).is_none());
+        assert!(window.find(Pts(100)).is_none());
         let mut ahead = 100;
         while window.keep(Pts(ahead), &frame()) {
             ahead += 1;
@@ -91,11 +91,11 @@ mod tests {
         assert!(window.bytes <= MOST_BYTES);
         // Who goes on finds what was kept, and leaves a little behind.
         for pts in 101..140 {
-            window.look_at(Pts(pts));
+            window.find(Pts(pts));
             while window.keep(Pts(ahead), &frame()) {
                 ahead += 1;
             }
-            assert!(window.look_at(Pts(pts)).is_some(), "{pts}");
+            assert!(window.find(Pts(pts)).is_some(), "{pts}");
         }
         let kept = kept(&window);
         assert!(kept.contains(&137) && kept.contains(&148) && !kept.contains(&134), "{kept:?}");
@@ -104,6 +104,6 @@ mod tests {
         window.keep(Pts(139), &frame());
         assert_eq!(window.bytes, bytes);
         window.clear();
-        assert!(window.look_at(Pts(139)).is_none() && window.bytes == 0);
+        assert!(window.find(Pts(139)).is_none() && window.bytes == 0);
     }
 }

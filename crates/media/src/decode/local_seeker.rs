@@ -80,7 +80,7 @@ impl LocalSeeker {
         })?;
         let key = index.key_for(ordinal);
         self.ahead_of = None;
-        if let Some(frame) = self.window.look_at(pts) {
+        if let Some(frame) = self.window.find(pts) {
             self.sought = None;
             self.ahead_of = Some(pts);
             if let Some(found) = self.finish(frame, pts) {

@@ -6,7 +6,7 @@ use crate::file::access::WorkerSettings;
 use crate::file::video::Video;
 use crate::isolate::pictures;
 use crate::isolate::sandbox::Confinement;
-use crate::isolate::wire::{self, Answer, FrameHead, Request};
+use crate::isolate::wire::{self, FrameHead, Request, Response};
 use crate::libav::FramePool;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, Read, Write};
@@ -28,7 +28,7 @@ const PIPE_BYTES: usize = 1 << 20;
 
 /// A process that reads one file.
 pub(crate) struct Worker {
-    process: Ending,
+    process: ChildGuard,
     to: ChildStdin,
     from: ChildStdout,
     path: Arc<Path>,
@@ -53,7 +53,7 @@ impl Worker {
             .spawn()
             .map_err(no_worker)?;
         let pipes = process.stdin.take().zip(process.stdout.take());
-        let process = Ending::of(process);
+        let process = ChildGuard::of(process);
         let (to, from) = pipes.ok_or_else(|| no_worker(io::Error::other("it has no pipes")))?;
         for pipe in [to.as_fd(), from.as_fd()] {
             rustix::io::ioctl_fionbio(pipe, true).map_err(|error| no_worker(error.into()))?;
@@ -70,46 +70,46 @@ impl Worker {
             length: 0,
             frames: FramePool::new(),
         };
-        worker.ask(&Request::Start { path: absolute, memory_bytes: settings.memory_bytes }, &[])?;
-        match worker.hear()? {
-            Answer::Ready(confinement) => Ok((worker, confinement)),
-            _ => Err(worker.said_nonsense()),
+        worker.send(&Request::Start { path: absolute, memory_bytes: settings.memory_bytes }, &[])?;
+        match worker.receive()? {
+            Response::Ready(confinement) => Ok((worker, confinement)),
+            _ => Err(worker.protocol_error()),
         }
     }
 
     /// Tells it what to do.
-    pub(crate) fn ask(&mut self, request: &Request, bytes: &[u8]) -> Result<()> {
-        let mut to = Patient::new(&self.to, self.silence);
+    pub(crate) fn send(&mut self, request: &Request, bytes: &[u8]) -> Result<()> {
+        let mut to = TimedPipe::new(&self.to, self.silence);
         wire::write(&mut to, request, &[bytes]).map_err(|error| self.ended(&error))
     }
 
     /// What it answers. Bytes that follow must be taken before the next is heard.
-    pub(crate) fn hear(&mut self) -> Result<Answer> {
-        self.hear_unless(&|| false)
+    pub(crate) fn receive(&mut self) -> Result<Response> {
+        self.receive_unless(&|| false)
     }
 
     /// The same; asks now and then whether somebody still waits, and tells it where nobody does. It answers all the same.
-    pub(crate) fn hear_unless(&mut self, is_given_up: &dyn Fn() -> bool) -> Result<Answer> {
+    pub(crate) fn receive_unless(&mut self, is_given_up: &dyn Fn() -> bool) -> Result<Response> {
         let mut is_told = false;
         let answer = loop {
-            let mut from = Patient::new(&self.from, self.silence);
+            let mut from = TimedPipe::new(&self.from, self.silence);
             let to = &self.to;
             let silence = self.silence;
             let mut look_up = || {
                 if !is_told && is_given_up() {
                     is_told = true;
                     // One that does not listen any more is met when it does not answer.
-                    let _gone = wire::write(&mut Patient::new(to, silence), &Request::GiveUp, &[]);
+                    let _gone = wire::write(&mut TimedPipe::new(to, silence), &Request::GiveUp, &[]);
                 }
             };
             from.look_up = Some(&mut look_up);
             match wire::read(&mut from) {
-                Ok((Answer::Working, _)) => {}
+                Ok((Response::Working, _)) => {}
                 other => break other,
             }
         };
         match answer {
-            Ok((Answer::Failed(error), _)) => Err(error),
+            Ok((Response::Failed(error), _)) => Err(error),
             Ok((answer, length)) => {
                 self.length = length;
                 Ok(answer)
@@ -120,16 +120,16 @@ impl Worker {
 
     /// The bytes that follow the last answer, of which there are at most `most`.
     pub(crate) fn bytes(&mut self, most: u64) -> Result<Vec<u8>> {
-        let mut from = Patient::new(&self.from, self.silence);
+        let mut from = TimedPipe::new(&self.from, self.silence);
         wire::read_bytes(&mut from, self.length, most).map_err(|error| self.ended(&error))
     }
 
     /// The frame whose samples follow the last answer.
     pub(crate) fn frame(&mut self, head: &FrameHead, video: &Video) -> Result<DecodedFrame> {
         if video.index().place_of(head.pts).is_none() {
-            return Err(self.said_nonsense());
+            return Err(self.protocol_error());
         }
-        let mut from = Patient::new(&self.from, self.silence);
+        let mut from = TimedPipe::new(&self.from, self.silence);
         let size = (head.width, head.height);
         let picture = pictures::read(size, head.samples, self.length, &mut from, &mut self.frames);
         let picture = picture.map_err(|error| self.ended(&error))?;
@@ -137,7 +137,7 @@ impl Worker {
     }
 
     /// It answered what was not asked.
-    pub(crate) fn said_nonsense(&mut self) -> Error {
+    pub(crate) fn protocol_error(&mut self) -> Error {
         self.ended(&io::ErrorKind::InvalidData.into())
     }
 
@@ -158,14 +158,14 @@ impl Worker {
 }
 
 /// A pipe that is waited for, and not for ever.
-struct Patient<'a, P> {
+struct TimedPipe<'a, P> {
     pipe: &'a P,
     silence: Duration,
     /// Called now and then while waiting.
     look_up: Option<&'a mut dyn FnMut()>,
 }
 
-impl<'a, P: AsFd> Patient<'a, P> {
+impl<'a, P: AsFd> TimedPipe<'a, P> {
     fn new(pipe: &'a P, silence: Duration) -> Self {
         Self { pipe, silence, look_up: None }
     }
@@ -193,7 +193,7 @@ impl<'a, P: AsFd> Patient<'a, P> {
     }
 }
 
-impl<'a, P: AsFd> Read for Patient<'a, P>
+impl<'a, P: AsFd> Read for TimedPipe<'a, P>
 where
     &'a P: AsFd,
 {
@@ -208,7 +208,7 @@ where
     }
 }
 
-impl<P: AsFd> Write for Patient<'_, P> {
+impl<P: AsFd> Write for TimedPipe<'_, P> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         loop {
             match rustix::io::write(self.pipe, bytes) {
@@ -225,7 +225,7 @@ impl<P: AsFd> Write for Patient<'_, P> {
 }
 
 /// A process that ends with its owner.
-struct Ending(Option<Child>);
+struct ChildGuard(Option<Child>);
 
 /// Processes of this one that nobody has told to end.
 static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
@@ -276,7 +276,7 @@ fn watch_ends(left: &mpsc::Receiver<Child>) {
     }
 }
 
-impl Ending {
+impl ChildGuard {
     fn of(process: Child) -> Self {
         numbers().push(process.id());
         Self(Some(process))
@@ -292,7 +292,7 @@ impl Ending {
     }
 }
 
-impl Drop for Ending {
+impl Drop for ChildGuard {
     fn drop(&mut self) {
         let Some(mut process) = self.0.take() else { return };
         // One that has ended by itself needs no ending.

@@ -6,7 +6,7 @@ use crate::decode::local_seeker::LocalSeeker;
 use crate::error::{Error, Result};
 use crate::file::index::VideoIndex;
 use crate::file::video::Video;
-use crate::isolate::wire::{self, Answer, FrameHead, Request};
+use crate::isolate::wire::{self, FrameHead, Request, Response};
 use crate::isolate::{pictures, sandbox};
 use crate::output::hls::LocalStreamer;
 use pigweight_core::time::Pts;
@@ -52,7 +52,7 @@ pub fn serve() -> std::result::Result<(), ServeError> {
     let (owner, signs_to) = (from.try_clone()?, to.clone());
     // Confined as this thread is.
     std::thread::Builder::new().name("signs".into()).spawn(move || give_signs(&owner, &signs_to))?;
-    answer(&to, &Answer::Ready(confinement), &[])?;
+    answer(&to, &Response::Ready(confinement), &[])?;
     let mut work = Work { path, from, to, opened: None };
     work.go_on()
 }
@@ -61,7 +61,7 @@ fn owned(fd: std::os::fd::BorrowedFd<'_>) -> io::Result<OwnedFd> {
     fd.try_clone_to_owned()
 }
 
-fn answer(to: &Mutex<File>, head: &Answer, bytes: &[&[u8]]) -> io::Result<()> {
+fn answer(to: &Mutex<File>, head: &Response, bytes: &[&[u8]]) -> io::Result<()> {
     // A panicking holder ends the process.
     wire::write(&mut *to.lock().unwrap_or_else(PoisonError::into_inner), head, bytes)
 }
@@ -81,7 +81,7 @@ fn give_signs(owner: &File, to: &Mutex<File>) {
         steps = now;
         // Where an answer is on its way that is a sign too.
         if let Ok(mut to) = to.try_lock()
-            && wire::write(&mut *to, &Answer::Working, &[]).is_err()
+            && wire::write(&mut *to, &Response::Working, &[]).is_err()
         {
             std::process::exit(0);
         }
@@ -148,7 +148,7 @@ impl Work {
         let is_known = !stored.is_empty();
         let tell = |video: &Video, index: &[u8]| {
             let (info, stream_index) = (video.info().clone(), video.stream_index());
-            let opened = Answer::Opened { info, stream_index, is_whole: video.is_whole() };
+            let opened = Response::Opened { info, stream_index, is_whole: video.is_whole() };
             answer(&self.to, &opened, &[index])
         };
         let mut told = Ok(());
@@ -157,7 +157,7 @@ impl Work {
         });
         told?;
         match opened {
-            Err(error) => answer(&self.to, &Answer::Failed(error), &[]),
+            Err(error) => answer(&self.to, &Response::Failed(error), &[]),
             Ok(video) => tell(&video, if is_known { &[] } else { video.stored_index() }),
         }
     }
@@ -180,15 +180,15 @@ impl Work {
         };
         let mut reader = match reader {
             Ok(reader) => reader,
-            Err(error) => return answer(&self.to, &Answer::Failed(error), &[]),
+            Err(error) => return answer(&self.to, &Response::Failed(error), &[]),
         };
         loop {
             let frame = reader.next_frame();
             let damaged_packets = reader.damaged_packets();
             match frame {
-                Ok(None) => return answer(&self.to, &Answer::End { damaged_packets }, &[]),
+                Ok(None) => return answer(&self.to, &Response::End { damaged_packets }, &[]),
                 Ok(Some(frame)) => self.tell(Ok((frame, FrameFacts { damaged_packets, sought: None })))?,
-                Err(error) => return answer(&self.to, &Answer::Failed(error), &[]),
+                Err(error) => return answer(&self.to, &Response::Failed(error), &[]),
             }
         }
     }
@@ -202,15 +202,15 @@ impl Work {
             },
         };
         match piece {
-            Ok(bytes) => answer(&self.to, &Answer::Bytes, &[&bytes]),
-            Err(error) => answer(&self.to, &Answer::Failed(error), &[]),
+            Ok(bytes) => answer(&self.to, &Response::Bytes, &[&bytes]),
+            Err(error) => answer(&self.to, &Response::Failed(error), &[]),
         }
     }
 
     fn tell(&self, found: Result<(DecodedFrame, FrameFacts)>) -> io::Result<()> {
         let (frame, facts) = match found {
             Ok(found) => found,
-            Err(error) => return answer(&self.to, &Answer::Failed(error), &[]),
+            Err(error) => return answer(&self.to, &Response::Failed(error), &[]),
         };
         let view = frame.picture.view();
         let (samples, planes) = pictures::samples(&view);
@@ -224,7 +224,7 @@ impl Work {
             samples,
         };
         let planes: Vec<&[u8]> = planes.iter().map(AsRef::as_ref).collect();
-        answer(&self.to, &Answer::Frame(head), &planes)
+        answer(&self.to, &Response::Frame(head), &planes)
     }
 }
 

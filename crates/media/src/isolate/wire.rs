@@ -47,7 +47,7 @@ pub(crate) enum Request {
 
 /// What a process answers.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Answer {
+pub(crate) enum Response {
     /// It may read its file, and what else it may not.
     Ready(Confinement),
     /// It is at it.
@@ -139,10 +139,10 @@ mod tests {
         let name = std::ffi::OsString::from_vec(b"\xffpen \xd0\xb4.mp4".to_vec());
         let error = Error::Unfinished { path: name.into() };
         let mut wire = Vec::new();
-        write(&mut wire, &Answer::Failed(error), &[b"ab", b"c"]).unwrap();
+        write(&mut wire, &Response::Failed(error), &[b"ab", b"c"]).unwrap();
         let mut from = wire.as_slice();
-        let (answer, length) = read::<Answer>(&mut from).unwrap();
-        let Answer::Failed(Error::Unfinished { path }) = answer else { panic!("{answer:?}") };
+        let (answer, length) = read::<Response>(&mut from).unwrap();
+        let Response::Failed(Error::Unfinished { path }) = answer else { panic!("{answer:?}") };
         assert_eq!(path.as_os_str().as_encoded_bytes(), b"\xffpen \xd0\xb4.mp4");
         assert_eq!(read_bytes(&mut from, length, 3).unwrap(), b"abc");
     }
@@ -151,13 +151,13 @@ mod tests {
     fn what_is_too_long_or_cut_is_refused_before_memory_is_taken_for_it() {
         let mut wire = u32::MAX.to_le_bytes().to_vec();
         wire.extend([0; 100]);
-        assert!(read::<Answer>(&mut wire.as_slice()).is_err());
+        assert!(read::<Response>(&mut wire.as_slice()).is_err());
         assert!(read_bytes(&mut [0_u8; 8].as_slice(), u64::MAX, 1 << 20).is_err());
         assert!(read_bytes(&mut [0_u8; 8].as_slice(), 9, 1 << 20).is_err());
         let mut wire = Vec::new();
-        write(&mut wire, &Answer::Working, &[]).unwrap();
+        write(&mut wire, &Response::Working, &[]).unwrap();
         for length in 0..wire.len() {
-            assert!(read::<Answer>(&mut &wire[..length]).is_err(), "{length}");
+            assert!(read::<Response>(&mut &wire[..length]).is_err(), "{length}");
         }
     }
 }

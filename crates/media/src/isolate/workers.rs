@@ -7,7 +7,7 @@ use crate::file::index::VideoIndex;
 use crate::file::video::{Video, VideoInfo};
 use crate::isolate::client::Worker;
 use crate::isolate::sandbox::Confinement;
-use crate::isolate::wire::{self, Answer, Request};
+use crate::isolate::wire::{self, Request, Response};
 use pigweight_core::time::TimeBase;
 use std::path::Path;
 use std::sync::Arc;
@@ -56,12 +56,12 @@ impl Workers {
         stored: Option<&[u8]>,
         tell: &mut dyn FnMut(Video),
     ) -> Result<Video> {
-        Self::again_if_ended(|| self.open_once(path, stored, tell))
+        Self::retry_if_ended(|| self.open_once(path, stored, tell))
     }
 
     /// Does what needs a process of its own, once more where that one ends: whoever ended it, a system short of memory say, did not mean the
     /// next. What a file does to its process, it does twice.
-    fn again_if_ended<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
+    fn retry_if_ended<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
         match work() {
             Err(Error::WorkerEnded { .. }) => work(),
             done => done,
@@ -73,10 +73,10 @@ impl Workers {
         // Looked at here, as what comes back is: the process is not believed that its index is one.
         let mut known = stored.and_then(|bytes| Some((VideoIndex::from_bytes(bytes).ok()?, bytes.to_vec())));
         let sent = known.as_ref().map_or(&[][..], |(_, bytes)| bytes);
-        worker.ask(&Request::Open, sent)?;
+        worker.send(&Request::Open, sent)?;
         loop {
-            let Answer::Opened { info, stream_index, is_whole } = worker.hear()? else {
-                return Err(worker.said_nonsense());
+            let Response::Opened { info, stream_index, is_whole } = worker.receive()? else {
+                return Err(worker.protocol_error());
             };
             let (index, stored) = match known.take() {
                 Some(known) => known,
@@ -86,7 +86,7 @@ impl Workers {
                 }
             };
             if index.frame_count() == 0 || !is_possible(&info) {
-                return Err(worker.said_nonsense());
+                return Err(worker.protocol_error());
             }
             let video = Video::known(path, info, index, Some(stored), stream_index)
                 .with_access(FileAccess::Worker(self.0.clone()));
@@ -101,14 +101,14 @@ impl Workers {
     pub(crate) fn start_on(&self, video: &Video) -> Result<Worker> {
         let (mut worker, _) = Worker::start(&self.0, video.path())?;
         let (info, stream_index) = (video.info().clone(), video.stream_index());
-        worker.ask(&Request::Use { info, stream_index }, video.stored_index())?;
+        worker.send(&Request::Use { info, stream_index }, video.stored_index())?;
         Ok(worker)
     }
 
     /// The same, replaced when it is gone.
-    pub(crate) fn hold_one_on(&self, video: &Video) -> Result<Held> {
-        let worker = Self::again_if_ended(|| self.start_on(video))?;
-        Ok(Held { workers: self.clone(), video: video.clone(), worker: Some(worker) })
+    pub(crate) fn start_persistent(&self, video: &Video) -> Result<PersistentWorker> {
+        let worker = Self::retry_if_ended(|| self.start_on(video))?;
+        Ok(PersistentWorker { workers: self.clone(), video: video.clone(), worker: Some(worker) })
     }
 }
 
@@ -119,19 +119,19 @@ fn is_possible(info: &VideoInfo) -> bool {
 }
 
 /// Where a file is read: in this process, or by one of its own.
-pub(crate) enum Place<Local, Remote> {
-    Here(Box<Local>),
+pub(crate) enum Location<Local, Remote> {
+    InProcess(Box<Local>),
     Worker(Box<Remote>),
 }
 
 /// A process that stays between requests, and is replaced when it is gone.
-pub(crate) struct Held {
+pub(crate) struct PersistentWorker {
     workers: Workers,
     video: Video,
     worker: Option<Worker>,
 }
 
-impl Held {
+impl PersistentWorker {
     /// Lets it work. One that ended since it worked last (a system short of memory looks for those that idle) is replaced and
     /// nobody hears of it; one that ends at the work itself is replaced once, and the second end is told.
     pub(crate) fn with<T>(&mut self, work: impl Fn(&mut Worker) -> Result<T>) -> Result<T> {
@@ -141,7 +141,7 @@ impl Held {
                 done => return self.keep(worker, done),
             }
         }
-        let (worker, done) = Workers::again_if_ended(|| {
+        let (worker, done) = Workers::retry_if_ended(|| {
             let mut worker = self.workers.start_on(&self.video)?;
             match work(&mut worker) {
                 Err(error @ Error::WorkerEnded { .. }) => Err(error),

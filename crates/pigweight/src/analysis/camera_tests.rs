@@ -155,13 +155,13 @@ fn settings() -> RunSettings {
 }
 
 /// A store with a registered recording.
-struct Kept {
+struct StoredCamera {
     runtime: tokio::runtime::Runtime,
     store: Store,
     video_id: String,
 }
 
-impl Kept {
+impl StoredCamera {
     fn open(folder: &Path) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -253,7 +253,7 @@ fn a_busy_detector_never_holds_a_camera_up_and_losses_are_counted() {
 fn animals_are_not_followed_across_a_gap() {
     let folder = tempfile::tempdir().expect("a folder");
     let film = film(folder.path());
-    let (inference, kept) = (inference(), Kept::open(folder.path()));
+    let (inference, kept) = (inference(), StoredCamera::open(folder.path()));
     let steps = [Step::Frames(20), Step::Gap(45), Step::Frames(20), Step::Away];
     let mut camera = SimulatedCamera::new(&film, 0, &steps);
     let ended = kept.run(&inference, &mut camera, &AtomicBool::new(false));
@@ -274,7 +274,7 @@ fn animals_are_not_followed_across_a_gap() {
 fn a_camera_that_comes_back_goes_on_in_the_same_run_and_ends_when_it_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let film = film(folder.path());
-    let (inference, kept) = (inference(), Kept::open(folder.path()));
+    let (inference, kept) = (inference(), StoredCamera::open(folder.path()));
     let mut camera = SimulatedCamera::new(&film, 0, &[Step::Frames(30), Step::Away]);
     let ended = kept.run(&inference, &mut camera, &AtomicBool::new(false));
     assert!(matches!(ended, Err(Error::SourceAway(_))));

@@ -179,7 +179,7 @@ struct ReleaseOnDrop<'a> {
 
 impl Drop for ReleaseOnDrop<'_> {
     fn drop(&mut self) {
-        self.client.give_up();
+        self.client.cancel();
         if let Some(line_proximity) = self.line_proximity {
             line_proximity.end();
         }

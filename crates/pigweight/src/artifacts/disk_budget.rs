@@ -31,7 +31,7 @@ pub struct DiskBudget {
 }
 
 /// The frames of one video.
-struct Kept {
+struct VideoFrames {
     id: String,
     bytes: u64,
     used: SystemTime,
@@ -65,7 +65,7 @@ impl DiskBudget {
 
     /// Takes the frames of other videos away, longest unused first, until those of `video_id` may have `bytes`.
     pub fn make_room(&self, video_id: &str, bytes: u64, is_wanted: bool) -> bool {
-        let mut kept = self.kept();
+        let mut kept = self.videos();
         let own = kept.iter().position(|video| video.id == video_id).map(|place| kept.remove(place));
         let own_bytes = own.map_or(0, |own| own.bytes);
         let needed = bytes.max(own_bytes);
@@ -78,7 +78,8 @@ impl DiskBudget {
         }
         kept.sort_by_key(|video| video.used);
         let mut total: u64 = kept.iter().map(|video| video.bytes).sum();
-        let may_go = |video: &Kept| is_wanted || video.used.elapsed().is_ok_and(|unused| unused > KEPT_FOR);
+        let may_go =
+            |video: &VideoFrames| is_wanted || video.used.elapsed().is_ok_and(|unused| unused > KEPT_FOR);
         let to_spare: u64 = kept.iter().filter(|video| may_go(video)).map(|video| video.bytes).sum();
         if total - to_spare + needed > self.bytes {
             return false;
@@ -122,17 +123,17 @@ impl DiskBudget {
 
     /// Bytes that the small pictures of all videos take of the disk.
     pub fn used_bytes(&self) -> u64 {
-        self.kept().iter().map(|video| video.bytes).sum()
+        self.videos().iter().map(|video| video.bytes).sum()
     }
 
-    fn kept(&self) -> Vec<Kept> {
+    fn videos(&self) -> Vec<VideoFrames> {
         let entries = std::fs::read_dir(&self.root).into_iter().flatten().filter_map(std::result::Result::ok);
         let kept = entries.filter_map(|entry| {
             let bytes = entry.path().join(FRAMES).metadata().ok()?.len();
             let time = |name| entry.path().join(name).metadata().and_then(|file| file.modified()).ok();
             // One that nobody looked at yet is as young as its making.
             let used = time(USED).max(time(ENDS)).unwrap_or(SystemTime::UNIX_EPOCH);
-            Some(Kept { id: entry.file_name().to_string_lossy().into_owned(), bytes, used })
+            Some(VideoFrames { id: entry.file_name().to_string_lossy().into_owned(), bytes, used })
         });
         kept.collect()
     }

@@ -65,7 +65,7 @@ impl DetectorSlot {
 
     /// Waits for servers that were not there at the start, and wakes the background work when they are. The log tells once that they are
     /// missing, and once that they are there; how each is between that, `/api/health` does.
-    pub async fn look_for(&self, settings: ModelSettings, workers: usize, wake: Sender<()>) {
+    pub async fn wait_for_servers(&self, settings: ModelSettings, workers: usize, wake: Sender<()>) {
         if let Err(missing) = self.now() {
             tracing::warn!("{}; trying again every few seconds", missing.error);
         }

@@ -5,7 +5,7 @@ use crate::artifacts::previews::Previews;
 use crate::background::cancellation::Cancellation;
 use crate::background::job_planner::JobPlanner;
 use crate::reason::Reasoned as _;
-use crate::sources::library::{self, Found, SystemFiles};
+use crate::sources::library::{self, FoundFile, SystemFiles};
 use crate::status::Status;
 use pigweight_store::{PlannedJobs, Reason, Store, VideoRecord};
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,7 +72,7 @@ impl FolderWatcher {
             let (found, mut trouble) = library::find_videos(&self.folders, Some(&self.uploads));
             let is_all_read = trouble.is_none();
             // A file that grew since the last look is still being written; at the start there is no last look.
-            let is_whole = |found: &&Found| {
+            let is_whole = |found: &&FoundFile| {
                 is_first
                     || found.path.starts_with(&self.uploads)
                     || sizes.get(&found.path) == Some(&found.stat.size_bytes)
@@ -117,7 +117,7 @@ impl FolderWatcher {
     fn register<'a>(
         &self,
         runtime: &Handle,
-        found: impl Iterator<Item = &'a Found>,
+        found: impl Iterator<Item = &'a FoundFile>,
         started_millis: i64,
         trouble: &mut Option<Reason>,
     ) -> Vec<VideoRecord> {

@@ -117,9 +117,9 @@ impl JobRun<'_> {
         let planned = PlannedVideo { record, video, settings: &settings, is_last_try: self.is_last_try() };
         let mut is_noted = false;
         let ended = plan.analyse(&planned, (&context.store, runtime), stop, observe, &mut |progress| {
-            context.status.tell(&record.id, progress.clone());
+            context.status.report_progress(&record.id, progress.clone());
             context.status.clear_trouble();
-            context.status.let_go(&record.id);
+            context.status.clear_blocked(&record.id);
             // A step without a frame is none.
             if !is_noted && progress.run.frames_done > job.frames_done {
                 is_noted = self.note(&progress.run.id);
@@ -214,7 +214,7 @@ impl JobRun<'_> {
     }
 
     fn unwritten(&self, error: &pigweight_store::Error) -> JobOutcome {
-        self.context.status.report_held(&self.job.video_id, &error.reason());
+        self.context.status.report_blocked(&self.job.video_id, &error.reason());
         JobOutcome::Unwritten
     }
 }

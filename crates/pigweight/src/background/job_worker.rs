@@ -113,7 +113,7 @@ impl JobWorker {
                 better.is_some()
             });
             if self.is_left(runtime, list, &job, &attended) {
-                self.context.status.let_go(&job.video_id);
+                self.context.status.clear_blocked(&job.video_id);
                 return better;
             }
             // Results could not be written.
@@ -124,7 +124,7 @@ impl JobWorker {
                 // Paused or cancelled meanwhile.
                 Ok(_) => {
                     self.is_left(runtime, list, &job, &JobOutcome::Stopped);
-                    self.context.status.let_go(&job.video_id);
+                    self.context.status.clear_blocked(&job.video_id);
                     return better;
                 }
                 Err(error) => self.context.status.report_trouble(&error.reason()),
@@ -150,7 +150,7 @@ impl JobWorker {
         while let Err(error) =
             runtime.block_on(self.context.store.release_job(&job.id, &self.context.lease_owner, left))
         {
-            self.context.status.report_held(&job.video_id, &error.reason());
+            self.context.status.report_blocked(&job.video_id, &error.reason());
             self.wait(runtime, list);
             if self.context.cancellation.is_over() {
                 break;

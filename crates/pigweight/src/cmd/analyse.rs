@@ -3,7 +3,7 @@
 use crate::analysis::plan::{AnalysisPlan, PlannedVideo};
 use crate::config::Config;
 use crate::describe::{clock, counted};
-use crate::sources::library::{self, Found};
+use crate::sources::library::{self, FoundFile};
 use crate::status::Progress;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -63,7 +63,7 @@ impl CommandStore {
         config: &Config,
     ) -> anyhow::Result<Analysed> {
         let path = path.canonicalize().with_context(|| format!("cannot read {}", path.display()))?;
-        let found = Found::alone(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let found = FoundFile::alone(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let name = found.name.clone();
         let record = self.runtime.block_on(library::register(&self.store, &found))?;
         let video = library::open(&self.store, self.runtime.handle(), None, &record, &mut |_| {})?;

@@ -1,6 +1,6 @@
 //! `pigweight detect`: boxes on pictures.
 
-use super::{configure, print, tell};
+use super::{configure, print, print_error};
 use crate::analysis::settings::model_settings;
 use crate::args::Detect;
 use pigweight_core::detection::Detection;
@@ -58,7 +58,7 @@ pub fn run(args: &Detect) -> anyhow::Result<()> {
             // One bad picture costs nobody the others: each is told in a line, the last one by the command's end.
             Err(error) => {
                 if let Some(earlier) = failed.replace(explain(error)) {
-                    tell(&earlier);
+                    print_error(&earlier);
                 }
                 continue;
             }

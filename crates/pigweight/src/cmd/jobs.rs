@@ -7,7 +7,7 @@ use super::print;
 use crate::args::{JobAction, Jobs as Args};
 use crate::config::Config;
 use crate::describe::{clock, counted, printable};
-use crate::web::api::jobs::{Job, Jobs, Now};
+use crate::web::api::jobs::{Job, Jobs, QueueContext};
 use crate::web::client::Client;
 use anyhow::Context as _;
 use pigweight_store::{Error, JobFilter, JobRecord, Store};
@@ -70,7 +70,7 @@ impl Source {
             Self::Server(client) => client.change_job(&id, action),
             Self::Store(store) => {
                 let changed = change(store, &id, action).await?;
-                Ok(Job::new(&changed, &Now::of(store, None).await?))
+                Ok(Job::new(&changed, &QueueContext::of(store, None).await?))
             }
         }
     }

@@ -35,7 +35,7 @@ const SAMPLE_BYTES: u64 = 64 * 1024;
 
 /// A file that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundFile {
     /// Without links.
     pub path: PathBuf,
     /// Path below the folder it was found in.
@@ -46,7 +46,7 @@ pub struct Found {
     pub source: NewSource,
 }
 
-impl Found {
+impl FoundFile {
     /// One file by itself: it belongs to the folder that it lies in.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ fn folder_source(root: &Path, folder: &Path) -> NewSource {
 
 /// All video files in the folders, by name, and why a folder was passed over that could not be read. Links that lead out of the
 /// folder are not followed. Files in `uploads` are uploads.
-pub fn find_videos(folders: &[PathBuf], uploads: Option<&Path>) -> (Vec<Found>, Option<Reason>) {
+pub fn find_videos(folders: &[PathBuf], uploads: Option<&Path>) -> (Vec<FoundFile>, Option<Reason>) {
     let (mut found, mut unread) = (Vec::new(), None);
     for folder in folders {
         match folder.canonicalize() {
@@ -104,7 +104,13 @@ fn cannot_read(folder: &Path, error: &std::io::Error) -> Reason {
     Reason::new("folder_missing", text)
 }
 
-fn find_below(root: &Path, folder: &Path, depth: usize, found: &mut Vec<Found>, unread: &mut Option<Reason>) {
+fn find_below(
+    root: &Path,
+    folder: &Path,
+    depth: usize,
+    found: &mut Vec<FoundFile>,
+    unread: &mut Option<Reason>,
+) {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {
@@ -119,7 +125,7 @@ fn find_below(root: &Path, folder: &Path, depth: usize, found: &mut Vec<Found>, 
             find_below(root, &path, depth - 1, found, unread);
         } else if metadata.is_file() && has_video_extension(&path) && !is_hidden(&entry.path()) {
             let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
-            found.push(Found { name, stat: stat(&metadata), source: folder_source(root, folder), path });
+            found.push(FoundFile { name, stat: stat(&metadata), source: folder_source(root, folder), path });
         }
     }
 }
@@ -231,7 +237,7 @@ enum Read {
 }
 
 /// Registers a file without decoding it. Nothing is done if it is known.
-pub async fn register(store: &Store, found: &Found) -> anyhow::Result<VideoRecord> {
+pub async fn register(store: &Store, found: &FoundFile) -> anyhow::Result<VideoRecord> {
     match read(store, found, &SystemFiles).await? {
         Read::Known(video, stat) => {
             // On a full disk that waits for the next scan.
@@ -242,7 +248,7 @@ pub async fn register(store: &Store, found: &Found) -> anyhow::Result<VideoRecor
     }
 }
 
-async fn read(store: &Store, found: &Found, files: &dyn OpenFile) -> anyhow::Result<Read> {
+async fn read(store: &Store, found: &FoundFile, files: &dyn OpenFile) -> anyhow::Result<Read> {
     let path = &found.path;
     let unreadable = |error| anyhow::anyhow!("cannot read {}: {error}", path.display());
     let mut file = identity(path, files).map_err(unreadable)?;
@@ -262,7 +268,7 @@ async fn read(store: &Store, found: &Found, files: &dyn OpenFile) -> anyhow::Res
 pub fn register_all<'a>(
     store: &Store,
     runtime: &tokio::runtime::Handle,
-    found: impl Iterator<Item = &'a Found>,
+    found: impl Iterator<Item = &'a FoundFile>,
     files: &dyn OpenFile,
     trouble: &mut Option<Reason>,
 ) -> Vec<VideoRecord> {
@@ -475,7 +481,7 @@ mod tests {
     }
 
     /// Says that everything was changed long ago.
-    fn aged(found: &[Found]) -> Vec<Found> {
+    fn aged(found: &[FoundFile]) -> Vec<FoundFile> {
         let aged = found.iter().cloned().map(|mut found| {
             found.stat = FileStat { changed_nanos: inode(&found.path.metadata().unwrap()).0, ..found.stat };
             found
@@ -497,7 +503,7 @@ mod tests {
         }
         let files = Counted::default();
         let mut trouble = None;
-        let mut scan = |found: &[Found]| {
+        let mut scan = |found: &[FoundFile]| {
             register_all(&store, runtime.handle(), found.iter(), &files, &mut trouble).len()
         };
         let (found, _) = find_videos(std::slice::from_ref(&videos), None);

@@ -1,6 +1,6 @@
 //! How bright each place is, and the camera's own noise.
 
-use super::Look;
+use super::Lighting;
 use super::canvas::Canvas;
 use crate::random::Random;
 
@@ -11,16 +11,16 @@ pub(super) struct Light {
     levels: Vec<f32>,
     /// Where the lamp hangs, px: shadows fall away from it.
     pub(super) lamp: (f32, f32),
-    look: Look,
+    lighting: Lighting,
 }
 
 impl Light {
-    pub(super) fn new(look: Look, width: usize, height: usize, random: &mut Random) -> Self {
+    pub(super) fn new(lighting: Lighting, width: usize, height: usize, random: &mut Random) -> Self {
         let (wide, high) = (width as f32, height as f32);
-        let lamp = match look {
+        let lamp = match lighting {
             // Infrared lamps sit round the lens.
-            Look::Infrared => (wide * 0.5, high * 0.5),
-            Look::Daylight | Look::Lamp => {
+            Lighting::Infrared => (wide * 0.5, high * 0.5),
+            Lighting::Daylight | Lighting::Lamp => {
                 (wide * random.between(0.25, 0.75), high * random.between(0.1, 0.5))
             }
         };
@@ -28,15 +28,15 @@ impl Light {
             let (x, y) = (x as f32 + 0.5, y as f32 + 0.5);
             let from_middle = ((x / wide - 0.5).powi(2) + (y / high - 0.5).powi(2)) / 0.5;
             let from_lamp = ((x - lamp.0).powi(2) + (y - lamp.1).powi(2)) / (wide * wide);
-            match look {
-                Look::Daylight => 1.02 - 0.16 * from_middle + 0.06 * (x / wide - 0.5),
-                Look::Lamp => (0.5 + 0.75 * (-from_lamp / 0.045).exp()) * (1.0 - 0.35 * from_middle),
-                Look::Infrared => 0.36 + 0.85 * (-from_lamp / 0.035).exp() - 0.12 * from_middle,
+            match lighting {
+                Lighting::Daylight => 1.02 - 0.16 * from_middle + 0.06 * (x / wide - 0.5),
+                Lighting::Lamp => (0.5 + 0.75 * (-from_lamp / 0.045).exp()) * (1.0 - 0.35 * from_middle),
+                Lighting::Infrared => 0.36 + 0.85 * (-from_lamp / 0.035).exp() - 0.12 * from_middle,
             }
         };
         let levels =
             (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| level(x, y)).collect();
-        Self { levels, lamp, look }
+        Self { levels, lamp, lighting }
     }
 
     pub(super) fn at(&self, pixel: usize) -> f32 {
@@ -54,7 +54,7 @@ impl Light {
 
     /// What the camera makes of the scene: grey under infrared, and noise.
     pub(super) fn develop(&self, canvas: &mut Canvas, noise: f32, mut random: Random) {
-        let is_grey = self.look == Look::Infrared;
+        let is_grey = self.lighting == Lighting::Infrared;
         // Little light, much gain.
         let noise = if is_grey { 4.0 * noise } else { noise };
         if !is_grey && noise <= 0.0 {

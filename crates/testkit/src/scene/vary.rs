@@ -1,6 +1,6 @@
 //! Scenes of every kind, to train and to examine detectors with.
 
-use super::{Coat, Floor, Look, Scene, SceneSettings};
+use super::{Coat, Floor, Lighting, Scene, SceneSettings};
 use crate::random::Random;
 
 impl Scene {
@@ -17,7 +17,7 @@ impl Scene {
             Coat::ALL.to_vec()
         };
         let floors = [Floor::Concrete, Floor::Slats, Floor::Straw];
-        let looks = [Look::Daylight, Look::Daylight, Look::Lamp, Look::Infrared];
+        let lightings = [Lighting::Daylight, Lighting::Daylight, Lighting::Lamp, Lighting::Infrared];
         let (width, height) = [(640, 360), (640, 480), (512, 512)][random.below(3)];
         let pigs = if random.chance(0.15) { 0 } else { random.below(most_pigs + 1) };
         // As long as fit beside each other, and shorter.
@@ -29,7 +29,7 @@ impl Scene {
             body: fitting * random.between(0.6, 1.0),
             coats,
             floor: floors[random.below(floors.len())],
-            look: looks[random.below(looks.len())],
+            lighting: lightings[random.below(lightings.len())],
             crowding: random.between(0.0, 0.8),
             shadows: random.chance(0.7),
             noise: random.between(0.0, 6.0),

@@ -4,7 +4,7 @@ use crate::web::api::types::{Recount, Run, RunState};
 use crate::web::app::App;
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
-use crate::web::request::arguments::{Asked, Field, Kind, Query};
+use crate::web::request::arguments::{Field, Kind, Query, RequestArguments};
 use crate::web::request::problem::Problem;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -27,7 +27,7 @@ pub struct OfVideo {
     id: String,
 }
 
-impl Asked for OfVideo {
+impl RequestArguments for OfVideo {
     const FIELDS: &'static [Field] = &[Field::needed("id", Kind::Text)];
 }
 

@@ -4,7 +4,7 @@ use crate::web::api::types::DirectionName;
 use crate::web::api::types::Window;
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
-use crate::web::request::arguments::{Asked, Field, Kind, Query};
+use crate::web::request::arguments::{Field, Kind, Query, RequestArguments};
 use crate::web::request::problem::Problem;
 use axum::Json;
 use axum::extract::Path;
@@ -94,7 +94,7 @@ pub struct CountsWindow {
     points: Option<u32>,
 }
 
-impl Asked for CountsWindow {
+impl RequestArguments for CountsWindow {
     const FIELDS: &'static [Field] = &[
         Field::optional("from", Kind::Number),
         Field::optional("to", Kind::Number),
@@ -194,7 +194,7 @@ pub struct Moment {
     t: f64,
 }
 
-impl Asked for Moment {
+impl RequestArguments for Moment {
     const FIELDS: &'static [Field] = &[Field::needed("id", Kind::Text), Field::needed("t", Kind::Number)];
 }
 

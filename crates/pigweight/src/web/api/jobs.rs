@@ -5,7 +5,7 @@ use crate::web::api::types::{Explanation, JobStateName, time};
 use crate::web::app::App;
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
-use crate::web::request::arguments::{Asked, Body, Field, Kind, Query};
+use crate::web::request::arguments::{Body, Field, Kind, Query, RequestArguments};
 use crate::web::request::problem::Problem;
 use axum::Json;
 use axum::extract::Path;
@@ -89,7 +89,7 @@ pub struct Filter {
     limit: Option<u32>,
 }
 
-impl Asked for Filter {
+impl RequestArguments for Filter {
     const FIELDS: &'static [Field] = &[
         Field::optional("state", Kind::Text),
         Field::optional("video", Kind::Text),
@@ -116,14 +116,14 @@ impl Filter {
 const FILE_GONE: &str = "file_gone";
 
 /// What is known of a job besides what is kept.
-pub struct Now<'a> {
+pub struct QueueContext<'a> {
     /// `None`: no server runs.
     pub app: Option<&'a App>,
     /// Identifiers of those that wait, in order.
     pub waiting: Vec<String>,
 }
 
-impl<'a> Now<'a> {
+impl<'a> QueueContext<'a> {
     /// Asks the store for the order.
     pub async fn of(store: &pigweight_store::Store, app: Option<&'a App>) -> pigweight_store::Result<Self> {
         // Without a server nobody looks which files are there.
@@ -141,7 +141,7 @@ impl<'a> Now<'a> {
     fn hindrance(&self, job: &JobRecord) -> Option<Reason> {
         let app = self.app?;
         match job.state {
-            JobState::Running => app.status.held(&job.video_id),
+            JobState::Running => app.status.blocked_reason(&job.video_id),
             JobState::Waiting if app.detector.now().is_err() => Some(no_detector()),
             JobState::Waiting if !job.is_present => Some(Reason::new(
                 FILE_GONE,
@@ -154,7 +154,7 @@ impl<'a> Now<'a> {
 
 impl Job {
     /// As it is told.
-    pub fn new(job: &JobRecord, now: &Now<'_>) -> Self {
+    pub fn new(job: &JobRecord, now: &QueueContext<'_>) -> Self {
         let state = job.state;
         let frames_per_sec = now.frames_per_sec(job).filter(|_| state == JobState::Running);
         let left = job.frames_left();
@@ -211,7 +211,7 @@ impl Jobs {
         filter: &JobFilter,
         app: Option<&App>,
     ) -> pigweight_store::Result<Self> {
-        let now = Now::of(store, app).await?;
+        let now = QueueContext::of(store, app).await?;
         let running = JobFilter { state: Some(JobState::Running), limit: MOST, ..JobFilter::default() };
         let rate: f64 = store.jobs(&running).await?.iter().filter_map(|job| now.frames_per_sec(job)).sum();
         let counted = store.count_jobs().await?;
@@ -244,8 +244,8 @@ async fn without_job(app: &App) -> pigweight_store::Result<usize> {
     Ok(app.store.videos().await?.into_iter().filter(waits).count())
 }
 
-async fn told(app: &App, job: &JobRecord) -> Result<Json<Job>, Problem> {
-    Ok(Json(Job::new(job, &Now::of(&app.store, Some(app)).await?)))
+async fn job_answer(app: &App, job: &JobRecord) -> Result<Json<Job>, Problem> {
+    Ok(Json(Job::new(job, &QueueContext::of(&app.store, Some(app)).await?)))
 }
 
 /// What goes on, what waits, what has ended.
@@ -268,7 +268,7 @@ pub async fn list(caller: Caller, app: Shared, Query(asked): Query<Filter>) -> R
     responses((status = 200, body = Job), (status = 404, body = Problem))
 )]
 pub async fn one(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<Json<Job>, Problem> {
-    told(&app, &caller.job(&app, &id).await?).await
+    job_answer(&app, &caller.job(&app, &id).await?).await
 }
 
 /// Leaves a job's video alone, as `PUT /api/videos/{id}/work` does; what is counted is kept.
@@ -280,7 +280,7 @@ pub async fn pause(caller: Caller, app: Shared, Path(id): Path<String>) -> Resul
     caller.job(&app, &id).await?;
     let job = app.store.pause_job(&id, true).await?;
     app.cancellation.stop(&job.video_id);
-    told(&app, &job).await
+    job_answer(&app, &job).await
 }
 
 /// Lets a paused job go on.
@@ -292,7 +292,7 @@ pub async fn resume(caller: Caller, app: Shared, Path(id): Path<String>) -> Resu
     caller.job(&app, &id).await?;
     let job = app.store.pause_job(&id, false).await?;
     app.wake();
-    told(&app, &job).await
+    job_answer(&app, &job).await
 }
 
 /// Gives a job up; what is counted is kept.
@@ -304,7 +304,7 @@ pub async fn cancel(caller: Caller, app: Shared, Path(id): Path<String>) -> Resu
     caller.job(&app, &id).await?;
     let job = app.store.cancel_job(&id).await?;
     app.cancellation.stop(&job.video_id);
-    told(&app, &job).await
+    job_answer(&app, &job).await
 }
 
 /// Lets a job that failed or was cancelled wait for its turn again. One that was cancelled goes on from where it was; one that failed
@@ -317,7 +317,7 @@ pub async fn retry(caller: Caller, app: Shared, Path(id): Path<String>) -> Resul
     caller.job(&app, &id).await?;
     let job = app.store.retry_job(&id).await?;
     app.wake();
-    told(&app, &job).await
+    job_answer(&app, &job).await
 }
 
 /// How early a job's turn comes.
@@ -327,7 +327,7 @@ pub struct Priority {
     pub priority: i64,
 }
 
-impl Asked for Priority {
+impl RequestArguments for Priority {
     const FIELDS: &'static [Field] =
         &[Field::needed("priority", Kind::Whole(*PRIORITIES.start(), *PRIORITIES.end()))];
 }
@@ -347,5 +347,5 @@ pub async fn prioritise(
     caller.job(&app, &id).await?;
     let job = app.store.prioritise_job(&id, priority).await?;
     app.wake();
-    told(&app, &job).await
+    job_answer(&app, &job).await
 }

@@ -4,7 +4,7 @@ use crate::web::api::lines::Directions;
 use crate::web::api::types::time;
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
-use crate::web::request::arguments::{Asked, Field, Kind, Query};
+use crate::web::request::arguments::{Field, Kind, Query, RequestArguments};
 use crate::web::request::problem::Problem;
 use axum::Json;
 use axum::extract::Path;
@@ -37,7 +37,7 @@ pub struct VersionsOf {
     video: Option<String>,
 }
 
-impl Asked for VersionsOf {
+impl RequestArguments for VersionsOf {
     const FIELDS: &'static [Field] = &[Field::optional("video", Kind::Text)];
 }
 

@@ -3,7 +3,7 @@
 use crate::web::api::counts::Crossing;
 use crate::web::app::{App, Shared};
 use crate::web::auth::caller::Caller;
-use crate::web::request::arguments::{Asked, Body, Field, Kind, Query};
+use crate::web::request::arguments::{Body, Field, Kind, Query, RequestArguments};
 use crate::web::request::problem::Problem;
 use axum::Json;
 use axum::extract::Path;
@@ -99,7 +99,7 @@ pub struct Of {
     source: Option<String>,
 }
 
-impl Asked for Of {
+impl RequestArguments for Of {
     const FIELDS: &'static [Field] =
         &[Field::optional("video", Kind::Text), Field::optional("source", Kind::Text)];
 }
@@ -124,7 +124,7 @@ fn for_video() -> Scope {
     Scope::Video
 }
 
-impl Asked for DrawnLine {
+impl RequestArguments for DrawnLine {
     const FIELDS: &'static [Field] = &[
         Field::needed("video", Kind::Text),
         Field::optional("scope", Kind::OneOf(&["source", "video"])),
@@ -150,7 +150,7 @@ pub struct MovedLine {
     y2: f64,
 }
 
-impl Asked for MovedLine {
+impl RequestArguments for MovedLine {
     const FIELDS: &'static [Field] = &[
         Field::optional("video", Kind::Text),
         Field::optional("name", Kind::Text),

@@ -3,7 +3,7 @@
 use crate::web::api::types::{Run, Window};
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
-use crate::web::request::arguments::{Asked, Field, Kind, Query};
+use crate::web::request::arguments::{Field, Kind, Query, RequestArguments};
 use crate::web::request::problem::Problem;
 use axum::Json;
 use axum::extract::Path;
@@ -173,7 +173,7 @@ pub struct Comparison {
     points: Option<u32>,
 }
 
-impl Asked for Comparison {
+impl RequestArguments for Comparison {
     const FIELDS: &'static [Field] = &[
         Field::needed("with", Kind::Text),
         Field::optional("from", Kind::Number),

@@ -4,7 +4,7 @@ use crate::accuracy::calibration::Calibration;
 use crate::web::api::types::{Video, time};
 use crate::web::app::{App, Shared};
 use crate::web::auth::caller::Caller;
-use crate::web::request::arguments::{Asked, Body, Field, Kind, Query};
+use crate::web::request::arguments::{Body, Field, Kind, Query, RequestArguments};
 use crate::web::request::pages::{PageOf, page_headers};
 use crate::web::request::problem::Problem;
 use axum::Json;
@@ -63,7 +63,7 @@ fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<f64>>, D::
     Option::<f64>::deserialize(value).map(Some)
 }
 
-impl Asked for SourceSettings {
+impl RequestArguments for SourceSettings {
     const FIELDS: &'static [Field] =
         &[Field::optional("name", Kind::Text), Field::optional("min_score", Kind::NumberOrNull)];
 }
@@ -168,7 +168,7 @@ pub struct VideoSource {
     source: String,
 }
 
-impl Asked for VideoSource {
+impl RequestArguments for VideoSource {
     const FIELDS: &'static [Field] = &[Field::needed("source", Kind::Text)];
 }
 
@@ -200,7 +200,7 @@ pub struct VideoSettings {
     min_score: Option<f64>,
 }
 
-impl Asked for VideoSettings {
+impl RequestArguments for VideoSettings {
     const FIELDS: &'static [Field] = &[Field::needed("min_score", Kind::NumberOrNull)];
 }
 

@@ -8,7 +8,7 @@ use pigweight_store::{JobRecord, JobState, Reason, RunRecord, RunState as Stored
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::web::request::arguments::{Asked, Field, Kind};
+use crate::web::request::arguments::{Field, Kind, RequestArguments};
 use crate::web::request::problem::Problem;
 
 /// How far the packet index is.
@@ -153,7 +153,7 @@ impl Run {
         let is_running = matches!(state, RunState::Running);
         let why = Explanation::of_run(run, job).or_else(|| match state {
             RunState::Failed => job.map(Explanation::of_job).unwrap_or_default(),
-            RunState::Queued => Explanation::from(status.held(&run.video_id))
+            RunState::Queued => Explanation::from(status.blocked_reason(&run.video_id))
                 .or_else(|| job.map(Explanation::of_job).unwrap_or_default()),
             RunState::Running | RunState::Done | RunState::Cancelled | RunState::Abandoned => {
                 Explanation::default()
@@ -220,7 +220,7 @@ impl Recount {
         let frames_per_sec =
             going_on.filter(|_| job.state == JobState::Running).map(|going_on| going_on.frames_per_sec);
         let left = (frames_total - frames_done).max(0) as f64;
-        let why = Explanation::from(status.held(&video.id).filter(|_| job.state.is_open()))
+        let why = Explanation::from(status.blocked_reason(&video.id).filter(|_| job.state.is_open()))
             .or_else(|| Explanation::of_job(job));
         Some(Self {
             run_id,
@@ -414,7 +414,7 @@ pub struct Window {
     pub to: Option<f64>,
 }
 
-impl Asked for Window {
+impl RequestArguments for Window {
     const FIELDS: &'static [Field] =
         &[Field::optional("from", Kind::Number), Field::optional("to", Kind::Number)];
 }

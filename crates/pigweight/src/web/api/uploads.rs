@@ -1,7 +1,7 @@
 //! Uploads that go on where they stopped: the tus protocol 1.0.0 (<https://tus.io/protocols/resumable-upload>) with its extensions
 //! creation and termination.
 
-use crate::sources::library::{self, Found};
+use crate::sources::library::{self, FoundFile};
 use crate::sources::uploads::{Error, Upload, Writing};
 use crate::web::app::App;
 use crate::web::app::Shared;
@@ -193,7 +193,7 @@ async fn become_video(app: &App, upload: &Upload) -> Result<Option<String>, Prob
     // A full queue means that the work has been woken already.
     let _already_woken = app.wake.try_send(());
     let registered = async {
-        let record = library::register(&app.store, &Found::upload(&path)?).await?;
+        let record = library::register(&app.store, &FoundFile::upload(&path)?).await?;
         app.store.add_present(&app.owner, &record.id).await?;
         anyhow::Ok(record)
     };

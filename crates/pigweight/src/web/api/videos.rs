@@ -3,7 +3,7 @@
 use crate::web::api::types::{Video, expected_secs};
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
-use crate::web::request::arguments::{Asked, Body, Field, Kind, Query};
+use crate::web::request::arguments::{Body, Field, Kind, Query, RequestArguments};
 use crate::web::request::pages::{PageOf, page_headers};
 use crate::web::request::problem::Problem;
 use axum::Json;
@@ -19,7 +19,7 @@ pub struct OfSource {
     source: Option<String>,
 }
 
-impl Asked for OfSource {
+impl RequestArguments for OfSource {
     const FIELDS: &'static [Field] = &[Field::optional("source", Kind::Text)];
 }
 
@@ -71,7 +71,7 @@ pub struct WorkState {
     pub paused: bool,
 }
 
-impl Asked for WorkState {
+impl RequestArguments for WorkState {
     const FIELDS: &'static [Field] = &[Field::needed("paused", Kind::Truth)];
 }
 

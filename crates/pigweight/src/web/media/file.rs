@@ -5,7 +5,7 @@ use crate::web::api::types::{is_gone, media_type};
 use crate::web::app::App;
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
-use crate::web::request::byte_range::{Asked, asked};
+use crate::web::request::byte_range::{RangeRequest, requested_range};
 use crate::web::request::problem::Problem;
 use axum::extract::{Path, Request};
 use axum::http::{HeaderValue, Method, header};
@@ -34,13 +34,13 @@ pub async fn original(
     let headers = request.headers_mut();
     let is_same = headers.remove(header::IF_RANGE).is_none_or(|known| known == etag);
     let range = headers.remove(header::RANGE).filter(|_| is_same && request.method() == Method::GET);
-    match range.map_or(Asked::Whole, |range| asked(range.as_bytes(), size_bytes)) {
-        Asked::Whole => {}
-        Asked::Part(first, last) => {
+    match range.map_or(RangeRequest::Whole, |range| requested_range(range.as_bytes(), size_bytes)) {
+        RangeRequest::Whole => {}
+        RangeRequest::Part(first, last) => {
             let range = HeaderValue::from_str(&format!("bytes={first}-{last}")).map_err(Problem::internal)?;
             request.headers_mut().insert(header::RANGE, range);
         }
-        Asked::Outside => return Ok(Problem::outside_file(size_bytes)),
+        RangeRequest::Outside => return Ok(Problem::outside_file(size_bytes)),
     }
     let mut response = ServeFile::new(&record.path)
         .try_call(request)

@@ -3,7 +3,7 @@
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
 use crate::web::media::video_pool::VideoPool;
-use crate::web::request::arguments::{Asked, Field, Kind, Query};
+use crate::web::request::arguments::{Field, Kind, Query, RequestArguments};
 use crate::web::request::problem::Problem;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -35,7 +35,7 @@ pub struct FrameQuery {
     mode: Option<Mode>,
 }
 
-impl Asked for FrameQuery {
+impl RequestArguments for FrameQuery {
     const FIELDS: &'static [Field] = &[
         Field::needed("id", Kind::Text),
         Field::needed("t", Kind::Number),

@@ -27,11 +27,11 @@ pub struct OnDemandCounts {
     /// Of the detector that was asked last.
     client: Mutex<Option<(Inference, Arc<Client>)>>,
     /// The oldest first.
-    kept: Mutex<VecDeque<(Question, Answer)>>,
+    cached: Mutex<VecDeque<(CountKey, FrameCount)>>,
 }
 
 #[derive(Clone, PartialEq)]
-struct Question {
+struct CountKey {
     video_id: String,
     pts: Pts,
     /// From this score on a box is an animal.
@@ -40,7 +40,7 @@ struct Question {
 
 /// What was seen.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Answer {
+pub struct FrameCount {
     /// Animals on the frame.
     pub count: u32,
     /// The frame that was looked at: where its bytes are damaged, the one before.
@@ -51,12 +51,12 @@ impl OnDemandCounts {
     /// The queue of requests to this detector.
     fn client(&self, inference: &Inference) -> Arc<Client> {
         // Every change is a single assignment.
-        let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, client)) = kept.as_ref().filter(|(known, _)| known.is_same(inference)) {
+        let mut cached = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = cached.as_ref().filter(|(known, _)| known.is_same(inference)) {
             return client.clone();
         }
         let client = Arc::new(inference.client(Urgency::Viewer, DEPTH));
-        *kept = Some((inference.clone(), client.clone()));
+        *cached = Some((inference.clone(), client.clone()));
         client
     }
 
@@ -68,15 +68,15 @@ impl OnDemandCounts {
         record: &VideoRecord,
         inference: &Inference,
         secs: f64,
-    ) -> Result<(Answer, f64, bool), Problem> {
+    ) -> Result<(FrameCount, f64, bool), Problem> {
         let reaches = |part: &Video| part.secs(part.index().last_pts()) > secs;
         let video = pool.video_with(record, reaches).await?;
         let settings = RunSettings::of_video(config, record, inference.model());
         let settings = settings.map_err(|error| Problem::internal(Chain(error.as_ref())))?;
         let min_score = settings.tracker.high_score;
         let pts = video.frame_at(secs)?;
-        let question = Question { video_id: record.id.clone(), pts, min_score };
-        if let Some(answer) = self.known(&question) {
+        let key = CountKey { video_id: record.id.clone(), pts, min_score };
+        if let Some(answer) = self.known(&key) {
             return Ok((answer, video.secs(answer.pts), true));
         }
         // Whoever sits before the screen is told at once that nobody can look, not when patience ends.
@@ -105,23 +105,23 @@ impl OnDemandCounts {
             false => Problem::internal(error),
         })?;
         let count = found.iter().filter(|found| found.score >= min_score).count() as u32;
-        let answer = Answer { count, pts: shown };
+        let answer = FrameCount { count, pts: shown };
         if video.is_whole() {
-            self.keep(question, answer);
+            self.keep(key, answer);
         }
         Ok((answer, video.secs(shown), false))
     }
 
-    fn known(&self, question: &Question) -> Option<Answer> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().find(|(known, _)| known == question).map(|(_, answer)| *answer)
+    fn known(&self, key: &CountKey) -> Option<FrameCount> {
+        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.iter().find(|(known, _)| known == key).map(|(_, answer)| *answer)
     }
 
-    fn keep(&self, question: Question, answer: Answer) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= MOST_KEPT {
-            kept.pop_front();
+    fn keep(&self, key: CountKey, answer: FrameCount) {
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        if cached.len() >= MOST_KEPT {
+            cached.pop_front();
         }
-        kept.push_back((question, answer));
+        cached.push_back((key, answer));
     }
 }

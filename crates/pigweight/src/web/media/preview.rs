@@ -3,7 +3,7 @@
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
 use crate::web::media::frames::{Jpeg, header_value, jpeg_answer, name_frame};
-use crate::web::request::arguments::{Asked, Field, Kind, Query};
+use crate::web::request::arguments::{Field, Kind, Query, RequestArguments};
 use crate::web::request::problem::Problem;
 use axum::body::Bytes;
 use axum::extract::Path;
@@ -25,7 +25,7 @@ pub struct PreviewQuery {
     pts: i64,
 }
 
-impl Asked for PreviewQuery {
+impl RequestArguments for PreviewQuery {
     const FIELDS: &'static [Field] = &[Field::needed("pts", Kind::Whole(i64::MIN, i64::MAX))];
 }
 

@@ -46,7 +46,7 @@ impl Field {
 }
 
 /// A shape of requests.
-pub trait Asked: DeserializeOwned {
+pub trait RequestArguments: DeserializeOwned {
     /// All of its fields.
     const FIELDS: &'static [Field];
 }
@@ -100,7 +100,7 @@ fn wrong(field: &Field, found: &str) -> Problem {
 /// Parameters of an address.
 pub struct Query<T>(pub T);
 
-impl<T: Asked, S: Send + Sync> FromRequestParts<S> for Query<T> {
+impl<T: RequestArguments, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
@@ -131,7 +131,7 @@ impl<T: Asked, S: Send + Sync> FromRequestParts<S> for Query<T> {
 /// A JSON object.
 pub struct Body<T>(pub T);
 
-impl<T: Asked, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: RequestArguments, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
@@ -150,7 +150,7 @@ impl<T: Asked, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-fn read<T: Asked>(bytes: &[u8]) -> Result<T, Problem> {
+fn read<T: RequestArguments>(bytes: &[u8]) -> Result<T, Problem> {
     let value: Value = serde_json::from_slice(bytes).map_err(|error| {
         let what = if bytes.is_empty() { "is empty".to_owned() } else { broken(&error) };
         Problem::bad_request(format!("the body {what}; {}", example(T::FIELDS)))
@@ -208,7 +208,7 @@ mod tests {
         Nearest,
     }
 
-    impl Asked for Wish {
+    impl RequestArguments for Wish {
         const FIELDS: &'static [Field] = &[
             Field::needed("priority", Kind::Whole(-100, 100)),
             Field::optional("name", Kind::Text),

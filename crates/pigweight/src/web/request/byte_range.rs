@@ -2,7 +2,7 @@
 
 /// What of a file is asked for.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum RangeRequest {
     /// All of it.
     Whole,
     /// First and last byte, both in the file.
@@ -13,7 +13,7 @@ pub enum Asked {
 
 /// RFC 9110, section 14.2: what is no range of bytes is ignored, what ends behind the file ends with it. Several ranges
 /// at once are ignored too, as the RFC allows: no player asks for them.
-pub fn asked(header: &[u8], size_bytes: u64) -> Asked {
+pub fn requested_range(header: &[u8], size_bytes: u64) -> RangeRequest {
     let range = || {
         let (unit, range) = std::str::from_utf8(header).ok()?.split_once('=')?;
         if !unit.trim().eq_ignore_ascii_case("bytes") {
@@ -23,16 +23,16 @@ pub fn asked(header: &[u8], size_bytes: u64) -> Asked {
         Some((place(first)?, place(last)?))
     };
     match range() {
-        Some((Some(first), Some(last))) if first > last => Asked::Whole,
-        Some((Some(first), _)) if first >= size_bytes => Asked::Outside,
+        Some((Some(first), Some(last))) if first > last => RangeRequest::Whole,
+        Some((Some(first), _)) if first >= size_bytes => RangeRequest::Outside,
         Some((Some(first), last)) => {
             let end = size_bytes - 1;
-            Asked::Part(first, last.map_or(end, |last| last.min(end)))
+            RangeRequest::Part(first, last.map_or(end, |last| last.min(end)))
         }
         // The last so many bytes.
-        Some((None, Some(count))) if count == 0 || size_bytes == 0 => Asked::Outside,
-        Some((None, Some(count))) => Asked::Part(size_bytes.saturating_sub(count), size_bytes - 1),
-        Some((None, None)) | None => Asked::Whole,
+        Some((None, Some(count))) if count == 0 || size_bytes == 0 => RangeRequest::Outside,
+        Some((None, Some(count))) => RangeRequest::Part(size_bytes.saturating_sub(count), size_bytes - 1),
+        Some((None, None)) | None => RangeRequest::Whole,
     }
 }
 
@@ -53,27 +53,27 @@ mod tests {
     #[test]
     fn ranges_are_clamped_and_what_is_none_is_ignored() {
         for (header, expected) in [
-            ("bytes=0-0", Asked::Part(0, 0)),
-            ("bytes=10-", Asked::Part(10, 99)),
-            ("Bytes=10-500", Asked::Part(10, 99)),
-            ("bytes=0-99999999999999999999999", Asked::Part(0, 99)),
-            ("bytes=-30", Asked::Part(70, 99)),
-            ("bytes=-300", Asked::Part(0, 99)),
-            ("bytes=100-", Asked::Outside),
-            ("bytes=99999999999999999999999-", Asked::Outside),
-            ("bytes=-0", Asked::Outside),
-            ("bytes=5-4", Asked::Whole),
-            ("bytes=-", Asked::Whole),
-            ("bytes=a-b", Asked::Whole),
-            ("bytes=0-1,5-6", Asked::Whole),
-            ("bytes 0-1", Asked::Whole),
-            ("frames=0-1", Asked::Whole),
-            ("", Asked::Whole),
+            ("bytes=0-0", RangeRequest::Part(0, 0)),
+            ("bytes=10-", RangeRequest::Part(10, 99)),
+            ("Bytes=10-500", RangeRequest::Part(10, 99)),
+            ("bytes=0-99999999999999999999999", RangeRequest::Part(0, 99)),
+            ("bytes=-30", RangeRequest::Part(70, 99)),
+            ("bytes=-300", RangeRequest::Part(0, 99)),
+            ("bytes=100-", RangeRequest::Outside),
+            ("bytes=99999999999999999999999-", RangeRequest::Outside),
+            ("bytes=-0", RangeRequest::Outside),
+            ("bytes=5-4", RangeRequest::Whole),
+            ("bytes=-", RangeRequest::Whole),
+            ("bytes=a-b", RangeRequest::Whole),
+            ("bytes=0-1,5-6", RangeRequest::Whole),
+            ("bytes 0-1", RangeRequest::Whole),
+            ("frames=0-1", RangeRequest::Whole),
+            ("", RangeRequest::Whole),
         ] {
-            assert_eq!(asked(header.as_bytes(), 100), expected, "{header}");
+            assert_eq!(requested_range(header.as_bytes(), 100), expected, "{header}");
         }
-        assert_eq!(asked(b"bytes=\xff-", 100), Asked::Whole);
-        assert_eq!(asked(b"bytes=0-", 0), Asked::Outside);
-        assert_eq!(asked(b"bytes=-5", 0), Asked::Outside);
+        assert_eq!(requested_range(b"bytes=\xff-", 100), RangeRequest::Whole);
+        assert_eq!(requested_range(b"bytes=0-", 0), RangeRequest::Outside);
+        assert_eq!(requested_range(b"bytes=-5", 0), RangeRequest::Outside);
     }
 }

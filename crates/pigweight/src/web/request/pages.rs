@@ -1,6 +1,6 @@
 //! Lists in pages: a limit, a cursor, and the address of the next page in the answer's headers (RFC 8288).
 
-use crate::web::request::arguments::{Asked, Field, Kind};
+use crate::web::request::arguments::{Field, Kind, RequestArguments};
 use crate::web::request::problem::Problem;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::Deserialize;
@@ -20,7 +20,7 @@ pub struct PageOf {
     cursor: Option<String>,
 }
 
-impl Asked for PageOf {
+impl RequestArguments for PageOf {
     const FIELDS: &'static [Field] =
         &[Field::optional("limit", Kind::Whole(1, MAX_PAGE as i64)), Field::optional("cursor", Kind::Text)];
 }

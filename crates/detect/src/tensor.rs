@@ -75,7 +75,8 @@ impl Form {
     /// The part of it that a picture of `width` × `height` px fills at the scale of the whole, in multiples of `stride` px: what is
     /// left out is border. For a picture that is higher than wide a wide input stands on its side.
     pub(crate) fn trimmed(&self, width: u32, height: u32, stride: usize) -> Self {
-        let is_across = (self.width > self.height && width < height) || (self.width < self.height && width > height);
+        let is_across =
+            (self.width > self.height && width < height) || (self.width < self.height && width > height);
         let (whole_width, whole_height) =
             if is_across { (self.height, self.width) } else { (self.width, self.height) };
         let scale =
@@ -179,7 +180,8 @@ mod tests {
 
     #[test]
     fn a_wide_input_stands_on_its_side_for_a_high_picture() {
-        let wide = Form { width: 640, height: 384, is_bytes: false, is_channels_last: false, pictures: Some(1) };
+        let wide =
+            Form { width: 640, height: 384, is_bytes: false, is_channels_last: false, pictures: Some(1) };
         let high = Form { width: 384, height: 640, ..wide };
         let cases = [
             ((1920, 1080), (640, 384)),

@@ -1,6 +1,6 @@
-//! ONNX Runtime: the one place that knows it.
+//! ONNX Runtime, used only here.
 //!
-//! Its devices are asked for so that they fail where they are not there: left alone it goes on silently on the processor.
+//! Devices are registered so that a missing one is an error: by default ONNX Runtime silently continues on the processor.
 
 use crate::device::Device;
 use crate::error::{Error, Result};

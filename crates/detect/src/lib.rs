@@ -2,8 +2,8 @@
 //!
 //! A [`Model`] is any YOLO-like ONNX file, the built-in detector, or a model on inference servers; its own
 //! shapes and metadata say how it is read ([`layout`]). A [`Detector`] is one session of it, owned by one thread. A frame
-//! passes through: planes → letterboxed tensor ([`letterbox`]) → a backend: ONNX Runtime on one of this machine's devices (`session.rs`), or servers (`remote.rs`) → boxes of the
-//! model's layout ([`decode`]) → suppression of duplicates ([`suppress`]) → boxes in px of the frame. Callers that share sessions use
+//! passes through: planes → letterboxed tensor ([`letterbox`]) → a backend: ONNX Runtime on one of this
+//! machine's devices (`session.rs`), or servers (`remote.rs`) → boxes of the model's layout ([`decode`]) → suppression of duplicates ([`suppress`]) → boxes in px of the frame. Callers that share sessions use
 //! [`service::Inference`].
 //!
 //! Only `session.rs` uses ONNX Runtime, and only `remote.rs` the servers' protocol. Left out on purpose: where frames come from, and what follows

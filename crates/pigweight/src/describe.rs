@@ -23,8 +23,8 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
-/// Foreign text, made safe for terminals: characters that would move the cursor, clear the screen or start a line are escaped as in Rust. A file may have
-/// any name.
+/// Foreign text, made safe for terminals: characters that would move the cursor, clear the screen or start a line are escaped as in Rust.
+/// A file may have any name.
 pub fn printable(text: &str) -> String {
     let shown = |character: char| -> Box<dyn Iterator<Item = char>> {
         if character.is_control() {

@@ -146,7 +146,7 @@ impl Segments {
         // Writing to a string cannot fail.
         let _written = writeln!(text, "#EXT-X-MAP:URI=\"{at}init.mp4\"");
         if let Some(recorded_at) = self.recorded_at {
-            // Counts on from here for all that follow (RFC 8216, 4.3.2.6).
+            // Applies to all later segments (RFC 8216, 4.3.2.6).
             let _written = writeln!(text, "#EXT-X-PROGRAM-DATE-TIME:{recorded_at:.3}");
         }
         for (number, segment) in self.segments.iter().enumerate() {
@@ -157,12 +157,12 @@ impl Segments {
     }
 }
 
-/// A segment can begin here.
+/// Whether a segment can begin here.
 fn is_start(packet: &PacketEntry) -> bool {
     packet.is_key && packet.is_shown && packet.size > 0
 }
 
-/// Packets without a picture stay behind; so do those out of which no frame came where only decoding told the times.
+/// Packets without a picture stay where they are; so do those without a frame if only decoding found the times.
 fn is_sent(index: &VideoIndex, packet: &PacketEntry) -> bool {
     packet.size > 0 && (packet.is_shown || index.timing() == Timing::Stated)
 }

@@ -14,7 +14,7 @@ use pigweight_store::{Error, JobFilter, JobRecord, Store};
 
 /// Fewer characters are ambiguous.
 const LEAST_TYPED: usize = 4;
-/// Number of last characters of a name that are shown ([`pigweight_store::JobFilter::named`] accepts them): among a million jobs hardly two end alike.
+/// Number of last characters of a name that are shown ([`pigweight_store::JobFilter::named`] accepts them): of a million jobs, hardly two end alike.
 const SHORT: usize = 8;
 /// The most jobs listed if a name is ambiguous.
 const MOST_MEANT: u32 = 5;

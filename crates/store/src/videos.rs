@@ -75,7 +75,7 @@ pub struct NewVideo {
     pub container: Option<String>,
     /// libav's short name.
     pub codec: Option<String>,
-    /// It has audio.
+    /// Whether it has audio.
     pub has_audio: Option<bool>,
     /// px.
     pub width_px: Option<u32>,
@@ -112,7 +112,7 @@ pub struct VideoRecord {
     pub container: Option<String>,
     /// libav's short name.
     pub codec: Option<String>,
-    /// It has audio.
+    /// Whether it has audio.
     pub has_audio: Option<bool>,
     /// Of the upright picture, px.
     pub width_px: Option<i64>,

@@ -240,7 +240,6 @@ fn head(width: u32) -> [u8; HEAD_BYTES as usize] {
     head
 }
 
-/// The width that the head states; `None` for no head, or one of another form.
 /// Compares a folder's pictures with their ends. `None` if all is well or there are none; otherwise what is wrong. Bytes behind
 /// the last end are none of it: a writer that was killed left them, and the next one removes them.
 ///
@@ -293,6 +292,7 @@ fn is_jpeg(frames: &mut File, begin: u64, end: u64) -> std::io::Result<bool> {
     Ok(marks == [0xff, 0xd8, 0xff, 0xd9])
 }
 
+/// The width in the header; `None` without a header, or with one of another format.
 fn read_head(ends: &mut File) -> std::io::Result<Option<u32>> {
     let mut head = [0; HEAD_BYTES as usize];
     match ends.read_exact(&mut head) {

@@ -62,14 +62,14 @@ pub enum Error {
         #[serde(with = "crate::path_bytes")]
         path: PathBuf,
     },
-    /// A still where a video is wanted.
+    /// A still where a video is expected.
     #[error("{path} is a picture, not a video")]
     IsAPicture {
         /// The file.
         #[serde(with = "crate::path_bytes")]
         path: PathBuf,
     },
-    /// A video where a still is wanted.
+    /// A video where a still is expected.
     #[error("{path} is a video, not a picture")]
     IsAVideo {
         /// The file.
@@ -142,7 +142,7 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// Whoever wanted it waits no more.
+    /// The caller no longer waits.
     #[error("given up, since no one waits for it")]
     GivenUp,
     /// The packets no longer match the index.

@@ -1,6 +1,6 @@
 //! Jobs: work that the background has to do, in rows that outlive the process that does it.
 //!
-//! A process takes a job by changing its row on the condition that nobody else has, and holds it on a lease that it renews; so
+//! A process takes a job by changing its row on the condition that no other process has, and holds it on a lease that it renews; so
 //! several processes could share one store. What a person says about a job is written to the row first and holds: the process
 //! that works on it finds that at its next step and writes nothing over it.
 //!

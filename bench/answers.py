@@ -1,7 +1,7 @@
-"""What those who look get while the machine counts: the part `answers` of bench/figures.py.
+"""Latency for viewers while videos are analysed: the part `answers` of bench/figures.py.
 
-Counts at a moment, of what was analysed and of what was not; frames of one video with and without others being analysed; ten videos
-analysed side by side, and the memory that takes. With the detector that `model` names.
+Counts at a moment that was analysed and at one that wasn't; frames of one video with and without others being analysed; ten videos
+analysed at once, and the memory that takes. Uses the detector that `model` names.
 """
 
 import json
@@ -13,7 +13,7 @@ import time
 
 from frames import LOOK_SECS, RATE, Server, known, make, source
 
-# Streams that are analysed at once, and how often each is looked at.
+# Streams that are analysed at once, and inferences a second of each.
 STREAMS, LOOKS_PER_SEC = 10, 2
 
 
@@ -27,7 +27,7 @@ def ended(video):
 
 
 def sums(server):
-    """Of every histogram in seconds: its sum and its number."""
+    """Sum and count of every histogram in seconds."""
     found = re.findall(r"^(\w+)_(sum|count)(?:\{[^}]*\})? ([\d.e+-]+)$", server.get("/metrics")[1].decode(), re.MULTILINE)
     totals = {}
     for name, kind, value in found:
@@ -40,7 +40,7 @@ def p95(times):
 
 
 def counts(binary, model, table, folder, draw):
-    """Of a video of one minute, before and after it is analysed."""
+    """Counts of a one-minute video, before and after it is analysed."""
     secs, asks = 60, 100
     videos = folder / "counted"
     videos.mkdir()
@@ -52,7 +52,7 @@ def counts(binary, model, table, folder, draw):
         counted_to = server.json("/api/videos")[0]["run"]
         first = counted_to["counted_to_secs"] + 1 if counted_to else 0
         address = f"/api/video_file/count_at_time?id={video_id}&t="
-        # What the background had begun to look at, sessions that are made for it included, is not the questions'.
+        # Leaves out inferences and sessions that the background had already started.
         looked = None
         while (now := sums(server).get(("pigweight_inference_seconds", "count"), 0)) != looked:
             looked = now
@@ -63,7 +63,7 @@ def counts(binary, model, table, folder, draw):
             _, body, ms = server.get(f"{address}{draw.uniform(first, secs - 1)}")
             answer = json.loads(body)
             assert answer["state"] == "counted", answer
-            # Twice the same frame is known.
+            # The same frame twice comes from the cache.
             if not answer["cached"]:
                 times.append(ms)
         after = sums(server)
@@ -84,7 +84,7 @@ def counts(binary, model, table, folder, draw):
 
 
 def busy(binary, model, table, folder, draw):
-    """Frames of one video while others are analysed, and while nothing is."""
+    """Frames of one video while others are analysed, and while the server is idle."""
     asks = 80
     videos = folder / "busy"
     videos.mkdir()
@@ -98,7 +98,7 @@ def busy(binary, model, table, folder, draw):
             whole, small = [], []
             for _ in range(asks):
                 frame = draw.randrange(20 * RATE)
-                # Each with a quality of its own, so that none comes from memory.
+                # A different quality each time, so that none comes from the cache.
                 quality = draw.randrange(60, 95)
                 whole.append(server.get(f"/api/video_file/frame_optimized?id={looked_at}&quality={quality}&t={(frame + 0.5) / RATE}")[2])
                 small.append(server.get(f"/api/videos/{looked_at}/preview/frame?pts={first_pts + frame * ticks}")[2])
@@ -119,7 +119,7 @@ def busy(binary, model, table, folder, draw):
 
 
 def streams(binary, model, table, folder, secs):
-    """Ten videos side by side, each looked at twice a second."""
+    """Ten videos at once, two inferences a second each."""
     videos = folder / "streams"
     videos.mkdir()
     for number in range(STREAMS):

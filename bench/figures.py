@@ -3,7 +3,7 @@
 
     figures.py --binary target/release/pigweight --data DIR --out bench/out [--only speed schedule memory storage frames answers viewers page tracking]
 
-Speeds of both programs are whole runs, taken in turns so that a machine that is busy for a while is busy for both; the
+Speeds are those of whole runs of both programs, which alternate so that other load affects both; the
 figure is the median. PigWeight's run includes its start, loading the model, indexing and storing; the peer's starts
 with the opened video.
 """
@@ -34,7 +34,7 @@ HERE = pathlib.Path(__file__).parent
 
 
 class Table:
-    """Rows of figures by section, and what was left out. A section is what one `--only` measures."""
+    """Rows of figures by section, and what was skipped. A section is what one `--only` measures."""
 
     def __init__(self):
         self.sections, self.notes, self.section = {}, [], None
@@ -55,7 +55,7 @@ class Table:
         print(f"bench: skipped {what}: {path} is not there", file=sys.stderr, flush=True)
 
     def keep(self, path):
-        """Replaces the sections that were measured now in a file of all that ever were; gives all."""
+        """Replaces the sections measured now in the file of all sections; returns all."""
         known = json.loads(path.read_text()) if path.exists() else {}
         known.update(self.sections)
         path.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
@@ -63,7 +63,7 @@ class Table:
 
 
 def markdown(sections, notes=()):
-    """A page of figures: a section each, with the command that measures it, the machine and its load."""
+    """A page of figures: for each section the command that measures it, the machine and its load."""
     lines = ["# Figures", "", "`make figures` measures everything and writes this page. Machines are noisy: compare ratios of one section, not seconds of two."]
     for name, section in sections.items():
         rows = [("What", "Measured", "Goal"), *section["rows"]]
@@ -88,7 +88,7 @@ def processor():
 
 def run(command):
     """Runs a command; returns what it printed, its seconds, CPU seconds and peak memory in MB."""
-    # A process of its own for each run: the peak of waited-for children only ever grows.
+    # A separate process for each run, because the peak of waited-for children only grows.
     command = [sys.executable, __file__, "--measure", *map(str, command)]
     measured = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     printed, measures = measured.stdout.splitlines()
@@ -131,7 +131,7 @@ def speed(arguments, table, video, model, folder):
             took[name].append((document["frames"] - 1, secs))
             rates[f"{name}, whole process"].append(document["frames"] / secs)
             cpu[name].append(1e3 * cpu_secs / document["frames"])
-    # The shortest start: one from a busy moment would make the rest look faster than it is.
+    # The shortest start: a slow one would make the rest seem faster than it is.
     for name, runs in took.items():
         rates[name] = [frames / (secs - min(starts)) for frames, secs in runs]
     rates = {name: statistics.median(values) for name, values in rates.items()}
@@ -206,7 +206,7 @@ def schedule(arguments, table, video, truth, model, folder):
 
 
 def unpaired(known, told, within_secs=1.0):
-    """Crossings that are missed, and those that are too many: each may be paired with one of its direction nearby in time."""
+    """Numbers of missed and of surplus crossings. A crossing may be paired with one of its direction nearby in time."""
     left = list(told)
     missed = 0
     for direction, secs in known:
@@ -219,7 +219,7 @@ def unpaired(known, told, within_secs=1.0):
 
 
 def memory(arguments, table, model, folder):
-    """On videos that a test pattern makes; looked at as usual, by motion."""
+    """On test-pattern videos, with the default schedule (by motion)."""
     peaks = []
     for minutes in arguments.minutes:
         video = folder / f"{minutes}-minutes-1080p.mp4"
@@ -252,7 +252,7 @@ def storage(arguments, table, videos, model, folder):
     table.add(f"{what}: the curve of any range at 1,000 points", f"p50 {read['curve_ms']['p50']:.1f} ms, p95 {read['curve_ms']['p95']:.1f} ms", "<= 10 ms")
 
 
-# HOTA to reach, online and offline: on all seven sequences of MOT17 and on the three that are usually at hand.
+# Goals for HOTA, online and offline: on all seven sequences of MOT17, and on the three that are usually available.
 HOTA_GOALS = {7: ("68.3", "69.4"), 3: ("54.6", "57.2")}
 
 
@@ -301,7 +301,7 @@ def main():
             "storage": lambda: storage(arguments, table, recordings, model, folder),
             "frames": lambda: frames.measure(arguments.binary, table, folder),
             "answers": lambda: answers.measure(arguments.binary, model, table, folder),
-            # Of a video that is read as fast as the machine can: about twice real time for ten of them.
+            # Videos are read as fast as possible: about twice real time for ten of them.
             "soak": lambda: answers.streams(arguments.binary, model, table, folder, int(120 * arguments.soak_minutes)),
             "viewers": lambda: viewers.measure(arguments.binary, table, folder),
             "page": lambda: page.measure(arguments.binary, table, folder),

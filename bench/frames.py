@@ -1,8 +1,8 @@
-"""Single frames over HTTP beside OpenCV and FastAPI, PyAV and ffmpeg, in one run, on the same files: the part `frames` of bench/figures.py.
+"""Single frames over HTTP compared with OpenCV and FastAPI, PyAV and ffmpeg, in one run, on the same files: the part `frames` of bench/figures.py.
 
-Every frame bears its number as a bar code, which is read from each answer: a quick answer with another frame is told.
-All are asked in turns, so that a machine that is busy for a while is busy for all. PyAV is asked within this process and makes no JPEG, which spares it 6 ms and
-more; ffmpeg is started for each frame, as scripts do it.
+Every frame carries its number as a bar code, which is read from each response, so wrong frames are reported.
+Requests alternate between all programs, so that other load affects all. PyAV runs within this process and makes no JPEG, which saves it 6 ms and
+more; ffmpeg is started for each frame, as scripts do.
 """
 
 import http.client
@@ -23,7 +23,7 @@ import numpy
 
 HERE = pathlib.Path(__file__).parent
 BLOCK_PX, BITS, RATE = 48, 13, 25
-# What a person looks at a frame for at the least before asking for another.
+# The shortest time a person views a frame before requesting another.
 LOOK_SECS = 0.15
 
 
@@ -40,7 +40,7 @@ def make(path, arguments):
 
 
 def number(jpeg):
-    """Which frame it is, from a picture of any size; None for what is no picture."""
+    """The frame number in a picture of any size; None if it is no picture."""
     pixels = cv2.imdecode(numpy.frombuffer(jpeg, "u1"), cv2.IMREAD_GRAYSCALE)
     return None if pixels is None else bar_code(pixels)
 
@@ -51,7 +51,7 @@ def bar_code(pixels):
 
 
 class PyAV:
-    """An exact seek as its users write it: to the keyframe before, then on until the frame comes; on the cores that it takes by itself."""
+    """An exact seek as its users write it: to the keyframe before, then decode up to the frame; with its default number of threads."""
 
     def __init__(self, path):
         self.container = av.open(str(path))
@@ -65,7 +65,7 @@ class PyAV:
         return next(frame for frame in self.container.decode(self.stream) if frame.pts >= pts)
 
     def ask(self, wanted):
-        """The number of the frame that came, and its ms."""
+        """The number of the returned frame, and the time in ms."""
         start = time.perf_counter()
         frame = self.frame(wanted)
         ms = 1e3 * (time.perf_counter() - start)
@@ -73,7 +73,7 @@ class PyAV:
 
 
 def ffmpeg(path, wanted):
-    """The same, by a process for each frame. It gives the first frame that does not begin before the moment that is asked for."""
+    """The same, with a process for each frame. It returns the first frame that does not begin before the requested moment."""
     start = time.perf_counter()
     command = ["ffmpeg", "-v", "error", "-ss", str(max(0, wanted - 0.5) / RATE), "-i", str(path), "-frames:v", "1", "-q:v", "4", "-f", "mjpeg", "-"]
     jpeg = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
@@ -81,7 +81,7 @@ def ffmpeg(path, wanted):
 
 
 class Server:
-    """A program that listens on a port of its own until the end of the block."""
+    """A program that listens on its own port until the end of the block."""
 
     def __init__(self, command, ready):
         with socket.socket() as probe:
@@ -104,7 +104,7 @@ class Server:
         self.process.wait()
 
     def get(self, path):
-        """The answer and its ms."""
+        """The response and its time in ms."""
         start = time.perf_counter()
         self.connection.request("GET", path)
         answer = self.connection.getresponse()
@@ -115,7 +115,7 @@ class Server:
         return json.loads(self.get(path)[1])
 
     def memory_mb(self):
-        """Of the server and the processes that read videos for it: their proportional set size, in which what several share is shared out."""
+        """Proportional set size of the server and its worker processes: shared memory is divided among those that share it."""
         held = []
         for process in [self.process.pid, *self.children()]:
             try:
@@ -125,7 +125,7 @@ class Server:
         return sum(map(int, held)) * 1024 / 1e6
 
     def cpu_secs(self):
-        """Of all processes, also of those that have ended."""
+        """Of all processes, including those that have ended."""
         def ticks(process, *fields):
             stat = pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
             return sum(int(stat[field]) for field in fields)
@@ -139,7 +139,7 @@ class Server:
 
 
 def pigweight(binary, videos, data, disk_gb=0):
-    """Without a detector: what is measured here is frames."""
+    """Without a detector: only frames are measured here."""
     environment = ["env", f"PIGWEIGHT_PREVIEW__DISK_GB={disk_gb}", "ORT_DYLIB_PATH=/nowhere/libonnxruntime.so"]
     return Server([*environment, binary, "serve", "--listen", "127.0.0.1:PORT", "--videos", videos, "--data", data], "/api/videos")
 
@@ -162,7 +162,7 @@ def against_the_peer(binary, table, folder, draw):
     for gop in (50, 250):
         make(folder / f"gop{gop}.mp4", [*source(secs), "-c:v", "libx264", "-preset", "veryfast", "-b:v", "8M", "-g", str(gop),
                                         "-keyint_min", str(gop), "-sc_threshold", "0", "-bf", "2"])
-    # What cameras that lose frames give: times are those of the frames that are left.
+    # Like cameras that drop frames: the remaining frames keep their times.
     make(folder / "vfr.mp4", ["-i", str(folder / "gop50.mp4"), "-t", "20", "-vf", "select='gt(mod(n,7),1)'", "-fps_mode", "vfr",
                               "-c:v", "libx264", "-preset", "veryfast", "-b:v", "8M", "-g", "50"])
     peer = Server([sys.executable, HERE / "opencv_server.py", "PORT", folder], "/frame/gop50.mp4?t=0")
@@ -188,7 +188,7 @@ def against_the_peer(binary, table, folder, draw):
                         came, ms = ask(wanted)
                         times[who].append(ms)
                         wrong[who] += came != wanted
-                        # Nobody sees a frame and asks for another within less.
+                        # People take at least this long between two frames.
                         time.sleep(LOOK_SECS)
             for who in peers:
                 table.add(f"1080p {name[:-4]}, random frame: {who}", f"{told(first[who])}; {wrong[who]} of {2 * asks} another frame")
@@ -244,7 +244,7 @@ def small_pictures(binary, table, folder, draw):
 
 
 def large(binary, table, folder, draw):
-    """An mp4 of 10 GB out of the same minute again and again."""
+    """An mp4 of 10 GB that repeats the same minute."""
     (folder / "large").mkdir()
     path = folder / "large/large.mp4"
     loops = int(10e9 / (folder / "gop50.mp4").stat().st_size)
@@ -254,7 +254,7 @@ def large(binary, table, folder, draw):
         start = time.perf_counter()
         video_id = known(ours, "large.mp4")["id"]
         table.add(f"{path.stat().st_size / 1e9:.1f} GB mp4: indexed", f"{time.perf_counter() - start:.1f} s after the start", "<= 0.5 s")
-        # The same frames of the minute that is repeated, in turns: what differs is the place in the file alone.
+        # The same frames of the repeated minute, alternating: only their position in the file differs.
         times = {0.01: [], 0.5: [], 0.99: []}
         for _ in range(40):
             within = draw.uniform(0, 60)
@@ -274,7 +274,7 @@ def large(binary, table, folder, draw):
 
 
 def scanned(binary, table, mp4, secs, kind, draw):
-    """The same in a container that has to be read from end to end: looked at meanwhile."""
+    """The same in a container that must be read from end to end; frames are requested meanwhile."""
     folder = mp4.parent / kind
     folder.mkdir()
     path = folder / f"large.{kind}"
@@ -284,7 +284,7 @@ def scanned(binary, table, mp4, secs, kind, draw):
         video_id = known(ours, path.name, lambda video: video["index"] in ("growing", "ready"))["id"]
         usable = time.perf_counter() - start
         part = ours.json(f"/api/videos/{video_id}/index")
-        # Not the last of those that are known: only the next one tells how long it stays.
+        # Not the last known frame: only the next one tells its duration.
         frame = draw.randrange(part["frames"] - 1)
         t = (frame + 0.5) / RATE
         _, body, ms = ours.get(f"/api/video_file/frame_optimized?id={video_id}&t={t}")

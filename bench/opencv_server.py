@@ -1,6 +1,6 @@
-"""The peer of bench/frames.py: single frames as the product that PigWeight replaces serves them.
+"""The peer of bench/frames.py: single frames, served like the product that PigWeight replaces.
 
-FastAPI over OpenCV: a capture kept open for each video, sought by the frame's number (time by frames a second), the picture encoded as an optimised
+FastAPI over OpenCV: one open capture for each video, which seeks by frame number (time × frames per second); pictures are encoded as optimised
 progressive JPEG.  python opencv_server.py PORT FOLDER
 """
 

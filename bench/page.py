@@ -1,4 +1,4 @@
-"""The page while a finger drags, in Chromium: the part `page` of bench/figures.py. web/bench/drag.mjs moves the pointer."""
+"""Scrubbing in the page, in Chromium: the part `page` of bench/figures.py. web/bench/drag.mjs moves the pointer."""
 
 import json
 import os

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""The peer: what one writes in an afternoon in Python. OpenCV reads every frame, ONNX Runtime runs a YOLOX model on
-it, `trackers` follows the boxes with ByteTrack. Settings are the packages' own, two threads for inference.
+"""The peer: a pipeline that one writes in Python in an afternoon. OpenCV reads every frame, ONNX Runtime runs a YOLOX model on
+it, `trackers` runs ByteTrack on the boxes. Settings are the packages' defaults, two threads for inference.
 
     python_pipeline.py VIDEO --model FILE [--threads 2] [--inference-alone]
 
 Prints one line of JSON: frames, seconds from opening the video to the last track, frames per second, and the mean
-number of tracks on a frame. Loading the model is not counted. With --inference-alone: CPU ms of one inference with one thread, which is
-what no pipeline can save.
+number of tracks on a frame. Loading the model is not counted. With --inference-alone: CPU ms of one inference with one thread, which
+no pipeline can avoid.
 """
 
 import argparse
@@ -58,7 +58,7 @@ class Detector:
 
 
 def inference_ms(model, runs=200):
-    """On a grey picture, after some that warm it up."""
+    """On a grey picture, after some warm-up runs."""
     detector = Detector(model, 1, min_score=0.1, max_iou=0.5)
     tensor = np.full((1, 3, detector.height, detector.width), 114, np.float32)
     for _ in range(runs // 10):
@@ -80,7 +80,7 @@ def main():
         print(json.dumps({"inference_ms": inference_ms(arguments.model)}))
         return
 
-    # As sure as pigweight's tracker wants its detections at the least.
+    # The lowest score that pigweight's tracker uses.
     detector = Detector(arguments.model, arguments.threads, min_score=0.1, max_iou=0.5)
     start = time.perf_counter()
     capture = cv2.VideoCapture(arguments.video)

@@ -1,7 +1,7 @@
 """Twenty viewers of HTTP Live Streaming at once: the part `viewers` of bench/figures.py.
 
-Each begins somewhere else in a video of five minutes and plays in real time, as a player does: it holds some seconds in
-advance and asks for the next piece when there is room. A picture that is not there when its time comes is a stall.
+Each starts at another place of a five-minute video and plays in real time like a player: it buffers some seconds
+ahead and requests the next segment when there is space. A picture that isn't there at its time is a stall.
 """
 
 import http.client
@@ -34,7 +34,7 @@ class Viewer(threading.Thread):
         begun, buffered = None, 0.0
         while buffered < WATCHED_SECS:
             if begun is not None:
-                # What has been played makes room.
+                # Played segments leave the buffer.
                 time.sleep(max(0.0, buffered - AHEAD_SECS - (time.perf_counter() - begun)))
             secs, name = self.pieces[(self.first + len(self.times_ms)) % len(self.pieces)]
             asked = time.perf_counter()

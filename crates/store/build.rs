@@ -1,4 +1,4 @@
-//! Makes cargo look again when an upgrade file is added.
+//! Makes cargo rebuild when an upgrade file is added.
 
 fn main() {
     println!("cargo::rerun-if-changed=upgrades");

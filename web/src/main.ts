@@ -1,4 +1,4 @@
-// The page starts here: theme first, so that nothing flashes in the wrong colours.
+// The page's entry point: sets the theme first, so that the wrong colours don't flash.
 import { mount } from 'svelte';
 import App from './App.svelte';
 import './app.css';

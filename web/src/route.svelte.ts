@@ -1,4 +1,4 @@
-// Where in the page the reader is. Hash routes: the server needs to know one address only, whatever path it is served under.
+// The current page. Hash routes: the server needs only one address, whatever path it is served under.
 
 export type Route =
   | { page: 'sources' }

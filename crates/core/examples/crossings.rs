@@ -3,7 +3,7 @@
 //!     crossings TRACKS FPS WIDTH_PX HEIGHT_PX LINES together|alone
 //!
 //! LINES upright and as many level lines, evenly spread over the picture; one row `line,direction,secs,track` each.
-//! `alone` gives each track its own counter: true tracks never change their number, so nobody takes one over.
+//! `alone` gives each track its own counter: true tracks never change their number, so none inherits another's side.
 
 #![allow(clippy::print_stdout, reason = "its rows are what it is for")]
 

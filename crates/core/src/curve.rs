@@ -1,13 +1,13 @@
 //! Counts over time, small enough to draw a day: buckets of 1, 10 and 100 s, and the steps of crossings.
 //!
-//! The promise: buckets of a run that was cut in two, merged by key, are those of the whole run; nothing here
-//! grows with the number of frames but the crossings themselves. A bucket without frames does not exist: "not
-//! looked at" and "no pigs" stay two answers.
+//! Guarantee: buckets of a run that was split in two, merged by key, equal those of the whole run; only the crossings
+//! themselves grow with the number of frames. A bucket without frames doesn't exist: "not inferred"
+//! and "no pigs" stay two answers.
 
 use crate::line::Direction;
 use serde::{Deserialize, Serialize};
 
-/// How long the buckets are. A curve is drawn from the level that has about as many buckets as the page has px.
+/// Lengths of buckets. A curve is drawn from the level with about as many buckets as the page has px.
 pub const LEVELS_SECS: [u32; 3] = [1, 10, 100];
 
 /// The counts of the frames within one stretch of time.
@@ -33,12 +33,12 @@ impl CountBucket {
         self.sum as f64 / f64::from(self.frames.max(1))
     }
 
-    /// When it begins, seconds.
+    /// Its start, seconds.
     pub fn start_secs(&self) -> f64 {
         self.bucket as f64 * f64::from(self.level_secs)
     }
 
-    /// Both parts of a bucket that a cut of the run went through; `None` where the two are not one bucket.
+    /// Merges two parts of a bucket that a split of the run went through; `None` if they aren't the same bucket.
     pub fn merge(self, other: Self) -> Option<Self> {
         (self.level_secs == other.level_secs && self.bucket == other.bucket).then(|| Self {
             frames: self.frames.saturating_add(other.frames),
@@ -55,22 +55,22 @@ impl CountBucket {
     }
 }
 
-/// Makes buckets of counts that come in order.
+/// Makes buckets from counts in order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CurveBuilder {
     open: [Option<CountBucket>; LEVELS_SECS.len()],
 }
 
 impl CurveBuilder {
-    /// With nothing counted yet.
+    /// Without counts.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the count of the frame at `secs`; gives the buckets this completes, fine to coarse.
+    /// Takes the count of the frame at `secs` and returns the buckets that this completes, fine to coarse.
     ///
-    /// Should time run backwards, a bucket may be given twice: the keeper [merges](CountBucket::merge) by key. A
-    /// time that is not finite is nowhere on the curve and is ignored.
+    /// If time runs backwards, a bucket may be returned twice: the caller [merges](CountBucket::merge) by key. Times that
+    /// aren't finite are ignored.
     pub fn push(&mut self, secs: f64, count: u32) -> Vec<CountBucket> {
         let mut completed = Vec::new();
         if secs.is_finite() {
@@ -85,23 +85,23 @@ impl CurveBuilder {
         completed
     }
 
-    /// No count follows: gives the buckets still open, fine to coarse.
+    /// No more counts: returns the open buckets, fine to coarse.
     pub fn finish(&mut self) -> Vec<CountBucket> {
         self.open.iter_mut().filter_map(Option::take).collect()
     }
 }
 
-/// How many crossed up to a moment.
+/// Crossings up to a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crossed {
-    /// Crossings in the arrow's sense ([`Direction::Forward`]).
+    /// Crossings in the arrow's direction ([`Direction::Forward`]).
     pub forward: u64,
     /// Crossings against it.
     pub backward: u64,
 }
 
 impl Crossed {
-    /// Forward less backward.
+    /// Forward minus backward.
     pub fn net(self) -> i64 {
         self.forward.cast_signed().saturating_sub(self.backward.cast_signed())
     }
@@ -110,12 +110,12 @@ impl Crossed {
 /// Crossings as steps over time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepCurve {
-    /// By time; each with what had crossed by then, itself included.
+    /// By time; each with the totals up to and including it.
     steps: Vec<(f64, Crossed)>,
 }
 
 impl StepCurve {
-    /// From crossings in any order; those at a time that is not finite are left out.
+    /// From crossings in any order; those at a time that isn't finite are left out.
     pub fn new(crossings: impl IntoIterator<Item = (f64, Direction)>) -> Self {
         let mut crossings: Vec<_> = crossings.into_iter().filter(|(secs, _)| secs.is_finite()).collect();
         crossings.sort_by(|one, other| one.0.total_cmp(&other.0));
@@ -133,7 +133,7 @@ impl StepCurve {
         Self { steps }
     }
 
-    /// What had crossed by `secs`, this moment included.
+    /// Totals up to and including `secs`.
     pub fn at(&self, secs: f64) -> Crossed {
         let passed = self.steps.partition_point(|&(step_secs, _)| step_secs <= secs);
         passed
@@ -142,13 +142,13 @@ impl StepCurve {
             .map_or(Crossed::default(), |&(_, crossed)| crossed)
     }
 
-    /// What crossed at all.
+    /// Totals of all.
     pub fn total(&self) -> Crossed {
         self.steps.last().map_or(Crossed::default(), |&(_, crossed)| crossed)
     }
 }
 
-/// What a run's counts come to, kept up frame by frame.
+/// A run's totals, updated frame by frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CountSummary {
     /// Frames counted.
@@ -167,12 +167,12 @@ impl CountSummary {
         self.max = self.max.max(count);
     }
 
-    /// The mean count; `None` where nothing was counted, which is not the same as no pigs.
+    /// The mean count; `None` if nothing was counted, which isn't the same as no pigs.
     pub fn mean(&self) -> Option<f64> {
         (self.frames > 0).then(|| self.sum as f64 / self.frames as f64)
     }
 
-    /// Of two parts of a run together.
+    /// Merges two parts of a run.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         Self { frames: self.frames + other.frames, sum: self.sum + other.sum, max: self.max.max(other.max) }

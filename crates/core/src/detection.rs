@@ -1,30 +1,30 @@
-//! What a detector says about one frame.
+//! A detector's results for one frame.
 
 use crate::geometry::Rect;
 use serde::{Deserialize, Serialize};
 
-/// Corners of boxes are kept on a grid of this many px, from before they are tracked. What is stored is then exactly
-/// what was tracked, and analysing stored detections again gives the same count. One px of the picture is finer than
-/// one px of what detectors take in, and each halving costs half a byte a box.
+/// Corners of boxes are rounded to a grid of this many px before tracking. So stored boxes are exactly
+/// the tracked ones, and analysing stored detections again gives the same count. One px of the picture is finer than
+/// one px of a detector's input, and each halving costs half a byte a box.
 pub const GRID_PX: f32 = 1.0;
 
-/// Scores are kept in steps of `1 / SCORE_STEPS`.
+/// Scores are stored in steps of `1 / SCORE_STEPS`.
 pub const SCORE_STEPS: f32 = 100.0;
 
 /// A box with a score on one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Detection {
-    /// Where, px of the upright frame.
+    /// Position, px of the upright frame.
     pub rect: Rect,
-    /// How sure, 0 to 1.
+    /// Confidence, 0 to 1.
     pub score: f32,
     /// Index of the class in the model's own list.
     pub class: u16,
 }
 
 impl Detection {
-    /// The same detection on the grid that is stored ([`GRID_PX`], [`SCORE_STEPS`]). No corner moves by more than half
-    /// a step, but where a side would vanish: that becomes a whole step long.
+    /// The same detection on the stored grid ([`GRID_PX`], [`SCORE_STEPS`]). No corner moves by more than half
+    /// a step, except if a side would vanish: it becomes a whole step long.
     pub fn on_grid(self) -> Self {
         let snap = |px: f32| (px / GRID_PX).round() * GRID_PX;
         let Rect { x, y, width, height } = self.rect;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A place in the picture, px.
+/// A point in the picture, px.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// To the right, px.
@@ -72,7 +72,7 @@ impl Rect {
         self.width * self.height
     }
 
-    /// The common part, px²; 0 where the boxes do not meet.
+    /// Area of the intersection, px²; 0 if the boxes don't overlap.
     pub fn intersection_area(self, other: Self) -> f32 {
         let width = self.right().min(other.right()) - self.x.max(other.x);
         let height = self.bottom().min(other.bottom()) - self.y.max(other.y);
@@ -86,7 +86,7 @@ impl Rect {
         if union > 0.0 { intersection / union } else { 0.0 }
     }
 
-    /// The part that lies inside a picture of `width` × `height` px; empty when nothing does.
+    /// The part inside a picture of `width` × `height` px; empty if there is none.
     pub fn clipped(self, width: f32, height: f32) -> Self {
         Self::from_corners(
             self.x.clamp(0.0, width),

@@ -1,10 +1,10 @@
-//! Tracks of a recorded video: a frame is let go when nothing later can change it.
+//! Settled tracks of a recorded video: a frame is returned when nothing later can change it.
 //!
-//! Waiting buys two things. A gap in a track is filled along the straight line between its two ends, which is
-//! better than any prediction (and the only thing to do on frames the detector did not look at); and the first
-//! sight of an animal, not believed when it was seen, is restored when the second confirms it.
+//! Waiting has two benefits. A gap in a track is interpolated linearly between its ends, which is
+//! better than any prediction (and the only option on frames without an inference). And the first
+//! detection of an animal, unconfirmed at first, is restored when the second confirms it.
 //!
-//! The promise: every frame given comes out once, in order, at most [`TrackerSettings::lost_secs`] (or as long as
+//! Guarantee: every frame comes out once, in order, at most [`TrackerSettings::lost_secs`] (or as long as
 //! [`TrackerSettings::lost_inferences`] take, and one frame) later, so memory depends on the scene and the frame rate, never on the video's length.
 
 use crate::detection::Detection;
@@ -16,32 +16,32 @@ use crate::track::{Origin, TrackId, TrackedBox, TrackerSettings, measured};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
-/// A frame nothing can change any more.
+/// A settled frame: nothing can change it any more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SettledFrame {
     /// As given.
     pub pts: Pts,
     /// As given.
     pub secs: f64,
-    /// InferenceReason the detector looked at this frame; `None`: it did not.
+    /// Why this frame was inferred; `None` if it wasn't.
     pub reason: Option<InferenceReason>,
     /// The animals on it, by track.
     pub boxes: Vec<TrackedBox>,
-    /// Detections that belong to no confirmed track, as given; without those that are no boxes at all.
+    /// Detections that belong to no confirmed track, as given, without invalid boxes.
     pub unmatched: Vec<Detection>,
 }
 
-/// What the detector saw on a frame, and why it looked.
+/// The detections of an inferred frame, and why it was inferred.
 #[derive(Clone, Copy, Debug)]
 pub struct InferredDetections<'a> {
     /// The schedule's reason.
     pub reason: InferenceReason,
-    /// All of it; none is an answer too.
+    /// All detections; an empty list is a result too.
     pub detections: &'a [Detection],
 }
 
 impl<'a> InferredDetections<'a> {
-    /// Of somebody who looks at every frame.
+    /// For a schedule that infers every frame.
     pub fn every(detections: &'a [Detection]) -> Self {
         Self { reason: InferenceReason::EveryFrame, detections }
     }
@@ -49,18 +49,18 @@ impl<'a> InferredDetections<'a> {
 
 /// The tracker for recorded videos.
 ///
-/// Serialised (floats kept exactly, as postcard does), it goes on exactly where it was, frames that wait included.
+/// Once deserialised, it resumes exactly, waiting frames included (if floats are stored exactly, as postcard does).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SettledTracker {
     engine: Engine,
     waiting: VecDeque<Waiting>,
     /// Number of the first waiting frame; frames count from 0.
     first_waiting: u64,
-    /// By the order of birth. Those that ended stay while a frame of theirs waits.
+    /// In order of creation. Ended tracks stay while a frame of theirs waits.
     trails: BTreeMap<TrackKey, Trail>,
 }
 
-/// A frame that waits.
+/// A waiting frame.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Waiting {
     pts: Pts,
@@ -71,7 +71,7 @@ struct Waiting {
     filled: Vec<TrackedBox>,
 }
 
-/// What must be known of a track to fill its next gap.
+/// What is needed to fill a track's next gap.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Trail {
     track: Option<TrackId>,
@@ -81,7 +81,7 @@ struct Trail {
 }
 
 impl SettledTracker {
-    /// With no animals yet.
+    /// Without tracks.
     pub fn new(settings: TrackerSettings) -> Self {
         Self {
             engine: Engine::new(settings),
@@ -91,8 +91,8 @@ impl SettledTracker {
         }
     }
 
-    /// Takes the next frame; gives those that have settled by it. `look: None` = the detector did not look
-    /// at this frame: its boxes come from both neighbours.
+    /// Takes the next frame and returns those that it settles. `look: None` means the frame wasn't inferred:
+    /// its boxes are interpolated.
     pub fn push(&mut self, pts: Pts, secs: f64, look: Option<InferredDetections<'_>>) -> Vec<SettledFrame> {
         let elapsed_secs = self.engine.pass_time(secs);
         let frame = self.first_waiting + self.waiting.len() as u64;
@@ -107,7 +107,7 @@ impl SettledTracker {
         if let Some(InferredDetections { detections, .. }) = look {
             let mut owners = self.engine.observe(detections);
             for (detection, owner) in detections.iter().zip(&mut owners) {
-                // A duplicate may have ended in the very look that saw it; its detection is then nobody's.
+                // A duplicate may have ended in the inference that saw it; its detection then has no owner.
                 *owner = owner.filter(|&key| self.engine.is_alive(key));
                 if let Some(key) = *owner {
                     self.observe(key, frame, *detection);
@@ -122,12 +122,12 @@ impl SettledTracker {
         self.release(settled)
     }
 
-    /// No frame follows: gives all that wait.
+    /// No more frames: returns all that wait.
     pub fn finish(&mut self) -> Vec<SettledFrame> {
         self.release(self.first_waiting + self.waiting.len() as u64)
     }
 
-    /// A gap follows in which nothing was seen: gives all frames that wait and ends every track. Frames may follow; their animals get
+    /// A gap without frames follows: returns all waiting frames and ends every track. Frames may follow; their animals get
     /// new numbers.
     pub fn end_tracks(&mut self) -> Vec<SettledFrame> {
         let settled = self.finish();
@@ -136,7 +136,7 @@ impl SettledTracker {
         settled
     }
 
-    /// Where the animals that are believed in will be, so many seconds after the last frame.
+    /// Predicted boxes of the confirmed animals, this many seconds after the last frame.
     pub fn places(&self, ahead_secs: f64) -> impl Iterator<Item = Rect> {
         self.engine.places(ahead_secs)
     }
@@ -171,7 +171,7 @@ impl SettledTracker {
             let Some(waiting) = self.place_of(frame).and_then(|place| self.waiting.get_mut(place)) else {
                 continue;
             };
-            // Elapsed time grows with every frame, so this never divides by zero.
+            // Elapsed time increases with every frame, so this never divides by zero.
             let part = ((waiting.elapsed_secs - from_secs) / (to_secs - from_secs)) as f32;
             waiting.filled.push(TrackedBox {
                 track,
@@ -187,8 +187,8 @@ impl SettledTracker {
         usize::try_from(frame.checked_sub(self.first_waiting)?).ok()
     }
 
-    /// The first frame that may still change: the last observation of a living track stays, the gap after it
-    /// may be filled; a track not confirmed may be from its first sight on.
+    /// The first frame that may still change. The last observation of a live track is kept, because the gap after it
+    /// may be filled; an unconfirmed track is kept from its first detection on.
     fn settled_end(&self) -> u64 {
         let end = self.first_waiting + self.waiting.len() as u64;
         let living = self.trails.iter().filter(|&(&key, _)| self.engine.is_alive(key));
@@ -197,7 +197,7 @@ impl SettledTracker {
         holds.min().unwrap_or(end)
     }
 
-    /// Gives the waiting frames before `end`.
+    /// Returns the waiting frames before `end`.
     fn release(&mut self, end: u64) -> Vec<SettledFrame> {
         let count = self.place_of(end).unwrap_or(0).min(self.waiting.len());
         let frames: Vec<_> =

@@ -1,7 +1,7 @@
-//! What a detection, a track, a crossing and a count are.
+//! Definitions of detections, tracks, crossings and counts.
 //!
-//! One rule for the whole crate: **time is an argument**. Nothing here does I/O, starts a thread or reads a
-//! clock, so an hour of camera runs in a moment in a test, and the same detections under the same rule give
+//! One rule for the whole crate: **time is an argument**. This crate does no I/O, starts no threads and reads no
+//! clock, so tests run an hour of camera in a moment, and the same detections with the same rule give
 //! the same count, live or replayed, fast or slow.
 
 pub mod curve;

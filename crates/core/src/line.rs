@@ -1,14 +1,14 @@
-//! Lines drawn on the picture, and who crosses them.
+//! Lines drawn on the picture, and their crossings.
 //!
-//! The rule, version [`RULE_VERSION`]: a track belongs to the side on which its centre was last clear of the line,
-//! by a quarter of its box's extent along the line's normal. When it is clear on the other side, and its path
-//! went through the finite segment, that is one crossing, told with the frame on which the centre first was past
-//! the line. So noise on one side, a stop on the line and a turn back on it count nothing; a return counts the
-//! other way. A track that begins where another one just ended takes over its side, so an animal that changes
-//! its number on the line still counts once. `docs/design/0003-line-crossing.md` has reasons and figures.
+//! The rule, version [`RULE_VERSION`]: a track is on the side where its centre was last clear of the line,
+//! by a quarter of its box's extent along the line's normal. When it becomes clear on the other side and its path
+//! went through the finite segment, that is one crossing, reported with the frame on which the centre first was past
+//! the line. So noise on one side, a stop on the line and a turn back on it count nothing; a return counts in the
+//! other direction. A track that begins where another one just ended inherits its side, so an identity switch on the
+//! line doesn't lose or repeat a crossing. `docs/design/0003-line-crossing.md` has reasons and figures.
 //!
-//! The promise: the same tracks give the same crossings, whatever the frame rate and wherever the work was
-//! interrupted. Left out: which animals are unique ([`unique_count`] gives bounds), and weighings.
+//! Guarantee: the same tracks give the same crossings, at any frame rate and with any interruptions.
+//! Left out: which animals are unique ([`unique_count`] gives bounds), and weighings.
 
 use crate::geometry::{Point, Rect};
 use crate::time::{Elapsed, Pts};
@@ -18,25 +18,25 @@ use std::collections::BTreeMap;
 use std::fmt;
 use thiserror::Error;
 
-/// Grows whenever the same tracks could give other crossings; kept with each run.
+/// Raised whenever the same tracks could give other crossings; stored with each run.
 pub const RULE_VERSION: u32 = 1;
 
 /// How far the centre must be past the line to be clear of it: parts of the box's extent along the normal.
 const CLEAR_EXTENTS: f64 = 0.25;
-/// For how long after its end a track can be taken over by another.
+/// For how long after its end another track can inherit a track's side.
 const STITCH_SECS: f64 = 2.0;
 /// How near the end the other must begin: parts of the square root of the box's area. Of a pig
 /// twice as long as broad, 0.7 of its breadth.
 const STITCH_BODIES: f32 = 0.5;
-/// What is not seen for so long is forgotten. Longer than any tracker waits for a lost track.
+/// Tracks unseen for this long are forgotten. Longer than any tracker keeps a lost track.
 const FORGET_SECS: f64 = 30.0;
-/// How far from the line the edge of an animal that is near it may be, parts of the longer side of its box.
+/// How far the edge of a nearby animal may be from the line, parts of the longer side of its box.
 const NEAR_BODIES: f32 = 1.0;
 
-/// An end this far from the picture's corner, px, is a mistake: no picture is a tenth as large.
+/// An end this far from the picture's corner, px, is an error: no picture is a tenth as large.
 pub const MAX_PX: f32 = 100_000.0;
 
-/// A directed segment on the picture. Made by [`Line::new`] alone, so it always has a direction.
+/// A directed segment on the picture. Made only by [`Line::new`], so it always has a direction.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Ends")]
 #[non_exhaustive]
@@ -53,7 +53,7 @@ struct Ends {
     end: Point,
 }
 
-/// Two points that make no line.
+/// Why two points don't make a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum LineError {
     /// The ends are (nearly) one point: there is nothing to cross and no direction.
@@ -76,7 +76,7 @@ pub enum LineError {
 }
 
 impl Line {
-    /// From the arrow's begin to its point, px, at least a pixel apart.
+    /// From the arrow's start to its tip, px, at least a pixel apart.
     pub fn new(start: Point, end: Point) -> Result<Self, LineError> {
         let length_px = start.distance(end);
         if !length_px.is_finite() {
@@ -88,8 +88,8 @@ impl Line {
         }
     }
 
-    /// Whether it makes sense on a picture of this size. Asked where a line is drawn, not in [`Line::new`]: what was
-    /// kept before stays readable.
+    /// Whether it makes sense on a picture of this size. Checked when a line is drawn, not in [`Line::new`], so that
+    /// older stored lines stay readable.
     ///
     /// # Errors
     /// [`LineError::TooFar`] and [`LineError::OutsidePicture`].
@@ -128,7 +128,7 @@ impl Line {
         point.distance(Point { x: self.start.x + part * way_x, y: self.start.y + part * way_y })
     }
 
-    /// Whether both ends are places that a picture could have or nearly have.
+    /// Whether both ends are at or near positions a picture could have.
     ///
     /// # Errors
     /// [`LineError::TooFar`].
@@ -152,16 +152,16 @@ impl Line {
         y.abs() * f64::from(rect.width) + x.abs() * f64::from(rect.height)
     }
 
-    /// Whether the straight way between two points on different sides of the line goes through its segment: then
-    /// the ends lie on different sides of the way.
+    /// Whether the straight path between two points on different sides of the line goes through its segment, that is, whether
+    /// the ends lie on different sides of the path.
     fn is_between_ends(self, from: Point, to: Point) -> bool {
         let (start, end) = (turn(from, to, self.start), turn(from, to, self.end));
         start.min(end) <= 0.0 && start.max(end) >= 0.0
     }
 }
 
-/// The cross product of the ways to `end` and to `point`: positive when `point` lies to the right. In f64, so that
-/// it is exact for boxes on the grid of [`crate::detection::GRID_PX`]: a mirrored scene counts alike to the frame.
+/// The cross product of the vectors to `end` and to `point`: positive if `point` lies to the right. In f64, so that
+/// it is exact for boxes on the grid of [`crate::detection::GRID_PX`]: a mirrored scene gives the same counts on the same frames.
 fn turn(start: Point, end: Point, point: Point) -> f64 {
     let [start_x, start_y, end_x, end_y, x, y] =
         [start.x, start.y, end.x, end.y, point.x, point.y].map(f64::from);
@@ -196,7 +196,7 @@ impl Direction {
         }
     }
 
-    /// The way to this side.
+    /// The direction towards this side.
     fn to(side: Side) -> Self {
         match side {
             Side::Right => Self::Forward,
@@ -219,11 +219,11 @@ impl fmt::Display for Direction {
 pub struct Crossing {
     /// Which way.
     pub direction: Direction,
-    /// The first frame on which the centre was past the line, to stay past it.
+    /// The first frame on which the centre was past the line and stayed past it.
     pub pts: Pts,
     /// The same in seconds.
     pub secs: f64,
-    /// Who; after a change of number on the line, the new one.
+    /// The track; after an identity switch on the line, the new one.
     pub track: TrackId,
 }
 
@@ -233,30 +233,30 @@ enum Side {
     Right,
 }
 
-/// The first frame past the line, while it is not sure that it is a crossing.
+/// The first frame past the line, while the crossing isn't settled.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Passage {
     pts: Pts,
     secs: f64,
-    /// Whether the path went through the segment, not round its ends.
+    /// Whether the path went through the segment, not around its ends.
     through: bool,
 }
 
-/// What is known of a track at a line.
+/// A track's state at a line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Walk {
     seen_secs: f64,
     rect: Rect,
-    /// Where it was last clear of the line; unknown for who began on it.
+    /// The side where it was last clear of the line; unknown if it began on the line.
     side: Option<Side>,
     passage: Option<Passage>,
-    /// Another track goes on where this one ended.
+    /// Another track has inherited this one's side.
     taken_over: bool,
 }
 
 /// Counts the crossings of one line.
 ///
-/// Serialised (floats kept exactly, as postcard does), it goes on exactly where it was.
+/// Once deserialised, it resumes exactly (if floats are stored exactly, as postcard does).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LineCounter {
     line: Line,
@@ -265,7 +265,7 @@ pub struct LineCounter {
 }
 
 impl LineCounter {
-    /// With nobody seen yet.
+    /// Without tracks.
     pub fn new(line: Line) -> Self {
         Self { line, elapsed: Elapsed::default(), walks: BTreeMap::new() }
     }
@@ -275,7 +275,7 @@ impl LineCounter {
         self.line
     }
 
-    /// Takes the animals on the next frame; gives the crossings that became sure on it, by track.
+    /// Takes the animals on the next frame and returns the crossings that it settles, by track.
     pub fn update(&mut self, pts: Pts, secs: f64, boxes: &[TrackedBox]) -> Vec<Crossing> {
         let now_secs = self.elapsed.advance(secs);
         self.walks.retain(|_, walk| walk.seen_secs >= now_secs - FORGET_SECS);
@@ -304,7 +304,7 @@ impl LineCounter {
             .collect()
     }
 
-    /// Gives the tracks that begin on this frame what is known of those that ended near, the nearest pair first.
+    /// Passes the state of tracks that ended nearby to those that begin on this frame, nearest pair first.
     fn take_over(&mut self, now_secs: f64, boxes: &[&TrackedBox]) {
         let seen_now = |track: &TrackId| boxes.binary_search_by_key(track, |tracked| tracked.track).is_ok();
         let mut pairs = Vec::new();
@@ -319,7 +319,7 @@ impl LineCounter {
         // Stable, and gathered by track: ties go to the lower numbers.
         pairs.sort_by(|one, other| one.0.total_cmp(&other.0));
         for (_, ended, beginning) in pairs {
-            // The ended one keeps what it knows: it may be only hidden, and its successor another animal.
+            // The ended one keeps its state: it may only be hidden, and its successor another animal.
             if !self.walks.contains_key(&beginning)
                 && let Some(walk) = self.walks.get_mut(&ended).filter(|walk| !walk.taken_over)
             {
@@ -332,13 +332,13 @@ impl LineCounter {
 }
 
 impl Walk {
-    /// Takes the next place; gives the crossing that it settles.
+    /// Takes the next position and returns the crossing that it settles.
     fn go_on(&mut self, line: Line, pts: Pts, secs: f64, rect: Rect) -> Option<(Direction, Passage)> {
         let (from, to) = (self.rect.center(), rect.center());
         self.rect = rect;
         let rightness = line.rightness(to);
         let is_clear = rightness.abs() > CLEAR_EXTENTS * line.extent(rect);
-        // On the very line is on neither side.
+        // Exactly on the line is on neither side.
         let place = match rightness {
             right if right > 0.0 => Some(Side::Right),
             right if right < 0.0 => Some(Side::Left),
@@ -370,9 +370,9 @@ fn is_a_place(rect: Rect) -> bool {
     finite && rect.width > 0.0 && rect.height > 0.0
 }
 
-/// How many different animals there were: at least those seen at once, at least those that crossed on balance.
-/// Never the number of tracks, which counts an animal again each time it is lost (19 % too many in a real pig
-/// alley). `pen_size`, where it is known, is the most there can be.
+/// A lower bound of the number of different animals: at least those seen at once, at least the net crossings.
+/// It is never the number of tracks, which counts an animal again each time it is lost (19 % too many in a real pig
+/// alley). `pen_size`, if known, is the maximum.
 pub fn unique_count(peak_at_once: u32, net_crossings: i64, pen_size: Option<u32>) -> u32 {
     let crossed = u32::try_from(net_crossings.unsigned_abs()).unwrap_or(u32::MAX);
     peak_at_once.max(crossed).min(pen_size.unwrap_or(u32::MAX))

@@ -1,7 +1,7 @@
-//! The MOTChallenge text format: what trackers are judged by.
+//! The MOTChallenge text format, used to evaluate trackers.
 //!
-//! A line is `frame,id,left,top,width,height,score,…`; frames count from 1, further columns are not read. Text in,
-//! text out; every fault of a file is an error with its line, no text makes a panic.
+//! A line is `frame,id,left,top,width,height,score,…`; frames count from 1, further columns are ignored. Input and output are text;
+//! every fault of a file is an error with its line, and no input panics.
 
 use crate::detection::Detection;
 use crate::geometry::Rect;
@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use thiserror::Error;
 
-/// No sequence is longer. A frame number beyond is a broken file, and whoever walks over all frames up to the
-/// last should not walk for years.
+/// No sequence is longer. A larger frame number means a broken file, and code that iterates up to the last frame
+/// must not run for years.
 pub const LAST_FRAME: u32 = 10_000_000;
 
-/// A line that is not MOTChallenge.
+/// A line that isn't valid MOTChallenge.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("line {line}: {fault}")]
 pub struct MotError {
@@ -38,19 +38,19 @@ pub enum MotFault {
     NotANumber {
         /// Its name.
         column: &'static str,
-        /// What stands there, its first characters.
+        /// The text found, its first characters.
         text: String,
     },
     /// Frames count from 1 to [`LAST_FRAME`].
     #[error("frame {frame} is not from 1 to {LAST_FRAME}")]
     Frame {
-        /// What stands there.
+        /// The text found.
         frame: String,
     },
     /// Tracks have a positive number.
     #[error("track {id} is not a positive number")]
     Track {
-        /// What stands there.
+        /// The text found.
         id: String,
     },
 }

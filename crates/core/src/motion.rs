@@ -1,8 +1,8 @@
-//! Whether anything moved between two pictures: a cheap look at their brightness, so that the dear look of the detector is
-//! spared where nothing happens.
+//! Motion detection between two pictures: a cheap comparison of brightness that saves inferences while nothing
+//! moves.
 //!
-//! A picture is made 160 × 90 samples small, which also takes the noise out of it. Something moved where, of the hundred
-//! samples of some cell of 10 × 10, more than a few changed clearly. `docs/design/0010-schedule.md` has the measurements
+//! A picture is reduced to 160 × 90 samples, which also averages out noise. Something moved if more than a few of the
+//! hundred samples of a 10 × 10 cell changed clearly. `docs/design/0010-schedule.md` has the measurements
 //! behind the constants.
 
 use crate::picture::{PictureView, Plane, Planes};
@@ -10,16 +10,16 @@ use serde::{Deserialize, Serialize};
 
 const COLUMNS: usize = 160;
 const ROWS: usize = 90;
-/// Samples on a side of a cell.
+/// Samples along each side of a cell.
 const CELL: usize = 10;
-/// A sample changed from this difference on, of 255.
+/// A sample has changed if it differs by this much or more, of 255.
 const CHANGED_BY: u8 = 8;
-/// Something moved in a cell from so many changed samples on, of a hundred.
+/// Something moved in a cell if this many samples changed, of a hundred.
 const MOVED_FROM: u32 = 14;
-/// Rows of the picture that one row of samples is made of, at the most: enough against noise.
+/// The most picture rows averaged into one row of samples: enough against noise.
 const MOST_ROWS: usize = 4;
 
-/// The brightness of a picture, 160 × 90 samples whatever its shape.
+/// The brightness of a picture, 160 × 90 samples for any shape.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SmallLuma(Vec<u8>);
 
@@ -31,7 +31,7 @@ impl std::fmt::Debug for SmallLuma {
 }
 
 impl SmallLuma {
-    /// Of a picture; where it has colours alone, of their green.
+    /// Of a picture; for RGB, of its green.
     pub fn of(picture: &PictureView<'_>) -> Self {
         let (width, height) = (picture.width as usize, picture.height as usize);
         match &picture.planes {
@@ -61,7 +61,7 @@ impl SmallLuma {
         Self(small)
     }
 
-    /// Whether something moved from `before` to here.
+    /// Whether something moved between `before` and this picture.
     pub fn moved_since(&self, before: &Self) -> bool {
         let strips = self.0.chunks_exact(COLUMNS * CELL).zip(before.0.chunks_exact(COLUMNS * CELL));
         for (here, before) in strips {
@@ -84,7 +84,7 @@ impl SmallLuma {
     }
 }
 
-/// The samples of `length` that part `number` of `parts` is made of: at least one, the last one where there are none left.
+/// The samples of `length` that part `number` of `parts` covers: at least one; the last sample if none are left.
 fn part(number: usize, parts: usize, length: usize) -> (usize, usize) {
     let from = (number * length / parts).min(length.saturating_sub(1));
     (from, ((number + 1) * length / parts).clamp(from + 1, length.max(from + 1)))
@@ -159,7 +159,7 @@ mod tests {
             let small = picture(width, height, (0, 0, 0, 0), 0);
             assert_eq!(small.0, vec![140; COLUMNS * ROWS], "{width} × {height}");
         }
-        // Green of pixels side by side.
+        // Green of interleaved pixels.
         let samples: Vec<u8> = (0..320 * 180).flat_map(|_| [1, 99, 3]).collect();
         let planes = Planes::Rgb(Plane { samples: &samples, stride: 960 });
         let small = SmallLuma::of(&PictureView { width: 320, height: 180, planes });

@@ -1,4 +1,4 @@
-//! A decoded picture as it passes from the decoder to whoever looks at it: 8-bit planes and how to read them.
+//! A decoded picture, passed from the decoder to its consumers: 8-bit planes and their layout.
 
 /// One plane of 8-bit samples.
 #[derive(Clone, Copy, Debug)]
@@ -9,10 +9,10 @@ pub struct Plane<'a> {
     pub stride: usize,
 }
 
-/// The matrix that leads from luma and chroma to RGB.
+/// The matrix that converts luma and chroma to RGB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum ColorMatrix {
-    /// ITU-R BT.601, also of JPEG.
+    /// ITU-R BT.601, also used by JPEG.
     Bt601,
     /// ITU-R BT.709.
     Bt709,
@@ -33,12 +33,12 @@ pub enum Planes<'a> {
         chroma_shift_x: u8,
         /// log2 of the vertical subsampling of chroma: 1 for 4:2:0.
         chroma_shift_y: u8,
-        /// How to come to RGB.
+        /// The conversion to RGB.
         matrix: ColorMatrix,
         /// Luma 0–255 (JPEG) rather than 16–235.
         full_range: bool,
     },
-    /// Red, green and blue samples side by side, full range.
+    /// Interleaved red, green and blue samples, full range.
     Rgb(Plane<'a>),
 }
 

@@ -1,15 +1,15 @@
-//! Which frames of a source the detector looks at, and why.
+//! Inference schedule: on which frames of a source the detector runs, and why.
 //!
-//! Inference is the dear part, so it is spent where it tells something. The floors are in Hz, never in frames: what an animal
-//! does between two looks depends on the time between them. Frames in between are filled from both neighbours.
+//! Inference is the most expensive part, so it runs only where it adds information. Rates are in Hz, never in frames, because what
+//! an animal does between two inferences depends on the time between them. Boxes of other frames are interpolated.
 //!
-//! By motion ([`Schedule::ByMotion`]), a scene is *still* when nothing differed from the last picture that was looked at for a
-//! second; it is then looked at once a second. Each frame is compared with the last one *looked at*, so that slow drift adds
-//! up. The frame that differs is looked at at once, and so are those of the half second before it, in which the motion
-//! began. While something moves, the scene is looked at often enough for identities to hold, and more often while an animal is
-//! near a line. `docs/design/0010-schedule.md` has figures and rejected alternatives.
+//! By motion ([`Schedule::ByMotion`]), a scene is *still* if nothing differed from the last inferred picture for a second; it is then
+//! inferred once a second. Each frame is compared with the last *inferred* one, so that slow drift adds up. The frame that differs is
+//! inferred at once, and so are frames of the half second before it, in which the motion began. While something moves, inferences are
+//! frequent enough for identities to hold, and more frequent while an animal is near a line. `docs/design/0010-schedule.md` has
+//! figures and rejected alternatives.
 //!
-//! Nothing here reads a clock or knows a picture's size: the same frames give the same looks, also when the
+//! This module reads no clock and doesn't depend on a picture's size: the same frames give the same inferences, also if the
 //! [`Position`] was stored in between.
 
 use crate::motion::SmallLuma;
@@ -17,27 +17,27 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Grows whenever the same frames could give other looks; kept with each run.
+/// Raised whenever the same frames could give other inferences; stored with each run.
 pub const RULE_VERSION: u32 = 1;
 
 /// Pts in milliseconds make 0.1 s come as 0.099 or 0.101.
 const ROUNDING_SECS: f64 = 1e-3;
 
-/// How it is decided which frames the detector looks at.
+/// How inferred frames are selected.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Schedule {
     /// Every frame.
     EveryFrame,
-    /// A frame is looked at when at least this long has passed since the last one that was.
+    /// A frame is inferred if at least this much time has passed since the last inferred one.
     Interval {
         /// Seconds.
         secs: f64,
     },
-    /// As often as what is seen asks for.
+    /// As often as the scene requires.
     ByMotion(InferenceIntervals),
 }
 
-/// The longest pauses between two looks, and what a still scene is.
+/// The longest intervals between two inferences, and the definition of a still scene.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InferenceIntervals {
     /// While something moves, seconds.
@@ -48,7 +48,7 @@ pub struct InferenceIntervals {
     pub still_secs: f64,
     /// A scene is still when nothing moved for this long, seconds.
     pub still_after_secs: f64,
-    /// When a still scene comes to move, what lies so far back is looked at as well, seconds.
+    /// When a still scene starts to move, frames this far back are inferred as well, seconds.
     pub lookback_secs: f64,
 }
 
@@ -63,32 +63,32 @@ impl InferenceIntervals {
     };
 }
 
-/// InferenceReason the detector looked at a frame.
+/// Why a frame was inferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InferenceReason {
-    /// Every frame is looked at.
+    /// Every frame is inferred.
     EveryFrame,
     /// A fixed interval had passed.
     Interval,
-    /// Nothing was known before it.
+    /// The first frame: nothing is known before it.
     First,
-    /// What follows the last look has no neighbour to be filled from.
+    /// The last frame: frames after the last inference have no second neighbour to interpolate from.
     Last,
-    /// The floor of a still scene.
+    /// The lowest rate in a still scene.
     Still,
-    /// The floor of a scene in which something moves.
+    /// The lowest rate while something moves.
     Moving,
-    /// The floor while something moves and an animal is near a line.
+    /// The lowest rate while something moves and an animal is near a line.
     NearLine,
-    /// It differs from the picture that was looked at last, in a scene that was still.
+    /// It differs from the last inferred picture, in a scene that was still.
     MotionStart,
-    /// It lies shortly before a frame that woke a still scene.
+    /// It precedes, by a short time, a frame that woke a still scene.
     BeforeMotion,
 }
 
 impl InferenceReason {
-    /// All of them; a reason's place is its stored number, so new ones go to the end.
+    /// All of them. A reason's index is its stored number, so new ones go to the end.
     pub const ALL: [Self; 9] = [
         Self::EveryFrame,
         Self::Interval,
@@ -102,14 +102,14 @@ impl InferenceReason {
     ];
 }
 
-/// Where a schedule stands: all that its next decision depends on, besides the frames to come.
+/// The schedule's state: all that its next decision depends on, besides later frames.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Position {
     inferred_secs: Option<f64>,
-    /// The last frame that was looked at or kept to be looked back at.
+    /// The last frame that was inferred or kept for lookback.
     kept_secs: Option<f64>,
     moved_secs: Option<f64>,
-    /// What the detector saw last.
+    /// The last inferred picture.
     seen: Option<Arc<SmallLuma>>,
 }
 
@@ -118,23 +118,23 @@ pub struct Position {
 pub struct FrameTime {
     /// Seconds.
     pub secs: f64,
-    /// Of the frame that follows, seconds; `None` for the last one. A floor is kept by looking while there is still time.
+    /// Time of the next frame, seconds; `None` for the last one. A rate is kept by inferring while there is still time.
     pub next_secs: Option<f64>,
 }
 
-/// A frame that was decided on.
+/// A frame with its decision.
 #[derive(Debug)]
 pub struct ScheduledFrame<T> {
     /// As given.
     pub item: T,
-    /// InferenceReason the detector looks at it; `None`: it does not.
+    /// Why it is inferred; `None` if it isn't.
     pub reason: Option<InferenceReason>,
-    /// Where the schedule stands behind it.
+    /// The schedule's state after it.
     pub position: Position,
 }
 
-/// Decides frame by frame; what may still be looked back at waits in it, bounded by [`InferenceIntervals::lookback_secs`] and by
-/// `most_kept`.
+/// Decides frame by frame. Frames that may still be inferred by lookback wait in it, bounded by
+/// [`InferenceIntervals::lookback_secs`] and `most_kept`.
 #[derive(Debug)]
 pub struct Scheduler<T> {
     schedule: Schedule,
@@ -149,20 +149,20 @@ struct Waiting<T> {
     item: T,
     secs: f64,
     is_kept: bool,
-    /// As it was when the frame had come: whoever goes on from here keeps the same frames after it.
+    /// The state when the frame arrived: a run that resumes from here keeps the same frames after it.
     kept_secs: Option<f64>,
 }
 
 impl<T> Scheduler<T> {
-    /// Goes on from `position`; at the beginning that is the default. Of what waits at most `most_kept` frames keep their
+    /// Resumes from `position`, which is the default at the beginning. At most `most_kept` of the waiting frames keep their
     /// picture.
     pub fn new(schedule: Schedule, position: Position, most_kept: usize) -> Self {
         Self { schedule, position, waiting: VecDeque::new(), most_kept }
     }
 
-    /// Takes the next frame, gives those that are decided by it, in order. `luma` makes the frame's brightness, `is_near_line`
-    /// says whether an animal is near a line: both are asked only where it matters. `shed` takes the picture off a frame that
-    /// waits and will not be looked at.
+    /// Takes the next frame and returns those that are decided by it, in order. `luma` computes the frame's brightness, `is_near_line`
+    /// says whether an animal is near a line; both are called only if needed. `shed` drops the picture of a frame that
+    /// waits and won't be inferred.
     pub fn push(
         &mut self,
         item: T,
@@ -210,7 +210,7 @@ impl<T> Scheduler<T> {
                 decided.extend(self.release(f64::INFINITY));
                 decided.push(self.infer(item, secs, reason, Some(luma)));
             }
-            // Only a still scene is looked back at.
+            // Lookback applies to still scenes only.
             None if was_still => {
                 let since = self.position.kept_secs.unwrap_or(f64::NEG_INFINITY);
                 let next = moment.next_secs.unwrap_or(f64::INFINITY);
@@ -232,12 +232,12 @@ impl<T> Scheduler<T> {
         decided
     }
 
-    /// No frame follows: gives all that wait.
+    /// No more frames: returns all that wait.
     pub fn finish(&mut self) -> Vec<ScheduledFrame<T>> {
         self.release(f64::INFINITY)
     }
 
-    /// A gap follows: gives all frames that wait, and forgets the scene. The frame after the gap is inferred as the first.
+    /// A gap follows: returns all waiting frames and forgets the scene. The frame after the gap is inferred as the first.
     pub fn restart(&mut self) -> Vec<ScheduledFrame<T>> {
         let rest = self.finish();
         self.position = Position::default();
@@ -271,8 +271,8 @@ impl<T> Scheduler<T> {
         ScheduledFrame { item, reason: Some(reason), position: self.position.clone() }
     }
 
-    /// Looks at what waits and was kept from `since_secs` on. What woke the scene is still to come, so whoever goes on from
-    /// between these frames must find it again: the picture that was seen last stays the one to compare with.
+    /// Infers waiting frames kept from `since_secs` on. The frame that woke the scene is still to come, so a run that resumes
+    /// between these frames must detect it again: the last inferred picture stays the one to compare with.
     fn take_lookback(&mut self, since_secs: f64) -> Vec<ScheduledFrame<T>> {
         let waiting = std::mem::take(&mut self.waiting);
         let decide = |Waiting { item, secs, is_kept, kept_secs }| {
@@ -286,7 +286,7 @@ impl<T> Scheduler<T> {
         waiting.into_iter().map(decide).collect()
     }
 
-    /// Gives what waits from before `until_secs`, not looked at.
+    /// Returns waiting frames before `until_secs`, not inferred.
     fn release(&mut self, until_secs: f64) -> Vec<ScheduledFrame<T>> {
         let count = self.waiting.iter().take_while(|frame| frame.secs < until_secs - ROUNDING_SECS).count();
         (0..count).filter_map(|_| self.let_first_go()).collect()

@@ -1,7 +1,7 @@
-//! Which frames are worth a person's time: those of which a detector is unsure, and of these such as differ.
+//! Selects frames worth labelling: those the detector is unsure of, and of these, ones that differ.
 //!
-//! Greedy farthest-point selection (Gonzalez 1985) with each distance weighed by the frame's uncertainty, as in active
-//! learning: uncertainty alone picks a hundred frames of the same moment, difference alone the odd ones.
+//! Greedy farthest-point selection (Gonzalez 1985) with each distance weighted by the frame's uncertainty, as in active
+//! learning: uncertainty alone selects a hundred frames of the same moment, difference alone the odd ones.
 
 use crate::picture::{PictureView, Planes};
 
@@ -10,9 +10,9 @@ const COLUMNS: usize = 32;
 const ROWS: usize = 18;
 /// Samples along each side of a cell.
 const SAMPLES: usize = 3;
-/// What frames of which a detector is sure weigh beside the most unsure.
+/// Weight of frames that the detector is sure of, relative to the most unsure.
 const LEAST_WEIGHT: f32 = 0.2;
-/// How far apart in time is as good as `TIME_WEIGHT` of difference: in a still scene moments are spread over the video.
+/// The time difference that equals `TIME_WEIGHT` of picture difference: in a still scene, frames are spread over the video.
 const TIME_SECS: f64 = 60.0;
 const TIME_WEIGHT: f32 = 0.02;
 /// Boxes whose log-odds are this far from the threshold's are sure.
@@ -51,7 +51,7 @@ impl Sketch {
         Self(std::array::from_fn(|cell| at(cell % COLUMNS, cell / COLUMNS)))
     }
 
-    /// 0 for the same, 1 for black against white.
+    /// 0 for equal sketches, 1 for black against white.
     fn difference(&self, other: &Self) -> f32 {
         let sum: u32 = self.0.iter().zip(&other.0).map(|(one, other)| u32::from(one.abs_diff(*other))).sum();
         sum as f32 / (255 * COLUMNS * ROWS) as f32
@@ -65,7 +65,7 @@ pub struct Candidate {
     pub secs: f64,
     /// How unsure the detector is of it, 0 or more: [`uncertainty`].
     pub uncertainty: f32,
-    /// What it looks like.
+    /// Its sketch.
     pub sketch: Sketch,
 }
 
@@ -79,11 +79,11 @@ pub fn uncertainty(scores: impl Iterator<Item = f32>, threshold: f32) -> f32 {
     scores.map(|score| (1.0 - (log_odds(score) - middle).abs() / SURE_LOG_ODDS).max(0.0)).sum()
 }
 
-/// The numbers of at most `count` candidates, the most useful first; equal input gives equal choice.
+/// The indexes of at most `count` candidates, the most useful first; equal input gives equal output.
 pub fn select(candidates: &[Candidate], count: usize) -> Vec<usize> {
     let most = candidates.iter().map(|candidate| candidate.uncertainty).fold(f32::MIN_POSITIVE, f32::max);
     let weight = |candidate: &Candidate| LEAST_WEIGHT + (1.0 - LEAST_WEIGHT) * candidate.uncertainty / most;
-    // How far each is from the chosen ones; at first all are equally far.
+    // Distance of each to the selected ones; at first all are equally far.
     let mut distances = vec![1.0_f32; candidates.len()];
     let mut is_free = vec![true; candidates.len()];
     let mut chosen = Vec::new();
@@ -131,7 +131,7 @@ mod tests {
         candidates.push(candidate(500.0, 0.0, 120));
         let chosen = select(&candidates, 2);
         assert!(chosen[0] == 0 && (10..20).contains(&chosen[1]), "{chosen:?}");
-        // Another look of the pen is worth more than the same one again, even if nothing there is unsure.
+        // Another view of the pen is worth more than the same one again, even if nothing there is unsure.
         assert_eq!(select(&candidates, 3)[2], 20);
     }
 

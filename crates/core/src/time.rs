@@ -14,7 +14,7 @@ pub struct TimeBase {
 }
 
 impl TimeBase {
-    /// `None` when a part is zero: such a time base cannot say when anything happens.
+    /// `None` if a part is zero: such a time base can't express time.
     pub const fn new(numerator: u32, denominator: u32) -> Option<Self> {
         if numerator == 0 || denominator == 0 { None } else { Some(Self { numerator, denominator }) }
     }
@@ -34,22 +34,22 @@ impl TimeBase {
         pts.0 as f64 * f64::from(self.numerator) / f64::from(self.denominator)
     }
 
-    /// The last tick that is not after `secs`. A thousandth of a tick is forgiven, so that
-    /// `floor_pts(secs(p)) == p` in spite of rounding.
+    /// The last tick that isn't after `secs`. A thousandth of a tick is tolerated, so that
+    /// `floor_pts(secs(p)) == p` despite rounding.
     pub fn floor_pts(self, secs: f64) -> Pts {
         let ticks = secs * f64::from(self.denominator) / f64::from(self.numerator);
         Pts((ticks + 1e-3).floor() as i64)
     }
 }
 
-/// The time line of a recording or a camera: how its pts become seconds, and when it began.
+/// The timeline of a recording or a camera: converts pts to seconds, and has its start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timeline {
     /// Of every pts.
     pub time_base: TimeBase,
     /// Second 0.
     pub first_pts: Pts,
-    /// The wall clock at second 0, seconds since 1970 (UTC), where it is known.
+    /// The wall clock at second 0, seconds since 1970 (UTC), if known.
     pub started_at: Option<i64>,
 }
 
@@ -60,15 +60,15 @@ impl Timeline {
     }
 }
 
-/// The shortest time that is taken to lie between two frames. Time that stands still or runs backwards (broken
-/// pts, a camera that set its clock) counts as this much per frame, so whatever waits for time to pass ends
+/// The shortest time counted between two frames. If time repeats or runs backwards (broken
+/// pts, a camera that set its clock), each frame counts this much, so that every wait ends
 /// after a bounded number of frames.
 const SHORTEST_STEP_SECS: f64 = 1e-3;
 
-/// The longest: after so long nothing is waited for, and a broken time far ahead should not use up the precision.
+/// The longest: no wait is longer, and a broken time far ahead must not use up the precision.
 const LONGEST_STEP_SECS: f64 = 3600.0;
 
-/// Time that only grows, made from times that should but may not: what trackers and counters measure by.
+/// Time that only grows, made from times that may not: trackers and counters use it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Elapsed {
     last_secs: Option<f64>,
@@ -76,7 +76,7 @@ pub(crate) struct Elapsed {
 }
 
 impl Elapsed {
-    /// Takes the time of the next frame; says how long after the first frame it is.
+    /// Takes the time of the next frame and returns how long after the first frame it is.
     pub(crate) fn advance(&mut self, secs: f64) -> f64 {
         if !secs.is_finite() {
             self.elapsed_secs += SHORTEST_STEP_SECS;

@@ -1,13 +1,13 @@
-//! Which boxes are one animal: detections of each look in, tracks out.
+//! Tracking: turns the detections of each inference into tracks of animals.
 //!
-//! The method in a sentence: a Kalman prediction for each track (`track/motion.rs`), optimal assignment
-//! (`track/assign.rs`) in stages from the surest to the least sure evidence (`track/engine.rs`), every constant
+//! Method: a Kalman prediction for each track (`track/motion.rs`) and optimal assignment
+//! (`track/assign.rs`) in stages from the strongest to the weakest evidence (`track/engine.rs`), with every constant
 //! in seconds. Sources: SORT (Bewley et al. 2016), ByteTrack (Zhang et al. 2022), OC-SORT (Cao et al. 2023);
-//! `docs/design/0002-tracking.md` has the figures. The promise: the same detections give the same tracks, and a
-//! tracker stored at any frame goes on exactly as if nothing had happened.
+//! `docs/design/0002-tracking.md` has the figures. Guarantees: the same detections give the same tracks, and a
+//! tracker stored at any frame resumes exactly.
 //!
-//! Left out: appearance (pigs of a pen look alike), motion of the camera (cameras over pens are fixed), and the
-//! class, which does not take part in matching: give a tracker only detections that may be the same animal.
+//! Left out: appearance (pigs in a pen look alike), camera motion (cameras over pens are fixed), and the
+//! class, which isn't used for matching: give a tracker only detections that may be the same animal.
 
 mod assign;
 pub(crate) mod engine;
@@ -23,8 +23,8 @@ use engine::Engine;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// One animal followed over frames, numbered from 1 in the order of confirmation. Not a count: an animal lost
-/// for long comes back under another number.
+/// One animal followed over frames, numbered from 1 in the order of confirmation. Not a count: an animal that is lost
+/// for long gets another number when it comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TrackId(pub u32);
 
@@ -34,50 +34,50 @@ impl fmt::Display for TrackId {
     }
 }
 
-/// Where a tracked box comes from.
+/// Origin of a tracked box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// The detector saw it on this frame; the box is the detector's own.
+    /// Measured by the detector on this frame; the box is the detector's own.
     Measured,
-    /// Between two observations, on the straight line.
+    /// Interpolated linearly between two observations.
     Interpolated,
 }
 
 /// An animal on a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrackedBox {
-    /// Which animal.
+    /// The animal.
     pub track: TrackId,
-    /// Where, px of the upright frame.
+    /// The box, px of the upright frame.
     pub rect: Rect,
-    /// The detection's score; between two observations the mean weighted by nearness.
+    /// The detection's score; between two observations the mean weighted by nearness in time.
     pub score: f32,
     /// The detection's class; between two observations that of the earlier one.
     pub class: u16,
-    /// Seen or filled in.
+    /// Measured or interpolated.
     pub origin: Origin,
 }
 
-/// Tracks as they are known at once: for cameras, and for whoever cannot wait. A recorded video gets more from
-/// [`crate::interpolate::SettledTracker`].
+/// Online tracks, for cameras and other callers that can't wait. For recorded videos,
+/// [`crate::interpolate::SettledTracker`] gives more.
 ///
-/// Serialised (floats kept exactly, as postcard does), it goes on exactly where it was.
+/// Once deserialised, it resumes exactly (if floats are stored exactly, as postcard does).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tracker {
     engine: Engine,
 }
 
 impl Tracker {
-    /// With no animals yet.
+    /// Without tracks.
     pub fn new(settings: TrackerSettings) -> Self {
         Self { engine: Engine::new(settings) }
     }
 
-    /// Takes what the detector saw at `secs`; gives the confirmed tracks seen on this frame, by track.
+    /// Takes the detections at `secs` and returns the confirmed tracks seen on this frame, by track.
     ///
-    /// Only frames the detector looked at are given, also those on which it saw nothing. Boxes that are none
-    /// (not finite, empty) are ignored. Time that does not grow counts as a thousandth of a second.
+    /// Call it for inferred frames only, including those without detections. Invalid boxes
+    /// (not finite, empty) are ignored. Time that doesn't increase counts as a thousandth of a second.
     pub fn update(&mut self, secs: f64, detections: &[Detection]) -> Vec<TrackedBox> {
         self.engine.pass_time(secs);
         let owners = self.engine.observe(detections);
@@ -93,9 +93,9 @@ impl Tracker {
         boxes
     }
 
-    /// The same tracks with the filter's boxes in place of the detector's: steadier, as ByteTrack and BoT-SORT write
-    /// them in the benchmarks' text. For comparison with those alone; what is stored, shown and counted are the detector's own
-    /// boxes, being proof.
+    /// The same tracks with the filter's boxes instead of the detector's: smoother, as ByteTrack and BoT-SORT write
+    /// them for benchmarks. Only for comparison with those; stored, shown and counted boxes are the detector's own,
+    /// because they are evidence.
     pub fn update_estimates(&mut self, secs: f64, detections: &[Detection]) -> Vec<TrackedBox> {
         let mut boxes = self.update(secs, detections);
         for tracked in &mut boxes {

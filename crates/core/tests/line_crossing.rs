@@ -1,4 +1,4 @@
-//! What counts as a crossing and what does not, whatever the picture, the frame rate and the interruptions.
+//! What counts as a crossing and what doesn't, for any picture, frame rate and interruption.
 
 use pigweight_core::geometry::{Point, Rect};
 use pigweight_core::line::{Crossing, Direction, Line, LineCounter};

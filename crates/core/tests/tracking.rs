@@ -1,4 +1,4 @@
-//! What the tracker promises: one animal, one number; the same input, the same output; no input breaks it.
+//! Guarantees of the tracker: one animal, one number; the same input, the same output; no input breaks it.
 
 use pigweight_core::detection::Detection;
 use pigweight_core::geometry::{Point, Rect};
@@ -20,7 +20,7 @@ fn two_walkers(secs: f64) -> [Detection; 2] {
 
 #[test]
 fn one_missed_look_at_a_still_scene_leaves_no_hole() {
-    // Looked at once a second; the detector misses the animal once, then twice, then for good.
+    // Inferred once a second; the detector misses the animal once, then twice, then for good.
     let seen = |second: usize| !matches!(second, 3 | 6 | 7 | 9..);
     let frames: Vec<_> = (0..15 * 5)
         .map(|number| {
@@ -289,7 +289,7 @@ proptest! {
         // What the online tracker says of a frame, the settled one says too; it only adds.
         let mut live = Tracker::new(TrackerSettings::mot());
         for (settled, (secs, detections)) in settled(&frames).iter().zip(&frames) {
-            // Frames not looked at do not reach the online tracker, so both see the same looks only if all are.
+            // Frames that aren't inferred don't reach the online tracker, so both get the same inferences only if all are.
             let Some(detections) = detections else { return Ok(()) };
             for tracked in live.update(*secs, detections) {
                 prop_assert!(settled.boxes.contains(&tracked));

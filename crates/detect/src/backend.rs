@@ -1,6 +1,6 @@
-//! Where a model's numbers come from: a session of ONNX Runtime on this machine, or inference servers.
+//! A model's backend: an ONNX Runtime session on this machine, or inference servers.
 //!
-//! Both take letterboxed pictures and give the same outputs, so that everything after it — boxes, suppression, masks — is one code.
+//! Both take letterboxed pictures and return the same outputs, so everything after them — boxes, suppression, masks — is one code path.
 
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ pub(crate) enum Backend {
     Local(Session, Device),
     /// On servers.
     Remote(Arc<Pool>),
-    /// Fails at every run: a device that has vanished.
+    /// Fails at every run, like a lost device.
     #[cfg(test)]
     Broken(Form, Device),
 }
@@ -31,10 +31,10 @@ impl Backend {
         }
     }
 
-    /// How pictures are laid out for it.
+    /// Its layout of pictures.
     ///
     /// # Errors
-    /// Where that is not known: no server has answered yet.
+    /// If it isn't known: no server has responded yet.
     pub(crate) fn form(&self) -> Result<Form> {
         match self {
             Self::Local(session, _) => session
@@ -46,7 +46,7 @@ impl Backend {
         }
     }
 
-    /// Runs letterboxed pictures, as many as the form takes at the most, and hands the outputs to `read`.
+    /// Runs letterboxed pictures, at most as many as the form allows, and passes the outputs to `read`.
     pub(crate) fn run<T>(
         &mut self,
         tensors: &[&[f32]],
@@ -76,7 +76,7 @@ impl Backend {
         }
     }
 
-    /// Runs the model once on a picture that is always the same: what comes out has shapes without open sizes.
+    /// Runs the model once on the test picture: its outputs have shapes without dynamic sizes.
     pub(crate) fn probe(&mut self) -> Result<Vec<KeptOutput>> {
         let pattern = self.form()?.pattern();
         self.run(&[&pattern], true, |views| Ok(keep(views)))

@@ -12,12 +12,12 @@ pub struct Candidate {
     pub score: f32,
     /// Index in the model's list.
     pub class: u16,
-    /// Its row, where its mask coefficients are found.
+    /// Its row, which has its mask coefficients.
     pub row: usize,
 }
 
 /// Reads all candidates of `wanted` classes with at least `min_score`. `boxes` and `scores` are the flat numbers
-/// of the layout's outputs; numbers that are not finite are passed over.
+/// of the layout's outputs; numbers that aren't finite are skipped.
 pub fn candidates(
     layout: &Layout,
     input_width: usize,
@@ -112,7 +112,7 @@ pub fn candidates(
     found
 }
 
-/// Whether one row at least is made of numbers: where none is, nothing was seen, which is not the same as no animal.
+/// Whether at least one row is finite: if none is, there is no result, which isn't the same as no animal.
 pub fn is_any_finite(layout: &Layout, boxes: &[f32], scores: &[f32]) -> bool {
     let is_sound = |row: &[f32]| row.iter().all(|number| number.is_finite());
     let columns = boxes.len() / layout.rows.max(1);
@@ -159,7 +159,7 @@ fn is_wanted(wanted: &[bool], class: usize) -> bool {
     wanted.get(class).copied().unwrap_or(wanted.is_empty())
 }
 
-/// The best of the wanted classes: an unwanted one that scores higher does not hide a wanted one.
+/// The best of the wanted classes: an unwanted class with a higher score doesn't hide a wanted one.
 fn best(scores: &[f32], wanted: &[bool]) -> (usize, f32) {
     scores
         .iter()

@@ -1,10 +1,10 @@
-//! A model's sessions with their input buffers, owned by one thread: pictures in, boxes out.
+//! A model's sessions with their input buffers, owned by one thread: takes pictures, returns boxes.
 //!
-//! There is a session for each size of input: of a model that allows it only the part is looked at that a picture fills, which of a wide one in a square
-//! is little more than half.
+//! There is a session for each input size: if the model allows it, only the part of the input that a picture covers is inferred, which for a
+//! 16:9 picture in a square is little more than half.
 //!
-//! Where its device stops working it is tried once more with a fresh session. Where that does not help either and somebody may stand in (the
-//! processor for a device that nobody named, this machine for servers with `fallback = "local"`), it does, and the model's report says so.
+//! If its device fails, it is tried once more with a new session. If that fails too and there is a fallback (the
+//! processor for `auto`, this machine for servers with `fallback = "local"`), the fallback takes over, and the model's report says so.
 
 use crate::decode::{candidates, is_any_finite};
 use crate::device::Device;
@@ -19,33 +19,33 @@ use pigweight_core::detection::Detection;
 use pigweight_core::picture::PictureView;
 use std::sync::PoisonError;
 
-/// Detections of one frame at the most: no pen holds more, and a model gone wrong must not fill the disk.
+/// The most detections on one frame: no pen holds more, and a faulty model must not fill the disk.
 pub const MAX_DETECTIONS: usize = 300;
 
-/// Sessions of one detector, for as many sizes of input. Pictures of a farm's cameras are 16:9, some 4:3; each session holds its own memory.
+/// Sessions of one detector, one for each input size. Pictures of a farm's cameras are 16:9, some 4:3; each session takes memory.
 const MOST_SIZES: usize = 3;
 
 /// See the module's head.
 pub struct Detector {
     pub(crate) model: Model,
-    /// What looks, the one that was needed last in front.
+    /// The backends, most recently used first.
     pub(crate) fitted: Vec<Fitted>,
-    /// Who stands in while the servers are gone.
+    /// The fallback while the servers are gone.
     spare: Option<Fitted>,
     letterboxes: Vec<Letterbox>,
 }
 
 type Found = Vec<(Detection, Option<Mask>)>;
 
-/// Pictures in their letterboxes.
+/// Letterboxed pictures.
 struct Boxed<'a> {
     tensors: Vec<&'a [f32]>,
-    /// Where each picture lies, and its size, px.
+    /// Position of each picture, and its size, px.
     fits: Vec<(Fit, f32, f32)>,
 }
 
 impl Model {
-    /// A detector for one thread. Its sessions are made when they are needed first.
+    /// A detector for one thread. Its sessions are made when first needed.
     pub fn detector(&self) -> Detector {
         Detector::new(self.clone())
     }
@@ -56,19 +56,19 @@ impl Detector {
         Self { model, fitted: Vec::new(), spare: None, letterboxes: Vec::new() }
     }
 
-    /// Everything found on a picture, surest first, px of the picture.
+    /// All detections on a picture, highest score first, px of the picture.
     pub fn detect(&mut self, picture: &PictureView<'_>) -> Result<Vec<Detection>> {
         let (mut found, _) = self.detect_batch(std::slice::from_ref(picture))?;
         Ok(found.pop().unwrap_or_default())
     }
 
-    /// The same with outlines, where the model gives them.
+    /// The same with outlines, if the model has them.
     pub fn detect_with_masks(&mut self, picture: &PictureView<'_>) -> Result<Vec<(Detection, Option<Mask>)>> {
         let (mut found, _) = self.look(std::slice::from_ref(picture), true)?;
         Ok(found.pop().unwrap_or_default())
     }
 
-    /// Everything found on each of several pictures, and what looked.
+    /// All detections on each of several pictures, and the device that ran.
     pub fn detect_batch(&mut self, pictures: &[PictureView<'_>]) -> Result<(Vec<Vec<Detection>>, Device)> {
         let (found, device) = self.look(pictures, false)?;
         let plain = |found: Found| found.into_iter().map(|(detection, _)| detection).collect();
@@ -89,7 +89,7 @@ impl Detector {
         Ok((all, device.unwrap_or_else(|| self.model.device().device)))
     }
 
-    /// Looks at pictures that fill inputs of the same size.
+    /// Infers pictures that cover inputs of the same size.
     fn infer_equal_sizes(
         &mut self,
         pictures: &[PictureView<'_>],
@@ -127,7 +127,7 @@ impl Detector {
     }
 }
 
-/// What looks at inputs of this size, in front of the others from now on.
+/// The backend for inputs of this size, moved to the front.
 fn in_front<'a>(model: &Model, all: &'a mut Vec<Fitted>, size: (usize, usize)) -> Result<&'a mut Fitted> {
     let is_it = |fitted: &Fitted| (fitted.reading.input_width, fitted.reading.input_height) == size;
     let fitted = match all.iter().position(is_it) {
@@ -142,7 +142,7 @@ fn in_front<'a>(model: &Model, all: &'a mut Vec<Fitted>, size: (usize, usize)) -
 }
 
 impl Model {
-    /// After a device of this machine has failed.
+    /// After a device on this machine has failed.
     fn with_another_session(
         &self,
         fitted: &mut Fitted,
@@ -188,7 +188,7 @@ impl Model {
         Ok(all)
     }
 
-    /// The boxes of one picture of several.
+    /// The boxes of one of several pictures.
     fn read(
         &self,
         reading: &Reading,
@@ -211,7 +211,7 @@ impl Model {
             return Err(Error::NotFinite { model: self.info.name.clone(), rows: layout.rows });
         }
         let found = candidates(layout, input.0, input.1, boxes, scores, &self.wanted, settings.min_score);
-        // End-to-end and DETR heads suppress doubles themselves; a limit of 1 leaves them as they are.
+        // End-to-end and DETR heads suppress duplicates themselves; a limit of 1 leaves them as they are.
         let max_iou = match layout.head {
             Head::EndToEnd | Head::Detr => 1.0,
             Head::Yolox | Head::Yolov5 | Head::Yolov8 => settings.max_iou,
@@ -241,7 +241,7 @@ mod tests {
     use pigweight_core::picture::{Plane, Planes};
     use std::path::Path;
 
-    /// A detector whose device is gone from now on.
+    /// A detector whose device is lost from now on.
     fn vanished(choice: DeviceChoice) -> Detector {
         std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).expect("the root");
         let mut model = Model::load(ModelSettings::new(ModelSource::BuiltIn)).expect("it is built in");

@@ -1,24 +1,24 @@
-//! What runs a model: what was asked for, and what does.
+//! Devices: the requested one, and the one that runs.
 //!
-//! A device is stated as measured: one that was named and is not there is an error, and `auto` tells what it tried.
+//! The device is reported as measured: a named device that is missing is an error, and `auto` reports what it tried.
 
 use crate::remote::RemoteSettings;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 
-/// What was asked for, as in the configuration.
+/// The requested device, as in the configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceChoice {
-    /// The best that is there: CUDA, else the processor. TensorRT, OpenVINO and servers are taken only when they are named.
+    /// The best available: CUDA, else the processor. TensorRT, OpenVINO and servers are used only if named.
     #[default]
     Auto,
     /// The processor.
     Cpu,
     /// An NVIDIA GPU.
     Cuda,
-    /// An NVIDIA GPU with engines that are built once, which takes minutes.
+    /// An NVIDIA GPU with engines built once, which takes minutes.
     Tensorrt,
     /// Intel's OpenVINO on the processor.
     Openvino,
@@ -27,7 +27,7 @@ pub enum DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// All that can be named.
+    /// All names.
     pub const NAMES: [&str; 6] = ["auto", "cpu", "cuda", "tensorrt", "openvino", "remote"];
 }
 
@@ -47,7 +47,7 @@ impl std::str::FromStr for DeviceChoice {
     }
 }
 
-/// What looks at pictures.
+/// The device that runs the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Device {
     /// The processor.
@@ -63,7 +63,7 @@ pub enum Device {
 }
 
 impl Device {
-    /// As runs, metrics and the configuration call it.
+    /// Its name in runs, metrics and the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
@@ -74,12 +74,12 @@ impl Device {
         }
     }
 
-    /// Whether several pictures at once cost less than one after the other.
+    /// Whether a batch costs less than single pictures.
     pub(crate) fn gains_by_batches(self) -> bool {
         matches!(self, Self::Cuda | Self::Tensorrt | Self::Remote)
     }
 
-    /// Sessions side by side, where one of a processor would have `workers`: a GPU needs a second one only so that it has work
+    /// Parallel sessions, where a processor would have `workers`: a GPU needs a second one only to have work
     /// while pictures are prepared for the first.
     pub(crate) fn sessions(self, workers: usize) -> usize {
         match self {
@@ -96,44 +96,44 @@ impl fmt::Display for Device {
     }
 }
 
-/// Where a model shall run.
+/// Where a model should run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeviceSettings {
-    /// What was asked for.
+    /// The requested device.
     pub choice: DeviceChoice,
-    /// Where a device keeps what it builds from a model, so that it builds it once.
+    /// Where a device stores what it builds from a model, so that it builds it once.
     pub engines: Option<PathBuf>,
-    /// Pictures at once at the most; `None`: as many as the device gains from.
+    /// Largest batch; `None`: as many as the device gains from.
     pub batch: Option<usize>,
-    /// Where servers are.
+    /// The servers.
     pub remote: RemoteSettings,
 }
 
-/// How a device is now.
+/// The state of a device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceReport {
-    /// What looks at pictures now.
+    /// The device in use.
     pub device: Device,
-    /// Pictures at once at the most.
+    /// Largest batch.
     pub batch: usize,
-    /// What `auto` tried first, and why it is not used.
+    /// What `auto` tried first, and why it isn't used.
     pub tried: Vec<String>,
     /// The servers.
     pub endpoints: Vec<EndpointReport>,
-    /// What is wrong and what to do about it.
+    /// What is wrong and how to fix it.
     pub trouble: Option<String>,
 }
 
-/// How a server is.
+/// The state of a server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndpointReport {
     /// As in the configuration.
     pub url: String,
-    /// Why it is not asked; `None`: it is.
+    /// Why it isn't used; `None` if it is.
     pub trouble: Option<String>,
-    /// Answers that were good.
+    /// Successful responses.
     pub answered: u64,
-    /// Requests that failed, wrong answers included.
+    /// Failed requests, including wrong responses.
     pub failed: u64,
 }
 

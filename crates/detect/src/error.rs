@@ -1,4 +1,4 @@
-//! Why there are no detections, in one line that tells its reader what to do next.
+//! Why there are no detections, in one line that says what to do next.
 
 use crate::device::{Device, EndpointReport};
 use crate::source::ModelSource;
@@ -11,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The file is not there or not readable.
+    /// The file is missing or unreadable.
     #[error("cannot read the model {path}: {reason}; name an ONNX file with --model FILE")]
     ModelUnreadable {
         /// The file.
@@ -35,11 +35,11 @@ pub enum Error {
          {understood}; if it is one of these, name its head with `detect.head` in the configuration"
     )]
     UnknownLayout {
-        /// Which.
+        /// The model.
         model: String,
         /// Names and shapes as found.
         found: String,
-        /// What would have been read.
+        /// The supported layouts.
         understood: &'static str,
     },
     /// A wanted class is not among the model's.
@@ -47,7 +47,7 @@ pub enum Error {
     UnknownClass {
         /// Which.
         model: ModelSource,
-        /// What was asked for.
+        /// The requested class.
         class: String,
         /// The model's own names.
         found: String,
@@ -74,15 +74,15 @@ pub enum Error {
         /// In ONNX Runtime's words.
         reason: String,
     },
-    /// A run gave something else than the first one.
+    /// A run returned other outputs than the first one.
     #[error(
         "the model's outputs have other shapes than when it was loaded: {reason}; export it with fixed sizes, and name the file with --model"
     )]
     Outputs {
-        /// What there is, and what there was.
+        /// The outputs now and before.
         reason: String,
     },
-    /// What comes out are no numbers.
+    /// The outputs aren't numbers.
     #[error(
         "the model {model} gives no finite number in any of its {rows} rows; it is broken or was exported wrongly: try it with \
          `pigweight detect`, and name another with --model FILE"
@@ -93,7 +93,7 @@ pub enum Error {
         /// Of one picture.
         rows: usize,
     },
-    /// It was named and is not there.
+    /// The named device isn't there.
     #[error(
         "the device {device} cannot be used: {reason}; {}, or let the processor do it with `detect.device = \"cpu\"`",
         advice(*.device)
@@ -101,10 +101,10 @@ pub enum Error {
     DeviceAbsent {
         /// Which.
         device: Device,
-        /// In ONNX Runtime's words, or ours.
+        /// In ONNX Runtime's words, or PigWeight's.
         reason: String,
     },
-    /// It was there, and does not look at pictures any more.
+    /// The device was there, and has failed.
     #[error(
         "the device {device} does not work any more: {reason}; see what its driver logs, and start the program again"
     )]
@@ -117,13 +117,13 @@ pub enum Error {
     /// A newer picture of the same client took its place in the queue.
     #[error("the picture was passed over for a newer one")]
     PassedOver,
-    /// The configuration of servers is not sound.
+    /// The configuration of servers is invalid.
     #[error("{reason}; see detect.remote in docs/reference/config.md")]
     RemoteSettings {
         /// What is wrong.
         reason: String,
     },
-    /// No server answers as it should.
+    /// No server responds as expected.
     #[error(
         "no inference server can run the detector: {reason}; start one, or let this machine take over with \
          `detect.remote.fallback = \"local\"`"
@@ -131,7 +131,7 @@ pub enum Error {
     RemoteGone {
         /// Server by server.
         reason: String,
-        /// How each of them is.
+        /// The state of each.
         endpoints: Vec<EndpointReport>,
     },
     /// The model on the servers is another one than at the start.
@@ -146,7 +146,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// A short name, the same whatever its sentence.
+    /// A short name that doesn't change with the message.
     pub fn code(&self) -> &'static str {
         match self {
             Self::ModelUnreadable { .. } => "model_unreadable",
@@ -167,7 +167,7 @@ impl Error {
         }
     }
 
-    /// Whether it says nothing about the picture or the model: another time it may work.
+    /// Whether the error is transient: it says nothing about the picture or the model.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::DeviceLost { .. } | Self::RemoteGone { .. } | Self::RemoteChanged { .. })
     }

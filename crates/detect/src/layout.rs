@@ -1,4 +1,4 @@
-//! Which of the common layouts a model has, told from the shapes of what it takes and gives.
+//! Recognises which of the common layouts a model has, from the shapes of its input and outputs.
 //!
 //! | layout | outputs | box | score |
 //! |---|---|---|---|
@@ -13,7 +13,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What would be understood, for an error's reader.
+/// The supported layouts, for error messages.
 pub const UNDERSTOOD: &str = "a float32 input 1×3×H×W with YOLOX (1×cells×(5+C)), YOLOv5 (1×3·cells×(5+C)), \
      YOLOv8/11 (1×(4+C)×cells), end-to-end YOLOv10/26 (1×rows×6), each also with mask prototypes \
      (1×M×h×w), or RT-DETR/D-FINE (boxes 1×rows×4 and logits 1×rows×C)";
@@ -31,7 +31,7 @@ pub enum Head {
     Yolov5,
     /// YOLOv8, 9, 11, 12.
     Yolov8,
-    /// YOLOv10, YOLO26: doubles are already suppressed.
+    /// YOLOv10, YOLO26: duplicates are already suppressed.
     EndToEnd,
     /// RT-DETR, D-FINE: boxes and logits.
     Detr,
@@ -94,7 +94,7 @@ pub fn grid(input_width: usize, input_height: usize, strides: &[usize]) -> usize
     strides.iter().map(|stride| input_width.div_ceil(*stride) * input_height.div_ceil(*stride)).sum()
 }
 
-/// The coarsest stride, px, of a head of so many rows at an input of this size: what a side must be a multiple of. Where the rows do not tell, that
+/// The coarsest stride, px, of a head with this many rows at an input of this size: sides must be multiples of it. If the rows are ambiguous, that
 /// of three scales.
 pub(crate) fn coarsest_stride(input_width: usize, input_height: usize, layout: &Layout) -> usize {
     let is_told = |strides: &&&[usize]| {
@@ -107,8 +107,8 @@ pub(crate) fn coarsest_stride(input_width: usize, input_height: usize, layout: &
 /// Strides of three-scale and four-scale heads.
 pub const STRIDES: [&[usize]; 2] = [&[8, 16, 32], &[8, 16, 32, 64]];
 
-/// Reads the layout off the shapes. `stated` is the head that the configuration names: only shapes that fit it are
-/// taken. `class_count` is what the metadata says, which settles how many of a row's numbers are classes.
+/// Recognises the layout from the shapes. `stated` is the head named in the configuration: only matching shapes are
+/// accepted. `class_count` comes from the metadata and says how many of a row's numbers are classes.
 pub fn recognise(
     input_width: usize,
     input_height: usize,
@@ -186,7 +186,7 @@ pub fn recognise(
 
 type Flat<'a> = (usize, &'a str, usize, usize);
 
-/// Which of two outputs holds boxes and which logits: by name where names tell, else by the four columns of a box.
+/// Which of two outputs holds boxes and which logits: by name if possible, else by the four columns of a box.
 fn detr_pair<'a>(first: Flat<'a>, second: Flat<'a>) -> Option<(Flat<'a>, Flat<'a>)> {
     let says_boxes = |output: Flat<'_>| output.1.contains("box");
     let says_logits = |output: Flat<'_>| output.1.contains("logit") || output.1.contains("score");

@@ -11,7 +11,7 @@ use pigweight_core::picture::{ColorMatrix, PictureView, Plane, Planes};
 /// Grey of the border that YOLO models are trained with.
 const BORDER: f32 = 114.0;
 
-/// How a layout wants its input.
+/// The input that a layout expects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InputStyle {
     /// Where the picture lies in the input.
@@ -33,7 +33,7 @@ pub enum Placement {
     Stretched,
 }
 
-/// What the layouts' trainings put before their models.
+/// Preprocessing with which the layouts' models are trained.
 pub(crate) fn input_style(head: Head) -> InputStyle {
     match head {
         Head::Yolox => InputStyle { placement: Placement::TopLeft, is_bgr: true, is_unit_range: false },
@@ -44,7 +44,7 @@ pub(crate) fn input_style(head: Head) -> InputStyle {
     }
 }
 
-/// Where a picture of a given size comes to lie in an input of a given size.
+/// Position and scale of a picture in an input.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fit {
     /// Input px per picture px.
@@ -108,7 +108,7 @@ impl Fit {
         }
     }
 
-    /// From input px back to picture px.
+    /// Converts input px to picture px.
     pub fn to_picture(&self, rect: Rect) -> Rect {
         Rect::new(
             (rect.x - self.left as f32) / self.scale_x,
@@ -204,15 +204,15 @@ impl Letterbox {
     }
 }
 
-/// Between two neighbours: the first one's place and the second one's weight.
+/// Between two neighbours: the first one's index and the second one's weight.
 #[derive(Clone, Copy)]
 struct Tap {
     first: usize,
     weight: f32,
 }
 
-/// Samples planes in two steps: lines are blended as a whole, which the compiler does many samples at a time, and only
-/// the blended line is sampled here and there.
+/// Samples planes in two steps: whole lines are blended first, which the compiler vectorises, and only
+/// the blended line is sampled at single positions.
 struct Sampler {
     columns: Vec<Tap>,
     rows: Vec<Tap>,
@@ -257,8 +257,8 @@ impl Sampler {
     }
 }
 
-/// Where the samples of a plane lie for each px of the input. The last sample of a subsampled plane reaches beyond a
-/// picture of odd size: the picture's px count, not the plane's.
+/// Sample positions in a plane for each px of the input. The last sample of a subsampled plane reaches beyond a
+/// picture of odd size, so the picture's px count, not the plane's.
 fn taps(picture_px: u32, shift: u8, fit_px: usize) -> Vec<Tap> {
     let samples = picture_px.div_ceil(1 << shift) as usize;
     let scale = picture_px as f32 / (1 << shift) as f32 / fit_px as f32;

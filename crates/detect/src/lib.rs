@@ -1,13 +1,13 @@
 //! Frames → detections.
 //!
-//! A [`Model`] is any YOLO-like ONNX file, the starter detector that is built in, or a model that inference servers have; it is read by its own
-//! shapes and metadata ([`layout`]). A [`Detector`] is one session of it, owned by one thread. The way of a frame: planes → letterboxed tensor
-//! ([`letterbox`]) → a backend: ONNX Runtime on one of this machine's devices (`session.rs`), or servers (`remote.rs`) → boxes of the
-//! model's layout ([`decode`]) → suppression of doubles ([`suppress`]) → boxes on the frame's px. Whoever shares sessions with others asks
+//! A [`Model`] is any YOLO-like ONNX file, the built-in detector, or a model on inference servers; its own
+//! shapes and metadata say how it is read ([`layout`]). A [`Detector`] is one session of it, owned by one thread. A frame
+//! passes through: planes → letterboxed tensor ([`letterbox`]) → a backend: ONNX Runtime on one of this
+//! machine's devices (`session.rs`), or servers (`remote.rs`) → boxes of the model's layout ([`decode`]) → suppression of duplicates ([`suppress`]) → boxes in px of the frame. Callers that share sessions use
 //! [`service::Inference`].
 //!
-//! Only `session.rs` knows ONNX Runtime, only `remote.rs` the servers' protocol. Left out on purpose: where frames come from, and what follows
-//! from them.
+//! Only `session.rs` uses ONNX Runtime, and only `remote.rs` the servers' protocol. Left out on purpose: where frames come from, and what follows
+//! from detections.
 
 mod backend;
 pub mod decode;

@@ -1,4 +1,4 @@
-//! Outlines from a segmentation head: prototypes mixed by a row's coefficients, cut to its box.
+//! Outlines from a segmentation head: prototypes weighted by a row's coefficients, cropped to its box.
 
 use crate::decode::{Candidate, sigmoid};
 use crate::layout::{Head, Layout};

@@ -1,4 +1,4 @@
-//! What a model is: read from its file or from the servers that have it, tried out, and ready to give sessions.
+//! A model: read from its file or from servers, probed, and ready to make sessions.
 
 use crate::backend::Backend;
 use crate::device::{Device, DeviceChoice, DeviceReport, DeviceSettings};
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Pictures at once where a device gains from it and nobody says otherwise.
+/// Default batch size on a device that gains from batches.
 const USUAL_BATCH: usize = 4;
 
 /// How to read and run a model.
@@ -23,27 +23,27 @@ const USUAL_BATCH: usize = 4;
 pub struct ModelSettings {
     /// Where it comes from.
     pub source: ModelSource,
-    /// The head, where its shapes do not tell.
+    /// The head, if its shapes are ambiguous.
     pub head: Option<Head>,
-    /// Classes to keep, by name. Empty: those named like pigs, or all where none is.
+    /// Classes to keep, by name. Empty: those named like pigs, or all if there are none.
     pub classes: Vec<String>,
-    /// The classes' names in order, where the file does not tell.
+    /// The classes' names in order, if the file doesn't contain them.
     pub class_names: Vec<String>,
-    /// Detections below this are not made, 0 to 1.
+    /// Detections below this are dropped, 0 to 1.
     pub min_score: f32,
-    /// Of boxes overlapping by more than this (IoU, 0 to 1) the surest stays.
+    /// Of boxes that overlap by more than this (IoU, 0 to 1), the one with the highest score stays.
     pub max_iou: f32,
     /// Threads of one inference.
     pub threads: usize,
-    /// Whether pictures that are wider or higher than the input go without most of their border, where the model allows it and looks at them
+    /// Whether most of the border of pictures with another aspect than the input is trimmed, if the model allows it and infers them
     /// one by one.
     pub trims_border: bool,
-    /// Where it runs.
+    /// The device.
     pub device: DeviceSettings,
 }
 
 impl ModelSettings {
-    /// The usual settings for a model.
+    /// A model's default settings.
     pub fn new(source: ModelSource) -> Self {
         Self {
             source,
@@ -59,12 +59,12 @@ impl ModelSettings {
     }
 }
 
-/// What a model is.
+/// A model's description.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelInfo {
     /// The file's name without its folder, or its name on the servers.
     pub name: String,
-    /// BLAKE3 of the file, hexadecimal; of what the servers say where it is only there.
+    /// BLAKE3 of the file, hexadecimal; of what the servers report if the model is only there.
     pub hash: String,
     /// How its outputs are read.
     pub head: Head,
@@ -72,22 +72,22 @@ pub struct ModelInfo {
     pub input_width: usize,
     /// px.
     pub input_height: usize,
-    /// Whether of the input only the part is looked at that a picture fills.
+    /// Whether only the part of the input that a picture covers is inferred.
     pub is_trimmed: bool,
     /// Names of all its classes.
     pub classes: Vec<String>,
-    /// Whether it gives outlines too.
+    /// Whether it returns outlines too.
     pub has_masks: bool,
 }
 
-/// What a run takes, measured when the model is loaded.
+/// Time of a run, measured when the model is loaded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Speed {
-    /// The shortest of a few runs of one picture; where the border is left out, of one of 16:9.
+    /// The shortest of a few runs on one picture; if the border is trimmed, of 16:9.
     pub inference: Duration,
 }
 
-/// A model that has been read and understood. Cheap to clone.
+/// A loaded model. Cheap to clone.
 #[derive(Clone)]
 pub struct Model {
     pub(crate) settings: Arc<ModelSettings>,
@@ -96,21 +96,21 @@ pub struct Model {
     pub(crate) reading: Reading,
     pub(crate) wanted: Arc<[bool]>,
     speed: Speed,
-    /// Pictures at once at the most.
+    /// The largest batch.
     batch: usize,
     local: Option<Local>,
     remote: Option<Arc<Pool>>,
-    /// What `auto` tried first, and why it is not used.
+    /// What `auto` tried first, and why it isn't used.
     tried: Arc<[String]>,
-    /// Why this machine's device is not used any more.
+    /// Why this machine's device isn't used any more.
     pub(crate) lost: Arc<Mutex<Option<Error>>>,
 }
 
-/// What comes out for one size of input, and how it is read.
+/// The outputs for one input size, and how they are read.
 #[derive(Clone)]
 pub(crate) struct Reading {
     pub layout: Layout,
-    /// What came out of one picture.
+    /// The outputs for one picture.
     pub promised: Arc<[Output]>,
     /// px.
     pub input_width: usize,
@@ -118,7 +118,7 @@ pub(crate) struct Reading {
     pub input_height: usize,
 }
 
-/// What looks, for one size of input.
+/// The backend for one input size.
 pub(crate) struct Fitted {
     pub backend: Backend,
     pub reading: Reading,
@@ -134,7 +134,7 @@ struct Local {
 }
 
 impl Model {
-    /// Reads the model, runs it once and finds out what it gives.
+    /// Reads the model, runs it once and examines its outputs.
     pub fn load(settings: ModelSettings) -> Result<Self> {
         match (settings.device.choice, settings.device.remote.fallback) {
             (DeviceChoice::Remote, Fallback::None) => Self::load_remote(settings),
@@ -162,15 +162,15 @@ impl Model {
         Ok(model)
     }
 
-    /// Finds out whether a part of the input is enough. Not where pictures of several videos are looked at at once, for which they must
-    /// be of one size, nor where a device builds something for minutes for each.
+    /// Finds out whether a part of the input is enough. Not if pictures of several videos are batched, which must
+    /// have the same size, nor if a device builds an engine for minutes for each size.
     fn try_trimmed(&mut self) {
         let Some(local) = &self.local else { return };
         let is_stretched = input_style(self.info.head).placement == Placement::Stretched;
         if !self.settings.trims_border || is_stretched || local.device.gains_by_batches() || self.batch > 1 {
             return;
         }
-        // What most cameras give, first. Whatever is made for one size, a grid or an attention's table, does not meet another one.
+        // The most common aspect first. Constants made for one size, such as a grid or an attention's table, don't fit another.
         let whole = (self.info.input_width, self.info.input_height);
         let [usual, square] = [(16, 9), (1, 1)].map(|(width, height)| {
             let trimmed = local.form.trimmed(width, height, self.stride());
@@ -181,7 +181,7 @@ impl Model {
         let measured = self.fitted(local, setup, size).and_then(|mut fitted| fastest(&mut fitted.backend));
         match measured {
             Ok(inference) => {
-                // What most cameras give fills a wide input: that was measured before.
+                // For a wide input, the most common aspect covers all of it: that was measured before.
                 if size == usual {
                     self.speed = Speed { inference };
                 }
@@ -201,12 +201,12 @@ impl Model {
         Ok(model)
     }
 
-    /// The servers, with this machine's own copy of their model beside them. The copy's file says what the model is: what was counted with the
+    /// The servers, with this machine's copy of their model as the reference. The copy's file identifies the model: what was counted with the
     /// one need not be counted again with the other.
     fn load_both(settings: ModelSettings) -> Result<Self> {
         let mut here = settings.clone();
         here.device.choice = DeviceChoice::Auto;
-        // As the servers look.
+        // As the servers infer.
         here.trims_border = false;
         let mut model = Self::load_local(here)?;
         let mut here =
@@ -215,14 +215,14 @@ impl Model {
         let pool = Arc::new(Pool::open(&settings.device.remote, Some(known))?);
         model.settings = settings.into();
         model.remote = Some(pool.clone());
-        // Where nobody is there yet, it is not known how many pictures they take at once: one.
+        // If no server is there yet, its batch size isn't known: one.
         if pool.form().is_ok() {
             model.try_out(&mut Backend::Remote(pool))?;
         }
         Ok(model)
     }
 
-    /// What a model is, from what it showed of itself.
+    /// Describes the model by its outputs.
     fn understand(
         settings: ModelSettings,
         (name, hash): (String, String),
@@ -281,7 +281,7 @@ impl Model {
         })
     }
 
-    /// Measures one picture, and how many at once the model takes where its device gains from that.
+    /// Measures one picture, and finds the batch size if the device gains from batches.
     fn try_out(&mut self, backend: &mut Backend) -> Result<()> {
         let form = backend.form()?;
         let pattern = form.pattern();
@@ -300,7 +300,7 @@ impl Model {
         Ok(())
     }
 
-    /// What it is.
+    /// Its description.
     pub fn info(&self) -> &ModelInfo {
         &self.info
     }
@@ -315,12 +315,12 @@ impl Model {
         self.speed
     }
 
-    /// Pictures that are looked at at once, at the most.
+    /// The most pictures inferred at once.
     pub fn batch(&self) -> usize {
         self.batch
     }
 
-    /// Where it comes from: a file, or servers.
+    /// Its origin: a file, or servers.
     pub fn place(&self) -> String {
         match &self.remote {
             Some(pool) => pool.place(),
@@ -328,7 +328,7 @@ impl Model {
         }
     }
 
-    /// Sessions side by side, where a processor would have `workers`.
+    /// Parallel sessions, where a processor would have `workers`.
     pub fn sessions(&self, workers: usize) -> usize {
         match (&self.remote, &self.local) {
             (Some(_), _) => self.settings.device.remote.sessions(),
@@ -337,13 +337,13 @@ impl Model {
         }
     }
 
-    /// Whether this machine's processor looks.
+    /// Whether this machine's processor runs it.
     pub(crate) fn is_on_processor(&self) -> bool {
         let is_processor = |local: &Local| matches!(local.device, Device::Cpu | Device::Openvino);
         self.remote.is_none() && self.local.as_ref().is_some_and(is_processor)
     }
 
-    /// How its device is now.
+    /// The current state of its device.
     pub fn device(&self) -> DeviceReport {
         let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let gone = self.remote.as_ref().and_then(|pool| pool.trouble());
@@ -370,25 +370,25 @@ impl Model {
         }
     }
 
-    /// Whether another device stands in after this error.
+    /// Whether another device takes over after this error.
     pub(crate) fn is_spared(&self, error: &Error) -> bool {
         match error {
-            // Another model's servers are not stood in for: somebody has to decide which one counts.
+            // No fallback for servers of another model: a person has to decide which one counts.
             Error::RemoteGone { .. } => self.local.is_some(),
             Error::DeviceLost { device, .. } => *device != Device::Cpu && self.chose_freely(),
             _ => false,
         }
     }
 
-    /// Whether nobody named this machine's device.
+    /// Whether this machine's device is `auto`.
     fn chose_freely(&self) -> bool {
         matches!(self.settings.device.choice, DeviceChoice::Auto | DeviceChoice::Remote)
     }
 
-    /// What looks at inputs of this size, px, on this machine, `is_plain` on its processor.
+    /// The backend for inputs of this size, px, on this machine; if `is_plain`, on its processor.
     ///
     /// # Errors
-    /// Where there is none, or the model takes nothing of this size.
+    /// If there is none, or the model doesn't accept this size.
     pub(crate) fn on_this_machine(&self, is_plain: bool, (width, height): (usize, usize)) -> Result<Fitted> {
         let Some(local) = &self.local else {
             return Err(Error::Run { reason: "the model's file is not on this machine".to_owned() });
@@ -423,7 +423,7 @@ impl Model {
         })
     }
 
-    /// What looks at inputs of this size, px.
+    /// The backend for inputs of this size, px.
     pub(crate) fn open(&self, size: (usize, usize)) -> Result<Fitted> {
         if let Some(pool) = &self.remote {
             return Ok(Fitted { backend: Backend::Remote(pool.clone()), reading: self.reading.clone() });
@@ -432,12 +432,12 @@ impl Model {
         self.on_this_machine(is_lost && self.chose_freely(), size)
     }
 
-    /// What the sides of an input are multiples of, px.
+    /// The multiple that an input's sides must have, px.
     fn stride(&self) -> usize {
         coarsest_stride(self.info.input_width, self.info.input_height, &self.reading.layout)
     }
 
-    /// The size, px, of the input in which a picture of `width` × `height` px is looked at.
+    /// The input size, px, for a picture of `width` × `height` px.
     pub(crate) fn size_for(&self, width: u32, height: u32) -> (usize, usize) {
         match &self.local {
             Some(local) if self.info.is_trimmed => {
@@ -460,7 +460,7 @@ impl Model {
     }
 }
 
-/// The shortest of a few runs of one picture.
+/// The shortest of a few runs on one picture.
 fn fastest(backend: &mut Backend) -> Result<Duration> {
     let pattern = backend.form()?.pattern();
     let mut shortest = Duration::MAX;
@@ -480,7 +480,7 @@ fn setup(settings: &ModelSettings, device: Device) -> Setup<'_> {
     Setup { device, threads: settings.threads, engines: settings.device.engines.as_deref(), is_trial: false }
 }
 
-/// A session on the device that was asked for, and what was tried before.
+/// A session on the requested device, and what was tried before.
 fn open(settings: &ModelSettings, bytes: &[u8]) -> Result<(Session, Device, Vec<String>)> {
     let load = |device| Session::load(&settings.source, bytes, setup(settings, device));
     let mut tried = Vec::new();
@@ -530,7 +530,7 @@ fn wanted_classes(source: &ModelSource, classes: &[String], stated: &[String]) -
     Ok(match (stated.is_empty(), classes.iter().any(is_pig)) {
         (false, _) => classes.iter().map(|class| stated.contains(class)).collect(),
         (true, true) => classes.iter().map(is_pig).collect(),
-        // No names to go by: everything. An empty list means the same to those who ask it.
+        // No names to select by: all classes. An empty list means the same to callers.
         (true, false) => vec![true; classes.len()],
     })
 }

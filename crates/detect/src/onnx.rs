@@ -1,13 +1,13 @@
-//! The one thing that is changed in a model's file before it is run: the size of its input.
+//! Changes the input size in a model's file, and nothing else, before it is run.
 //!
-//! Most exports state a square although nothing in the network needs one. What does need it says so when it is loaded or run: its shapes do not
-//! meet any more. The messages are ONNX's, declared by hand; of what is passed on as it is (nodes, weights) only the outermost layer is read.
+//! Most exports state a square although the network doesn't need one. If it does, loading or running fails because its shapes don't
+//! match. The messages are ONNX's, declared by hand; of parts passed on unchanged (nodes, weights) only the outermost layer is read.
 
 use crate::error::{Error, Result};
 use prost::Message;
 use prost::bytes::Bytes;
 
-/// `ModelProto` of onnx.proto3; field numbers are the format's. A field that is not listed would be lost: all of IR version 13 are.
+/// `ModelProto` of onnx.proto3; field numbers are the format's. An unlisted field would be lost; all of IR version 13 are listed.
 #[derive(Clone, PartialEq, Message)]
 struct Model {
     #[prost(int64, optional, tag = "1")]
@@ -36,7 +36,7 @@ struct Model {
     configuration: Vec<Bytes>,
 }
 
-/// `GraphProto`, without the shapes between nodes (13), which are found anew when the model is loaded.
+/// `GraphProto`, without the shapes between nodes (13), which are inferred again when the model is loaded.
 #[derive(Clone, PartialEq, Message)]
 struct Graph {
     #[prost(bytes = "bytes", repeated, tag = "1")]
@@ -91,7 +91,7 @@ struct Shape {
     dimensions: Vec<Dimension>,
 }
 
-/// `TensorShapeProto.Dimension`: a number, or a name where it is open.
+/// `TensorShapeProto.Dimension`: a number, or a name if it is dynamic.
 #[derive(Clone, PartialEq, Message)]
 struct Dimension {
     #[prost(int64, optional, tag = "1")]
@@ -100,10 +100,10 @@ struct Dimension {
     name: Option<String>,
 }
 
-/// The same model with an input of another shape. The first of its four dimensions, how many pictures at once, stays as it is.
+/// The same model with another input shape. The first of its four dimensions, the batch size, stays as it is.
 ///
 /// # Errors
-/// Where this is no model of one input with four dimensions.
+/// If it isn't a model with one input of four dimensions.
 pub(crate) fn with_input_shape(model: &[u8], shape: [i64; 4]) -> Result<Vec<u8>> {
     let refused =
         |reason: String| Error::Run { reason: format!("its input's size cannot be changed: {reason}") };

@@ -1,4 +1,4 @@
-//! The outputs of a run: borrowed as a backend gives them, or kept.
+//! The outputs of a run: borrowed from a backend, or owned.
 
 use crate::error::{Error, Result};
 use crate::layout::{Head, Layout, Output};
@@ -11,7 +11,7 @@ pub(crate) struct OutputView<'a> {
     pub numbers: &'a [f32],
 }
 
-/// An output that is kept.
+/// An owned output.
 #[derive(Clone, Debug)]
 pub(crate) struct KeptOutput {
     pub output: Output,
@@ -27,8 +27,8 @@ pub(crate) fn keep(views: &[OutputView<'_>]) -> Vec<KeptOutput> {
     views.iter().map(kept).collect()
 }
 
-/// Whether a run of `pictures` gave what the probe of one promised. Rows of heads that suppress doubles themselves may be fewer or
-/// more.
+/// Whether a run of `pictures` returned the outputs expected from the probe. Heads that suppress duplicates themselves may return fewer or
+/// more rows.
 pub(crate) fn check(
     views: &[OutputView<'_>],
     promised: &[Output],

@@ -1,10 +1,10 @@
 //! Inference servers that speak the Open Inference Protocol (KServe v2) over gRPC: NVIDIA Triton, MLServer and others.
 //!
-//! A [`Pool`] knows several servers of one model and asks whichever has room. What a server gives is held against what the first
-//! one gave, or this machine's own copy of the model: its version with every answer, its numbers for one picture whenever it joins. So
-//! no run mixes two models. A server that is slow, wrong or gone is left out and tried again with longer and longer pauses.
+//! A [`Pool`] knows several servers of one model and sends requests to any with capacity. A server's responses are checked against those of the first
+//! server, or this machine's own copy of the model: the version in every response, and the outputs for a test picture whenever it joins. So
+//! no run mixes two models. A slow, faulty or missing server is excluded and tried again after increasing pauses.
 //!
-//! Left out on purpose: what the outputs mean. They are read by the same code as those of a session on this machine.
+//! Left out on purpose: the meaning of outputs. The same code reads them as those of a local session.
 
 mod endpoint;
 mod identity;
@@ -18,35 +18,35 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Whether this machine stands in for servers that are gone.
+/// Whether this machine takes over if servers are gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fallback {
     /// Work waits for them.
     #[default]
     None,
-    /// It looks itself, with its own copy of the same model.
+    /// This machine infers with its own copy of the same model.
     Local,
 }
 
-/// Where the servers are and how they are asked.
+/// Addresses of the servers, and request settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RemoteSettings {
     /// `http://HOST:PORT`, or `https:` for TLS; all serve the same model.
     pub endpoints: Vec<String>,
     /// The model's name there.
     pub model: String,
-    /// Its version; `None`: the one that the server chooses.
+    /// The version; `None`: the server chooses.
     pub version: Option<String>,
-    /// Whose signature on a server's certificate is trusted, PEM; `None`: those that this machine trusts.
+    /// The CA whose certificates are trusted, PEM; `None`: those that this machine trusts.
     pub ca_file: Option<PathBuf>,
     /// A request that takes longer has failed.
     pub timeout: Duration,
-    /// So long work waits for a server when none is there; then it is put aside and tried again later.
+    /// How long work waits if there is no server; then it is put aside and tried again later.
     pub patience: Duration,
-    /// Requests under way at each of them.
+    /// Requests in flight at each server.
     pub in_flight: usize,
-    /// What happens while none is there.
+    /// What happens while there is none.
     pub fallback: Fallback,
 }
 
@@ -66,7 +66,7 @@ impl Default for RemoteSettings {
 }
 
 impl RemoteSettings {
-    /// Requests under way at all of them.
+    /// Requests in flight at all servers.
     pub(crate) fn sessions(&self) -> usize {
         (self.endpoints.len() * self.in_flight).max(1)
     }

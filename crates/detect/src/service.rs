@@ -1,16 +1,16 @@
-//! One place in which all inference happens, whoever asks for it.
+//! The inference service: all inferences of the process run here.
 //!
-//! Sessions are as many as was said, each on a thread of its own; on a processor those that give way look at what lies in the background, and as
-//! many others at what somebody waits for. Who wants pictures looked at opens a
-//! [`Client`], which has a queue of its own with a bound. The next picture is taken from the most urgent queue that has one, and among
-//! equally urgent ones from the one that was served longest ago: so a viewer's question waits for one inference of its like at the most, and
-//! a long video keeps no other from its turn. A client that is dropped takes what waits in it along.
+//! It has a configured number of sessions, each on its own thread. On a processor, background pictures have idle-priority threads, and viewers and
+//! cameras as many others. A caller opens a
+//! [`Client`], which has its own bounded queue. The next picture comes from the most urgent queue that has one, among
+//! equally urgent ones from the one served longest ago. So a viewer waits for one inference of equal urgency at most, and
+//! a long video doesn't delay others. Dropping a client removes what waits in its queue.
 //!
-//! Where the model's device gains from several pictures at once, those that wait are taken together, and a few milliseconds are waited for
+//! If the model's device gains from batches, waiting pictures are taken together, after a few milliseconds of waiting for
 //! more: one thread does so at a time, and never with a viewer's picture. A processor takes them one by one.
 //!
-//! Pictures come with what is to be done with the result, on the thread that looked: so that nothing but the
-//! result leaves here, and no picture waits for its reader.
+//! A picture carries the function that gets the result, on the inference thread. So only the
+//! result leaves the service, and no picture waits for its consumer.
 
 use crate::detector::{Detector, MAX_DETECTIONS};
 use crate::device::Device;
@@ -24,19 +24,19 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Who waits, the most urgent first.
+/// Urgency, highest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Urgency {
-    /// Somebody who looks at the screen.
+    /// A viewer.
     Viewer,
-    /// What happens now.
+    /// A camera.
     Live,
-    /// What happened before.
+    /// Recorded video.
     Background,
 }
 
 impl Urgency {
-    /// As metrics call it.
+    /// Its name in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
@@ -46,11 +46,11 @@ impl Urgency {
     }
 }
 
-/// Whose pictures a thread looks at.
+/// Which pictures a thread infers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ThreadRole {
     All,
-    /// Those of viewers, and what happens now.
+    /// Those of viewers and cameras.
     Interactive,
     Background,
 }
@@ -65,35 +65,35 @@ impl ThreadRole {
     }
 }
 
-/// What became of a picture.
+/// The outcome for a picture.
 pub struct Completed<P> {
     /// The picture itself.
     pub picture: P,
-    /// Everything that was found on it.
+    /// All its detections.
     pub found: Result<Vec<Detection>>,
-    /// What looked, where anything did.
+    /// The device that ran, if any did.
     pub device: Option<Device>,
-    /// Pictures that were looked at at once.
+    /// Pictures in the batch.
     pub at_once: usize,
-    /// From being asked to being taken up.
+    /// From submission to the start of inference.
     pub waited: Duration,
-    /// The inference itself, of all that were looked at at once.
+    /// The inference itself, of the whole batch.
     pub took: Duration,
 }
 
-/// How long one waits for more pictures to be looked at at once.
+/// How long to wait for more pictures for a batch.
 const GATHERED_FOR: Duration = Duration::from_millis(3);
-/// So many looks in a row must be full of boxes before that is told.
+/// This many inferences in a row must be full of boxes before it is reported.
 const MOST_FULL: u32 = 50;
 
-/// Sessions of one model, and those who wait for them. Cheap to clone; when the last handle and the last client are gone, the
+/// Sessions of one model, and their clients. Cheap to clone; when the last handle and the last client are gone, the
 /// threads end.
 #[derive(Clone)]
 pub struct Inference {
     inner: Arc<Owner>,
 }
 
-/// Ends the threads when nobody can ask them any more.
+/// Ends the threads when the last handle is gone.
 struct Owner {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -102,12 +102,12 @@ struct Owner {
 impl Drop for Owner {
     fn drop(&mut self) {
         self.shared.end();
-        // A request to a server may take as long as patience lasts; whoever ends the service does not wait for it.
+        // A request to a server may take as long as the patience; ending the service doesn't wait for it.
         if self.shared.model.device().device == Device::Remote {
             return;
         }
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        // The last handle may go with a task, on one of these threads.
+        // The last handle may be dropped with a task, on one of these threads.
         let me = std::thread::current().id();
         for thread in threads.into_iter().filter(|thread| thread.thread().id() != me) {
             // A panic is in the log.
@@ -120,11 +120,11 @@ struct Shared {
     model: Model,
     sessions: usize,
     state: Mutex<State>,
-    /// There is something to do.
+    /// There is work.
     work: Condvar,
     /// A queue has become shorter.
     room: Condvar,
-    /// Looks in a row with as many boxes as there may be.
+    /// Inferences in a row with as many boxes as allowed.
     full_in_a_row: AtomicU32,
 }
 
@@ -134,7 +134,7 @@ struct State {
     opened: u64,
     served: u64,
     living_sessions: usize,
-    /// Those that wait for more pictures of their kind: those that come are for them.
+    /// Threads gathering a batch of their kind: new pictures are for them.
     gathering: Vec<ThreadRole>,
     is_over: bool,
 }
@@ -145,7 +145,7 @@ struct Queue {
     last_served: u64,
 }
 
-/// A picture and what is to be done with what is found on it.
+/// A picture and the function that gets its result.
 trait PendingTask: Send {
     fn view(&self) -> PictureView<'_>;
     fn answer(self: Box<Self>, look: TaskResult);
@@ -153,7 +153,7 @@ trait PendingTask: Send {
 
 type Task = Box<dyn PendingTask>;
 
-/// What became of one picture of those that were looked at at once.
+/// The outcome for one picture of a batch.
 struct TaskResult {
     found: Result<Vec<Detection>>,
     device: Option<Device>,
@@ -180,16 +180,16 @@ impl<P: Viewable + Send, F: FnOnce(Completed<P>) + Send> PendingTask for Submitt
 }
 
 impl Inference {
-    /// Starts the threads: `workers` inferences run side by side on a processor, on another device as many as it gains from.
+    /// Starts the threads: `workers` parallel inferences on a processor; on another device as many as it gains from.
     ///
-    /// With `give_way` a processor looks at the background's pictures on threads of their own, each of which calls it first, and as many others have
-    /// the rest: so that whoever waits neither stands behind the background nor gives way with it.
+    /// With `give_way`, a processor infers background pictures on separate threads, each of which calls it first, and has as many others
+    /// for the rest, so that viewers and cameras neither queue behind the background nor run at its priority.
     ///
     /// # Errors
-    /// Where the system has no more threads.
+    /// If the system has no more threads.
     pub fn start(model: Model, workers: usize, give_way: Option<fn()>) -> Result<Self> {
         let sessions = model.sessions(workers);
-        // Elsewhere than on a processor threads have little to do, and each session takes the device's memory.
+        // On other devices threads have little to do, and each session takes the device's memory.
         let give_way = give_way.filter(|_| model.is_on_processor());
         let kinds: &[ThreadRole] = match give_way {
             Some(_) => &[ThreadRole::Interactive, ThreadRole::Background],
@@ -208,7 +208,7 @@ impl Inference {
         for (number, &serves) in (0..sessions).flat_map(|_| kinds).enumerate() {
             let living = SessionThread(shared.clone());
             let give_way = give_way.filter(|_| serves == ThreadRole::Background);
-            // Linux shows 15 letters.
+            // Linux shows 15 characters.
             let name = if give_way.is_some() { "background" } else { "inference" };
             let thread = std::thread::Builder::new()
                 .name(format!("{name} {number}"))
@@ -229,23 +229,23 @@ impl Inference {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 
-    /// The model that looks.
+    /// The model.
     pub fn model(&self) -> &Model {
         &self.inner.shared.model
     }
 
-    /// Inferences that run side by side.
+    /// Parallel inferences.
     pub fn sessions(&self) -> usize {
         self.inner.shared.sessions
     }
 
-    /// Pictures that one who has many lets wait: enough for every session to have work.
+    /// How many pictures a client with many should queue: enough for every session to have work.
     pub fn default_queue_depth(&self) -> usize {
         let sessions = self.sessions();
         (2 * sessions).max(sessions * self.model().batch())
     }
 
-    /// What makes it doubtful that the model works, in words.
+    /// Why the model may not work, in words.
     pub fn model_warning(&self) -> Option<String> {
         let full = self.inner.shared.full_in_a_row.load(Ordering::Relaxed);
         (full >= MOST_FULL).then(|| {
@@ -257,18 +257,18 @@ impl Inference {
         })
     }
 
-    /// A queue for one who asks; at most `depth` pictures wait in it.
+    /// Opens a client; at most `depth` pictures wait in its queue.
     pub fn client(&self, urgency: Urgency, depth: usize) -> Client {
         let mut state = self.inner.shared.state();
         state.opened += 1;
         let number = state.opened;
-        // Nobody gets ahead of the others by opening a queue again and again.
+        // Opening queues again and again gives no precedence.
         let last_served = state.served;
         state.queues.insert(number, Queue { urgency, waiting: VecDeque::new(), last_served });
         Client { inference: self.clone(), number, depth: depth.max(1) }
     }
 
-    /// Pictures that wait, by urgency.
+    /// Waiting pictures, by urgency.
     pub fn waiting(&self) -> [(Urgency, usize); 3] {
         let state = self.inner.shared.state();
         [Urgency::Viewer, Urgency::Live, Urgency::Background].map(|urgency| {
@@ -278,7 +278,7 @@ impl Inference {
     }
 }
 
-/// One who asks. Dropped, what still waits is not looked at.
+/// A client. If it is dropped, its waiting pictures aren't inferred.
 pub struct Client {
     inference: Inference,
     number: u64,
@@ -286,8 +286,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Lets a picture be looked at, and `then` be called with the result on the thread that looked; `then` must not wait for
-    /// anything. Waits while the queue is full. `false` where nobody looks any more: `then` is not called.
+    /// Submits a picture; `then` is called with the result on the inference thread and must not wait for
+    /// anything. Waits while the queue is full. `false` if the service has ended: `then` is not called.
     pub fn submit<P: Viewable + Send + 'static>(
         &self,
         picture: P,
@@ -308,15 +308,15 @@ impl Client {
             state = shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         drop(state);
-        // Whoever gathers must hear of it, not just anyone.
+        // The gathering thread must be notified, not just any.
         shared.work.notify_all();
         true
     }
 }
 
 impl Client {
-    /// Queues a picture without ever waiting: where the queue is full, the picture that has waited longest makes room and its `then` is called with
-    /// [`Error::PassedOver`]. For cameras, of which only the newest picture matters. `false` where the service has ended: `then` is not called.
+    /// Offers a picture without ever waiting: if the queue is full, the oldest queued picture makes room and its `then` is called with
+    /// [`Error::PassedOver`]. For cameras, where only the newest picture matters. `false` if the service has ended: `then` is not called.
     pub fn offer<P: Viewable + Send + 'static>(
         &self,
         picture: P,
@@ -346,11 +346,11 @@ impl Client {
         true
     }
 
-    /// What waits is not looked at any more, and nothing else will be: as when it is dropped, for those who share it.
+    /// Cancels waiting pictures and accepts no more: like dropping, for clients that are shared.
     pub fn cancel(&self) {
         let shared = &self.inference.inner.shared;
         let queue = shared.state().queues.remove(&self.number);
-        // Pictures are given back without the lock.
+        // Pictures are dropped without the lock.
         drop(queue);
         shared.room.notify_all();
     }
@@ -363,7 +363,7 @@ impl Drop for Client {
 }
 
 impl State {
-    /// From the most urgent queue that has something, and of those from the one that was served longest ago.
+    /// From the most urgent non-empty queue; of equal ones, from the one served longest ago.
     fn take(&mut self, serves: ThreadRole) -> Option<(Urgency, Instant, Task)> {
         self.served += 1;
         let served = self.served;
@@ -378,11 +378,11 @@ impl State {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Tasks run without the lock; what happens under it does not panic.
+        // Tasks run without the lock; code under it doesn't panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is to be looked at next, at most `most` pictures at once; `None` when there will be nothing.
+    /// The next batch, at most `most` pictures; `None` when there will be none.
     fn next(&self, serves: ThreadRole, most: usize) -> Option<Vec<(Duration, Task)>> {
         let mut state = self.state();
         let mut taken = Vec::new();
@@ -411,7 +411,7 @@ impl Shared {
         }
     }
 
-    /// Waits for more pictures, not for long.
+    /// Waits briefly for more pictures.
     fn gather<'a>(
         &self,
         mut state: MutexGuard<'a, State>,
@@ -421,7 +421,7 @@ impl Shared {
     ) -> MutexGuard<'a, State> {
         let until = Instant::now() + GATHERED_FOR;
         state.gathering.push(serves);
-        // Those whose queue was full may ask on.
+        // Callers whose queue was full may continue.
         self.room.notify_all();
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -434,7 +434,7 @@ impl Shared {
             {
                 taken.push((asked.elapsed(), task));
                 if urgency == Urgency::Viewer {
-                    // Goes with what there is.
+                    // Runs with what there is.
                     state.gathering.retain(|&other| other != serves);
                     self.work.notify_all();
                     return state;
@@ -445,17 +445,17 @@ impl Shared {
             }
         }
         state.gathering.retain(|&other| other != serves);
-        // What comes from now on is for others.
+        // Pictures from now on are for others.
         self.work.notify_all();
         state
     }
 
-    /// Notes what makes the model doubtful.
+    /// Records signs of a faulty model.
     fn note(&self, found: &Result<Vec<Detection>>) {
         match found {
-            // Some of those that were kept may lie beside the picture.
+            // Some of the kept boxes may lie outside the picture.
             Ok(found) if found.len() * 10 >= MAX_DETECTIONS * 9 => {
-                // Stays where it is at its end: a look count that runs over would begin anew.
+                // Saturates: a counter that wraps would start again.
                 let _most = self
                     .full_in_a_row
                     .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full| full.checked_add(1));
@@ -476,7 +476,7 @@ impl Shared {
     }
 }
 
-/// A thread with a session. Should all of them come to a bad end, nobody waits for ever.
+/// A thread with a session. If all of them panic, no caller waits for ever.
 struct SessionThread(Arc<Shared>);
 
 impl SessionThread {
@@ -488,7 +488,7 @@ impl SessionThread {
         }
     }
 
-    /// Looks at all of them at once; where that fails for a reason that may lie in one of them, at each by itself.
+    /// Infers all of them in one batch; if that fails for a reason that may lie in one of them, one by one.
     fn infer(&self, detector: &mut Detector, tasks: Vec<(Duration, Task)>) {
         let started = Instant::now();
         let at_once = tasks.len();

@@ -1,6 +1,6 @@
-//! ONNX Runtime: the one place that knows it.
+//! ONNX Runtime, used only here.
 //!
-//! Its devices are asked for so that they fail where they are not there: left alone it goes on silently on the processor.
+//! Devices are registered so that a missing one is an error: by default ONNX Runtime silently continues on the processor.
 
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -84,14 +84,14 @@ pub(crate) struct Setup<'a> {
     pub device: Device,
     /// Of one inference.
     pub threads: usize,
-    /// Where the device keeps what it builds.
+    /// Where the device stores what it builds.
     pub engines: Option<&'a Path>,
-    /// What goes wrong is expected, and not for the log.
+    /// Errors are expected, and not logged.
     pub is_trial: bool,
 }
 
 impl Session {
-    /// Spinning is off: it doubles to triples the CPU time of the whole product.
+    /// Spinning is off: it doubles to triples the total CPU time.
     pub(crate) fn load(source: &ModelSource, model: &[u8], setup: Setup<'_>) -> Result<Self> {
         let environment = environment()?;
         let refused = |reason: String| Error::NotAModel { model: source.clone(), reason: one_line(&reason) };
@@ -104,7 +104,7 @@ impl Session {
         };
         let session = builder.commit_from_memory(model).map_err(|error| match setup.device {
             Device::Cpu => refused(error.to_string()),
-            // A device may fail at the model that another one takes.
+            // A device may fail at a model that another one accepts.
             device => Error::DeviceAbsent { device, reason: one_line(&error.to_string()) },
         })?;
         let names = session.outputs().iter().map(|output| output.name().to_owned()).collect();
@@ -130,7 +130,7 @@ impl Session {
         Ok(Self { session, input, names })
     }
 
-    /// How it takes pictures; `None` where it takes something else.
+    /// Its input layout; `None` if it isn't supported.
     pub(crate) fn form(&self) -> Option<Form> {
         if self.session.inputs().len() == 1 { self.input.form() } else { None }
     }
@@ -140,7 +140,7 @@ impl Session {
         self.session.metadata().ok()?.custom(key)
     }
 
-    /// All inputs and outputs in words, for an error's reader.
+    /// All inputs and outputs in words, for error messages.
     pub(crate) fn describe(&self) -> String {
         let list = |outlets: &[ort::value::Outlet]| {
             outlets
@@ -152,7 +152,7 @@ impl Session {
         format!("inputs [{}], outputs [{}]", list(self.session.inputs()), list(self.session.outputs()))
     }
 
-    /// Runs the model and hands its outputs to `read`.
+    /// Runs the model and passes its outputs to `read`.
     pub(crate) fn run<T>(
         &mut self,
         samples: &Samples<'_>,
@@ -169,7 +169,7 @@ impl Session {
         let outputs = self.session.run(ort::inputs![self.input.name.as_str() => input]).map_err(failed)?;
         let mut views: Vec<OutputView<'_>> = Vec::with_capacity(self.names.len());
         for name in &self.names {
-            // Outputs of other types (the integer labels of some exports) are none that we read.
+            // Outputs of other types (the integer labels of some exports) aren't read.
             if let Some(Ok((shape, numbers))) =
                 outputs.get(name).map(|value| value.try_extract_tensor::<f32>())
             {
@@ -180,7 +180,7 @@ impl Session {
     }
 }
 
-/// What ONNX Runtime is told of a device; nothing for the processor.
+/// The execution provider of a device; none for the processor.
 fn providers(setup: Setup<'_>) -> Result<Vec<ExecutionProviderDispatch>> {
     let cuda = || ep::CUDA::default().build().error_on_failure();
     Ok(match setup.device {
@@ -199,12 +199,12 @@ fn providers(setup: Setup<'_>) -> Result<Vec<ExecutionProviderDispatch>> {
                     .with_timing_cache(true)
                     .with_timing_cache_path(&engines);
             }
-            // What TensorRT cannot build stays on the GPU.
+            // What TensorRT can't build stays on the GPU.
             vec![tensorrt.build().error_on_failure(), cuda()]
         }
         Device::Openvino => {
             built_in::<ep::OpenVINO>(setup.device)?;
-            // On newer processors its own choice is bfloat16, which moves boxes by some px.
+            // On newer processors its default is bfloat16, which moves boxes by some px.
             let mut openvino = ep::OpenVINO::default()
                 .with_device_type("CPU")
                 .with_precision("FP32")
@@ -214,7 +214,7 @@ fn providers(setup: Setup<'_>) -> Result<Vec<ExecutionProviderDispatch>> {
             }
             vec![openvino.build().error_on_failure()]
         }
-        // Not ours: whoever asks for it here has taken a wrong turn.
+        // Not an ONNX Runtime device: a call for it here is a bug.
         Device::Remote => {
             return Err(Error::DeviceAbsent {
                 device: setup.device,
@@ -224,7 +224,7 @@ fn providers(setup: Setup<'_>) -> Result<Vec<ExecutionProviderDispatch>> {
     })
 }
 
-/// The folder for what a device builds, there from now on.
+/// The folder for what a device builds, created if missing.
 fn engines(setup: Setup<'_>) -> Result<Option<String>> {
     let Some(folder) = setup.engines else { return Ok(None) };
     let folder = folder.join(setup.device.name());
@@ -235,7 +235,7 @@ fn engines(setup: Setup<'_>) -> Result<Option<String>> {
     Ok(Some(folder.to_string_lossy().into_owned()))
 }
 
-/// Whether the library knows the device at all.
+/// Whether the library supports the device at all.
 fn built_in<P: ExecutionProvider>(device: Device) -> Result<()> {
     let reason = match P::is_available() {
         Ok(true) => return Ok(()),
@@ -255,7 +255,7 @@ fn configured(environment: &ort::environment::Environment, setup: Setup<'_>) -> 
     Ok(builder.with_intra_op_spinning(false)?.with_inter_op_spinning(false)?)
 }
 
-/// In one line, and without the places in ONNX Runtime's source that it happened at.
+/// In one line, without positions in ONNX Runtime's source.
 fn one_line(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.rsplit_once(": FAIL : ") {

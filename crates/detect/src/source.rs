@@ -1,18 +1,18 @@
-//! Where a model comes from.
+//! The origin of a model.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The detector that ships. `models/README.md` is its card, `training/` its recipe.
+/// The built-in detector. `models/README.md` is its model card, `training/` its recipe.
 const STARTER: &[u8] = include_bytes!("../../../models/pigs-640x384.onnx");
 const STARTER_NAME: &str = "pigs-640x384.onnx";
 
-/// Where a model comes from. Written out it is the file's path, or says that it is built in.
+/// The origin of a model. As text it is the file's path, or says that it is built in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ModelSource {
-    /// The starter detector inside the program.
+    /// The built-in detector.
     BuiltIn,
     /// An ONNX file.
     File(PathBuf),

@@ -1,10 +1,10 @@
-//! Greedy non-maximum suppression: of boxes that overlap, the surest stays.
+//! Greedy non-maximum suppression: of overlapping boxes, the one with the highest score stays.
 //!
-//! Classes are not kept apart: an animal seen both as "sow" and as "pig" is one animal.
+//! Classes aren't separated: an animal detected both as "sow" and as "pig" is one animal.
 
 use crate::decode::Candidate;
 
-/// Keeps the surest box of every heap of boxes that overlap by more than `max_iou`, surest first, `limit` at most.
+/// Keeps the box with the highest score of every group that overlaps by more than `max_iou`, highest first, at most `limit`.
 pub fn suppress(mut candidates: Vec<Candidate>, max_iou: f32, limit: usize) -> Vec<Candidate> {
     // Ties by row: the same numbers give the same boxes in the same order.
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)));

@@ -1,17 +1,17 @@
-//! Pictures as a model takes them: what its input is, and letterboxed planes laid out for it.
+//! Model inputs: their description, and letterboxed planes laid out for them.
 //!
-//! Letterboxes are float32, channel by channel. Models that take bytes, or a pixel's channels beside each other, get them so.
+//! Letterboxes are float32, channel by channel. They are converted for models with inputs of bytes or interleaved channels.
 
 use std::borrow::Cow;
 
-/// Input size where the model leaves it open.
+/// Input size if the model's is dynamic.
 const DEFAULT_INPUT_PX: i64 = 640;
 
-/// What a model takes, as it says itself.
+/// A model's input, as it states itself.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Input {
     pub name: String,
-    /// −1 where it is open.
+    /// −1 if it is dynamic.
     pub shape: Vec<i64>,
     pub kind: Kind,
 }
@@ -21,25 +21,25 @@ pub(crate) struct Input {
 pub(crate) enum Kind {
     Float32,
     Uint8,
-    /// None that pictures can be made to.
+    /// Not supported for pictures.
     Other,
 }
 
-/// How pictures are laid out for an input.
+/// The layout of pictures for an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Form {
     pub width: usize,
     pub height: usize,
     /// Bytes from 0 to 255.
     pub is_bytes: bool,
-    /// A pixel's three numbers lie beside each other.
+    /// Interleaved channels.
     pub is_channels_last: bool,
-    /// How many pictures at once; `None`: as many as one likes.
+    /// Batch size; `None`: any.
     pub pictures: Option<usize>,
 }
 
 impl Input {
-    /// `None` where this is no input for pictures.
+    /// `None` if this isn't an input for pictures.
     pub(crate) fn form(&self) -> Option<Form> {
         let is_bytes = match self.kind {
             Kind::Float32 => false,
@@ -66,14 +66,14 @@ pub(crate) enum Samples<'a> {
 }
 
 impl Form {
-    /// The shape of so many pictures.
+    /// The shape for this many pictures.
     pub(crate) fn shape(&self, pictures: usize) -> [i64; 4] {
         let [pictures, width, height] = [pictures, self.width, self.height].map(|size| size as i64);
         if self.is_channels_last { [pictures, height, width, 3] } else { [pictures, 3, height, width] }
     }
 
-    /// The part of it that a picture of `width` × `height` px fills at the scale of the whole, in multiples of `stride` px: what is
-    /// left out is border. For a picture that is higher than wide a wide input stands on its side.
+    /// The part of it that a picture of `width` × `height` px covers at the scale of the whole, in multiples of `stride` px; the
+    /// rest is border. For a portrait picture a wide input is rotated.
     pub(crate) fn trimmed(&self, width: u32, height: u32, stride: usize) -> Self {
         let is_across =
             (self.width > self.height && width < height) || (self.width < self.height && width > height);
@@ -88,7 +88,7 @@ impl Form {
         Self { width: side(width, whole_width), height: side(height, whole_height), ..*self }
     }
 
-    /// Lays letterboxed pictures out, each 3 × height × width. A single one that lies right is not copied.
+    /// Lays out letterboxed pictures, each 3 × height × width. A single one that already has the layout isn't copied.
     pub(crate) fn lay_out<'a>(&self, tensors: &[&'a [f32]], is_unit_range: bool) -> Samples<'a> {
         if let [tensor] = tensors
             && !self.is_bytes
@@ -112,7 +112,7 @@ impl Form {
             .map(move |place| tensor[if is_channels_last { place % 3 * plane + place / 3 } else { place }])
     }
 
-    /// A picture that is the same everywhere and has something of everything: blocks of different sizes and colours, 0 to 1.
+    /// A fixed test picture with varied content: blocks of different sizes and colours, 0 to 1.
     pub(crate) fn pattern(&self) -> Vec<f32> {
         let mut tensor = Vec::with_capacity(3 * self.width * self.height);
         for channel in 0..3_u32 {

@@ -1,4 +1,4 @@
-//! A wide picture does without most of the border that makes it a square: where a model allows it, and with the same animals.
+//! Trimming most of the border of a wide picture in a square input: if the model allows it, with the same animals.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use pigweight_core::detection::Detection;

@@ -1,4 +1,4 @@
-//! The tests' own model reads marked scenes well enough for what is built on it.
+//! The tests' own model detects marked scenes well enough for the tests that depend on it.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use pigweight_core::detection::Detection;

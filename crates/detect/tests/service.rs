@@ -1,4 +1,4 @@
-//! Who is served when: urgency first, then turns; what is given up is not looked at; queues have a bound.
+//! Order of service: urgency first, then turns; cancelled pictures aren't inferred; queues are bounded.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use crossbeam_channel::{Receiver, Sender, bounded};

@@ -1,7 +1,7 @@
-//! The detector that ships is understood, and finds pigs where there are some and few where there are none.
+//! The built-in detector loads, and finds pigs where there are some and few where there are none.
 //!
-//! The bounds are a little above what `models/README.md` tells of it: they tell when the wrong file was put there, or when
-//! something between the picture and the boxes has changed.
+//! The bounds are a little above the figures in `models/README.md`: they detect a wrong file, or a change
+//! between the picture and the boxes.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use pigweight_core::picture::{PictureView, Plane, Planes};

@@ -1,4 +1,4 @@
-//! What callers use: readers, seekers and streamers that work in this process or in a worker, as the video says.
+//! Readers, seekers and streamers for callers: they work in this process or in a worker, depending on the video.
 
 pub(crate) mod reader;
 pub(crate) mod seeker;

@@ -1,4 +1,4 @@
-//! What can be wrong with a video, each said in one line that tells its reader what to do next.
+//! Errors of videos, each a single line that says what to do next.
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -62,14 +62,14 @@ pub enum Error {
         #[serde(with = "crate::path_bytes")]
         path: PathBuf,
     },
-    /// A still where a video is wanted.
+    /// A still where a video is expected.
     #[error("{path} is a picture, not a video")]
     IsAPicture {
         /// The file.
         #[serde(with = "crate::path_bytes")]
         path: PathBuf,
     },
-    /// A video where a still is wanted.
+    /// A video where a still is expected.
     #[error("{path} is a video, not a picture")]
     IsAVideo {
         /// The file.
@@ -103,7 +103,7 @@ pub enum Error {
         #[serde(with = "crate::path_bytes")]
         path: PathBuf,
     },
-    /// Memory ran out in the middle of decoding.
+    /// Out of memory during decoding.
     #[error(
         "{path} needs more memory to decode than there is; end other programs, or raise worker.memory_mb where that is too low"
     )]
@@ -133,7 +133,7 @@ pub enum Error {
         /// The last moment that has a frame.
         last_secs: f64,
     },
-    /// Browsers cannot play it as it is.
+    /// Browsers can't play it without transcoding.
     #[error("{path} cannot be streamed as it is: {reason}; use single frames, or the original file")]
     NotStreamable {
         /// The file.
@@ -142,7 +142,7 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// Whoever wanted it waits no more.
+    /// The caller no longer waits.
     #[error("given up, since no one waits for it")]
     GivenUp,
     /// The packets no longer match the index.
@@ -155,15 +155,15 @@ pub enum Error {
     /// Stored index bytes of another version, or damaged.
     #[error("the stored index is of another version or damaged; it is made anew")]
     StaleIndex,
-    /// Something in libav failed that has no better name here.
+    /// Any other failure in libav.
     #[error("{operation} failed: {reason}")]
     Libav {
-        /// What was being done.
+        /// The operation that failed.
         operation: Cow<'static, str>,
         /// In libav's words.
         reason: String,
     },
-    /// The process that read it is gone: a fault in a decoder, or too much memory.
+    /// The worker process ended: a fault in a decoder, or too much memory.
     #[error(
         "the process that read {path} ended ({reason}); try again, and if it ends again copy the file anew or convert it"
     )]
@@ -174,7 +174,7 @@ pub enum Error {
         /// How it ended.
         reason: String,
     },
-    /// The process that read it stopped answering.
+    /// The worker process stopped answering.
     #[error(
         "reading {path} got stuck: nothing came for {silence_secs} s, so the process that read it was ended; \
          look whether its disk or network share answers, and try again"
@@ -183,16 +183,16 @@ pub enum Error {
         /// The file.
         #[serde(with = "crate::path_bytes")]
         path: PathBuf,
-        /// How long nothing came.
+        /// How long it was silent.
         silence_secs: u64,
     },
-    /// No process could be started.
+    /// No worker process could be started.
     #[error("cannot start a process to read videos in: {reason}")]
     NoWorker {
         /// In the operating system's words.
         reason: String,
     },
-    /// Small pictures could not be kept or read back.
+    /// Small frames could not be written or read.
     #[error("cannot keep small pictures in {path}: {reason}; make room there, or set preview.disk_gb to 0")]
     Preview {
         /// The file or folder.
@@ -210,12 +210,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether it tells of the process that read the file rather than of the file.
+    /// Whether the error concerns the worker process rather than the file.
     pub fn is_of_worker(&self) -> bool {
         matches!(self, Self::WorkerEnded { .. } | Self::WorkerStuck { .. } | Self::NoWorker { .. })
     }
 
-    /// A short name, the same whatever its sentence.
+    /// A short name that doesn't change with the message.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unreadable { .. } => "file_unreadable",

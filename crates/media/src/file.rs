@@ -1,4 +1,4 @@
-//! A file on the disk: its container, its packets in order, and what it says of itself.
+//! A file on the disk: its container, its packets in order, and its metadata.
 
 pub(crate) mod access;
 pub(crate) mod container;

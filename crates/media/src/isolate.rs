@@ -1,13 +1,13 @@
-//! Processes that read foreign files, so that a file which breaks a decoder breaks nothing else.
+//! Worker processes for foreign files, so that a file that breaks a decoder breaks nothing else.
 //!
 //! ```text
 //! server: Workers::open ── FrameSeeker, FrameReader, Streamer ── Worker      one process each
 //!                                                                  │ pipes (wire.rs)
 //! process: serve ── sandbox::confine ── LocalSeeker, LocalReader, LocalStreamer
 //! ```
-//! A process reads one file and may do nothing else (`sandbox.rs`): other files, the network, other programs and more memory
-//! than it was given are out of its reach. It says every second that libav gets on with its work; one that is silent for too
-//! long is ended, and so is each with its owner. Owners start another for the next request.
+//! A process reads one file and may do nothing else (`sandbox.rs`): it can't reach other files, the network, other programs or more memory
+//! than its limit. It reports every second that libav makes progress; one that is silent for too
+//! long is ended, and each ends with its owner. Owners start another for the next request.
 
 mod client;
 mod pictures;
@@ -24,13 +24,13 @@ pub(crate) use wire::{Request, Response};
 pub use workers::Workers;
 pub(crate) use workers::{Location, PersistentWorker};
 
-/// What `fuzz/` reaches that others do not.
+/// Internals that `fuzz/` uses.
 #[cfg(fuzzing)]
 pub mod fuzzing {
     use super::wire::{self, FrameHead, Response};
     use crate::libav::FramePool;
 
-    /// Takes an answer and what follows it as an owner does.
+    /// Reads an answer and the following bytes, like an owner.
     pub fn hear(mut bytes: &[u8]) {
         let Ok((answer, length)) = wire::read::<Response>(&mut bytes) else { return };
         match answer {

@@ -1,13 +1,13 @@
 //! Bytes → frames, and back to browsers.
 //!
-//! A [`Video`] is an opened file with its [`VideoIndex`]: every packet with its time, size, place and whether it
-//! is a keyframe. [`FrameReader`] decodes all frames in order; [`FrameSeeker`] serves the one exact frame asked
-//! for. Both name each frame by its integer pts, never by a count of frames per second.
+//! A [`Video`] is an opened file with its [`VideoIndex`]: every packet with its time, size, position and whether it
+//! is a keyframe. [`FrameReader`] decodes all frames in order; [`FrameSeeker`] serves exact single frames.
+//! Both name each frame by its integer pts, never by frames per second.
 //!
-//! Where the bytes are foreign and the process must live, [`isolate::Workers`] opens the video: all of the above then works on it
-//! as before, in processes that may do nothing else.
+//! If the bytes are foreign and the process must survive, [`isolate::Workers`] opens the video: then all of the above works
+//! as before, in confined processes.
 //!
-//! Left out on purpose: what is on a picture (the detect crate), and what is kept (the store crate).
+//! Left out on purpose: what is in a picture (the detect crate), and storage (the store crate).
 
 mod access;
 mod decode;
@@ -32,7 +32,7 @@ pub use libav::PacketEntry;
 pub use output::video_writer::{VideoWriter, VideoWriterSettings};
 pub use output::{jpeg, overlay, preview};
 
-/// HTTP Live Streaming: where a video is cut, and the fragments.
+/// HTTP Live Streaming: a video's segments and fragments.
 pub mod hls {
     pub use crate::access::streamer::Streamer;
     pub use crate::output::hls::{Segment, Segments};

@@ -1,4 +1,4 @@
-//! The one place that talks to FFmpeg's libraries, and so the only one with `unsafe`.
+//! The interface to FFmpeg's libraries, and so the only module with `unsafe`.
 //!
 //! Each type owns one libav object, frees it on drop and gives safe methods; no raw pointer leaves this module.
 //! The rules that make it sound: an object is used by one thread at a time (types are `Send`, not `Sync`);
@@ -36,7 +36,7 @@ pub(crate) const NO_TIMESTAMP: i64 = ffi::AV_NOPTS_VALUE;
 /// Packets read and frames received by this process.
 static STEPS: AtomicU64 = AtomicU64::new(0);
 
-/// Grows as long as libav gets on with what it does.
+/// Grows as long as libav makes progress.
 pub(crate) fn steps() -> u64 {
     STEPS.load(Ordering::Relaxed)
 }
@@ -56,7 +56,7 @@ pub(crate) fn describe(code: i32) -> String {
     message.to_string_lossy().into_owned()
 }
 
-/// libav prints to stderr by itself; what matters reaches us as return codes, so it is told to be quiet.
+/// libav prints to stderr by itself; errors reach us as return codes, so its log is off.
 fn silence_log() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

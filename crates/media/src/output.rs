@@ -1,4 +1,4 @@
-//! Pictures and packets → what is sent or kept: JPEG, previews, HLS, video files.
+//! Pictures and packets → output: JPEG, previews, HLS, video files.
 
 pub mod hls;
 pub mod jpeg;

@@ -1,4 +1,4 @@
-//! Paths in messages between processes, as the bytes they are: file names need not be Unicode.
+//! Paths in messages between processes, as raw bytes: file names need not be Unicode.
 
 use serde::{Deserialize as _, Deserializer, Serializer};
 use std::ffi::OsString;

@@ -1,4 +1,4 @@
-//! What is wrong with a file is told in one line; what can be decoded of it is.
+//! Faults of a file are reported in one line; all that can be decoded is.
 
 use pigweight_media::{Error, FrameReader, FrameSeeker, Video, still};
 use pigweight_testkit::videos::{bar_code, video};

@@ -1,6 +1,6 @@
-//! The frame that is asked for is the frame that comes, in every container and order of coding.
+//! A request for a frame returns exactly that frame, in every container and coding order.
 //!
-//! Every frame of the videos bears its number as a bar code; what is expected comes from how they were made.
+//! Every frame of the videos has its number as a bar code; expected values come from how they were made.
 
 use pigweight_core::picture::{PictureView, Planes};
 use pigweight_core::time::Pts;

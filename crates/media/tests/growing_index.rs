@@ -1,4 +1,4 @@
-//! A video is usable while it is being read for its index: what is known is right, and the rest is added.
+//! A video is usable while its index is being read: the known part is right, and the rest is added.
 
 use pigweight_media::{FrameReader, FrameSeeker, Timing, Video};
 use pigweight_testkit::videos::{bar_code, video};

@@ -1,4 +1,4 @@
-//! Streamed fragments hold every frame once, at its own time, whatever the container was.
+//! Streamed fragments contain every frame once, at its own time, for any container.
 
 use pigweight_media::hls::{Segments, Streamer};
 use pigweight_media::{Error, FrameReader, Video};

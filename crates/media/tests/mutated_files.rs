@@ -1,5 +1,5 @@
-//! Files with bytes changed, cut or put in at random: whatever comes of them, it is an error or frames that the index knows,
-//! and no panic. `fuzz/` looks further and longer.
+//! Files with bytes changed, cut or inserted at random: the result is an error or frames listed in the index,
+//! and no panic. `fuzz/` searches further and longer.
 
 use pigweight_media::hls::Streamer;
 use pigweight_media::{FrameReader, FrameSeeker, Video};

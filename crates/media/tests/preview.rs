@@ -1,4 +1,4 @@
-//! Small pictures are those of their frames, whatever happened while they were written.
+//! Small frames show the right frames, whatever happened while they were written.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use pigweight_core::picture::Planes;

@@ -68,7 +68,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 
 /// One line on stderr.
 fn print_error(error: &anyhow::Error) {
-    // Where stderr is gone there is nobody to tell.
+    // If stderr is closed, there is no way to report it.
     let _gone = writeln!(std::io::stderr(), "pigweight: {}", Chain(error.as_ref()));
 }
 

@@ -1,9 +1,9 @@
-//! Words for people: errors with their causes, spans of time.
+//! Text for people: errors with their causes, durations.
 
 use std::error::Error;
 use std::fmt;
 
-/// An error with its causes in one line, none of them twice.
+/// An error with its causes in one line, without repetitions.
 pub struct Chain<'a>(pub &'a dyn Error);
 
 impl fmt::Display for Chain<'_> {
@@ -23,8 +23,8 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
-/// Text from outside as a terminal may show it: what would move the cursor, clear the screen or begin a line is written as Rust writes it. A file may be called
-/// anything.
+/// Foreign text, made safe for terminals: characters that would move the cursor, clear the screen or start a line are escaped as in Rust.
+/// A file may have any name.
 pub fn printable(text: &str) -> String {
     let shown = |character: char| -> Box<dyn Iterator<Item = char>> {
         if character.is_control() {

@@ -46,12 +46,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Progress and results have their own places; the log is for what nobody waits for.
+/// Progress and results have their own places; the log is for everything else.
 fn start_log(verbose: bool) {
     use tracing_subscriber::EnvFilter;
     let fallback = if verbose { "info,sqlx=warn,ort=warn" } else { "warn,sqlx=error,ort=error" };
     let filter = EnvFilter::try_from_env("PIGWEIGHT_LOG").unwrap_or_else(|_| EnvFilter::new(fallback));
-    // <https://no-color.org>: set to anything but nothing.
+    // <https://no-color.org>: any non-empty value.
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let with_colours = !is_plain && std::io::stderr().is_terminal();
     tracing_subscriber::fmt()

@@ -1,9 +1,9 @@
-//! Why something is as it is, of every error that is told to people: its sentence, and the code by which the page says it in its reader's language.
+//! Reasons: every error reported to people has a sentence, and a code by which the page translates it.
 
 use crate::describe::Chain;
 use pigweight_store::Reason;
 
-/// An error that is told.
+/// An error reported to people.
 pub trait Reasoned {
     /// Its sentence and its code.
     fn reason(&self) -> Reason;
@@ -27,7 +27,7 @@ impl Reasoned for pigweight_store::Error {
     }
 }
 
-/// Of what has no type: a file that cannot be read, a calibration that cannot be understood.
+/// For errors without a type: an unreadable file, an invalid calibration.
 impl Reasoned for anyhow::Error {
     fn reason(&self) -> Reason {
         let code =

@@ -1,7 +1,7 @@
 //! The server: everything that runs between [`Server::start`] and [`Server::stop`].
 //!
-//! A server owns its runtime. All its tasks run there and all its threads are joined when it stops, so several can be started
-//! one after the other in one process, as tests do.
+//! A server owns its runtime. All its tasks run there and all its threads are joined when it stops, so one process can start several
+//! one after the other, as tests do.
 
 use crate::analysis::settings::model_settings;
 use crate::artifacts::previews::Previews;
@@ -31,18 +31,18 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Seconds: from a cached answer to a frame out of a long GOP.
+/// Histogram buckets, seconds: from a cached response to a frame from a long GOP.
 const LATENCY_BUCKETS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
-/// Open files that no request has used for so long are closed.
+/// Open files that no request has used for this long are closed.
 const RELEASE_AFTER: Duration = Duration::from_secs(120);
-/// Job leases are renewed so often, well within their length, and measurements are added up.
+/// Interval at which job leases are renewed, well within their length, and histograms are merged.
 const RENEW_LEASES_EVERY: Duration = Duration::from_secs(20);
 /// How long to wait for a data folder that another process holds.
 const FOLDER_WAIT: Duration = Duration::from_secs(2);
 const FOLDER_TRIES: u32 = 40;
-/// How long requests under way may still take when the server stops.
+/// How long requests in flight may take when the server stops.
 const DRAIN_REQUESTS: Duration = Duration::from_secs(2);
-/// How long blocking work may take to notice the stop. Files that are being read from end to end are not waited for longer.
+/// How long blocking work may take to notice the stop. Files being read from end to end aren't waited for longer.
 const DRAIN_BLOCKING: Duration = Duration::from_secs(5);
 
 /// A running server.
@@ -60,12 +60,12 @@ impl Server {
     /// Opens the data folder, loads the model, binds the address and starts all work. Blocks; not for use in an asynchronous task.
     ///
     /// # Errors
-    /// Where the folder is in use, the address is taken, or a model or device that is named does not work.
+    /// If the folder is in use, the address is taken, or a configured model or device doesn't work.
     pub fn start(config: Config) -> anyhow::Result<Self> {
         Self::start_with(config, Box::new(LocalAuthenticator))
     }
 
-    /// The same; `authenticator` tells who sends a request.
+    /// The same; `authenticator` identifies who sends a request.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -83,31 +83,31 @@ impl Server {
         }
     }
 
-    /// Where it listens, with the port that it got.
+    /// The address it listens on, with the actual port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it serves, for a person: lines that end with a line break.
+    /// Describes what it serves, for people: lines that end with a line break.
     pub fn summary(&self) -> &str {
         &self.summary
     }
 
-    /// Waits for something while the server runs.
+    /// Waits for a future while the server runs.
     pub fn block_on<T>(&self, until: impl Future<Output = T>) -> T {
         self.runtime.block_on(until)
     }
 
-    /// Ends all work: requests under way get a moment, background work stops at the next frame, all threads are joined and the data folder is
-    /// free for others.
+    /// Stops all work: requests in flight get a moment, background work stops at the next frame, all threads are joined, and the data folder is
+    /// released.
     ///
     /// # Errors
-    /// Where background work has panicked.
+    /// If background work has panicked.
     pub fn stop(self) -> anyhow::Result<()> {
         let Self { runtime, shutdown, serving, background, stores, .. } = self;
         shutdown.send_replace(true);
         let served = runtime.block_on(async {
-            // A browser that holds a video open must not keep the server.
+            // A browser that holds a video open must not keep the server running.
             tokio::time::timeout(DRAIN_REQUESTS, serving).await
         });
         let ended = background.stop();
@@ -139,7 +139,7 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         format!("cannot listen on {}; stop what does, or name another with --listen ADDR", config.listen)
     })?;
     let address = listener.local_addr()?;
-    // A full disk does not keep anyone from seeing what there is.
+    // A full disk doesn't prevent viewing existing data.
     if let Err(error) = store.announce(&local_address(address).to_string()) {
         tracing::warn!("other commands will not find this server: {error}");
     }
@@ -153,9 +153,9 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
     let uploads_folder = uploads.folder().canonicalize()?;
     let cancellation = Arc::new(Cancellation::default());
     let owner = ulid::Ulid::generate().to_string().to_lowercase();
-    // Holds one, as `wake`.
+    // Capacity one, as `wake`.
     let (count_lines, lines_to_count) = crossbeam_channel::bounded(1);
-    // Holds one: waking twice is waking once.
+    // Capacity one: waking twice is waking once.
     let (wake, woken) = crossbeam_channel::bounded(1);
     let app = Arc::new(App {
         authenticator,
@@ -178,7 +178,7 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         started: Instant::now(),
         metrics: metrics.clone(),
     });
-    // The folder is this process's, so the leases of earlier processes have ended.
+    // The folder belongs to this process, so the leases of earlier processes have ended.
     if let Err(error) = store.register_process(&owner, true).await {
         status.report_trouble(&error.reason());
     }
@@ -207,15 +207,15 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
     spawn_detector_search(&config, &app);
     let mut is_shutdown_too = is_shutdown.clone();
     let serving = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
-        // A dropped sender ends the server as well.
+        // A dropped sender stops the server as well.
         let _dropped = is_shutdown_too.wait_for(|&is_shutdown| is_shutdown).await;
     });
     let serving = tokio::spawn(serving.into_future());
     Ok(Started { address, summary, shutdown, serving, background, stores: [background_store, store] })
 }
 
-/// The store, as soon as the process that had it is wholly gone: a server that was killed may have been starting a process, which holds the folder
-/// until it has begun.
+/// Opens the store as soon as its previous process is completely gone: a killed server may have been starting a process, which holds the folder
+/// until it has started.
 async fn open_store(folder: &Path) -> pigweight_store::Result<Store> {
     let mut tries = tokio::time::interval(FOLDER_WAIT / FOLDER_TRIES);
     for number in 0..FOLDER_TRIES {
@@ -231,7 +231,7 @@ async fn open_store(folder: &Path) -> pigweight_store::Result<Store> {
     Store::open(folder).await
 }
 
-/// One recorder for the process, whatever servers come and go.
+/// One recorder for the process, for any number of servers.
 fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
     static RECORDER: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
     let mut recorder = RECORDER.lock().unwrap_or_else(PoisonError::into_inner);
@@ -244,7 +244,7 @@ fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
     Ok(recorder.insert(handle).clone())
 }
 
-/// Closes idle files, renews leases and adds up measurements, until the runtime ends.
+/// Closes idle files, renews leases and merges histograms, until the runtime ends.
 fn spawn_upkeep(app: &Arc<App>, store: &Store, context: &Arc<JobContext>, metrics: PrometheusHandle) {
     let app = app.clone();
     tokio::spawn(async move {
@@ -261,16 +261,16 @@ fn spawn_upkeep(app: &Arc<App>, store: &Store, context: &Arc<JobContext>, metric
         let mut times = tokio::time::interval(RENEW_LEASES_EVERY);
         loop {
             times.tick().await;
-            // Where nobody reads /metrics, each measurement would be kept for ever otherwise.
+            // If /metrics is never read, each measurement would be kept for ever otherwise.
             metrics.run_upkeep();
-            // Where that cannot be written, nothing else can, and is told.
+            // If this can't be written, nothing else can, and that is reported.
             let _unwritten = store.renew_leases(&lease_owner).await;
             let _unwritten = store.reclaim_jobs(false, MOST_STARTS, &ended_too_often()).await;
         }
     });
 }
 
-/// Waits for inference servers that are not there yet.
+/// Waits for missing inference servers.
 fn spawn_detector_search(config: &Config, app: &Arc<App>) {
     if !app.detector.now().is_err_and(|missing| missing.is_awaited()) {
         return;
@@ -280,7 +280,7 @@ fn spawn_detector_search(config: &Config, app: &Arc<App>) {
     tokio::spawn(async move { detector.wait_for_servers(settings, workers, wake).await });
 }
 
-/// The detector, or why there is none. A model or a device that is named and does not work is an error; where the built-in one does not load because
+/// The detector, or why there is none. A configured model or device that doesn't work is an error. If the built-in model doesn't load because
 /// ONNX Runtime is missing, or no inference server is there yet, videos are shown all the same.
 fn start_detector(config: &Config) -> anyhow::Result<Result<Inference, pigweight_detect::Error>> {
     let model = match Model::load(model_settings(config)) {
@@ -296,7 +296,7 @@ fn is_of_runtime(error: &pigweight_detect::Error) -> bool {
     matches!(error, RuntimeMissing | RuntimeUnusable { .. })
 }
 
-/// What is served, line by line.
+/// Describes what is served, line by line.
 fn summary(config: &Config, detector: &DetectorSlot, videos: usize) -> String {
     let device = match detector.now() {
         Ok(inference) => describe(&inference),
@@ -311,7 +311,7 @@ fn summary(config: &Config, detector: &DetectorSlot, videos: usize) -> String {
     format!("{device}\n{folders}\nResults are kept in {}\n", config.data.display())
 }
 
-/// The detector and its speed, for a person.
+/// The detector and its speed, for people.
 fn describe(inference: &Inference) -> String {
     let model = inference.model();
     let report = model.device();
@@ -330,7 +330,7 @@ fn describe(inference: &Inference) -> String {
     format!("Detector: {place}, {how}{trouble}")
 }
 
-/// Where this machine itself reaches a server: one that listens on every address is reached on its own.
+/// An address at which this machine reaches the server: one that listens on every address is reached locally.
 fn local_address(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {

@@ -1,4 +1,4 @@
-//! What is going on right now: told to whoever watches, kept nowhere.
+//! Current status, published to subscribers and not stored.
 
 use pigweight_store::{Reason, RunRecord};
 use std::collections::BTreeMap;
@@ -6,20 +6,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::watch;
 
-/// How far a run is, told after it is written.
+/// A run's progress, published after it is written.
 #[derive(Clone, Debug)]
 pub struct Progress {
     /// As written.
     pub run: RunRecord,
     /// Animals on the last settled frame.
     pub count: Option<u32>,
-    /// Since this process took the run up.
+    /// Since this process started or resumed the run.
     pub frames_per_sec: f64,
     /// When it was written.
     pub written: Instant,
 }
 
-/// Progress per video and trouble of the whole.
+/// Progress of each video, and problems of the whole server.
 #[derive(Default)]
 pub struct Status {
     inner: Mutex<Inner>,
@@ -29,19 +29,19 @@ pub struct Status {
 struct Inner {
     progress: BTreeMap<String, watch::Sender<Option<Progress>>>,
     trouble: Option<Reason>,
-    /// What the last look at the folders met.
+    /// The errors of the last folder scan.
     scan_trouble: Option<Reason>,
-    /// Videos whose work is held, and why.
+    /// Videos whose work is on hold, and why.
     held: BTreeMap<String, Reason>,
 }
 
 impl Status {
-    /// A step of a video's run, after it has been written.
+    /// A run's progress, after it has been written.
     pub fn report_progress(&self, video_id: &str, progress: Progress) {
         self.sender(video_id).send_replace(Some(progress));
     }
 
-    /// Nothing goes on with this video any more.
+    /// Work on this video has ended.
     pub fn end(&self, video_id: &str) {
         self.sender(video_id).send_modify(|progress| {
             if let Some(progress) = progress {
@@ -50,39 +50,39 @@ impl Status {
         });
     }
 
-    /// Follows a video's progress.
+    /// Subscribes to a video's progress.
     pub fn watch(&self, video_id: &str) -> watch::Receiver<Option<Progress>> {
         self.sender(video_id).subscribe()
     }
 
-    /// The last step told of a video by this process.
+    /// The last progress that this process published for a video.
     pub fn latest(&self, video_id: &str) -> Option<Progress> {
         let inner = self.lock();
         inner.progress.get(video_id).and_then(|sender| sender.borrow().clone())
     }
 
-    /// Something that keeps results from being written: a full disk, say.
+    /// A problem that prevents writing results, such as a full disk.
     pub fn report_trouble(&self, trouble: &Reason) {
         note(&mut self.lock().trouble, Some(trouble.clone()));
     }
 
-    /// What the look at the folders that has just ended met; nothing, where all was well.
+    /// The errors of the folder scan that has just ended; `None` if there were none.
     pub fn end_scan(&self, trouble: Option<Reason>) {
         note(&mut self.lock().scan_trouble, trouble);
     }
 
-    /// The same, of the work on a video, which is held until results can be written again.
+    /// The same for the work on a video, which is on hold until results can be written again.
     pub fn report_blocked(&self, video_id: &str, trouble: &Reason) {
         self.report_trouble(trouble);
         self.lock().held.insert(video_id.to_owned(), trouble.clone());
     }
 
-    /// The work on a video is not held any more.
+    /// The work on a video is no longer on hold.
     pub fn clear_blocked(&self, video_id: &str) {
         self.lock().held.remove(video_id);
     }
 
-    /// Why the work on a video is held.
+    /// Why the work on a video is on hold.
     pub fn blocked_reason(&self, video_id: &str) -> Option<Reason> {
         self.lock().held.get(video_id).cloned()
     }
@@ -92,7 +92,7 @@ impl Status {
         self.lock().trouble = None;
     }
 
-    /// What keeps results from being written.
+    /// What prevents writing results.
     pub fn trouble(&self) -> Option<Reason> {
         let inner = self.lock();
         inner.trouble.clone().or_else(|| inner.scan_trouble.clone())
@@ -103,12 +103,12 @@ impl Status {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Every change is a single assignment: what a panicking holder left behind is whole.
+        // Every change is a single assignment, so a panicking holder leaves consistent data.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Keeps a trouble, and logs it where it is another one than before.
+/// Stores a problem, and logs it if it differs from the previous one.
 fn note(kept: &mut Option<Reason>, trouble: Option<Reason>) {
     if let Some(trouble) = trouble.as_ref().filter(|trouble| kept.as_ref() != Some(trouble)) {
         tracing::error!("{trouble}");

@@ -1,4 +1,4 @@
-//! The HTTP edge: routes, JSON, status codes. Nothing behind it knows of them.
+//! The HTTP interface: routes, JSON, status codes. Other modules don't know them.
 
 pub mod api;
 pub mod app;
@@ -29,7 +29,7 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// All routes of the API, into a document that begins as given.
+/// Adds all routes of the API to the given document.
 fn api_router(document: utoipa::openapi::OpenApi) -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(document)
         .routes(routes!(api::videos::list))
@@ -77,7 +77,7 @@ fn uploads() -> OpenApiRouter<Arc<App>> {
         .layer(middleware::from_fn(api::uploads::speak_tus))
 }
 
-/// The whole service.
+/// The complete service.
 pub fn router(app: Arc<App>) -> Router {
     let (api, _) = api_router(Document::openapi()).split_for_parts();
     let document = openapi_json();
@@ -100,7 +100,7 @@ pub fn router(app: Arc<App>) -> Router {
     .with_state(app)
 }
 
-/// Requests by route and status, and how long they took.
+/// Counts requests by route and status, and measures their duration.
 async fn measure(route: Option<axum::extract::MatchedPath>, request: Request, next: Next) -> Response {
     let route = route.map_or_else(|| "page".to_owned(), |route| route.as_str().to_owned());
     let started = Instant::now();
@@ -111,7 +111,7 @@ async fn measure(route: Option<axum::extract::MatchedPath>, request: Request, ne
     response
 }
 
-/// A page elsewhere on the web must not be able to change lines on a farm's PC through its user's browser: requests
+/// Another web page must not be able to change lines on a farm's PC through its user's browser: requests
 /// that change something must come from the page itself or from a program, not from another origin.
 async fn guard(request: Request, next: Next) -> Response {
     let headers = request.headers();

@@ -25,7 +25,7 @@ impl Finding {
     }
 }
 
-/// What was verified.
+/// The extent of the verification.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CheckedStore {
     /// Runs of which every chunk was read.
@@ -40,7 +40,7 @@ pub struct CheckedStore {
 const RESTORE: &str = "restore the data folder from a backup, or name a new one and count the videos again";
 
 impl Store {
-    /// Verifies everything, and tells each finding as soon as it is known. If SQLite finds its file damaged, only that is told:
+    /// Verifies everything, and reports each finding at once. If SQLite finds its file damaged, only that is reported:
     /// nothing in it can be relied on.
     ///
     /// # Errors

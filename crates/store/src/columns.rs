@@ -85,7 +85,7 @@ impl Cells {
     }
 }
 
-/// What earlier boxes predict of the next: the same track's last box; or, for a new track or a detection without a
+/// Predictions of the next box from earlier ones: the same track's last box; or, for a new track or a detection without a
 /// track, a box of the frame before that the writer names. Animals that lie still are seen again at their
 /// place even where no track holds them.
 #[derive(Default)]
@@ -102,7 +102,7 @@ impl Predictor {
         self.by_track.get(&track).copied()
     }
 
-    /// The number of the nearest box of the frame before, from 1; 0 where it had none.
+    /// The number of the nearest box of the frame before, from 1; 0 if there is none.
     fn nearest(&self, cells: Cells) -> usize {
         let distance = |other: &Cells| -> i64 { (0..4).map(|n| (cells.0[n] - other.0[n]).abs()).sum() };
         (1..).zip(&self.frame_before).min_by_key(|(_, other)| distance(other)).map_or(0, |(number, _)| number)

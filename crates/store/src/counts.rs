@@ -21,7 +21,7 @@ pub struct CountPoint {
 /// A part of the curve.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CountWindow {
-    /// Length of a point's stretch; 0 where each point is a frame.
+    /// Length of a point's interval; 0 if each point is a frame.
     pub level_secs: u32,
     /// In order of time.
     pub points: Vec<CountPoint>,

@@ -82,7 +82,7 @@ pub struct LineProgress {
 /// A line version on its way through the chunks.
 struct Fold {
     line_version_id: String,
-    /// As read; whoever finds another value in the row has been overtaken.
+    /// As read; a writer that finds another value in the row has been overtaken.
     read_chunk: i64,
     next_chunk: i64,
     counter: LineCounter,
@@ -169,7 +169,7 @@ impl Store {
         .map_err(|error| Error::from_sql("reading crossings", error))
     }
 
-    /// One crossing, of whatever line version.
+    /// One crossing, of any line version.
     pub async fn crossing(&self, id: &str) -> Result<LineCrossing> {
         sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "select {COLUMNS} from crossings join line_versions on line_versions.id = crossings.line_version_id \
@@ -286,7 +286,7 @@ pub(crate) async fn fold_new_chunk(
     Ok(is_any_behind)
 }
 
-/// The lines that apply to the run's recording, each where its counting stands.
+/// The lines that apply to the run's recording, each with the state of its counting.
 async fn read_folds(connection: &mut SqliteConnection, run_id: &str, video_id: &str) -> Result<Vec<Fold>> {
     let lines = lines::of_video(connection, video_id).await?;
     let mut folds = Vec::new();

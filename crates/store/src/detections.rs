@@ -54,7 +54,7 @@ impl Store {
         Ok(chunk.into_iter().rev().find(|frame| frame.secs <= secs))
     }
 
-    /// One chunk by its number; `None` where the run has not come so far.
+    /// One chunk by its number; `None` if the run hasn't reached it.
     pub async fn chunk(&self, run_id: &str, sequence: i64) -> Result<Option<Vec<SettledFrame>>> {
         let failed = |error| Error::from_sql("reading detections", error);
         let row = sqlx::query("select data from detection_chunks where run_id = $1 and sequence = $2")

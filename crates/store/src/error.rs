@@ -156,7 +156,7 @@ impl Error {
         }
     }
 
-    /// A short name, the same whatever its sentence.
+    /// A short name that doesn't change with the message.
     pub fn code(&self) -> &'static str {
         match self {
             Self::FolderUnusable { .. } => "folder_unusable",
@@ -178,7 +178,7 @@ impl Error {
         }
     }
 
-    /// Whether trying again later can succeed without anybody changing the request.
+    /// Whether the same request can succeed later.
     pub fn is_storage_trouble(&self) -> bool {
         matches!(self, Self::DiskFull { .. } | Self::ReadOnly { .. } | Self::FolderUnusable { .. })
     }

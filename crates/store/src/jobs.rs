@@ -1,6 +1,6 @@
 //! Jobs: work that the background has to do, in rows that outlive the process that does it.
 //!
-//! A process takes a job by changing its row on the condition that nobody else has, and holds it on a lease that it renews; so
+//! A process takes a job by changing its row on the condition that no other process has, and holds it on a lease that it renews; so
 //! several processes could share one store. What a person says about a job is written to the row first and holds: the process
 //! that works on it finds that at its next step and writes nothing over it.
 //!
@@ -51,7 +51,7 @@ pub enum JobState {
     /// It waits in the queue.
     #[default]
     Waiting,
-    /// It waits until somebody resumes work on its video.
+    /// It waits until work on its video is resumed.
     Paused,
     /// It was tried as often as makes sense.
     Failed,
@@ -89,7 +89,7 @@ impl JobState {
     }
 }
 
-/// A job, with what its video and its run tell.
+/// A job with data of its video and its run.
 #[derive(Clone, Debug, Default, FromRow)]
 pub struct JobRecord {
     /// ULID.
@@ -154,7 +154,7 @@ pub struct JobFilter {
     pub video_id: Option<String>,
     /// Whose identifier begins or ends so.
     pub named: Option<String>,
-    /// At most so many.
+    /// At most this many.
     pub limit: u32,
 }
 
@@ -241,7 +241,7 @@ impl Store {
         .map_err(|error| Error::from_sql("counting jobs", error))
     }
 
-    /// Jobs that may be begun now, the next first: their files are there, and nobody has paused them.
+    /// Jobs that may start now, in order: their files are there, and they aren't paused.
     pub async fn waiting_jobs(&self) -> Result<Vec<JobRecord>> {
         sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "{SELECT} where jobs.state = 'waiting' and jobs.due_at <= $1 and not videos.is_paused \

@@ -1,4 +1,4 @@
-//! What moving a line has changed.
+//! The effect of moving a line.
 
 use crate::Store;
 use crate::crossings::LineCrossing;
@@ -26,7 +26,7 @@ impl CrossingCount {
     }
 }
 
-/// The crossings of two versions of a line in one run beside each other.
+/// Compares the crossings of two versions of a line in one run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LineDifference {
     /// Of the version before.

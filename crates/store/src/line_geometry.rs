@@ -1,4 +1,4 @@
-//! Where a line lies, and where that is on a recording of another size.
+//! A line's position, and its position on a recording of another size.
 
 use crate::error::Result;
 use pigweight_core::geometry::Point;

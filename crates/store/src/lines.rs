@@ -10,7 +10,7 @@ use crate::{Store, Transaction, new_id};
 use pigweight_core::line::Line;
 use sqlx::FromRow;
 
-/// What a line holds for.
+/// What a line applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LineScope {
     /// All recordings of this source, older and newer.
@@ -24,9 +24,9 @@ pub enum LineScope {
 pub struct NewLine {
     /// For people.
     pub name: String,
-    /// What it holds for.
+    /// What it applies to.
     pub scope: LineScope,
-    /// Where it lies.
+    /// Its position.
     pub geometry: LineGeometry,
 }
 
@@ -53,7 +53,7 @@ pub struct LineRecord {
 }
 
 impl LineRecord {
-    /// What it holds for.
+    /// What it applies to.
     pub fn scope(&self) -> LineScope {
         match (&self.source_id, &self.video_id) {
             (Some(id), _) => LineScope::Source(id.clone()),
@@ -73,7 +73,7 @@ pub struct LineVersion {
     pub number: i64,
     /// Seconds since 1970.
     pub created_at: i64,
-    /// Where it lies.
+    /// Its position.
     #[sqlx(flatten)]
     pub geometry: LineGeometry,
 }
@@ -95,7 +95,7 @@ impl VideoLine {
     }
 }
 
-/// What changing a line has done.
+/// The result of changing a line.
 #[derive(Clone, Debug)]
 pub struct LineChange {
     /// As it is now.
@@ -171,7 +171,7 @@ impl Store {
         Ok(LineChange { line: self.line(id).await?, moved_from: is_moved.then_some(before) })
     }
 
-    /// Deletes a line: it is no longer shown or counted. What was counted stays.
+    /// Deletes a line: it is no longer shown or counted. Its earlier counts are kept.
     pub async fn remove_line(&self, id: &str) -> Result<()> {
         let removed = sqlx::query("update lines set deleted_at = $2 where id = $1 and deleted_at is null")
             .bind(id)

@@ -58,7 +58,7 @@ impl Store {
                 lock_folder(&lock, folder)?;
                 Some(Arc::new(lock))
             }
-            // Nobody has ever locked it: a copy, say.
+            // Never locked before: for example a copy.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(unusable(folder)(error)),
         };
@@ -161,7 +161,7 @@ async fn connect(options: SqliteConnectOptions, number: u32) -> Result<SqlitePoo
         .connect_with(options)
         .await
         .map_err(failed)?;
-    // All connections now: each has a thread, which would otherwise inherit the priority of whoever needed it first.
+    // All connections now: each has a thread, which would otherwise inherit the priority of the thread that needed it first.
     let mut connections = Vec::new();
     for _ in 0..number {
         connections.push(pool.acquire().await.map_err(failed)?);

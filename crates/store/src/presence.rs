@@ -70,7 +70,7 @@ impl Store {
         transaction.commit().await.map_err(failed)
     }
 
-    /// The time to give to [`Store::set_present`] after a scan that begins now.
+    /// The time to pass to [`Store::set_present`] after a scan that starts now.
     pub fn scan_start_millis(&self) -> i64 {
         unix_millis()
     }

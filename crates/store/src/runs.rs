@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
 #[sqlx(rename_all = "snake_case")]
 pub enum RunState {
-    /// Work goes on, or will at the next start.
+    /// In progress, or will be at the next start.
     Running,
     /// Every frame that can be decoded is settled.
     Done,
     /// It stopped for good; what was settled before stays.
     Failed,
-    /// Other settings hold now. Nobody continues it or sees it; if its settings come back, it continues at its checkpoint.
+    /// Other settings apply now. It isn't continued or shown; if its settings come back, it continues at its checkpoint.
     Abandoned,
 }
 

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::{Store, Transaction, new_id};
 use sqlx::FromRow;
 
-/// Where recordings come from.
+/// The origin of recordings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
 #[sqlx(rename_all = "snake_case")]
 pub enum SourceKind {
@@ -60,7 +60,7 @@ pub struct SourceRecord {
     pub lines: i64,
 }
 
-/// What a person changes of a source; `None` leaves a value as it is.
+/// A person's changes to a source; `None` leaves a value as it is.
 #[derive(Clone, Debug, Default)]
 pub struct SourceChange {
     /// For people.

@@ -1,10 +1,10 @@
-//! What only the inside can provoke.
+//! Tests of conditions that only internal code can provoke.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use super::*;
 use crate::open::MAX_CONNECTIONS;
 
-/// What SQLite does by itself if the disk is full at the end of a transaction, without the driver's knowledge.
+/// What SQLite does on its own if the disk is full at the end of a transaction, without the driver's knowledge.
 async fn fill(store: &Store) {
     let mut transaction = store.pool.begin().await.unwrap();
     sqlx::query("rollback").execute(&mut *transaction).await.unwrap();

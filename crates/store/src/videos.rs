@@ -7,7 +7,7 @@ use crate::sources::{self, NewSource};
 use crate::{Store, Transaction, new_id};
 use sqlx::{FromRow, Row as _};
 
-/// What the file system says of a file without opening it.
+/// A file's metadata, read without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
 pub struct FileStat {
     /// Bytes.
@@ -28,7 +28,7 @@ impl FileStat {
     }
 }
 
-/// What distinguishes a file's content from another's without reading all of it.
+/// Distinguishes a file's content from another's without reading all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileIdentity {
     /// Absolute.
@@ -45,7 +45,7 @@ pub struct FileIdentity {
 /// A file to register.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewFile {
-    /// What distinguishes its content.
+    /// Identifies its content.
     pub file: FileIdentity,
     /// For people: the path below the folder it was found in.
     pub name: String,
@@ -64,7 +64,7 @@ pub struct KnownFile {
     pub video: VideoRecord,
 }
 
-/// What opening a file tells.
+/// The result of opening a file.
 #[derive(Clone, Debug, Default)]
 pub struct NewVideo {
     /// Why it cannot be read.
@@ -75,7 +75,7 @@ pub struct NewVideo {
     pub container: Option<String>,
     /// libav's short name.
     pub codec: Option<String>,
-    /// Sound beside the picture.
+    /// Whether it has audio.
     pub has_audio: Option<bool>,
     /// px.
     pub width_px: Option<u32>,
@@ -112,7 +112,7 @@ pub struct VideoRecord {
     pub container: Option<String>,
     /// libav's short name.
     pub codec: Option<String>,
-    /// Sound beside the picture.
+    /// Whether it has audio.
     pub has_audio: Option<bool>,
     /// Of the upright picture, px.
     pub width_px: Option<i64>,
@@ -219,7 +219,7 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps what opening a registered file has told.
+    /// Stores the result of opening a registered file.
     pub async fn describe_video(&self, id: &str, video: &NewVideo) -> Result<VideoRecord> {
         let failed = |error| Error::from_sql("describing a video", error);
         sqlx::query(

@@ -1,4 +1,4 @@
-//! A store that is damaged in each of these ways is found out; one that is not has no findings.
+//! Every kind of damage to a store is detected; an intact store has no findings.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;

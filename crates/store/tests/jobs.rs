@@ -1,4 +1,4 @@
-//! Jobs are taken by one, held, left, and changed by people; nothing is lost or doubled.
+//! Jobs are taken by one process, held, given back, and changed by people; nothing is lost or duplicated.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use pigweight_store::{
@@ -165,7 +165,7 @@ async fn what_a_person_says_holds_against_whoever_works_on_it() {
     }
     assert!(matches!(store.retry_job(&b).await, Err(Error::JobEnded { .. })));
 
-    // A pause is the video's: the job waits, whoever asks for it.
+    // A pause belongs to the video: the job waits for any caller.
     assert_eq!(store.pause_job(&b, true).await.unwrap().state, JobState::Paused);
     assert!(store.waiting_jobs().await.unwrap().is_empty());
     assert!(store.take_job(&b, "me").await.unwrap().is_none());
@@ -202,7 +202,7 @@ async fn another_model_or_another_file_replaces_what_was_wanted() {
     assert_eq!(store.latest_jobs().await.unwrap()[&first.video_id].id, second.id);
     let refused = store.retry_job(&first.id).await.unwrap_err();
     assert!(matches!(&refused, Error::JobOutdated { now, .. } if *now == second.id), "{refused}");
-    // Back to what held before: that job goes on.
+    // Back to the earlier settings: that job continues.
     store.plan_jobs(&[job(&first.video_id, "fingerprint")]).await.unwrap();
     assert_eq!(store.job(&first.id).await.unwrap().state, JobState::Waiting);
     assert_eq!(store.job(&second.id).await.unwrap().state, JobState::Cancelled);
@@ -243,7 +243,7 @@ async fn a_file_that_is_put_back_goes_on_where_its_job_was() {
     assert_ne!(other.id, first.id);
     let replaced = store.job(&id).await.unwrap();
     assert_eq!((replaced.state, replaced.error_code.as_deref()), (JobState::Cancelled, Some("replaced")));
-    // … and where the first one comes back in its place, its job goes on.
+    // … and if the first one is put back in its place, its job continues.
     assert_eq!(store.add_video(&sampled(4, "whole"), "a", &source()).await.unwrap().id, first.id);
     let back = store.job(&id).await.unwrap();
     assert_eq!((back.state, back.error), (JobState::Waiting, None));

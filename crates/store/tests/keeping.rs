@@ -1,4 +1,4 @@
-//! What is written is read back; a step is there as a whole or not at all; lines are counted from what is kept.
+//! Written data is read back; a step is written completely or not at all; lines are counted from stored tracks.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use pigweight_core::detection::Detection;

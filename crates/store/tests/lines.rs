@@ -23,7 +23,7 @@ async fn a_line_drawn_later_counts_what_a_line_drawn_before_counts() {
     let video = described(&store, "a", (800, 400)).await;
     let scope = || LineScope::Video(video.id.clone());
     let before = store.add_line(&line(scope(), "before", 200.0)).await.unwrap();
-    // Checkpoints alone count it: nobody asks.
+    // Only checkpoints count it, without any reader.
     let run = counted(&store, &video.id, "s", Walk::default()).await;
     assert!(store.line_progress(&run.id).await.unwrap()[&before.version_id].is_up_to_date);
     let after = store.add_line(&line(scope(), "after", 200.0)).await.unwrap();
@@ -123,7 +123,7 @@ async fn a_line_of_a_source_holds_for_all_its_recordings_scaled_to_their_size() 
     }
     assert_eq!(counts(&store, &older.id, &drawn.id).await, (2, 1));
     assert_eq!(counts(&store, &small.id, &drawn.id).await, (2, 1));
-    // A picture of another aspect: the line is told and does not apply.
+    // A picture of another aspect: the line is reported as not applying.
     let there = store.lines_of_video(&upright.id).await.unwrap();
     assert!(there.len() == 1 && there[0].on_video.is_none() && there[0].segment().is_none());
     assert_eq!(counts(&store, &other.id, &drawn.id).await, (0, 0));
@@ -159,7 +159,7 @@ async fn a_line_that_is_drawn_while_a_run_goes_on_catches_up() {
     let run = store.start_run(&common::new_run(&video.id, "s")).await.unwrap();
     write_walk(&store, &run, Walk { to: 40, ..Walk::default() }).await;
     let drawn = store.add_line(&line(LineScope::Video(video.id.clone()), "late", 200.0)).await.unwrap();
-    // Nobody has counted it over what was there: the next checkpoint finds it behind.
+    // It hasn't been counted over the existing frames: the next checkpoint finds it behind.
     let run = store.run(&run.id).await.unwrap();
     write_walk(&store, &run, Walk { from: 40, is_last: true, ..Walk::default() }).await;
     assert!(store.line_progress(&run.id).await.unwrap()[&drawn.version_id].is_up_to_date);

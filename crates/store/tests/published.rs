@@ -1,4 +1,4 @@
-//! What people see of a video is a complete run, until another one is complete.
+//! The shown run of a video is a complete one, until another one is complete.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
@@ -58,7 +58,7 @@ async fn going_back_to_earlier_settings_shows_the_earlier_run_at_once() {
     assert_eq!(planned.published, std::slice::from_ref(&video.id));
     assert_eq!(shown(&store, &video.id).await, Some((first.id.clone(), RunState::Done)));
     assert!(store.plan_jobs(&[job(&video.id, "first")]).await.unwrap().published.is_empty());
-    // The same if nobody plans: a command that counts with these settings.
+    // The same without planning: a command that counts with these settings.
     store.start_run(&new_run(&video.id, "second")).await.unwrap();
     assert_eq!(shown(&store, &video.id).await, Some((second.id.clone(), RunState::Done)));
     // A job that is made for settings of a complete run knows it from the beginning.
@@ -77,7 +77,7 @@ async fn a_run_that_nobody_continues_is_abandoned_and_never_shown() {
     store.plan_jobs(&[job(&video.id, "second")]).await.unwrap();
     assert_eq!(store.run(&first.id).await.unwrap().state, RunState::Abandoned);
     assert_eq!(shown(&store, &video.id).await, None);
-    // Whoever still writes it is told.
+    // A process that still writes it gets an error.
     let step = pigweight_store::Checkpoint {
         frames: &[],
         timeline: common::timeline(),

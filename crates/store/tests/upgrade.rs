@@ -1,4 +1,4 @@
-//! A data folder of the version before opens with every number it had.
+//! A data folder of the previous version opens with all its numbers.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use pigweight_store::{JobFilter, LineScope, NewSource, RunState, SourceKind, Store, VideoRecord};

@@ -1,7 +1,7 @@
 //! Components that a test needs and that a machine may lack: programs, servers, rights, data.
 
-/// Says that a test, or a part of it, is skipped because a component is missing. Where `CI` is `true` that is a failure: what nobody runs
-/// protects nobody.
+/// Reports that a test, or a part of it, is skipped because a component is missing. If `CI` is `true` that is a failure: a test that never runs
+/// protects nothing.
 ///
 /// # Panics
 /// Where the environment variable `CI` is `true`.

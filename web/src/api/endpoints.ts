@@ -1,4 +1,4 @@
-// Every address the page knows, and nothing else about them.
+// All addresses that the page uses, and nothing else about them.
 
 import type { CountWindow, DetectionWindow, FrameIndex, JobWish, LineEnds } from './narrowed.ts';
 import { address, ask, askJson, askPage, type ListPage, sendJson } from './request.ts';

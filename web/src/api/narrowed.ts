@@ -1,4 +1,4 @@
-// Types of the API that the page knows more exactly than the document can say: tuples, and the parts of a request.
+// API types that are narrower than the document can express: tuples, and parts of requests.
 
 import type { Counts, Detections, FrameBoxes, FrameTimes, Line } from './types';
 

@@ -1,5 +1,5 @@
-// One way to ask the server. Addresses are relative to the document, so the page works under any sub-path; every failure
-// becomes a `Problem`, whose `detail` is what the reader is shown.
+// All requests go through here. Addresses are relative to the document, so the page works under any sub-path. Every failure
+// becomes a `Problem`, whose `detail` is shown to the user.
 
 export type Query = Record<string, string | number | boolean>;
 

@@ -1,5 +1,5 @@
-// English, and the pattern for every other language: the keys and the {names} of this file are checked by the compiler.
-// An entry with several forms is chosen by `count` through Intl.PluralRules. "No video", "not analysed yet" and "no pigs"
+// English, and the template for other languages: the compiler checks the keys and {names} of this file.
+// In entries with several forms, `count` selects one through Intl.PluralRules. "No video", "not analysed yet" and "no pigs"
 // are three different things and must never share a word.
 
 export const en = {
@@ -223,7 +223,7 @@ export const en = {
   endpoint_up: 'answers',
   loading: 'Loading',
 
-  // reasons that the server names by a code; what is not here is shown in its words
+  // reasons that the server names by a code; others are shown as the server's sentence
   reason_disk_full: 'The disk is full. Nothing written before is lost; free some space and it goes on.',
   reason_folder_missing:
     'A folder of videos cannot be read. Check that its disk is connected; its videos come back with it.',

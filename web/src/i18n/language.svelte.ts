@@ -1,4 +1,4 @@
-// The language in use: the browser's at first, the reader's choice afterwards. Everything shown goes through `t`.
+// The current language: the browser's at first, then the user's choice. All displayed text goes through `t`.
 import { keep, kept } from '../settings/kept.ts';
 import { spanParts } from '../time/words.ts';
 import { en } from './en.ts';

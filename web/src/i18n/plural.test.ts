@@ -1,4 +1,4 @@
-// Walks over every entry of every language: forms for every plural category, and the same {names} as in English.
+// Checks every entry of every language: forms for every plural category, and the same {names} as in English.
 import { describe, expect, it } from 'vitest';
 import { en } from './en.ts';
 import { type Forms, phrase } from './plural.ts';

@@ -1,5 +1,5 @@
-// The typed dictionary: which keys exist, which {names} an entry wants, and how a form is chosen. Pure, so tests can walk
-// over every entry in every language.
+// The typed dictionary: existing keys, the {names} of an entry, and the selection of a form. Pure, so tests can check
+// every entry in every language.
 import type { en } from './en.ts';
 
 type English = typeof en;

@@ -1,4 +1,4 @@
-// Russian. Numbers ask for three forms: 1 свинья, 2 свиньи, 5 свиней; `other` is for fractions.
+// Russian. Numbers need three forms: 1 свинья, 2 свиньи, 5 свиней; `other` is for fractions.
 import type { Dictionary } from './plural.ts';
 
 export const ru: Dictionary<'one' | 'few' | 'many' | 'other'> = {

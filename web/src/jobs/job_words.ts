@@ -1,4 +1,4 @@
-// The queue as a reader sees it: which jobs stand together, what can be done about each, and when it is wanted. Pure.
+// The queue as displayed: groups of jobs, the commands of each, and expected times. Pure.
 import type { JobWish } from '../api/narrowed.ts';
 import type { Job, JobState } from '../api/types.ts';
 import type { Key } from '../i18n/plural.ts';

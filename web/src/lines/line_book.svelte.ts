@@ -1,5 +1,5 @@
-// The lines of one video and the crossings over them. A line changes here only when the server has confirmed the change;
-// until then the page shows the wish as a wish (`pending`), and takes it back when it is refused.
+// The lines of one video and their crossings. A line changes here only when the server has confirmed the change;
+// until then the page shows it as `pending`, and reverts it if the server refuses.
 import { changeLine, createLine, deleteLine, fetchCrossings, fetchLines } from '../api/endpoints.ts';
 import type { LineEnds } from '../api/narrowed.ts';
 import { Problem } from '../api/request.ts';

@@ -1,4 +1,4 @@
-// Lines as geometry. Forward is from the left of the arrow start→end to its right, as seen on the screen, where y points
+// Geometry of lines. Forward is from the left of the arrow start→end to its right, as seen on the screen, where y points
 // down: the right-hand side of (dx, dy) is (−dy, dx).
 import type { LineEnds } from '../api/narrowed.ts';
 
@@ -13,7 +13,7 @@ export function forwardDirection(ends: LineEnds): Vector {
   const dx = ends.x2 - ends.x1;
   const dy = ends.y2 - ends.y1;
   const length = Math.hypot(dx, dy) || 1;
-  // `0 -` and not a minus sign: −0 is a poor answer.
+  // `0 -` instead of a minus sign, to avoid −0.
   return { x: 0 - dy / length, y: dx / length };
 }
 

@@ -1,5 +1,5 @@
-// An answer of the server that is asked for again: every two seconds while something in it moves, after each change, and when the
-// reader comes back to the page; never when nothing goes on.
+// A response that is polled: every two seconds while something in it changes, after each command, and when the
+// user comes back to the page; never while idle.
 import { backOffMs } from './back_off.ts';
 
 const ASK_AGAIN = { firstMs: 2000, longestMs: 15_000 };
@@ -30,7 +30,7 @@ export class AskedAgain<T> {
     const asked = this.#asked;
     try {
       const answer = await this.#ask();
-      // What was asked for before a change is out of date.
+      // A request from before a change is out of date.
       if (this.#isClosed || asked !== this.#asked) return;
       this.answer = answer;
       this.isSilent = false;

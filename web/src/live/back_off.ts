@@ -1,5 +1,5 @@
-// How long to wait before trying again: doubling, bounded, and a little uneven, so that the pages of a farm do not all come
-// back in the same moment after the server was restarted.
+// Delay before a retry: doubling, bounded, with jitter, so that a farm's pages don't all reconnect
+// at once after the server was restarted.
 
 export interface BackOffRule {
   firstMs: number;

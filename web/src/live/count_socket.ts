@@ -1,5 +1,5 @@
-// The news of one video while it is analysed. Comes back by itself when the connection is lost; a late message of an old
-// connection is never heard. Clock and socket are handed in, so tests run an hour of outages in a moment.
+// Live updates of one video during analysis. Reconnects if the connection is lost; late messages of an old
+// connection are ignored. Clock and socket are injected, so tests run an hour of outages in a moment.
 import type { CountUpdate } from '../api/types.ts';
 import { type BackOffRule, backOffMs } from './back_off.ts';
 
@@ -69,7 +69,7 @@ export class CountSocket {
     socket.onmessage = (event) => {
       const update = parseUpdate(event.data);
       if (!update) return;
-      // Only a message proves that the server is well: a proxy in between may accept and close at once.
+      // Only a message proves that the server works: a proxy in between may accept and close at once.
       this.#failures = 0;
       this.#heard(update);
     };

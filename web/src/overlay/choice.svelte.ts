@@ -1,4 +1,4 @@
-// Which parts of the overlay the reader wants to see; kept in this browser.
+// Which parts of the overlay the user has switched on; stored in this browser.
 import { keep, kept } from '../settings/kept.ts';
 import type { OverlayChoice } from './draw.ts';
 

@@ -1,6 +1,6 @@
-// Detections near the cursor, in windows of ten seconds. Only what is near is fetched, a bounded number of windows is kept,
-// and the next one is asked for before it is needed. A window that was fetched while its video was still being counted is
-// asked for again once more of it is known.
+// Detections near the cursor, in windows of ten seconds. Only nearby windows are fetched, a bounded number is kept,
+// and the next one is requested ahead of time. A window fetched while its video was still being counted is
+// fetched again once more of it is known.
 import type { DetectionFrame, DetectionWindow } from '../api/narrowed.ts';
 
 export const WINDOW_SECS = 10;
@@ -57,7 +57,7 @@ export class DetectionCache {
   /** `undefined`: the window has not arrived. `null`: it has, and the server told nothing about this frame. */
   frame(pts: number, secs: number): DetectionFrame | null | undefined {
     const place = Math.floor(secs / WINDOW_SECS);
-    // A frame on the border may have come with the neighbour: the server rounds for itself.
+    // A frame on the border may have come with the neighbouring window: the server rounds on its own.
     for (const near of [place, place - 1, place + 1]) {
       const frame = this.#windows.get(near)?.frames.get(pts);
       if (frame) return frame;

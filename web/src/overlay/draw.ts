@@ -1,6 +1,6 @@
-// Boxes, numbers and trails of one frame on a canvas. A box that the model saw is solid, one put between two looks is
-// dashed: the sign is the line, colour only helps to follow an animal. Every stroke has a dark casing, because pigs, straw
-// and night pictures offer no background that one colour stands out from.
+// Boxes, numbers and trails of one frame on a canvas. A measured box is solid, an interpolated one is
+// dashed: the line style is the sign; colour only helps to follow an animal. Every stroke has a dark casing, because no single
+// colour is visible on pigs, straw and night pictures alike.
 import type { DetectionFrame } from '../api/narrowed.ts';
 import type { PictureMap } from './geometry.ts';
 

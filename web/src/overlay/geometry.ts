@@ -1,4 +1,4 @@
-// Where the picture lies on the screen and how its pixels map there. The picture keeps its shape inside the stage
+// The picture's position on the screen and the mapping of its pixels. The picture keeps its aspect inside the stage
 // (letterboxing), and a video's pixels need not be square, so the two axes scale separately.
 
 export interface Size {

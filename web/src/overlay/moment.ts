@@ -1,5 +1,5 @@
-// What is known about one moment. Three answers that must never be mixed up: no video, not analysed yet, and a number —
-// which may be zero. `fetching` is not an answer: the page does not know yet what the server knows.
+// What is known about one moment. Three answers that must never be confused: no video, not analysed yet, and a number,
+// which may be zero. `fetching` isn't an answer: the page is still waiting for the server.
 import type { DetectionFrame } from '../api/narrowed.ts';
 
 export type MomentCount =
@@ -21,7 +21,7 @@ export function momentCount(facts: MomentFacts): MomentCount {
   if (!facts.hasVideo) return { state: 'no_video' };
   if (!facts.hasRun) return { state: 'pending' };
   if (facts.secs === null || facts.frame === undefined) return { state: 'fetching' };
-  // A thousandth of a second forgives the rounding of the two numbers' ways here.
+  // A tolerance of a thousandth of a second for rounding.
   if (facts.frame === null || facts.secs > facts.countedToSecs + 1e-3) return { state: 'pending' };
   return { state: 'counted', count: facts.frame.boxes.length };
 }

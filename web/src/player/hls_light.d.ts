@@ -1,4 +1,4 @@
-// The smaller build, without what we do not use, comes without types of its own.
+// The smaller build, without unused features, has no types of its own.
 declare module 'hls.js/light' {
   export { default } from 'hls.js';
 }

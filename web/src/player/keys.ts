@@ -1,5 +1,5 @@
-// Which key does what. By the letter first, then by the place on the board: J, K and L lie at the same place on a Russian
-// board, where they write other letters.
+// Key bindings. By letter first, then by position on the keyboard: J, K and L have the same positions on a Russian
+// keyboard, where they type other letters.
 
 export type KeyAction =
   | 'toggle'

@@ -1,7 +1,7 @@
-// Single pictures from the server as a screen: over a video while a finger drags, and for videos that the browser cannot
-// play. In the event of a wish its thumbnail is drawn; then the exact frame comes small; when nothing more is wished for a
-// moment, it comes whole. The newest wish wins, and a picture that nobody waits for any more is aborted. Playing shows
-// whatever the server manages to give, and says which frame that is.
+// Single pictures from the server as a screen: over a video while scrubbing, and for videos that the browser can't
+// play. Within the pointer event the thumbnail is drawn; then the exact small frame; after a moment without
+// further requests, the full-size frame. The newest request wins, and outdated pictures are aborted. Playback shows
+// the frames that the server delivers in time, and reports which ones they are.
 import { ask, isAbort, Problem } from '../api/request.ts';
 import type { Screen, ScreenReports } from '../time/cursor.svelte.ts';
 import type { PtsTable } from '../time/pts_table.ts';
@@ -89,7 +89,7 @@ export class PictureScreen implements Screen {
   }
 
   setMuted(): void {
-    // Pictures have no sound.
+    // Pictures have no audio.
   }
 
   /** Nobody waits for a picture any more. */

@@ -1,5 +1,5 @@
-// How can this browser play this video? Asked before loading, because a refused file costs time and traffic; what slips
-// through is caught by the video element's error, and the next way is tried.
+// How this browser can play this video. Checked before loading, because a refused file costs time and traffic. Other
+// failures are caught by the video element's error, and the next method is tried.
 import type { Video } from '../api/types.ts';
 
 /** The file as it lies there, its packets in pieces that browsers take (HLS), or single pictures made by the server. */

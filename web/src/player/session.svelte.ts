@@ -1,6 +1,6 @@
-// One open video: what the server told about it, and the parts that live as long as it is open. While it is read or
-// analysed it is asked for again every two seconds, and the socket brings news in between; when nothing goes on, nothing is
-// asked.
+// One open video: the server's data about it, and the parts that live as long as it is open. While it is read or
+// analysed, it is polled every two seconds, with socket updates in between; while idle it isn't
+// polled.
 import { fetchDetections, fetchIndex, fetchVideo } from '../api/endpoints.ts';
 import { Problem, socketAddress } from '../api/request.ts';
 import type { CountUpdate, Video } from '../api/types.ts';
@@ -63,7 +63,7 @@ export class VideoSession {
     if (!video) return true;
     if (isBeingRead(video)) return true;
     if (video.index === 'failed') return false;
-    // Thumbnails follow the index within seconds, where there is room for them.
+    // Thumbnails follow the index within seconds, if there is space for them.
     if (!video.preview.sprites && this.#asksForSprites > 0) return true;
     return isWorked(video, health.report?.model != null);
   });

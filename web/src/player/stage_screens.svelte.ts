@@ -1,5 +1,5 @@
-// Which screen shows the picture, and what it reports: the browser's <video>, a still picture over it while the pointer drags or the video
-// rests on another frame, or single pictures from the server. The cursor moves them; what they show moves the cursor.
+// Selects the screen and receives its reports: the browser's <video>, a still picture over it while scrubbing or while the video
+// is on another frame, or single pictures from the server. The cursor moves the screens; what they show moves the cursor.
 import { untrack } from 'svelte';
 import { fileAddress, pictureAddress, playlistAddress, previewAddress } from '../api/endpoints.ts';
 import type { Size } from '../overlay/geometry.ts';
@@ -134,9 +134,9 @@ export class StageScreens {
     const { cursor } = this.#session;
     return {
       shown: (secs) => {
-        // Frames that the video passes on its way to where the finger was lifted stay covered.
+        // Frames that the video passes on its way to the target stay covered.
         if (cursor.scrubbing || (this.isStill && !cursor.isWanted(secs))) return;
-        // A picture of where the finger was may still be on its way.
+        // An earlier picture may still be in flight.
         if (cursor.missedIndex === null) this.#still?.forget();
         this.isStill = false;
         cursor.showAt(secs);

@@ -1,5 +1,5 @@
-// HTTP Live Streaming into a <video>. hls.js is fetched only where it is needed. A browser without Media Source that knows
-// such playlists by itself (an iPhone) is given the address.
+// HTTP Live Streaming in a <video>. hls.js is loaded only if needed. A browser without Media Source Extensions that plays
+// HLS natively (an iPhone) gets the address.
 import type { ScreenReports } from '../time/cursor.svelte.ts';
 
 const PLAYLIST = 'application/vnd.apple.mpegurl';
@@ -51,7 +51,7 @@ export class Stream {
     hls.on(Hls.Events.ERROR, (_event, error) => {
       if (!error.fatal) return;
       const status = error.response?.code ?? 0;
-      // What the server refuses it will refuse again.
+      // The server would refuse a retry too.
       const isGone = error.type === Hls.ErrorTypes.NETWORK_ERROR && (status < 400 || status >= 500);
       failed(isGone ? 'network' : 'format');
     });

@@ -1,11 +1,11 @@
-// The <video> element as a screen. It reports the frame that is really on the screen (requestVideoFrameCallback), never the
-// one asked for.
+// The <video> element as a screen. It reports the frame actually displayed (requestVideoFrameCallback), never the
+// requested one.
 //
 // A browser's clock need not begin at the first frame: a stream copied with B-frames starts at 0.08 s. So the first frame of
-// a fresh load, shown at time 0, tells the offset, and nothing is sought or played before it is known.
-// WebKitGTK reports such frames by the stream's clock and seeks by one that begins at 0: a frame that is reported later than the
-// time sought tells so.
-// Seeks do not pile up: while one is under way only the newest wish is kept.
+// a new load, shown at time 0, gives the offset; seeks and playback wait for it.
+// WebKitGTK reports such frames by the stream's clock but seeks by one that begins at 0: this is detected when
+// a frame is reported later than the target time.
+// Seeks don't queue: while one is in progress, only the newest request is kept.
 import type { Screen, ScreenReports } from '../time/cursor.svelte.ts';
 
 /** Browsers round times; frames last longer. */
@@ -37,7 +37,7 @@ export class VideoScreen implements Screen {
       video.addEventListener(name, action, { signal: this.#events.signal });
     listen('loadedmetadata', () => {
       reports.duration(video.duration);
-      // Sound without picture: the browser knows the container but not the codec.
+      // Audio without a picture: the browser supports the container but not the codec.
       if (video.videoWidth === 0) reports.failed('format');
     });
     listen('loadeddata', () => {
@@ -67,7 +67,7 @@ export class VideoScreen implements Screen {
   play(): void {
     this.#isPlayWanted = true;
     if (this.#offsetSecs === null) return;
-    // Refused or interrupted plays are told by the 'pause' event; there is nothing to add.
+    // The 'pause' event reports refused or interrupted playback; nothing to add.
     this.#video.play().catch(() => undefined);
   }
 
@@ -88,7 +88,7 @@ export class VideoScreen implements Screen {
     this.#events.abort();
     if (this.#hasFrameReports) this.#video.cancelVideoFrameCallback(this.#frameReport);
     this.#video.pause();
-    // Lets go of the connection at once instead of at the next garbage collection.
+    // Closes the connection at once instead of at the next garbage collection.
     this.#video.removeAttribute('src');
     this.#video.load();
   }
@@ -119,7 +119,7 @@ export class VideoScreen implements Screen {
 
   #learnOffset(firstFrameSecs: number): void {
     const own = this.#firstPtsSecs();
-    // Browsers round; the stream's own start is exact where the two agree.
+    // Browsers round; the stream's own start is exact if the two agree.
     const isOwn = own !== null && Math.abs(firstFrameSecs - own) < ROUNDING_SECS;
     this.#offsetSecs = isOwn ? own : firstFrameSecs;
     this.#seekOffsetSecs = this.#offsetSecs;
@@ -141,7 +141,7 @@ export class VideoScreen implements Screen {
       this.#seekNext();
       return;
     }
-    // Some browsers do not report the frame of a paused seek. Wishes point to the middle of a frame, so the time sought
+    // Some browsers don't report the frame of a paused seek. Requests point to the middle of a frame, so the target time
     // finds the same frame. A report may come before this event or up to two pictures after it.
     requestAnimationFrame(() =>
       requestAnimationFrame(() => {

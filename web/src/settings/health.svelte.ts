@@ -1,4 +1,4 @@
-// What the server says about itself. Asked at the start and whenever a page that shows it opens.
+// The server's status. Requested at the start and whenever a page that shows it opens.
 import { fetchHealth } from '../api/endpoints.ts';
 import type { Health } from '../api/types.ts';
 

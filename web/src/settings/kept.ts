@@ -1,4 +1,4 @@
-// What the reader chose, kept in this browser only. Storage may be forbidden (private windows): choices then last as long
+// The user's choices, stored only in this browser. Storage may be forbidden (private windows): then choices last as long
 // as the page.
 
 const PREFIX = 'pigweight.';

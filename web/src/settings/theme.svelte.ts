@@ -1,4 +1,4 @@
-// Light or dark: the system's choice unless the reader made one. Colours themselves are `light-dark()` pairs in app.css.
+// Light or dark: the system's setting unless the user chose one. The colours are `light-dark()` pairs in app.css.
 import { keep, kept } from './kept.ts';
 
 export const THEMES = ['system', 'light', 'dark'] as const;

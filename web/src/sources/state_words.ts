@@ -1,4 +1,4 @@
-// The state of a video as the one thing to say about it. Pure: which words, and how urgent; the words are the dictionary's.
+// The state of a video in one message. Pure: selects the words and their urgency; the words are in the dictionary.
 import type { Video } from '../api/types.ts';
 import type { Key } from '../i18n/plural.ts';
 
@@ -70,7 +70,7 @@ export function videoState(video: Video, hasModel: boolean): VideoState {
     case undefined:
       return { ...calm, words: 'state_untouched', next: hasModel ? 'untouched_next' : 'untouched_no_model' };
     case 'queued':
-      // Its turn has come, and something that it needs is not there.
+      // It is first in the queue, but something it needs is missing.
       if (video.run?.error) return { ...calm, words: 'state_queued', tone: 'bad', ...why(video.run) };
       return { ...calm, words: 'state_queued', next: 'queued_next', tone: 'working' };
     case 'running':

@@ -1,5 +1,5 @@
-// Files on their way to the server, one after the other. They go on while other pages are looked at, by themselves when the
-// connection comes back, and where they stopped when the same file is chosen again after the page was closed.
+// Uploads, one after the other. They continue while other pages are open, automatically when the
+// connection comes back, and where they stopped if the same file is selected again after the page was closed.
 import type { Upload as TusUpload } from 'tus-js-client';
 import { address } from '../api/request.ts';
 
@@ -53,7 +53,7 @@ class Uploads {
 
   pause(item: UploadItem): void {
     item.state = 'paused';
-    // What was sent is on the server already; there is nothing to wait for.
+    // The sent bytes are already on the server; there is nothing to wait for.
     void item.upload?.abort().catch(() => undefined);
     this.#startNext();
   }
@@ -66,7 +66,7 @@ class Uploads {
 
   remove(item: UploadItem): void {
     this.items = this.items.filter((other) => other !== item);
-    // The server forgets it too; where that fails it does so after a week.
+    // The server deletes it too; if that fails, it does so after a week.
     void item.upload?.abort(true).catch(() => undefined);
     this.#startNext();
   }
@@ -108,7 +108,7 @@ class Uploads {
         this.finished += 1;
         this.#startNext();
       },
-      // Also where the browser says that there is no network: it comes back.
+      // Also if the browser reports no network: it comes back.
       onShouldRetry: (error) => {
         const status = error.originalResponse?.getStatus() ?? 0;
         return status === 0 || status >= 500 || status === 409 || status === 423;

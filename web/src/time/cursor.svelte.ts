@@ -1,5 +1,5 @@
-// The one time cursor of a view; everything else follows it. It owns no picture: the screen (a <video>, or server pictures)
-// shows frames and reports the one really on it. A request never moves the cursor by itself — the frame shown does.
+// A view's only time cursor; everything else follows it. It owns no picture: the screen (a <video>, or server pictures)
+// shows frames and reports the one displayed. A request alone never moves the cursor; the frame shown does.
 import type { PtsTable } from './pts_table.ts';
 
 /** The frame on the screen. Index and pts are unknown until the video's index has been read. */

@@ -85,7 +85,7 @@ describe('PtsTable', () => {
     };
     const part = new PtsTable({ ...known, is_whole: false, duration_secs: 60 });
     expect([part.isWhole, part.endSecs, part.durationSecs]).toEqual([false, 1, 60]);
-    // What a file says of itself may be too little, and is of no interest once all is read.
+    // The length stated by a file may be too short, and is ignored once all is read.
     const longer = new PtsTable({ ...known, is_whole: false, duration_secs: 0.5 });
     expect(longer.durationSecs).toBe(1);
     const all = new PtsTable({ ...known, is_whole: true, duration_secs: 60 });

@@ -1,5 +1,5 @@
 // Which frame is shown at a moment. Frames per second are never used: recorders drop frames and change their rate, so the
-// server sends every frame's pts, run-length coded, and the page looks moments up by floor.
+// server sends every frame's pts, run-length coded, and the page finds the last one not after the moment.
 //
 // The table keeps one entry per run, not per frame: ten hours at a constant rate are one run.
 import type { FrameIndex } from '../api/narrowed.ts';

@@ -1,4 +1,4 @@
-// Moments as a clock shows them. Dots and colons in every language: these are readings, not sentences.
+// Moments in clock format. Dots and colons in every language: these are readings, not sentences.
 
 function pad(value: number): string {
   return String(value).padStart(2, '0');

@@ -1,5 +1,5 @@
-// The counts behind the curve, as many points as the time line has use for, for the stretch it shows. The newest request
-// wins; the old curve stays until the new one is here.
+// The counts of the curve, for the visible interval, with as many points as the timeline can show. The newest request
+// wins; the old curve stays until the new one arrives.
 import { fetchCounts } from '../api/endpoints.ts';
 import type { CountWindow } from '../api/narrowed.ts';
 import type { TimeView } from './view.ts';

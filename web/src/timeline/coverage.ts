@@ -1,4 +1,4 @@
-// Which stretches of a video are counted, not analysed yet, or have no picture at all.
+// Which intervals of a video are counted, not analysed yet, or without a picture.
 import type { Gap } from '../time/pts_table.ts';
 
 export type CoverageState = 'counted' | 'pending' | 'no_video';

@@ -1,5 +1,5 @@
-// The count curve as SVG paths: a line for the mean and a band from least to most. Moments without a count break both; a
-// straight line over them would be a lie.
+// The count curve as SVG paths: a line for the mean and a band from minimum to maximum. Moments without a count interrupt both, because a
+// straight line over them would be wrong.
 import type { CountPoint, CountWindow } from '../api/narrowed.ts';
 import { type TimeView, toPixels } from './view.ts';
 
@@ -44,7 +44,7 @@ export function curvePaths(
   const toY = (count: number) => round(height - (count / top) * height);
   for (const stretch of unbroken(counts)) {
     const x = stretch.map((point) => round(toPixels(view, width, point[0])));
-    // A lone point would be invisible: give it a pixel's length.
+    // A single point would be invisible: give it a pixel's length.
     if (x.length === 1) {
       stretch.push(stretch[0] as CountPoint);
       x.push((x[0] as number) + 1);

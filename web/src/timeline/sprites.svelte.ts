@@ -1,5 +1,5 @@
-// Thumbnails of keyframes in a few sheets, with the server's WebVTT map of them. Once loaded they are drawn in the very event
-// in which the pointer moves.
+// Thumbnails of keyframes in a few sheets, with the server's WebVTT map. Once loaded, they are drawn within
+// the pointer event.
 import { fetchSpriteMap, spriteAddress } from '../api/endpoints.ts';
 
 interface Cue {

@@ -1,5 +1,5 @@
-// The stretch of the video that the time line shows, and seconds ↔ pixels on it. Coverage, curve, ticks and cursor all use
-// this one scale, so they lie above each other to the pixel.
+// The visible interval of the timeline, and conversion of seconds to pixels and back. Coverage, curve, ticks and cursor all use
+// this scale, so they align to the pixel.
 
 export interface TimeView {
   fromSecs: number;

@@ -1,11 +1,11 @@
-//! Who belongs to whom at the least total cost.
+//! Assignment with the least total cost.
 //!
-//! Optimal, not greedy: in a crowd the greedy choice takes the right detection of one animal for another and
-//! the error wanders on. Successive shortest augmenting paths with potentials (Jonker and Volgenant 1987), with
-//! one private dummy column for each row, at the price of the gate: a row stays alone rather than pay more.
-//! Deterministic: among equals the lower index wins.
+//! Optimal, not greedy: in a crowd a greedy assignment gives one animal another's detection, and
+//! the error propagates. Successive shortest augmenting paths with potentials (Jonker and Volgenant 1987), with
+//! one private dummy column for each row, at the cost of the gate: a row stays unmatched rather than cost more.
+//! Deterministic: of equal ones the lower index wins.
 
-/// A table of costs: rows × columns, row by row. What is not finite, or above the gate, is never chosen.
+/// A table of costs: rows × columns, row by row. Entries that aren't finite, or are above the gate, are never selected.
 pub(crate) struct Costs {
     columns: usize,
     values: Vec<f32>,
@@ -89,7 +89,7 @@ pub(crate) fn assign(costs: &Costs, gate: f32) -> Vec<(usize, usize)> {
             column_price[column] -= reached - distance[column];
             row_price[row_of[column]] += reached - distance[column];
         }
-        // Everybody on the path moves one column on.
+        // Each row on the path moves one column on.
         while came_from[end] != NOBODY {
             row_of[end] = row_of[came_from[end]];
             end = came_from[end];
@@ -101,7 +101,7 @@ pub(crate) fn assign(costs: &Costs, gate: f32) -> Vec<(usize, usize)> {
     pairs
 }
 
-/// Where the search for the nearest open column starts: any open one.
+/// Start of the search for the nearest open column: any open one.
 fn dummy_or_first(done: &[bool], distance: &[f64]) -> usize {
     (0..done.len()).find(|&column| !done[column] && distance[column].is_finite()).unwrap_or(0)
 }
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The least sum by trying everything.
+    /// The least sum by brute force.
     fn brute_force(costs: &Costs, gate: f32, row: usize, taken: &mut Vec<usize>) -> f64 {
         if row == costs.rows() {
             return 0.0;

@@ -1,8 +1,8 @@
-//! The tracker's one step, shared by those who answer at once and those who answer when nothing can change.
+//! One step of the tracker, shared by the online and the settled tracker.
 //!
-//! A look goes through stages from the surest to the least sure evidence; what a stage pairs is out of the next
-//! ones. The promise: after every look each detection has at most one owner, and no track is kept that was not
-//! seen for `lost_secs` and `lost_inferences`, so memory depends on the scene and never on the video's length.
+//! An inference passes through stages from the strongest to the weakest evidence; what one stage matches is left out of the next
+//! ones. Guarantees: after every inference each detection has at most one owner, and tracks unseen for
+//! `lost_secs` and `lost_inferences` are dropped, so memory depends on the scene and never on the video's length.
 
 use super::assign::{Costs, assign};
 use super::identity::Identity;
@@ -13,16 +13,16 @@ use crate::geometry::Rect;
 use crate::time::Elapsed;
 use serde::{Deserialize, Serialize};
 
-/// What lies further out is no place in a picture, px.
+/// Coordinates beyond this are invalid in any picture, px.
 const FARTHEST_PX: f32 = 1e6;
 
-/// Nobody is waited for longer, however seldom the detector looks.
+/// No track is kept longer than this, however rare inferences are.
 const LONGEST_LOST_SECS: f64 = 10.0;
 
-/// What a track pays for getting no detection in stage 1.
+/// The cost of leaving a track unmatched in stage 1.
 const ALONE_COST: f32 = 1.0;
 
-/// The tracks and what is needed to go on.
+/// The tracks and the tracker's state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Engine {
     settings: TrackerSettings,
@@ -31,11 +31,11 @@ pub(crate) struct Engine {
     has_observed: bool,
     keys_given: u64,
     numbers_given: u32,
-    /// In the order of birth: ties go to the older.
+    /// In order of creation: ties go to the older.
     identities: Vec<Identity>,
 }
 
-/// A look while it is worked on: who of both sides is still free.
+/// An inference being processed: the tracks and detections still unmatched.
 struct Matching<'a> {
     detections: &'a [Detection],
     sureness: Vec<f32>,
@@ -54,7 +54,7 @@ impl Matching<'_> {
         (0..self.detections.len()).filter(wanted).collect()
     }
 
-    /// Pairs free tracks with free detections; `cost` is `None` for pairs that cannot be.
+    /// Matches free tracks with free detections; `cost` is `None` for pairs that are excluded.
     fn pair(
         &mut self,
         tracks: &[usize],
@@ -85,11 +85,11 @@ impl Engine {
         }
     }
 
-    /// Goes on to the next frame; ends the tracks that were lost for too long. Gives the time since the first
+    /// Advances to the next frame and ends tracks that were lost for too long. Returns the time since the first
     /// frame.
     pub(crate) fn pass_time(&mut self, secs: f64) -> f64 {
         self.now_secs = self.elapsed.advance(secs);
-        // 1 ms is forgiven, as pts may be in ms.
+        // 1 ms of tolerance, because pts may be in ms.
         let earliest_secs = self.now_secs - self.settings.lost_secs - 1e-3;
         let earliest_of_all_secs = self.now_secs - LONGEST_LOST_SECS;
         let lost_inferences = self.settings.lost_inferences;
@@ -101,12 +101,12 @@ impl Engine {
         self.now_secs
     }
 
-    /// Ends every track: after a gap nobody can say which animal is which. Numbers are not given again.
+    /// Ends every track: after a gap, identities are unknown. Numbers aren't reused.
     pub(crate) fn end_all(&mut self) {
         self.identities.clear();
     }
 
-    /// Takes what the detector saw now; gives the owner of each detection.
+    /// Takes the current detections and returns the owner of each.
     pub(crate) fn observe(&mut self, detections: &[Detection]) -> Vec<Option<TrackKey>> {
         let owner = self.pair_all(detections);
         let direction_secs = self.settings.direction_secs;
@@ -117,13 +117,13 @@ impl Engine {
         for (index, owner) in owner.iter().enumerate() {
             if let Some(owner) = *owner {
                 let identity = &mut self.identities[owner];
-                // Seen now after all.
+                // Found again.
                 identity.missed_inferences -= 1;
                 identity.observe(self.now_secs, &detections[index], direction_secs);
                 keys[index] = Some(identity.key);
             }
         }
-        // A first sight that does not repeat at the next look was none.
+        // A first detection that isn't repeated at the next inference was false.
         self.identities.retain(|identity| identity.track.is_some() || identity.missed_inferences == 0);
         for (index, detection) in detections.iter().enumerate() {
             if keys[index].is_none() && detection.score >= self.settings.new_score && is_a_place(detection) {
@@ -138,24 +138,24 @@ impl Engine {
         keys
     }
 
-    /// The number of a living, confirmed track.
+    /// The number of a live, confirmed track.
     pub(crate) fn track_of(&self, key: TrackKey) -> Option<TrackId> {
         self.identity_of(key)?.track
     }
 
-    /// The filter's box of a living, confirmed track now.
+    /// The filter's current box of a live, confirmed track.
     pub(crate) fn estimate_of(&self, track: TrackId) -> Option<Rect> {
         let identity = self.identities.iter().find(|identity| identity.track == Some(track))?;
         Some(identity.predicted(self.now_secs))
     }
 
-    /// Where the confirmed ones will be.
+    /// Predicted boxes of the confirmed tracks.
     pub(crate) fn places(&self, ahead_secs: f64) -> impl Iterator<Item = Rect> {
         let confirmed = self.identities.iter().filter(|identity| identity.track.is_some());
         confirmed.map(move |identity| identity.predicted(self.now_secs + ahead_secs))
     }
 
-    /// Whether something may still become of it.
+    /// Whether it may still be confirmed or found again.
     pub(crate) fn is_alive(&self, key: TrackKey) -> bool {
         self.identity_of(key).is_some()
     }
@@ -184,9 +184,9 @@ impl Engine {
         let sure = look.sureness.clone();
         let high_scores = settings.high_score..f32::INFINITY;
 
-        // 1. Where it should be by now, and where it was heading: tracked and lost against high scores. Overlap
-        // alone decides which pairs can be; being alone costs 1, more than any of them, so that a bad direction
-        // makes a pair the last choice and not an impossible one.
+        // 1. Predicted position and direction: tracked and lost tracks against high scores. Only overlap
+        // decides which pairs are possible. An unmatched track costs 1, more than any pair, so a bad direction
+        // makes a pair the last choice but doesn't exclude it.
         let confirmed = tracks(&|_, identity| identity.track.is_some());
         let high = look.free_detections(high_scores.clone());
         look.pair(&confirmed, &high, ALONE_COST, |track, detection| {
@@ -199,8 +199,8 @@ impl Engine {
             Some(1.0 - overlap - settings.direction_weight * ahead * sure[detection])
         });
 
-        // 2. A faint box where a track is expected is the track half hidden (ByteTrack). Not for lost tracks:
-        // faint boxes are too many to bring anybody back.
+        // 2. A low score where a track is expected is a half-hidden animal (ByteTrack). Not for lost tracks:
+        // too many boxes have low scores.
         let seen = look.seen.clone();
         let tracked = tracks(&|index, identity| {
             identity.track.is_some() && !seen[index] && identity.missed_inferences == 0
@@ -211,7 +211,7 @@ impl Engine {
             (iou >= settings.low_iou).then_some(1.0 - iou)
         });
 
-        // 3. Where it was last seen: animals stop, predictions walk on (observation-centric recovery, OC-SORT).
+        // 3. Last observed position: animals stop, but predictions move on (observation-centric recovery, OC-SORT).
         let seen = look.seen.clone();
         let missing = tracks(&|index, identity| identity.track.is_some() && !seen[index]);
         let high = look.free_detections(high_scores.clone());
@@ -220,7 +220,7 @@ impl Engine {
             (iou >= settings.recover_iou).then_some(1.0 - iou)
         });
 
-        // 4. The not yet confirmed get what is left.
+        // 4. Unconfirmed tracks get what is left.
         let unconfirmed = tracks(&|_, identity| identity.track.is_none());
         let high = look.free_detections(high_scores);
         look.pair(&unconfirmed, &high, 1.0 - settings.unconfirmed_overlap, |track, detection| {
@@ -231,7 +231,7 @@ impl Engine {
     }
 
     fn confirm(&mut self) {
-        // Nobody walked in before the first look: who is there was there.
+        // No animal can have walked in before the first inference, so all are confirmed at once.
         let enough = if self.has_observed { self.settings.confirm_hits } else { 1 };
         self.has_observed = true;
         for identity in &mut self.identities {
@@ -254,7 +254,7 @@ impl Engine {
                     && other.missed_inferences > 0
                     && predicted[tracked].iou(predicted[lost]) > limit
                 {
-                    // The one with the longer life of observations stays.
+                    // The one observed for longer stays.
                     let life = now - identity.born_secs;
                     let other_life = other.last_seen_secs() - other.born_secs;
                     ended[if life > other_life { lost } else { tracked }] = true;
@@ -269,7 +269,7 @@ impl Engine {
     }
 }
 
-/// Whether the box can be one: finite, of some size, somewhere near a picture.
+/// Whether the box is valid: finite, with some size, in or near a picture.
 pub(crate) fn is_a_place(detection: &Detection) -> bool {
     let Rect { x, y, width, height } = detection.rect;
     // Comparisons with NaN are false.

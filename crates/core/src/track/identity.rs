@@ -1,4 +1,4 @@
-//! One track from its first observation to its end: its motion, and the last places it was seen at.
+//! One track from its first observation to its end: its motion and its last observed positions.
 
 use super::TrackId;
 use super::motion::Motion;
@@ -7,14 +7,14 @@ use crate::geometry::{Point, Rect};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// Names a track from its birth on, before it is confirmed and gets its number.
+/// Identifies a track from its creation on, before it is confirmed and gets its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct TrackKey(pub(crate) u64);
 
-/// However close the looks are, no more of them are remembered.
+/// However dense inferences are, no more of them are remembered.
 const LONGEST_TRAIL: usize = 16;
 
-/// Where and when an animal was seen.
+/// An observation: where and when an animal was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Observation {
     at_secs: f64,
@@ -29,11 +29,11 @@ pub(crate) struct Identity {
     pub(crate) track: Option<TrackId>,
     pub(crate) born_secs: f64,
     pub(crate) hits: u32,
-    /// Looks since the last observation.
+    /// Inferences since the last observation.
     pub(crate) missed_inferences: u32,
-    /// As it was at the last observation; predictions start from there.
+    /// The motion at the last observation; predictions start from there.
     motion: Motion,
-    /// The last observations, oldest first, never empty: as many as the direction of the walk needs.
+    /// The last observations, oldest first, never empty: as many as the direction of motion needs.
     trail: VecDeque<Observation>,
 }
 
@@ -50,7 +50,7 @@ impl Identity {
         }
     }
 
-    /// Where it is expected at `at_secs`.
+    /// The predicted box at `at_secs`.
     pub(crate) fn predicted(&self, at_secs: f64) -> Rect {
         self.motion_now().predicted(at_secs - self.last_seen_secs()).rect()
     }
@@ -65,8 +65,8 @@ impl Identity {
 
     /// The track was seen.
     ///
-    /// After a gap the motion is led along the straight line to the new place, a step for each missed look, as
-    /// if it had been seen on all of them: otherwise the drift of the blind prediction stays in the velocity
+    /// After a gap the filter is updated along the straight line to the new position, one step for each missed inference, as
+    /// if it had been observed in all of them. Otherwise the drift of the prediction stays in the velocity
     /// (observation-centric re-update, OC-SORT, Cao et al. 2023).
     pub(crate) fn observe(&mut self, at_secs: f64, detection: &Detection, direction_secs: f64) {
         let (from, from_secs) = (self.last_seen_rect(), self.last_seen_secs());
@@ -81,7 +81,7 @@ impl Identity {
         self.hits += 1;
         self.missed_inferences = 0;
         self.trail.push_back(Observation { at_secs, rect: detection.rect });
-        // The second is old enough: the first is not needed any more. 1 ms is forgiven, as pts may be in ms.
+        // The second is old enough: the first isn't needed any more. 1 ms of tolerance, because pts may be in ms.
         let enough = |trail: &VecDeque<Observation>| {
             trail.len() > LONGEST_TRAIL
                 || trail.get(1).is_some_and(|second| at_secs - second.at_secs >= direction_secs - 1e-3)
@@ -91,8 +91,8 @@ impl Identity {
         }
     }
 
-    /// How far a walk to `place` turns away from the walk so far, half turns (0 straight on, 1 back). Nearer to a
-    /// quarter turn, which says nothing, the less there was of a walk; `full_bodies` is enough of it.
+    /// How far moving to `place` would turn the direction of motion, half turns (0 straight on, 1 back). The shorter the motion,
+    /// the nearer to a quarter turn, which is neutral; `full_bodies` is a sufficient motion.
     pub(crate) fn turn_to(&self, place: Point, full_bodies: f32) -> f32 {
         const NO_OPINION: f32 = 0.5;
         let Some(oldest) = self.trail.front() else { return NO_OPINION };
@@ -116,7 +116,7 @@ impl Identity {
     }
 }
 
-/// The box `part` of the way from one to the other.
+/// The box at fraction `part` between the two.
 pub(crate) fn between(from: Rect, to: Rect, part: f32) -> Rect {
     let mix = |from: f32, to: f32| from + (to - from) * part;
     Rect::new(mix(from.x, to.x), mix(from.y, to.y), mix(from.width, to.width), mix(from.height, to.height))

@@ -1,27 +1,27 @@
-//! Where a box will be: four independent filters, for the centre's x and y, the width and the height.
+//! Motion prediction of a box: four independent filters, for the centre's x and y, the width and the height.
 //!
-//! The eight-dimensional Kalman filter of SORT with a (x, y, width, height) state falls apart into four filters
+//! The eight-dimensional Kalman filter of SORT with a (x, y, width, height) state separates into four filters
 //! of two (position, velocity), because no noise couples the axes: no matrix library is needed. Noise is a
-//! *rate*: what grows with a random walk grows with the square root of time, so one step of 0.2 s predicts
-//! exactly what two of 0.1 s do, and a dropped frame or another frame rate changes nothing.
+//! *rate*: a random walk grows with the square root of time, so one step of 0.2 s predicts
+//! exactly what two of 0.1 s do, and dropped frames or another frame rate change nothing.
 
 use crate::geometry::{Point, Rect};
 use serde::{Deserialize, Serialize};
 
-/// The published noises (SORT, Bewley et al. 2016, as used by DeepSORT and ByteTrack) are per frame, of 30 Hz
-/// video. All below are of the box's own size, and at 30 Hz equal those.
+/// The published noise values (SORT, Bewley et al. 2016, as used by DeepSORT and ByteTrack) are per frame of 30 Hz
+/// video. All below are relative to the box's own size, and equal those at 30 Hz.
 const REFERENCE_HZ: f64 = 30.0;
 /// Random walk of the position: 0.05 sizes a frame. Sizes² per second.
 const POSITION_VARIANCE_RATE: f64 = 0.05 * 0.05 * REFERENCE_HZ;
 /// Random walk of the velocity: 0.00625 sizes/frame a frame. (Sizes per second)² per second.
 const VELOCITY_VARIANCE_RATE: f64 = (0.00625 * REFERENCE_HZ) * (0.00625 * REFERENCE_HZ) * REFERENCE_HZ;
-/// What a detector's edges jitter by, sizes.
+/// Jitter of a detector's edges, sizes.
 const MEASUREMENT_DEVIATION: f64 = 0.05;
 /// Of the first box, sizes.
 const START_POSITION_DEVIATION: f64 = 0.1;
 /// Of an animal first seen: 0.0625 sizes a frame. Sizes per second.
 const START_VELOCITY_DEVIATION: f64 = 0.0625 * REFERENCE_HZ;
-/// No box is taken to be smaller than this when noise is scaled by its size, px.
+/// When noise is scaled by a box's size, no size is taken below this, px.
 const SMALLEST_SIZE_PX: f64 = 1.0;
 
 /// One coordinate and its velocity, with their covariance.
@@ -77,7 +77,7 @@ impl Axis {
     }
 }
 
-/// The motion of one box, as it was known at its last observation.
+/// The motion of one box at its last observation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Motion {
     center_x: Axis,
@@ -110,7 +110,7 @@ impl Motion {
         }
     }
 
-    /// With one more observation, at the time this motion stands at.
+    /// With one more observation, at the time of this motion.
     pub(crate) fn corrected(&self, rect: Rect) -> Self {
         let [x, y, width, height] = coordinates(rect);
         let (width_px, height_px) = self.noise_sizes_px();
@@ -122,7 +122,7 @@ impl Motion {
         }
     }
 
-    /// The same with a size that stays: what shrank while it went behind something does not shrink to nothing.
+    /// The same with a constant size: a box that shrank while its animal went behind something must not shrink to nothing.
     pub(crate) fn with_size_at_rest(mut self) -> Self {
         self.width.velocity_px_per_sec = 0.0;
         self.height.velocity_px_per_sec = 0.0;

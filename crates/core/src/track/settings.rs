@@ -1,48 +1,48 @@
-//! The tracker's constants. `docs/design/0002-tracking.md` says where each comes from and what was tried instead.
+//! The tracker's constants. `docs/design/0002-tracking.md` lists their sources and the alternatives tried.
 
 use serde::{Deserialize, Serialize};
 
-/// What the tracker decides by. Times are in seconds, never in frames: what an animal does between two looks
+/// The tracker's settings. Times are in seconds, never in frames, because what an animal does between two inferences
 /// depends on the time between them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrackerSettings {
     /// Detections from this score on take part in every stage.
     pub high_score: f32,
-    /// Detections from this score on may continue a track that was seen at the last look.
+    /// Detections from this score on may continue a track that was seen at the last inference.
     pub low_score: f32,
-    /// A detection that belongs to nobody starts a track from this score on.
+    /// An unmatched detection starts a track from this score on.
     pub new_score: f32,
-    /// How long a track that is not seen is waited for …
+    /// How long a lost track is kept …
     pub lost_secs: f64,
-    /// … and over how many looks, whichever takes longer: a detector that is unsure of an animal needs as many chances to see it again where
-    /// one looks seldom.
+    /// … and over how many inferences, whichever takes longer: if inferences are rare, an unsure detector needs as many chances
+    /// to find an animal again.
     pub lost_inferences: u32,
-    /// A track is believed after this many looks in a row (on the very first look, at once).
+    /// A track is confirmed after this many inferences in a row (on the first inference, at once).
     pub confirm_hits: u32,
-    /// Stage 1: the least overlap of a prediction and a detection: IoU × sureness, the score moved to the
-    /// scale on which `high_score` is 0.6.
+    /// Stage 1: the least overlap of a prediction and a detection: IoU × confidence, which is the score rescaled so that
+    /// `high_score` is 0.6.
     pub match_overlap: f32,
     /// Stage 2, low scores: the least IoU.
     pub low_iou: f32,
-    /// Recovery at the last place an animal was seen: the least IoU.
+    /// Recovery at the last observed position: the least IoU.
     pub recover_iou: f32,
-    /// A track not confirmed yet: the least overlap (IoU × sureness).
+    /// Unconfirmed tracks: the least overlap (IoU × confidence).
     pub unconfirmed_overlap: f32,
-    /// Two tracks, one seen and one lost, that overlap by more are one: the younger ends. IoU.
+    /// If a seen and a lost track overlap by more, they are one: the younger ends. IoU.
     pub duplicate_iou: f32,
-    /// How much a detection that lies in the direction of the walk is preferred; cost per half turn.
+    /// How much a detection in the direction of motion is preferred; cost per half turn.
     pub direction_weight: f32,
-    /// The walk, within `direction_secs`, from which on its direction is fully believed; of shorter walks only in
-    /// proportion, as the jitter of a standing animal has no direction. Parts of the body, the square root of the
+    /// The length of the motion within `direction_secs` from which its direction has full weight. Shorter motions have less weight in
+    /// proportion, because the jitter of a standing animal has no direction. Parts of the square root of the
     /// box's area.
     pub direction_bodies: f32,
-    /// The direction of the walk is taken over at least this long.
+    /// The direction of motion is measured over at least this long.
     pub direction_secs: f64,
 }
 
 impl TrackerSettings {
-    /// For detectors whose scores spread as YOLOX's do on MOT17: high from 0.6, low from 0.1, new from 0.7.
+    /// For detectors with score distributions like YOLOX's on MOT17: high from 0.6, low from 0.1, new from 0.7.
     pub fn mot() -> Self {
         Self {
             high_score: 0.6,
@@ -62,7 +62,7 @@ impl TrackerSettings {
         }
     }
 
-    /// For a detector of which detections from `min_score` on are to be believed: low from a sixth of it, new
+    /// For a detector whose detections count from `min_score` on: low from a sixth of it, new
     /// a quarter of the way up to 1. `for_min_score(0.6)` is [`Self::mot`].
     pub fn for_min_score(min_score: f32) -> Self {
         let high_score = if min_score.is_finite() { min_score.clamp(0.01, 0.99) } else { 0.6 };
@@ -74,8 +74,8 @@ impl TrackerSettings {
         }
     }
 
-    /// A score on the scale on which `high_score` is 0.6. The overlaps above were found there; without this a
-    /// detector that is sure at 0.3 could not reach them with any box.
+    /// The score rescaled so that `high_score` is 0.6, the value the overlaps above were tuned for. Without this, a
+    /// detector that is sure at 0.3 could never reach them.
     pub(crate) fn sureness(&self, score: f32) -> f32 {
         const REFERENCE_HIGH: f32 = 0.6;
         let high = self.high_score;

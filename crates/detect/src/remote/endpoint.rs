@@ -1,4 +1,4 @@
-//! One server: how it is reached, how it stands, and what it answers.
+//! One server: its connection, state and responses.
 
 use super::RemoteSettings;
 use super::identity::Identity;
@@ -16,37 +16,37 @@ use tokio::sync::Semaphore;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 use tonic::{Code, Status};
 
-/// What is said of a port where a server speaks, though not to us.
+/// The error for a port with a server of another protocol.
 const SPEAKS_NO_GRPC: &str = "it answers in HTTP and does not speak gRPC; name the port for gRPC, usually 8001 (Triton) or 8081 (MLServer)";
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-/// What may be under way towards us: less, and a large answer waits for the network's turns.
+/// The receive window: if it is smaller, a large response waits for network round trips.
 const WINDOW_BYTES: u32 = 8 << 20;
 
-/// How a server stands.
+/// The state of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It is asked.
+    /// Available.
     Up,
-    /// It is not asked for this reason, and tried again.
+    /// Excluded for this reason, and tried again.
     Down(String),
-    /// It serves another model; tried again too.
+    /// It has another model; tried again too.
     Changed(String),
 }
 
 pub(super) struct Endpoint {
     pub url: String,
     channel: Channel,
-    /// Requests under way have a bound.
+    /// Requests in flight are limited.
     pub permits: Arc<Semaphore>,
     standing: Mutex<Standing>,
-    /// In a row: the pauses before it is tried again grow with them.
+    /// In a row: the pauses before a retry grow with them.
     pub failures: AtomicU32,
     pub answered: AtomicU64,
     pub failed: AtomicU64,
 }
 
 impl Endpoint {
-    /// Connects when it is needed. Must be called within the pool's runtime.
+    /// Connects on first use. Must be called within the pool's runtime.
     pub(super) fn new(url: &str, settings: &RemoteSettings) -> Result<Self> {
         let unsound = |reason: String| Error::RemoteSettings { reason };
         check_address(url).map_err(unsound)?;
@@ -86,7 +86,7 @@ impl Endpoint {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps how it stands now. That it is missing is said once, and once that it is back; why it is missing may change meanwhile.
+    /// Sets its current state. A failure is logged once, and a recovery once; the reason may change meanwhile.
     pub(super) fn change(&self, standing: Standing) {
         let before = std::mem::replace(&mut *self.standing(), standing);
         if std::mem::discriminant(&before) != std::mem::discriminant(&*self.standing()) {
@@ -94,7 +94,7 @@ impl Endpoint {
         }
     }
 
-    /// As loud when it is asked again as when it is left out: whoever read the one waits for the other.
+    /// Failure and recovery have the same log level, so that a filtered log shows both.
     pub(super) fn log(&self) {
         let url = &self.url;
         match &*self.standing() {
@@ -128,8 +128,8 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Whether a server is there that answers in HTTP's first version, which gRPC is not carried by: most inference servers do so on a port
-    /// beside the one for gRPC.
+    /// Whether a server responds in HTTP/1, which can't carry gRPC: most inference servers do so on another port
+    /// than gRPC's.
     async fn speaks_http_only(&self) -> bool {
         let Some(authority) = self.url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')) else {
             return false;
@@ -149,12 +149,12 @@ impl Endpoint {
             stream.read_exact(&mut begin)?;
             Ok::<_, std::io::Error>(begin == *b"HTTP/1.")
         };
-        // Whoever does not answer that in time does not speak it.
+        // A server that doesn't respond in time doesn't speak it.
         let asked = tokio::time::timeout(CONNECT_WITHIN, tokio::task::spawn_blocking(ask)).await;
         matches!(asked, Ok(Ok(Ok(true))))
     }
 
-    /// Everything that the server says and shows of its model.
+    /// Everything that the server reports about its model, and its outputs for the test picture.
     pub(super) async fn examine(&self, settings: &RemoteSettings) -> Result<Identity, String> {
         self.ready(settings).await?;
         let which =
@@ -177,7 +177,7 @@ impl Endpoint {
         Ok(identity)
     }
 
-    /// One request, checked: the version that answered, and the outputs in the model's order.
+    /// One request, checked: the responding version, and the outputs in the model's order.
     pub(super) async fn infer(
         &self,
         settings: &RemoteSettings,
@@ -191,7 +191,7 @@ impl Endpoint {
     }
 }
 
-/// Whether it is an address as the configuration wants it; where it is not, what to write.
+/// Whether an address is valid for the configuration; if not, what to write.
 fn check_address(url: &str) -> Result<(), String> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let secure = if matches!(scheme, "https" | "grpcs") { "https" } else { "http" };
@@ -242,7 +242,7 @@ pub(super) fn question(
     }
 }
 
-/// In the model's order, each as large as it says. What differs from that is no answer.
+/// In the model's order and of the stated sizes. Anything else is an error.
 fn outputs(answer: Answer, identity: &Identity, pictures: usize) -> Result<Vec<KeptOutput>, String> {
     let Answer { outputs, raw_output_contents: raw, .. } = answer;
     let mut found: Vec<(Given, Option<Bytes>)> = Vec::with_capacity(outputs.len());
@@ -280,7 +280,7 @@ fn outputs(answer: Answer, identity: &Identity, pictures: usize) -> Result<Vec<K
     Ok(kept)
 }
 
-/// Sides that the model leaves open are as they were shown first; only rows may be as many as there are, where it says so.
+/// Dynamic sides have the sizes of the first response; only the number of rows may differ, if the model says so.
 fn is_as_promised(found: &[i64], described: &Described, shown: Option<&[usize]>, pictures: usize) -> bool {
     let rank = shown.map_or(found.len(), <[usize]>::len);
     found.len() == rank
@@ -304,7 +304,7 @@ async fn within<T>(timeout: Duration, call: impl Future<Output = Result<T, Statu
     }
 }
 
-/// One line of a status, which may hold a whole traceback of the server's.
+/// One line of a status, which may contain a whole traceback.
 fn in_words(status: &Status) -> String {
     let root = std::error::Error::source(status).map(protocol::root);
     let told = match (status.code(), root) {

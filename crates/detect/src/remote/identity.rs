@@ -1,34 +1,34 @@
-//! What a served model is, and whether another one is the same.
+//! The identity of a served model, and comparison with another.
 //!
-//! A server tells its model's name and version, which an operator may forget to raise; so whoever joins also shows what the model makes of
-//! one picture.
+//! A server reports its model's name and version, which an operator may forget to raise. So each server that joins also infers
+//! a test picture.
 
 use super::protocol::Described;
 use crate::outputs::KeptOutput;
 use crate::tensor::{Form, Input, Kind};
 
-/// Numbers of one channel may differ by so much of their size: other processors round otherwise, other weights give other numbers.
+/// Relative tolerance for the numbers of one channel: other processors round differently, other weights give other numbers.
 const MOST_APART: f32 = 0.25;
 
-/// What a server serves.
+/// A server's model.
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
     pub version: String,
     pub input: Input,
     pub form: Form,
     pub outputs: Vec<Described>,
-    /// What it makes of the picture that is always the same.
+    /// Its outputs for the test picture.
     pub shown: Vec<KeptOutput>,
 }
 
-/// This machine's own copy of the model, which the servers must be like.
+/// This machine's own copy of the model, which the servers must match.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub form: Form,
     pub shown: Vec<KeptOutput>,
 }
 
-/// How a server's model differs.
+/// The differences of a server's model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Different(pub String);
 
@@ -51,7 +51,7 @@ impl Identity {
         Ok((input, form))
     }
 
-    /// Whether a server that joins serves this model.
+    /// Whether a joining server has this model.
     pub(super) fn accept(&self, other: &Self) -> Result<(), Different> {
         if self.version != other.version {
             return Err(self.other_version(&other.version));
@@ -76,7 +76,7 @@ impl Identity {
         format!("inputs [{name} {shape:?}], outputs [{}]", outputs.join(", "))
     }
 
-    /// Where the file itself is out of reach: everything that the servers say of it.
+    /// If the file itself isn't accessible: everything that the servers report about it.
     pub(super) fn hash(&self, model: &str) -> String {
         let Self { version, input, outputs, form: _, shown: _ } = self;
         let text = format!("served {model:?} {version:?} {input:?} {outputs:?}");
@@ -102,8 +102,8 @@ fn describe(tensor: &Described) -> String {
     format!("{} {} {:?}", tensor.name, tensor.datatype, tensor.shape)
 }
 
-/// Whether two models made the same of one picture. Rows may come in another order (heads that choose the best), so numbers are
-/// compared in order of size, channel by channel.
+/// Whether two models returned the same for one picture. Rows may be in another order (heads that choose the best), so numbers are
+/// sorted and compared channel by channel.
 fn alike(one: &[KeptOutput], other: &[KeptOutput]) -> Result<(), Different> {
     let shapes = |kept: &[KeptOutput]| kept.iter().map(|kept| kept.output.shape.clone()).collect::<Vec<_>>();
     if shapes(one) != shapes(other) {
@@ -127,7 +127,7 @@ fn alike(one: &[KeptOutput], other: &[KeptOutput]) -> Result<(), Different> {
     Ok(())
 }
 
-/// Numbers by channel, each in order of size. A channel runs along the shorter of the last two sides, of planes along the second.
+/// Sorted numbers of each channel. A channel runs along the shorter of the last two sides, for planes along the second.
 fn channels(shape: &[usize], numbers: &[f32]) -> Vec<Vec<f32>> {
     let (count, is_last) = match *shape {
         [1, rows, columns] if columns <= rows => (columns, true),
@@ -152,12 +152,12 @@ fn channels(shape: &[usize], numbers: &[f32]) -> Vec<Vec<f32>> {
     channels
 }
 
-/// The mean difference by the mean size.
+/// The mean difference divided by the mean magnitude.
 fn apart(expected: &[f32], found: &[f32]) -> f32 {
     let sum = |numbers: &mut dyn Iterator<Item = f32>| numbers.map(f32::abs).map(f64::from).sum::<f64>();
     let difference = sum(&mut expected.iter().zip(found).map(|(one, other)| one - other));
     let size = sum(&mut expected.iter().copied());
-    // Numbers so small are no more than rounding.
+    // Smaller numbers are only rounding.
     (difference / (size + 1e-5 * expected.len() as f64)) as f32
 }
 
@@ -180,7 +180,7 @@ mod tests {
         let here = kept(&[1, 40, 3], rows(0.0, 1e-3));
         let rounded = kept(&[1, 40, 3], rows(0.05, 1.02e-3));
         assert_eq!(alike(&here, &rounded), Ok(()));
-        // Boxes nearly the same, scores not: as two trainings of one model are.
+        // Boxes nearly the same, scores not: like two trainings of one model.
         let trained_on = kept(&[1, 40, 3], rows(0.05, 3e-3));
         assert!(alike(&here, &trained_on).is_err_and(|told| told.0.contains("channel 2")));
         assert!(alike(&here, &kept(&[1, 39, 3], vec![0.0; 117])).is_err());

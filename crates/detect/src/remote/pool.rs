@@ -1,4 +1,4 @@
-//! Several servers of one model: who is asked, who is left out, and for how long one waits.
+//! A pool of servers of one model: routing, exclusion and waiting.
 
 use super::endpoint::{Endpoint, Standing, question};
 use super::identity::{Different, Identity, Known};
@@ -18,10 +18,10 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 /// Pauses before a server is tried again: the first, doubled with each failure up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
-/// How often one that is not asked for anything is asked whether it is there.
+/// How often an idle server is checked.
 const CHECKED_EVERY: Duration = Duration::from_secs(5);
 
-/// See the module's head. Its own runtime waits for the servers, so that threads which look at pictures need none.
+/// See the module's head. Its own runtime waits for the servers, so that inference threads need none.
 pub(crate) struct Pool {
     shared: Arc<Shared>,
     runtime: Option<Runtime>,
@@ -31,19 +31,19 @@ struct Shared {
     settings: RemoteSettings,
     endpoints: Vec<Endpoint>,
     known: Option<Known>,
-    /// Of the model as it was first met.
+    /// Of the model as first seen.
     identity: OnceLock<Identity>,
-    /// Since when there is nobody to ask.
+    /// Since when there has been no server.
     gone_since: Mutex<Option<Instant>>,
-    /// Counts whatever somebody who waits may wait for: room, a server that is back, one that is gone.
+    /// Counts every change that a waiting caller may need: capacity, a server that is back, one that is gone.
     changes: watch::Sender<u64>,
 }
 
 impl Pool {
-    /// Asks all servers once. With `known` none of them need be there: this machine has the model, too.
+    /// Contacts all servers once. With `known` none of them need be there, because this machine has the model too.
     ///
     /// # Errors
-    /// Where the settings are not sound, nobody is there who must be, or the model is not this machine's.
+    /// If the settings are invalid, a required server is missing, or the model isn't this machine's.
     pub(crate) fn open(settings: &RemoteSettings, known: Option<Known>) -> Result<Self> {
         if settings.endpoints.is_empty() || settings.model.is_empty() {
             return Err(Error::RemoteSettings {
@@ -75,7 +75,7 @@ impl Pool {
         pool.wait_for(async move { shared.begin().await })?;
         let is_changed = |endpoint: &Endpoint| matches!(*endpoint.standing(), Standing::Changed(_));
         if !pool.shared.is_anyone_up() && (must_be_there || pool.shared.endpoints.iter().any(is_changed)) {
-            // Whoever opens it says so: once, however often it is tried.
+            // The caller reports it, once, however often it is tried.
             return Err(pool.shared.nobody());
         }
         for (place, endpoint) in pool.shared.endpoints.iter().enumerate() {
@@ -88,17 +88,17 @@ impl Pool {
         Ok(pool)
     }
 
-    /// How pictures are laid out for the servers.
+    /// The layout of pictures for the servers.
     pub(crate) fn form(&self) -> Result<Form> {
         self.shared.identity.get().map(|identity| identity.form).ok_or_else(|| self.shared.nobody())
     }
 
-    /// What the model gave for the picture that is always the same.
+    /// The model's outputs for the test picture.
     pub(crate) fn shown(&self) -> &[KeptOutput] {
         self.shared.identity.get().map_or(&[], |identity| &identity.shown)
     }
 
-    /// What makes the model the one it is, where its file is out of reach.
+    /// The model's identity, if its file isn't accessible.
     pub(crate) fn hash(&self) -> Option<String> {
         self.shared.identity.get().map(|identity| identity.hash(&self.shared.settings.model))
     }
@@ -108,7 +108,7 @@ impl Pool {
         self.shared.identity.get().map(Identity::describe).unwrap_or_default()
     }
 
-    /// Which model it is and where.
+    /// The model and its location.
     pub(crate) fn place(&self) -> String {
         let version =
             self.shared.identity.get().map(|identity| identity.version.as_str()).unwrap_or_default();
@@ -116,27 +116,27 @@ impl Pool {
         format!("{}{version} at {}", self.shared.settings.model, self.shared.settings.endpoints.join(", "))
     }
 
-    /// Lets pictures be looked at by a server that has room.
+    /// Infers pictures on a server with capacity.
     ///
     /// # Errors
-    /// [`Error::RemoteGone`] when there is nobody for longer than patience lasts, [`Error::RemoteChanged`] when there are only servers of
+    /// [`Error::RemoteGone`] if there is no server for longer than the patience, [`Error::RemoteChanged`] if all servers have
     /// another model.
     pub(crate) fn run(&self, samples: &Samples<'_>, shape: [i64; 4]) -> Result<Vec<KeptOutput>> {
         let (bytes, shared) = (bytes_of(samples), self.shared.clone());
         self.wait_for(async move { shared.infer(bytes, shape).await })
     }
 
-    /// How each server is.
+    /// The state of each server.
     pub(crate) fn endpoints(&self) -> Vec<EndpointReport> {
         self.shared.reports()
     }
 
-    /// Why nobody can be asked now; `None`: somebody can.
+    /// Why no server can be used now; `None` if one can.
     pub(crate) fn trouble(&self) -> Option<Error> {
         (!self.shared.is_anyone_up()).then(|| self.shared.nobody())
     }
 
-    /// Lets the pool's thread do something and waits for it, also from within another runtime.
+    /// Runs something on the pool's thread and waits for it, also from within another runtime.
     fn wait_for<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
@@ -144,7 +144,7 @@ impl Pool {
         let (told, done) = mpsc::sync_channel(1);
         if let Some(runtime) = &self.runtime {
             runtime.spawn(async move {
-                // Whoever asked waits below.
+                // The caller waits below.
                 let _waits = told.send(work.await);
             });
         }
@@ -161,7 +161,7 @@ impl Drop for Pool {
     }
 }
 
-/// As they travel.
+/// In wire format.
 pub(super) fn bytes_of(samples: &Samples<'_>) -> Bytes {
     match samples {
         Samples::Bytes(bytes) => Bytes::from(bytes.clone()),
@@ -176,8 +176,8 @@ pub(super) fn bytes_of(samples: &Samples<'_>) -> Bytes {
 }
 
 impl Shared {
-    /// Asks everybody at once, and takes them up in the order of the configuration: which model is the one must not hang on who
-    /// answers first.
+    /// Contacts all servers at once, and adds them in the order of the configuration: the model must not depend on which
+    /// one responds first.
     async fn begin(self: &Arc<Self>) -> Result<()> {
         let mut asked = Vec::new();
         for place in 0..self.endpoints.len() {
@@ -193,7 +193,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Takes a server up or leaves it out, by what it showed.
+    /// Adds or excludes a server by its outputs.
     fn judge(&self, found: Result<Identity, String>) -> Standing {
         match found {
             Err(reason) => Standing::Down(reason),
@@ -211,14 +211,14 @@ impl Shared {
         match self.identity.get() {
             Some(identity) => identity.accept(found),
             None => {
-                // Another one may have been first: then that is the model.
+                // Another one may have been first: then that defines the model.
                 let identity = self.identity.get_or_init(|| found.clone());
                 identity.accept(found)
             }
         }
     }
 
-    /// Tries a server that is left out again and again, and looks after one that is not asked for anything.
+    /// Retries an excluded server, and checks an idle one.
     async fn maintain(self: Arc<Self>, place: usize) {
         let endpoint = &self.endpoints[place];
         let mut changes = self.changes.subscribe();
@@ -227,7 +227,7 @@ impl Shared {
                 let waited = tokio::time::timeout(CHECKED_EVERY, async {
                     while *endpoint.standing() == Standing::Up && changes.changed().await.is_ok() {}
                 });
-                // One that is busy is there.
+                // A busy server is there.
                 let is_idle = waited.await.is_err()
                     && endpoint.permits.available_permits() == self.settings.in_flight.max(1);
                 if is_idle && let Err(reason) = endpoint.ready(&self.settings).await {
@@ -249,7 +249,7 @@ impl Shared {
         self.note();
     }
 
-    /// Tells those who wait that something has changed.
+    /// Notifies waiting callers of a change.
     fn note(&self) {
         let is_anyone_up = self.is_anyone_up();
         {
@@ -268,7 +268,7 @@ impl Shared {
         self.endpoints.iter().any(|endpoint| *endpoint.standing() == Standing::Up)
     }
 
-    /// Why there is nobody to ask.
+    /// Why there is no server.
     fn nobody(&self) -> Error {
         let mut reasons = Vec::new();
         let mut is_changed = false;
@@ -299,7 +299,7 @@ impl Shared {
         self.endpoints.iter().map(report).collect()
     }
 
-    /// The least busy of those that are up and have room.
+    /// The least busy of the available servers with capacity.
     fn pick(&self) -> Option<(&Endpoint, OwnedSemaphorePermit)> {
         let mut up: Vec<&Endpoint> =
             self.endpoints.iter().filter(|endpoint| *endpoint.standing() == Standing::Up).collect();
@@ -337,7 +337,7 @@ impl Shared {
         }
     }
 
-    /// Waits for room or for a server, no longer than patience lasts.
+    /// Waits for capacity or for a server, at most for the patience.
     async fn wait(&self, changes: &mut watch::Receiver<u64>) -> Result<()> {
         let patience = match self.settings.fallback {
             Fallback::None => self.settings.patience,
@@ -346,7 +346,7 @@ impl Shared {
         let gone_since = *self.gone_since();
         let changed = changes.changed();
         match gone_since {
-            // All are busy: each of them ends within the timeout.
+            // All are busy: each request ends within the timeout.
             None => drop(changed.await),
             Some(since) => {
                 let left = patience.saturating_sub(since.elapsed());
@@ -358,7 +358,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Outputs bear the names that this machine's own copy gives them.
+    /// Outputs get the names from this machine's own copy.
     fn as_known(&self, outputs: Vec<KeptOutput>) -> Vec<KeptOutput> {
         let Some(known) = &self.known else { return outputs };
         let renamed = outputs.into_iter().zip(&known.shown).map(|(kept, shown)| KeptOutput {

@@ -1,5 +1,5 @@
-//! The messages of the Open Inference Protocol that are used, declared by hand: fields and their numbers are the protocol's, those
-//! that are of no use here are left out (a reader passes over them).
+//! The used messages of the Open Inference Protocol, declared by hand: field numbers are the protocol's;
+//! unneeded fields are left out (a reader skips them).
 
 use http::uri::PathAndQuery;
 use prost::bytes::Bytes;
@@ -94,7 +94,7 @@ pub(super) struct Given {
     pub datatype: String,
     #[prost(int64, repeated, tag = "3")]
     pub shape: Vec<i64>,
-    /// Where the server does not give raw bytes.
+    /// If the server doesn't send raw bytes.
     #[prost(message, optional, tag = "5")]
     pub contents: Option<Contents>,
 }
@@ -120,7 +120,7 @@ where
     Ok(answer.into_inner())
 }
 
-/// What an error comes from: what lies between is how the library is built.
+/// The root cause of an error: the layers between are details of the library.
 pub(super) fn root(error: &dyn std::error::Error) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {

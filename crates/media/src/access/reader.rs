@@ -1,4 +1,4 @@
-//! All frames of a video in the order they are shown.
+//! Reads all frames of a video in display order.
 
 use crate::decode::frame::{DecodedFrame, Pass};
 use crate::decode::local_reader::LocalReader;
@@ -7,7 +7,7 @@ use crate::file::video::Video;
 use crate::isolate::{Location, Request, Response, Worker, Workers};
 use pigweight_core::time::Pts;
 
-/// Reads a video from one end to the other. Damaged packets are counted and passed over: what can be decoded is.
+/// Reads a video from start to end. Damaged packets are counted and skipped: all that can be decoded is.
 pub struct FrameReader {
     video: Video,
     place: Location<LocalReader, Worker>,
@@ -21,13 +21,13 @@ impl FrameReader {
         Self::open_on(video, Pass { after: None, ..Pass::USUAL })
     }
 
-    /// From the frame that follows `pts` on.
+    /// From the frame after `pts` on.
     pub fn open_after(video: &Video, pts: Pts) -> Result<Self> {
         Self::open_on(video, Pass { after: Some(pts), ..Pass::USUAL })
     }
 
-    /// From the first frame on, or from the one that follows `after`; pictures wider than `most_width` px are made so small.
-    /// Decodes on two cores: for a pass beside which nothing else works.
+    /// From the first frame on, or from the one after `after`; pictures wider than `most_width` px are scaled down.
+    /// Decodes on two cores: for a pass that runs alone.
     pub fn open_small(video: &Video, after: Option<Pts>, most_width: u32) -> Result<Self> {
         Self::open_on(video, Pass { after, threads: 2, most_width: Some(most_width) })
     }
@@ -44,7 +44,7 @@ impl FrameReader {
         Ok(Self { video: video.clone(), place, damaged_packets: 0, ended: false })
     }
 
-    /// Packets so far that the decoder refused.
+    /// Packets so far that the decoder rejected.
     pub fn damaged_packets(&self) -> usize {
         self.damaged_packets
     }

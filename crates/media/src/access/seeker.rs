@@ -1,4 +1,4 @@
-//! The one exact frame.
+//! Seeks exact single frames.
 
 use crate::decode::frame::DecodedFrame;
 use crate::decode::local_seeker::LocalSeeker;
@@ -25,7 +25,7 @@ impl FrameSeeker {
         Ok(Self { video: video.clone(), place, sought: None })
     }
 
-    /// How long the last frame's way to the keyframe that it decodes from took; `None` where decoding simply went on.
+    /// Time of the last frame's seek to its keyframe; `None` if decoding just continued.
     pub fn sought(&self) -> Option<Duration> {
         self.sought
     }
@@ -35,8 +35,8 @@ impl FrameSeeker {
         &self.video
     }
 
-    /// The frame named `pts`. Where its bytes are damaged and it does not come out, the one before it is served:
-    /// the answer's own `pts` says which.
+    /// The frame named `pts`. If its bytes are damaged and it can't be decoded, the one before it is served:
+    /// the result's own `pts` says which.
     ///
     /// # Errors
     /// [`Error::OutsideVideo`] if no frame has this pts; [`Error::NoFrames`] if nothing could be decoded.
@@ -44,18 +44,18 @@ impl FrameSeeker {
         self.frame_unless(pts, &|| false)
     }
 
-    /// Decodes the frames behind the last one, which may be wanted next, until something else `is_wanted`. A process does so by
-    /// itself while it is asked for nothing.
+    /// Read-ahead: decodes the frames after the last one until something else `is_wanted`. A worker process does so by
+    /// itself while it is idle.
     pub fn go_ahead(&mut self, is_wanted: &dyn Fn() -> bool) {
         if let Location::InProcess(seeker) = &mut self.place {
             seeker.go_ahead(is_wanted);
         }
     }
 
-    /// As [`Self::frame`], asking before each packet whether anybody still waits.
+    /// As [`Self::frame`], but checks before each packet whether the caller still waits.
     ///
     /// # Errors
-    /// Also [`Error::GivenUp`] where nobody does; the seeker can be used on.
+    /// Also [`Error::GivenUp`] if it doesn't; the seeker stays usable.
     pub fn frame_unless(&mut self, pts: Pts, is_given_up: &dyn Fn() -> bool) -> Result<DecodedFrame> {
         match &mut self.place {
             Location::InProcess(seeker) => {

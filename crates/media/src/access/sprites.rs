@@ -1,7 +1,7 @@
-//! Thumbnails of keyframes in a few large pictures, with a WebVTT map of which part shows which moment: what a page lays
-//! under the pointer in the very event in which it moves.
+//! Thumbnails of keyframes in a few large pictures, with a WebVTT map from moments to parts of them. The page draws them
+//! within the pointer event.
 //!
-//! The map is written last: where it is, all are there.
+//! The map is written last: if it exists, all exist.
 
 use crate::access::seeker::FrameSeeker;
 use crate::error::{Error, Result};
@@ -13,25 +13,25 @@ use pigweight_core::time::Pts;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// The map's name in its folder; beside it lie `0.jpg`, `1.jpg`, …
+/// The map's name in its folder; next to it are `0.jpg`, `1.jpg`, …
 pub const MAP: &str = "sprites.vtt";
 /// px of a thumbnail's longer side.
 const LONG_SIDE: u32 = 160;
-/// Thumbnails in a row and rows in a sheet: 1600 px are within what every browser decodes fast.
+/// Thumbnails in a row and rows in a sheet: every browser decodes 1600 px fast.
 const COLUMNS: usize = 10;
 const PER_SHEET: usize = 100;
-/// More are not told apart on a time line.
+/// More can't be distinguished on a timeline.
 const MOST: usize = 400;
-/// Nearer to each other than this they tell nothing new.
+/// Closer thumbnails show nothing new.
 const LEAST_SECS: f64 = 1.0;
 const QUALITY: u8 = 60;
-/// A keyframe that ends the process that reads it is left out. More of them say that it is not the keyframes.
+/// A keyframe that crashes the worker process is skipped. More than this many crashes have another cause.
 const MOST_WORKERS_LOST: u32 = 3;
 
-/// Makes the thumbnails of a video in `folder`, unless they are there; `false` when `is_stopped` says so before the end.
+/// Makes a video's thumbnails in `folder`, unless they exist; `false` if `is_stopped` said so before the end.
 ///
 /// # Errors
-/// [`Error::Preview`] where the disk refuses; what is wrong with the video.
+/// [`Error::Preview`] if the disk fails; otherwise the video's error.
 pub fn make(video: &Video, folder: &Path, is_stopped: &dyn Fn() -> bool) -> Result<bool> {
     if folder.join(MAP).is_file() {
         return Ok(true);
@@ -48,7 +48,7 @@ pub fn make(video: &Video, folder: &Path, is_stopped: &dyn Fn() -> bool) -> Resu
     for (number, moments_of_sheet) in moments.chunks(PER_SHEET).enumerate() {
         let mut sheet = Sheet::new(size, moments_of_sheet.len());
         for (place, &pts) in moments_of_sheet.iter().enumerate() {
-            // One that cannot be decoded, or in whose stead the frame before it comes, is not in the map.
+            // A keyframe that can't be decoded, or is replaced by the frame before it, isn't in the map.
             let frame = match seeker.frame_unless(pts, is_stopped) {
                 Err(Error::GivenUp) => return Ok(false),
                 Err(error) if error.is_of_worker() && workers_lost == MOST_WORKERS_LOST => return Err(error),
@@ -66,9 +66,9 @@ pub fn make(video: &Video, folder: &Path, is_stopped: &dyn Fn() -> bool) -> Resu
             let all = number * PER_SHEET + place;
             let end = moments.get(all + 1).map_or(video.duration_secs(), |&next| video.secs(next));
             let (x, y) = sheet.corner(place);
-            // Up to the next whole millisecond: rounded down it would name the frame before.
+            // Rounded up to a whole millisecond: rounded down it would name the frame before.
             let (begin, end) = (vtt_time(video.secs(pts)), vtt_time(end));
-            // To memory, which takes all.
+            // Writing to memory can't fail.
             let _written =
                 write!(map, "\n{begin} --> {end}\n{number}.jpg#xywh={x},{y},{},{}\n", size.0, size.1);
         }
@@ -91,7 +91,7 @@ fn moments(video: &Video) -> Vec<Pts> {
         let secs = video.secs(pts);
         if secs >= next || moments.is_empty() {
             moments.push(pts);
-            // On the grid, so that rare keyframes do not thin those behind them.
+            // On the grid, so that rare keyframes don't thin out those after them.
             next = ((secs / spacing).floor() + 1.0) * spacing;
         }
     }
@@ -118,7 +118,7 @@ fn vtt_time(secs: f64) -> String {
     format!("{:02}:{:02}:{:02}.{milliseconds:03}", secs / 3600, secs / 60 % 60, secs % 60)
 }
 
-/// Thumbnails side by side, 4:2:0; all frames of a video have the same range and matrix, which the first tells.
+/// Thumbnails in a grid, 4:2:0; all frames of a video have the range and matrix of the first.
 struct Sheet {
     size: (usize, usize),
     columns: usize,

@@ -1,14 +1,14 @@
-//! Fragments for HTTP Live Streaming, made in this process or by a worker.
+//! Fragments for HTTP Live Streaming, made in this process or in a worker.
 
 use crate::error::Result;
 use crate::file::video::Video;
 use crate::isolate::{Location, PersistentWorker, Request, Response, Worker, Workers};
 use crate::output::hls::{LocalStreamer, MOST_SEGMENT_BYTES, Segments};
 
-/// A segment with its sound.
+/// A segment with its audio.
 const MOST_FRAGMENT_BYTES: u64 = 4 * MOST_SEGMENT_BYTES;
 
-/// Makes fragments of a video out of a file that stays open: viewers ask for one after the other.
+/// Makes fragments from a file that stays open: viewers request one after the other.
 pub struct Streamer {
     segments: Segments,
     place: Location<LocalStreamer, PersistentWorker>,
@@ -18,7 +18,7 @@ impl Streamer {
     /// Opens the file of a video that a browser can play.
     ///
     /// # Errors
-    /// As [`Segments::of`], and where the file does not open.
+    /// As [`Segments::of`], and if the file doesn't open.
     pub fn open(video: &Video) -> Result<Self> {
         let segments = Segments::of(video)?;
         let place = match Workers::of(video) {
@@ -28,15 +28,15 @@ impl Streamer {
         Ok(Self { segments, place })
     }
 
-    /// Where it is cut.
+    /// The segments.
     pub fn segments(&self) -> &Segments {
         &self.segments
     }
 
-    /// What every player needs before the first fragment: "ftyp" and "moov".
+    /// The initialisation segment: "ftyp" and "moov".
     ///
     /// # Errors
-    /// Where the file cannot be read or put into an mp4.
+    /// If the file can't be read or muxed into an mp4.
     pub fn init(&mut self) -> Result<Vec<u8>> {
         match &mut self.place {
             Location::InProcess(streamer) => streamer.init(),
@@ -47,7 +47,7 @@ impl Streamer {
     /// A fragment: "moof" and "mdat".
     ///
     /// # Errors
-    /// [`crate::Error::OutsideVideo`] where there is none of this number; and where the file cannot be read.
+    /// [`crate::Error::OutsideVideo`] if there is none with this number; and if the file can't be read.
     pub fn fragment(&mut self, number: usize) -> Result<Vec<u8>> {
         match &mut self.place {
             Location::InProcess(streamer) => streamer.fragment(number),

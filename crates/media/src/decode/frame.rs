@@ -1,25 +1,25 @@
-//! A decoded frame, and how a video is read for its frames.
+//! A decoded frame, and how a video's frames are read.
 
 use crate::decode::picture::Picture;
 use pigweight_core::time::Pts;
 use serde::{Deserialize, Serialize};
 
-/// A frame and what it is.
+/// A frame with its pts and time.
 pub struct DecodedFrame {
-    /// Its name.
+    /// Its pts.
     pub pts: Pts,
     /// Seconds since the first frame of the video.
     pub secs: f64,
     /// The upright picture.
     pub picture: Picture,
-    /// Parts of it were guessed, since its bytes are damaged.
+    /// Parts of it were guessed, because its bytes are damaged.
     pub is_damaged: bool,
 }
 
-/// How a video is gone through.
+/// How a video is read.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Pass {
-    /// Frames up to this one are left out.
+    /// Frames up to this one are skipped.
     pub after: Option<Pts>,
     /// That decode.
     pub threads: i32,
@@ -28,6 +28,6 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    /// On one core, since inference keeps the others busy.
+    /// On one core, because inference keeps the others busy.
     pub(crate) const USUAL: Self = Self { after: None, threads: 1, most_width: None };
 }

@@ -1,22 +1,22 @@
-//! Frames around the last one that was asked for, as they came out of the decoder.
+//! Decoded frames around the last requested one.
 //!
-//! Whoever looks at a frame mostly wants one beside it next. Frames are shared with libav, not copied. What they may take is
-//! bounded; when it is used up, those farthest from the last one that was asked for go. People step forwards more than back.
+//! After viewing a frame, users mostly step to a neighbour. Frames are shared with libav, not copied. Their memory is
+//! limited; when it is used up, those farthest from the last requested frame go. Steps forward are more common than back.
 
 use crate::libav::Frame;
 use pigweight_core::time::Pts;
 use std::collections::BTreeMap;
 
-/// What frames may hold: 14 of 1080p.
+/// Memory for frames: 14 of 1080p.
 const MOST_BYTES: usize = 48 << 20;
-/// A frame before the one that was asked for is as far as one so many times farther behind it.
+/// A frame before the requested one counts as far as one this many times farther after it.
 const BACKWARDS: i64 = 3;
 
 /// See the module's head.
 pub(crate) struct Window {
     frames: BTreeMap<Pts, Frame>,
     bytes: usize,
-    /// The frame that was asked for last.
+    /// The last requested frame.
     center: Pts,
 }
 
@@ -25,13 +25,13 @@ impl Window {
         Self { frames: BTreeMap::new(), bytes: 0, center: Pts(0) }
     }
 
-    /// From now on this is the frame that was asked for; it is given out if it is here.
+    /// Sets the requested frame; returns it if it is in the window.
     pub(crate) fn find(&mut self, pts: Pts) -> Option<Frame> {
         self.center = pts;
         self.frames.get(&pts).and_then(Frame::share)
     }
 
-    /// Keeps a frame. `false` where there is no room for it: others are nearer to the one that was asked for.
+    /// Adds a frame. `false` if there is no space: others are nearer to the requested one.
     pub(crate) fn keep(&mut self, pts: Pts, frame: &Frame) -> bool {
         let Some(shared) = frame.share() else { return false };
         self.bytes += shared.held_bytes();
@@ -89,7 +89,7 @@ mod tests {
         assert!((112..=116).contains(&ahead), "{ahead}");
         assert_eq!(kept(&window), (100..ahead).collect::<Vec<_>>());
         assert!(window.bytes <= MOST_BYTES);
-        // Who goes on finds what was kept, and leaves a little behind.
+        // Stepping on finds cached frames, and leaves a few behind.
         for pts in 101..140 {
             window.find(Pts(pts));
             while window.keep(Pts(ahead), &frame()) {
@@ -99,7 +99,7 @@ mod tests {
         }
         let kept = kept(&window);
         assert!(kept.contains(&137) && kept.contains(&148) && !kept.contains(&134), "{kept:?}");
-        // The same frame twice is one.
+        // The same frame twice is stored once.
         let bytes = window.bytes;
         window.keep(Pts(139), &frame());
         assert_eq!(window.bytes, bytes);

@@ -1,18 +1,18 @@
-//! Samples as JPEG wants them: full range, BT.601, tightly packed.
+//! Samples as JPEG needs them: full range, BT.601, tightly packed.
 //!
-//! All in 16-bit whole numbers over rows, which compilers turn into vector instructions of any processor; within one step of
-//! what real numbers give.
+//! Uses 16-bit integers over rows, which compilers vectorise on any processor; results are within one step of
+//! real arithmetic.
 
 use crate::decode::picture::subsampled;
 use pigweight_core::picture::{ColorMatrix, PictureView, Plane, Planes};
 
-/// Y, U and V planes without gaps, one behind the other.
+/// Y, U and V planes without gaps, consecutive.
 pub(crate) struct FullRange {
     pub samples: Vec<u8>,
     pub size: Size,
 }
 
-/// How large the planes are.
+/// Sizes of the planes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size {
     /// Of luma.
@@ -52,7 +52,7 @@ impl Size {
     }
 }
 
-/// Of planes that libav left out (a damaged frame).
+/// For planes that libav left out (a damaged frame).
 const GREY: u8 = 128;
 
 impl FullRange {
@@ -75,7 +75,7 @@ impl FullRange {
     }
 }
 
-/// Row by row, so that all that is done to a row is done while it is near.
+/// Row by row, so that a row stays in the cache for all steps.
 ///
 /// Both matrices meet in RGB; the product of one's inverse with the other (full range, ITU-R BT.601-7 and BT.709-6
 /// coefficients) is this, with Cb and Cr around 0:
@@ -133,7 +133,7 @@ fn from_yuv(
 }
 
 fn copy_row(from: Plane<'_>, row: usize, to: &mut [u8]) {
-    // What is left out stays grey.
+    // Missing samples stay grey.
     if let Some(line) = from.samples.get(row * from.stride..row * from.stride + to.len()) {
         to.copy_from_slice(line);
     }

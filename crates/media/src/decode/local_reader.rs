@@ -1,4 +1,4 @@
-//! Reading on in a file that this process has open.
+//! Sequential reading of a file that this process has open.
 
 use crate::decode::frame::{DecodedFrame, Pass};
 use crate::decode::picture::Picture;
@@ -8,17 +8,17 @@ use crate::file::video::Video;
 use crate::libav::{Decoder, Input, Packet, Received, Scaler};
 use pigweight_core::time::Pts;
 
-/// More errors behind the last packet are no late ones.
+/// More errors after the last packet aren't late ones.
 pub(crate) const MOST_ERRORS_AT_END: usize = 64;
 
-/// Reads a video from one end to the other. Damaged packets are counted and passed over: what can be decoded is.
+/// Reads a video from start to end. Damaged packets are counted and skipped: all that can be decoded is.
 pub(crate) struct LocalReader {
     video: Video,
     source: PacketSource,
     decoder: Decoder,
     scaler: Scaler,
     pass: Pass,
-    /// Of those that are made small.
+    /// For scaling down.
     small_scaler: Scaler,
     damaged_packets: usize,
     ended: bool,
@@ -26,7 +26,7 @@ pub(crate) struct LocalReader {
 }
 
 impl LocalReader {
-    /// At the first frame that is wanted.
+    /// At the first requested frame.
     pub(crate) fn open(video: &Video, pass: Pass) -> Result<Self> {
         let reader = Self::at_start(video, pass)?;
         match pass.after {
@@ -60,7 +60,7 @@ impl LocalReader {
         Ok(self)
     }
 
-    /// Packets so far that the decoder refused.
+    /// Packets so far that the decoder rejected.
     pub(crate) fn damaged_packets(&self) -> usize {
         self.damaged_packets
     }
@@ -94,7 +94,7 @@ impl LocalReader {
                     if !self.ended {
                         self.feed()?;
                     } else if self.errors_at_end < MOST_ERRORS_AT_END {
-                        // It may come some packets late, and good frames behind it.
+                        // The error may come some packets late, with good frames after it.
                         self.errors_at_end += 1;
                     } else {
                         return Ok(None);
@@ -104,7 +104,7 @@ impl LocalReader {
         }
     }
 
-    /// As wide as is wanted; `None` where there is no memory for it.
+    /// Scaled to the requested width; `None` if there is no memory for it.
     fn made_small(&mut self, picture: Picture) -> Option<Picture> {
         match self.pass.most_width {
             Some(width) if width < picture.width() => {
@@ -125,7 +125,7 @@ impl LocalReader {
     }
 }
 
-/// The pts of the frame that came out of packet `ordinal`, where it is one that is shown.
+/// The pts of the frame decoded from packet `ordinal`, if it is shown.
 pub(crate) fn shown_pts(video: &Video, ordinal: i64) -> Option<Pts> {
     let entry = video.index().packets().get(usize::try_from(ordinal).ok()?)?;
     entry.is_shown.then_some(entry.pts)
@@ -153,12 +153,12 @@ impl PacketSource {
         Ok(Self { video: video.clone(), input: video.open_input()?, next_ordinal: 0, waiting: None })
     }
 
-    /// The container, for what it says of its streams.
+    /// The container, for its stream descriptions.
     pub(crate) fn input(&self) -> &Input {
         &self.input
     }
 
-    /// The ordinal of the packet that comes next.
+    /// The ordinal of the next packet.
     pub(crate) fn next_ordinal(&self) -> usize {
         self.next_ordinal
     }
@@ -186,16 +186,16 @@ impl PacketSource {
             match self.input.read() {
                 Ok(Some(packet)) if packet.stream_index() != self.video.stream_index() => {}
                 Ok(packet) => return Ok(packet),
-                // The index ends at the same damage; what comes before it has been read.
+                // The index ends at the same damage; everything before it has been read.
                 Err(_) if self.video.index().damage().is_some() => return Ok(None),
                 Err(code) => return Err(Error::libav("reading the video", code)),
             }
         }
     }
 
-    /// Moves to packet `ordinal`, a keyframe, or to a keyframe before it. Containers count seeks in different
-    /// units and land where they like, so each landing is checked against the index before it is believed.
-    /// `false` leaves the source unusable: it must be opened anew and read from the start.
+    /// Seeks to packet `ordinal`, a keyframe, or to a keyframe before it. Containers count seeks in different
+    /// units and land inexactly, so each landing is checked against the index before it is accepted.
+    /// `false` leaves the source unusable: it must be reopened and read from the start.
     pub(crate) fn land_on(&mut self, ordinal: usize) -> bool {
         use crate::libav::SeekTarget::{Byte, Timestamp};
         let Some(entry) = self.video.index().packets().get(ordinal).copied() else { return false };

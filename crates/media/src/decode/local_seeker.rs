@@ -1,12 +1,12 @@
 //! Seeking in a file that this process has open.
 //!
 //! target pts → its packet → the keyframe it decodes from → seek there, checked against the index → decode on,
-//! leaving out pictures nobody refers to, until the target comes out. A target further on in the GOP where the
-//! decoder already stands is reached by going on. A keyframe that was sought comes out as soon as the decoder is told that
-//! nothing follows: the packets behind it need not be decoded for it. If no seek of the container lands right, the file is read
-//! from its start: slower, and still the right frame.
+//! skipping non-reference pictures, until the target comes out. If the target is later in the GOP where the
+//! decoder already is, decoding just continues. If the target is a keyframe, the decoder is drained at once,
+//! so the packets after it need not be decoded. If no seek of the container lands right, the file is read
+//! from its start: slower, but still the right frame.
 //!
-//! While nothing else is wanted the seeker goes ahead: the frames behind the last one are decoded before they are asked for.
+//! While idle, the seeker reads ahead: it decodes the frames after the last one before they are requested.
 
 use crate::decode::frame::DecodedFrame;
 use crate::decode::frame_window::Window;
@@ -18,7 +18,7 @@ use crate::libav::{Decoder, Frame, Packet, Received, Scaler, Skip};
 use pigweight_core::time::Pts;
 use std::time::{Duration, Instant};
 
-/// How far ahead of the last frame the seeker goes.
+/// How far the seeker reads ahead of the last frame.
 const AHEAD_SECS: f64 = 1.0;
 
 /// Serves single frames of one video, one at a time.
@@ -27,22 +27,22 @@ pub(crate) struct LocalSeeker {
     source: PacketSource,
     decoder: Decoder,
     scaler: Scaler,
-    /// The last frame that came out since the last seek.
+    /// The last frame decoded since the last seek.
     last_shown: Option<Pts>,
     /// The packet at which decoding began then.
     began_at: usize,
     /// The decoder has seen the end of the stream and must be reset before it takes more.
     is_drained: bool,
-    /// How long the last frame's way to its keyframe took.
+    /// Time of the last frame's seek to its keyframe.
     sought: Option<Duration>,
-    /// What has been decoded ahead, and what was asked for before.
+    /// Frames decoded ahead, and earlier requests.
     window: Window,
-    /// The last frame that was given out, where the decoder goes on from it.
+    /// The last frame returned, if the decoder continues from it.
     ahead_of: Option<Pts>,
 }
 
-/// Somebody waits for the frame: two cores bring it sooner. Whole videos are read on one, since the others are kept busy by
-/// inference, and more than two add as much delay as they take away.
+/// A caller waits for the frame: two cores are faster. Whole videos are read on one, because inference keeps the others
+/// busy, and more than two add as much delay as they save.
 fn threads() -> i32 {
     static THREADS: std::sync::OnceLock<i32> = std::sync::OnceLock::new();
     *THREADS.get_or_init(|| std::thread::available_parallelism().map_or(1, |cores| cores.get().min(2) as i32))
@@ -66,7 +66,7 @@ impl LocalSeeker {
         })
     }
 
-    /// How long the last frame's way to the keyframe that it decodes from took; `None` where decoding simply went on.
+    /// Time of the last frame's seek to its keyframe; `None` if decoding just continued.
     pub(crate) fn sought(&self) -> Option<Duration> {
         self.sought
     }
@@ -87,8 +87,8 @@ impl LocalSeeker {
                 return Ok(found);
             }
         }
-        // The frame may be in the decoder already: packets come before their frames. One that has not come out yet was not
-        // left out either, since only what is shown before an earlier target is.
+        // The frame may be in the decoder already: packets come before their frames. A frame that hasn't come out yet wasn't
+        // skipped either, because only frames displayed before an earlier target are.
         let can_go_on = !self.is_drained
             && self.last_shown.is_some_and(|last| last < pts)
             && self.began_at <= key
@@ -101,7 +101,7 @@ impl LocalSeeker {
         }
         let mut found = self.decode_until(pts, ordinal, is_given_up)?;
         if found.is_none() && can_go_on {
-            // It does not come out, and the one before it has been given out: it is decoded once more.
+            // It doesn't come out, and the one before it was already returned: it is decoded again.
             self.start_at(key)?;
             found = self.decode_until(pts, ordinal, is_given_up)?;
         }
@@ -111,7 +111,7 @@ impl LocalSeeker {
         }
         match found {
             Some(frame) => Ok(frame),
-            // A container may hide the right start (a keyframe that is none): the whole way cannot miss.
+            // A container may hide the right start (a false keyframe): reading from the beginning can't miss.
             None if key > 0 => {
                 self.restart()?;
                 self.decode_until(pts, ordinal, is_given_up)?
@@ -121,7 +121,7 @@ impl LocalSeeker {
         }
     }
 
-    /// Decodes the frames behind the last one that was asked for, until something else `is_wanted` or there is no room for more.
+    /// Decodes the frames after the last requested one, until something else `is_wanted` or there is no space for more.
     pub(crate) fn go_ahead(&mut self, is_wanted: &dyn Fn() -> bool) {
         let Some(from) = self.ahead_of.take() else { return };
         let end_secs = self.video.secs(from) + AHEAD_SECS;
@@ -139,8 +139,8 @@ impl LocalSeeker {
                     }
                 }
                 Ok(Received::NeedsPacket) if !self.is_drained && self.feed_next().is_ok() => {}
-                // Whoever asks for what is damaged is told. A keyframe that came out because the decoder was told that nothing
-                // follows is the end too.
+                // A request for a damaged frame reports it. A keyframe that came out because the decoder was drained
+                // is the end too.
                 Ok(_) | Err(_) => return,
             }
         }
@@ -167,7 +167,7 @@ impl LocalSeeker {
         Ok(())
     }
 
-    /// `None` when the target did not come out and no frame before it did either.
+    /// `None` if neither the target nor a frame before it came out.
     fn decode_until(
         &mut self,
         target: Pts,
@@ -178,7 +178,7 @@ impl LocalSeeker {
         let mut errors_at_end = 0;
         loop {
             if is_given_up() {
-                // Pictures before the target were left out: a nearer one cannot be reached by going on.
+                // Pictures before the target were skipped: a nearer one can't be reached by continuing.
                 self.last_shown = None;
                 return Err(Error::GivenUp);
             }
@@ -197,7 +197,7 @@ impl LocalSeeker {
                     }
                 }
                 Ok(Received::End) => break,
-                // An error may come some packets late, and good frames behind it.
+                // An error may come some packets late, with good frames after it.
                 Err(_) if self.is_drained && errors_at_end < MOST_ERRORS_AT_END => errors_at_end += 1,
                 Ok(Received::NeedsPacket) | Err(_) if self.is_drained => break,
                 Ok(Received::NeedsPacket) | Err(_) => self.feed(target, target_ordinal)?,
@@ -206,7 +206,7 @@ impl LocalSeeker {
         Ok(before.and_then(|(frame, pts)| self.finish(frame, pts)))
     }
 
-    /// What the target needs next.
+    /// The next step towards the target.
     fn feed(&mut self, target: Pts, target_ordinal: usize) -> Result<()> {
         let next = self.source.next_ordinal();
         let has_all =
@@ -223,7 +223,7 @@ impl LocalSeeker {
         Ok(())
     }
 
-    /// The next packet, whoever refers to it.
+    /// The next packet, reference or not.
     fn feed_next(&mut self) -> Result<()> {
         self.decoder.skip(Skip::Nothing);
         let packet = self.source.next()?;
@@ -233,7 +233,7 @@ impl LocalSeeker {
 
     fn send(&mut self, packet: Option<&Packet>) {
         self.is_drained = packet.is_none();
-        // A refused packet is damage; the frames around it still come out.
+        // A rejected packet is damage; the frames around it still come out.
         let _damaged = self.decoder.send(packet).is_err();
     }
 

@@ -1,4 +1,4 @@
-//! A decoded picture, upright, in a sample layout that the rest of the product reads.
+//! A decoded picture, upright, in a supported sample layout.
 
 use crate::file::video::Rotation;
 use crate::libav::{Frame, PixelFormat, Scaler};
@@ -14,7 +14,7 @@ pub struct Picture {
 enum Storage {
     /// As the decoder (or the scaler) left it.
     Frame(Frame),
-    /// Turned: tightly packed planes.
+    /// Rotated: tightly packed planes.
     Turned { planes: TurnedPlanes, matrix: ColorMatrix, full_range: bool },
 }
 
@@ -30,7 +30,7 @@ impl Viewable for Picture {
 }
 
 impl Picture {
-    /// Brings a decoded frame to a known layout and turns it upright. `None` for a format that swscale cannot
+    /// Converts a decoded frame to a supported layout and rotates it upright. `None` for a format that swscale can't
     /// convert either.
     pub(crate) fn from_frame(frame: Frame, rotation: Rotation, scaler: &mut Scaler) -> Option<Self> {
         let frame = match frame.pixel_format() {
@@ -40,7 +40,7 @@ impl Picture {
         Some(Self::of_frame(frame).turned(rotation))
     }
 
-    /// A frame that is upright and in a known layout.
+    /// A frame that is upright and in a supported layout.
     pub(crate) fn of_frame(frame: Frame) -> Self {
         Self { width: frame.width(), height: frame.height(), storage: Storage::Frame(frame) }
     }
@@ -82,7 +82,7 @@ impl Picture {
         PictureView { width: self.width, height: self.height, planes }
     }
 
-    /// The picture scaled to `width` px, its proportions kept. `self` where that is no smaller, or where there
+    /// The picture scaled to `width` px with its aspect kept. `self` if that isn't smaller, or if there
     /// is no memory for it.
     pub fn scaled_to_width(self, width: u32) -> Self {
         if width == 0 || width >= self.width {
@@ -95,7 +95,7 @@ impl Picture {
         }
     }
 
-    /// A small copy as planar 4:2:0, `width` × `height` px; `None` where there is no memory for it.
+    /// A small copy as planar 4:2:0, `width` × `height` px; `None` if there is no memory for it.
     pub(crate) fn small_copy(&self, width: u32, height: u32, scaler: &mut Scaler) -> Option<Self> {
         let frame = self.with_frame(|frame| scaler.convert_to_yuv(frame, width, height))?;
         Some(Self { width, height, storage: Storage::Frame(frame) })
@@ -106,7 +106,7 @@ impl Picture {
         matches!(self.view().planes, Planes::Yuv { chroma_shift_x: 1, chroma_shift_y: 1, .. })
     }
 
-    /// Of the picture at `width` px, its proportions kept.
+    /// Size of the picture at `width` px, with its aspect kept.
     pub(crate) fn height_at(&self, width: u32) -> u32 {
         (u64::from(self.height) * u64::from(width) / u64::from(self.width.max(1))).max(2) as u32
     }
@@ -180,7 +180,7 @@ fn frame_planes(frame: &Frame) -> Planes<'_> {
     }
 }
 
-/// A plane of `columns` × `rows` samples of `N` bytes, turned; the result is tightly packed.
+/// A plane of `columns` × `rows` samples of `N` bytes, rotated; the result is tightly packed.
 fn turn<const N: usize>(plane: Plane<'_>, columns: usize, rows: usize, rotation: Rotation) -> Vec<u8> {
     let mut turned = vec![0; columns * rows * N];
     if plane.samples.is_empty() {

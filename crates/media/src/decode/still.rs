@@ -7,7 +7,7 @@ use crate::file::video::Rotation;
 use crate::libav::{Decoder, Received, Scaler};
 use std::path::Path;
 
-/// Reads the picture in a file (the first frame where it holds more), turned upright as its EXIF tag says.
+/// Reads the picture in a file (the first frame if there are more), rotated upright according to its EXIF tag.
 pub fn open(path: &Path) -> Result<Picture> {
     let (mut input, stream) = open_input(path).map_err(|error| match error {
         Error::NotAVideo { path, .. } | Error::NoVideoStream { path, .. } => Error::NotAPicture { path },
@@ -23,7 +23,7 @@ pub fn open(path: &Path) -> Result<Picture> {
     loop {
         match decoder.receive() {
             Ok(Received::Frame(frame, _)) => {
-                // EXIF 2.3, tag 274; the mirrored forms (2, 4, 5, 7) come from no camera and are left as they are.
+                // EXIF 2.3, tag 274; no camera writes the mirrored forms (2, 4, 5, 7), which are left as they are.
                 let rotation = match frame.metadata(c"Orientation").as_deref().map(str::trim) {
                     Some("3") => Rotation::Half,
                     Some("6") => Rotation::Quarter,

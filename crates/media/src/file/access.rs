@@ -1,10 +1,10 @@
-//! Who opens a video's file: this process, or a confined process of its own.
+//! Which process opens a video's file: this one, or a confined worker process.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Who opens a video's file. Readers, seekers and streamers of the video follow it.
+/// Which process opens a video's file. Readers, seekers and streamers of the video follow it.
 #[derive(Clone, Debug, Default)]
 pub enum FileAccess {
     /// This process: a file that breaks a decoder ends it.
@@ -14,15 +14,15 @@ pub enum FileAccess {
     Worker(Arc<WorkerSettings>),
 }
 
-/// How worker processes are started, and what each may use.
+/// How worker processes are started, and their limits.
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {
     /// The program that calls [`crate::isolate::serve`].
     pub program: PathBuf,
-    /// Its arguments that make it do so.
+    /// The arguments that make it do so.
     pub arguments: Vec<String>,
-    /// Bytes that each may hold; one that needs more ends, or says so.
+    /// Memory limit of each, bytes; one that needs more ends or reports it.
     pub memory_bytes: u64,
-    /// One that says nothing for so long while it is waited for is ended.
+    /// One that is silent for this long while it is waited for is ended.
     pub silence: Duration,
 }

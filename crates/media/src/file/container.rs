@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 /// Frames of more pixels are refused: 16384 × 8192, four times 8K. A file can claim any size in a few bytes.
 pub const MAX_PIXELS: u64 = 16_384 * 8_192;
 
-/// Whether it is a single picture: of libav's demuxers, those for pictures are called so.
+/// Whether it is a single picture: libav's picture demuxers have names like this.
 pub(crate) fn is_picture(input: &Input) -> bool {
     let format = input.format_name();
     format == "image2" || format.ends_with("_pipe")
 }
 
-/// Opens a container and finds its video stream, telling apart all that can be wrong with it.
+/// Opens a container and finds its video stream; distinguishes everything that can be wrong with it.
 pub(crate) fn open_input(path: &Path) -> Result<(Input, StreamInfo)> {
     let owned = || -> PathBuf { path.to_owned() };
     let unreadable = |error: std::io::Error| Error::Unreadable { path: owned(), reason: error.to_string() };
-    // Opened here first, so that a missing file or right is told in the system's own words.
+    // Opened here first, so that a missing file or permission is reported in the system's words.
     let metadata = std::fs::File::open(path).and_then(|file| file.metadata()).map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(Error::NotAFile { path: owned() });

@@ -4,9 +4,9 @@
 //! packets  (decode order)   0:I  1:P  2:b  3:b  4:P …      the ordinal names a packet and its frame
 //! display  (shown order)    0    2    3    1    4   …      ordinals sorted by pts
 //! ```
-//! It is made of the container's own list of packets (mp4), or by one scan of them all; nothing is decoded where every
-//! packet has its pts. Where one lacks it (raw H.264, AVI with B-frames), or two share it, only decoding tells the
-//! order: then one decoding pass makes the index and [`Timing::Counted`] says so.
+//! It is made from the container's own list of packets (mp4), or by one scan of all packets; if every
+//! packet has its pts, nothing is decoded. If one lacks it (raw H.264, AVI with B-frames), or two share it, only decoding finds the
+//! order: then one decoding pass makes the index, and [`Timing::Counted`] says so.
 
 mod stored;
 
@@ -79,8 +79,8 @@ impl VideoIndex {
         Ok(index)
     }
 
-    /// Of what has been read so far: all before the last keyframe, since a frame that is read later may be shown among those
-    /// that follow it. `None` where there is nothing yet, or only the whole file tells the order.
+    /// The index of what has been read so far: all packets before the last keyframe, because later frames may be displayed among those
+    /// that follow it. `None` if there is nothing yet, or if only the whole file gives the order.
     pub(crate) fn so_far(found: &PacketList) -> Option<Self> {
         let last_key = found.packets.iter().rposition(|packet| packet.is_key)?;
         if !found.without_pts.is_empty() {
@@ -95,7 +95,7 @@ impl VideoIndex {
         Some(index)
     }
 
-    /// Decodes the whole stream for the order of its frames, and gives them times.
+    /// Decodes the whole stream to find the order of its frames, and gives them times.
     fn count_frames(&mut self, path: &Path, stream_index: i32, frame_ticks: i64) -> Result<()> {
         let (mut input, _) = open_input(path)?;
         input.keep_only(&[stream_index]);
@@ -169,7 +169,7 @@ impl VideoIndex {
         self.timing
     }
 
-    /// What is wrong with the file although it can be read, in one sentence.
+    /// A fault of the file that doesn't prevent reading, in one sentence.
     pub fn damage(&self) -> Option<&str> {
         self.damage.as_deref()
     }
@@ -179,7 +179,7 @@ impl VideoIndex {
         &self.packets
     }
 
-    /// The pts of every shown frame, rising.
+    /// The pts of every shown frame, ascending.
     pub fn frame_pts(&self) -> impl ExactSizeIterator<Item = Pts> + '_ {
         self.display.iter().map(|&number| self.packet(number).pts)
     }
@@ -199,7 +199,7 @@ impl VideoIndex {
         self.last_duration_ticks
     }
 
-    /// The last frame that is not after `pts`.
+    /// The last frame that isn't after `pts`.
     pub fn frame_at(&self, pts: Pts) -> Option<Pts> {
         let after = self.display.partition_point(|&number| self.packet(number).pts <= pts);
         after.checked_sub(1).map(|place| self.packet(self.display[place]).pts)
@@ -210,12 +210,12 @@ impl VideoIndex {
         self.display.binary_search_by_key(&pts, |&number| self.packet(number).pts).ok()
     }
 
-    /// The pts of the frame that is shown after `place` others.
+    /// The pts of the frame with index `place` in display order.
     pub fn pts_at(&self, place: usize) -> Option<Pts> {
         self.display.get(place).map(|&number| self.packet(number).pts)
     }
 
-    /// The pts of every frame from which decoding can start, rising.
+    /// The pts of every frame from which decoding can start, ascending.
     pub fn key_pts(&self) -> impl Iterator<Item = Pts> + '_ {
         self.display
             .iter()
@@ -234,8 +234,8 @@ impl VideoIndex {
         Some(self.display[self.place_of(pts)?] as usize)
     }
 
-    /// The keyframe from which the frame of packet `ordinal` decodes right. A picture that is shown before the
-    /// keyframe it follows in the stream (open GOP) leans on the keyframe before that.
+    /// The keyframe from which the frame of packet `ordinal` decodes correctly. A picture that is displayed before the
+    /// keyframe it follows in the stream (open GOP) needs the keyframe before that.
     pub(crate) fn key_for(&self, ordinal: usize) -> usize {
         let keys = |until: usize| (0..=until).rev().find(|&number| self.packets[number].is_key);
         let Some(key) = keys(ordinal) else { return 0 };
@@ -245,7 +245,7 @@ impl VideoIndex {
         key
     }
 
-    /// Which packet this is, by its time or place and its size.
+    /// Identifies a packet by its time or position and its size.
     pub(crate) fn find(&self, packet: &Packet) -> Option<usize> {
         let same = |&number: &usize| {
             let entry = &self.packets[number];
@@ -279,7 +279,7 @@ fn reopened(path: &Path, stream: &StreamInfo) -> Result<Input> {
     Ok(input)
 }
 
-/// Reads on to the end, and tells of what has been read from time to time.
+/// Reads on to the end, and reports partial results from time to time.
 pub(crate) fn read_all(
     input: &mut Input,
     stream: &StreamInfo,
@@ -311,7 +311,7 @@ fn hide_before_first_key(packets: &mut [PacketEntry]) {
     }
 }
 
-/// Ordinals of shown packets by pts, where no two share one.
+/// Ordinals of shown packets by pts, if no two share one.
 fn stated_order(packets: &[PacketEntry]) -> Option<Vec<u32>> {
     let mut display: Vec<u32> =
         (0_u32..).zip(packets).filter(|(_, packet)| packet.is_shown).map(|(number, _)| number).collect();

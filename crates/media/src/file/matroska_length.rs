@@ -1,11 +1,11 @@
-//! A look at a file's own bytes where libav does not tell that its end is missing: a Matroska file shorter than it says.
+//! Detects truncated Matroska files, which libav doesn't report: the file is shorter than it states.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-/// How many bytes a Matroska or WebM file lacks of what its segment says; `None` where it is whole, where its writer left
-/// the length open, and where it is something else.
+/// How many bytes a Matroska or WebM file lacks compared with its segment's length; `None` if it is complete, if its writer left
+/// the length open, or if it is something else.
 pub(crate) fn bytes_missing_of_matroska(path: &Path) -> Option<u64> {
     const HEADER: [u8; 4] = [0x1A, 0x45, 0xDF, 0xA3];
     const SEGMENT: [u8; 4] = [0x18, 0x53, 0x80, 0x67];
@@ -24,7 +24,7 @@ pub(crate) fn bytes_missing_of_matroska(path: &Path) -> Option<u64> {
     end.checked_sub(length).filter(|&missing| missing > 0)
 }
 
-/// An EBML size (RFC 8794, section 4): the number, `None` where it is said to be unknown, and the bytes that it takes.
+/// An EBML size (RFC 8794, section 4): the number, `None` if it is unknown, and the bytes that it takes.
 fn element_size(bytes: &[u8]) -> Option<(Option<u64>, usize)> {
     let first = *bytes.first().filter(|&&first| first > 0)?;
     let width = first.leading_zeros() as usize + 1;
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn sizes_are_as_rfc_8794_writes_them() {
-        // Its own examples: 2 in one to four bytes.
+        // The RFC's own examples: 2 in one to four bytes.
         for bytes in [&[0x82_u8][..], &[0x40, 0x02], &[0x20, 0x00, 0x02], &[0x10, 0x00, 0x00, 0x02]] {
             assert_eq!(element_size(bytes), Some((Some(2), bytes.len())));
         }

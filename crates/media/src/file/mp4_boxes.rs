@@ -1,20 +1,20 @@
-//! What the boxes of an mp4 or mov (ISO/IEC 14496-12) tell that libav keeps to itself.
+//! Reads data from the boxes of an mp4 or mov (ISO/IEC 14496-12) that libav doesn't expose.
 
 use std::fs::File;
 use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 
-/// Boxes walked at one level before giving up: a hostile file of eight-byte boxes must not keep us for long.
+/// The most boxes read at one level: a hostile file of eight-byte boxes must not take long.
 const MAX_BOXES: usize = 4096;
 
-/// A box: what kind it is and where its content lies in the file, which may end before it.
+/// A box: its type and the position of its content in the file, which may end before it.
 struct Mp4Box {
     kind: [u8; 4],
     content: Range<u64>,
 }
 
-/// The boxes of a stretch of the file, one after another, up to what is none.
+/// The boxes of a part of the file, one after another, up to the first invalid one.
 struct Boxes<'a> {
     file: &'a mut File,
     rest: Range<u64>,
@@ -46,19 +46,19 @@ impl Iterator for Boxes<'_> {
     }
 }
 
-/// Whether the file begins like an mp4 or mov and yet has no index box ("moov") among its top-level boxes.
+/// Whether the file begins like an mp4 or mov but has no index box ("moov") among its top-level boxes.
 pub(crate) fn is_without_index(path: &Path) -> bool {
     let Some((mut file, length)) = open(path) else { return false };
     let mut boxes = Boxes::of(&mut file, 0..length);
     let is_mp4 =
         boxes.next().is_some_and(|first| matches!(&first.kind, b"ftyp" | b"mdat" | b"wide" | b"free"));
-    // What is left at the end may be the beginning of a box that was not written out.
+    // The rest at the end may be the beginning of an unfinished box.
     is_mp4 && boxes.all(|one| &one.kind != b"moov") && boxes.rest.start.saturating_add(8) > length
 }
 
-/// How much later than decoded the packets of a track are shown, in its ticks: runs of as many packets each, in decode
-/// order ("ctts"). Empty where all are shown as they are decoded. `None` where the track is not found or is damaged,
-/// and where packets are listed beside "moov" too (fragments).
+/// How much later than decoded the packets of a track are displayed, in its ticks: runs of equal offsets, in decode
+/// order ("ctts"). Empty if all are displayed as decoded. `None` if the track isn't found or is damaged,
+/// and if packets are listed outside "moov" too (fragments).
 pub(crate) fn composition_offsets(path: &Path, track_id: u32) -> Option<Vec<(u32, i32)>> {
     let (mut file, length) = open(path)?;
     let moov = child(&mut file, 0..length, *b"moov")?;
@@ -83,21 +83,21 @@ fn open(path: &Path) -> Option<(File, u64)> {
     Some((file, length))
 }
 
-/// The content of the first box of this kind, where it lies inside its parent.
+/// The content of the first box of this type, if it lies inside its parent.
 fn child(file: &mut File, parent: Range<u64>, kind: [u8; 4]) -> Option<Range<u64>> {
     let end = parent.end;
     let found = Boxes::of(file, parent).find(|one| one.kind == kind)?.content;
     (found.end <= end).then_some(found)
 }
 
-/// The track's number in its head, which begins with a version and two times of four or, in version 1, eight bytes.
+/// The track's number in its header, which begins with a version and two times of four or, in version 1, eight bytes.
 fn id_of(file: &mut File, head: Range<u64>) -> Option<u32> {
     let [version] = read_at(file, head.start, head.end)?;
     let times = if version == 1 { 16 } else { 8 };
     read_at(file, head.start + 4 + times, head.end).map(u32::from_be_bytes)
 }
 
-/// Version 0 says that the offsets are unsigned; writers put negative ones into it, and libav reads them so.
+/// Version 0 declares the offsets unsigned; writers store negative ones, and libav reads them so.
 fn runs_of(file: &mut File, content: Range<u64>) -> Option<Vec<(u32, i32)>> {
     let count = u64::from(u32::from_be_bytes(read_at(file, content.start + 4, content.end)?));
     let entries = content.start + 8;
@@ -116,7 +116,7 @@ fn runs_of(file: &mut File, content: Range<u64>) -> Option<Vec<(u32, i32)>> {
     Some(runs)
 }
 
-/// Bytes of the file that lie before `end`.
+/// The file's bytes before `end`.
 fn read_at<const N: usize>(file: &mut File, position: u64, end: u64) -> Option<[u8; N]> {
     if position.checked_add(N as u64)? > end {
         return None;
@@ -137,7 +137,7 @@ mod tests {
         [&size.to_be_bytes()[..], kind, content].concat()
     }
 
-    /// Its number lies where version 0 or 1 of the head has it.
+    /// Its number is where version 0 or 1 of the header has it.
     fn track(version: u8, id: u32, offsets: &[(u32, i32)]) -> Vec<u8> {
         let mut head = vec![0; if version == 1 { 20 } else { 12 }];
         head[0] = version;

@@ -1,9 +1,9 @@
-//! The packets of an mp4 or mov out of its own list ("moov"): at once, where reading them all takes as long as the disk
-//! takes for the whole file. The first and the last are read, so that their durations are known.
+//! Reads the packets of an mp4 or mov from its sample table ("moov"): at once, where reading all packets takes as long as the disk
+//! takes for the whole file. The first and the last packet are read, so that their durations are known.
 //!
-//! libav has read the list when it opens the file, edit lists applied, and tells of each packet all but the pts; those
-//! follow from the composition offsets. What comes out is compared with packets that are really read, at the beginning, at
-//! places throughout and at the end. Anything unusual is left to the scan of all packets.
+//! libav has read the table when it opens the file, with edit lists applied, and exposes all but the pts, which
+//! follow from the composition offsets. The result is compared with packets actually read: at the beginning, at
+//! positions throughout, and at the end. Anything unusual is left to the scan of all packets.
 
 use crate::file::mp4_boxes;
 use crate::file::packets::{MOST_TICKS, PacketList};
@@ -12,19 +12,19 @@ use crate::libav::{Input, Packet, SeekTarget, StreamInfo};
 use pigweight_core::time::Pts;
 use std::path::Path;
 
-/// Places at which real packets are compared with the list, beside its beginning and its end.
+/// Positions at which real packets are compared with the table, besides its beginning and end.
 const PLACES: usize = 8;
 /// Packets compared at each.
 const COMPARED: usize = 48;
-/// Keyframes farther apart are looked for in the packets themselves: lists leave some out (recovery points).
+/// For keyframes farther apart, the packets themselves are searched: tables omit some (recovery points).
 const MOST_PACKETS_FROM_KEY_TO_KEY: usize = 1000;
 
-/// Whether this is a file with such a list. VP8 says in the packet itself whether its frame is shown.
+/// Whether the file has such a table. In VP8 the packet itself says whether its frame is shown.
 pub(crate) fn may_list(input: &Input, stream: &StreamInfo) -> bool {
     input.format_name().contains("mp4") && stream.codec != "vp8"
 }
 
-/// `None` where only reading all packets tells. Afterwards the input stands anywhere.
+/// `None` if all packets must be read. Leaves the input at any position.
 pub(crate) fn packets(path: &Path, input: &mut Input, stream: &StreamInfo) -> Option<PacketList> {
     if !may_list(input, stream) {
         return None;
@@ -47,7 +47,7 @@ pub(crate) fn packets(path: &Path, input: &mut Input, stream: &StreamInfo) -> Op
     if !is_usual || !set_pts(&mut packets, &mp4_boxes::composition_offsets(path, stream.id)?) {
         return None;
     }
-    // libav moves all of them by the same amount, so that none is shown before it is decoded.
+    // libav shifts all of them equally, so that none is displayed before it is decoded.
     let first = next_of(input, stream.index)?;
     let shift = first.pts()?.checked_sub(packets[0].pts.0)?;
     for packet in &mut packets {
@@ -86,7 +86,7 @@ fn set_pts(packets: &mut [PacketEntry], offsets: &[(u32, i32)]) -> bool {
     rest.is_empty()
 }
 
-/// Reads packets and compares them with the list; `None` where they differ.
+/// Reads packets and compares them with the table; `None` if they differ.
 struct Comparison<'a> {
     input: &'a mut Input,
     stream_index: i32,
@@ -99,7 +99,7 @@ impl Comparison<'_> {
         is_as_listed(packet, listed.get(number)?).then_some(())
     }
 
-    /// As many as `most` from this number on.
+    /// At most `most` from this number on.
     fn go_on(&mut self, listed: &[PacketEntry], from: usize, most: usize) -> Option<()> {
         (from..listed.len()).take(most).try_for_each(|number| {
             let packet = next_of(self.input, self.stream_index)?;
@@ -107,7 +107,7 @@ impl Comparison<'_> {
         })
     }
 
-    /// Goes to a keyframe, or to one not far before it; the number of the packet read there.
+    /// Seeks to a keyframe, or shortly before it; returns the number of the packet read there.
     fn seek(&mut self, listed: &[PacketEntry], key: usize) -> Option<usize> {
         self.input.seek(self.stream_index, SeekTarget::Timestamp(listed[key].pts.0)).ok()?;
         let packet = next_of(self.input, self.stream_index)?;
@@ -164,7 +164,7 @@ mod tests {
             listed.push(name);
         }
         listed.sort();
-        // Not: fragments, what is cut off, and what has no list at all.
+        // Excluded: fragments, truncated files, and files without a table.
         let expected = [
             "coarse.mp4",
             "copy.mov",

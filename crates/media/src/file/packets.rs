@@ -1,20 +1,20 @@
-//! The packets of a video stream as the container gives them.
+//! The packets of a video stream as the container lists them.
 
 use crate::libav::{Packet, PacketEntry};
 use pigweight_core::time::Pts;
 
-/// Times beyond this are damage: 4,000 years of nanoseconds have room below it, and sums of two cannot overflow.
+/// Times beyond this are damage: 4,000 years of nanoseconds fit below it, and sums of two can't overflow.
 pub(crate) const MOST_TICKS: u64 = 1 << 57;
 
 /// All packets of a video stream in decode order, as they were found.
 #[derive(Default)]
 pub(crate) struct PacketList {
     pub packets: Vec<PacketEntry>,
-    /// Ticks of each; 0 where it is not known.
+    /// Duration of each in ticks; 0 if unknown.
     pub durations: Vec<i64>,
-    /// Ordinals of those whose pts the container does not state.
+    /// Ordinals of those without a pts in the container.
     pub without_pts: Vec<usize>,
-    /// What hindered reading them.
+    /// The error that ended reading.
     pub damage: Option<String>,
 }
 

@@ -1,13 +1,13 @@
-//! What is known of a file while it is still being read: a day of video on a slow disk takes minutes.
+//! Partial indexes of a file while it is being read: a day of video on a slow disk takes minutes.
 
 use std::time::{Duration, Instant};
 
-/// The first part comes this much sooner than the later ones: somebody may be waiting for it.
+/// The first part comes this much sooner than the later ones: a user may be waiting for it.
 const FIRST_SOONER: u32 = 8;
-/// Making a part costs time as well: what reading takes between two of them, in makings.
+/// Making a part takes time too: reading time between two parts, in multiples of that.
 const LEAST_READING: u32 = 10;
 
-/// Passes on what is known so far, from time to time.
+/// Publishes partial results from time to time.
 pub(crate) struct PartialReports<'a, T> {
     tell: Option<&'a mut dyn FnMut(T)>,
     longest_pause: Duration,
@@ -22,7 +22,7 @@ impl<'a, T> PartialReports<'a, T> {
         Self { tell: Some(tell), longest_pause, pause, due: Instant::now() + pause }
     }
 
-    /// Reports nothing: for callers that want the whole alone.
+    /// Reports nothing: for callers that need only the whole.
     pub(crate) fn none() -> Self {
         Self { tell: None, longest_pause: Duration::ZERO, pause: Duration::ZERO, due: Instant::now() }
     }

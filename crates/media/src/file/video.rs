@@ -1,4 +1,4 @@
-//! A video file: what it is, and its index.
+//! A video file: its metadata and its index.
 
 use crate::error::{Error, Result};
 use crate::file::access::FileAccess;
@@ -11,10 +11,10 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// By how much the stored picture must be turned clockwise to stand upright.
+/// The clockwise rotation that makes the stored picture upright.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Rotation {
-    /// It stands upright.
+    /// Already upright.
     #[default]
     None,
     /// 90° clockwise.
@@ -36,13 +36,13 @@ impl Rotation {
         }
     }
 
-    /// Whether width and height change places.
+    /// Whether width and height are swapped.
     pub fn swaps_sides(self) -> bool {
         matches!(self, Self::Quarter | Self::ThreeQuarters)
     }
 }
 
-/// What a video says about itself.
+/// A video's metadata.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct VideoInfo {
     /// libav's short name of the container.
@@ -57,23 +57,23 @@ pub struct VideoInfo {
     pub time_base: TimeBase,
     /// Already applied to `width` and `height`.
     pub rotation: Rotation,
-    /// Whether sound lies beside the picture.
+    /// Whether the file has audio.
     pub has_audio: bool,
-    /// Seconds from the first frame to the end of the last, as the container says or libav guesses.
+    /// Seconds from the first frame to the end of the last, as stated by the container or guessed by libav.
     pub stated_secs: Option<f64>,
-    /// When recording began as the container says, seconds since 1970 (UTC). Some phones write its end instead.
+    /// Start of recording according to the container, seconds since 1970 (UTC). Some phones write the end instead.
     pub recorded_at: Option<i64>,
     /// Of the file when it was opened.
     pub size_bytes: u64,
 }
 
-/// A video file with its index. Cheap to clone; readers open the file anew, each for itself.
+/// A video file with its index. Cheap to clone; each reader opens the file for itself.
 #[derive(Clone, Debug)]
 pub struct Video {
     path: Arc<Path>,
     info: Arc<VideoInfo>,
     index: Arc<VideoIndex>,
-    /// The index in its stored form, once somebody wants it.
+    /// The stored form of the index, once it is needed.
     stored_index: Arc<OnceLock<Vec<u8>>>,
     stream_index: i32,
     is_whole: bool,
@@ -92,17 +92,17 @@ impl Video {
         if is_picture(&input) { Err(Error::IsAPicture { path: path.to_owned() }) } else { Ok(()) }
     }
 
-    /// Opens a file with an index made before for these very bytes, in its stored form. One that is damaged or of another
-    /// version is made anew: [`Self::stored_index`] is another then.
+    /// Opens a file with an index made earlier for the same bytes, in its stored form. If it is damaged or of another
+    /// version, it is rebuilt: then [`Self::stored_index`] differs.
     pub fn open_stored(path: &Path, stored: Option<&[u8]>) -> Result<Self> {
         Self::open_for(path, stored, None)
     }
 
-    /// The same. Where the whole file must be read for its index, `tell` is given the video as far as it is known, again and
-    /// again, with pauses of at most `pause`: it ends before the last keyframe that has been read ([`Self::is_whole`]).
+    /// The same. If the whole file must be read for its index, `tell` repeatedly receives the video as far as it is known,
+    /// with pauses of at most `pause`: it ends before the last keyframe read ([`Self::is_whole`]).
     ///
-    /// The frames of such a part are those of the whole, with one exception: where only the whole file tells the order of its
-    /// frames ([`crate::Timing::Counted`]), and that is found late, they get other pts.
+    /// The frames of such a part are those of the whole, with one exception: if only the whole file gives the order of its
+    /// frames ([`crate::Timing::Counted`]), and this is detected late, they get other pts.
     pub fn open_in_parts(
         path: &Path,
         stored: Option<&[u8]>,
@@ -167,7 +167,7 @@ impl Video {
         Ok(Self::known(path, info, index, stored, stream.index))
     }
 
-    /// One about which everything is known already.
+    /// Fully known.
     pub(crate) fn known(
         path: &Path,
         info: VideoInfo,
@@ -192,29 +192,29 @@ impl Video {
         Self { is_whole: false, ..self }
     }
 
-    /// The same video, its file opened as `access` says from now on.
+    /// The same video, with its file opened according to `access` from now on.
     pub(crate) fn with_access(self, access: FileAccess) -> Self {
         Self { access, ..self }
     }
 
-    /// Who opens the file.
+    /// Which process opens the file.
     pub(crate) fn access(&self) -> &FileAccess {
         &self.access
     }
 
-    /// Whether nothing more of the file has to be read for its index.
+    /// Whether no more of the file must be read for its index.
     pub fn is_whole(&self) -> bool {
         self.is_whole
     }
 
-    /// How much of the file has been read for its index, 0 to 1; `None` where the container does not tell places.
+    /// How much of the file has been read for its index, 0 to 1; `None` if the container doesn't report positions.
     pub fn share_read(&self) -> Option<f64> {
         let last = self.index.packets().last().filter(|packet| packet.position >= 0)?;
         let read = last.position as f64 / self.info.size_bytes.max(1) as f64;
         Some(if self.is_whole { 1.0 } else { read.clamp(0.0, 1.0) })
     }
 
-    /// The index in its stored form, to open the file with later.
+    /// The stored form of the index, for opening the file later.
     pub fn stored_index(&self) -> &[u8] {
         self.stored_index.get_or_init(|| self.index.to_bytes())
     }
@@ -257,12 +257,12 @@ impl Video {
         self.index.frame_at(Pts(ticks.0 + self.index.first_pts().0)).ok_or(outside)
     }
 
-    /// Tells want of memory from damage where a frame did not come out: decoders lose the reason on its way.
+    /// Distinguishes lack of memory from damage if a frame didn't come out: decoders lose the reason.
     ///
     /// # Errors
-    /// [`Error::NoMemory`] where there is no room for a frame.
+    /// [`Error::NoMemory`] if there is no memory for a frame.
     pub(crate) fn check_memory(&self) -> Result<()> {
-        // What decoders take for one of 4:4:4 with 8 bits, or of 4:2:0 with 16.
+        // What decoders need for 4:4:4 with 8 bits, or 4:2:0 with 16.
         let bytes = u64::from(self.info.width) * u64::from(self.info.height) * 3;
         let room = usize::try_from(bytes).ok().map(|bytes| Vec::<u8>::new().try_reserve_exact(bytes));
         match room {
@@ -285,7 +285,7 @@ impl Video {
     }
 }
 
-/// Seconds since 1970. Devices whose clock was never set write their epoch (1904, 1970, 2000): that says nothing.
+/// Seconds since 1970. Devices whose clock was never set write their epoch (1904, 1970, 2000), which is ignored.
 fn recording_time(stated: &str) -> Option<i64> {
     const FIRST_BELIEVED: i64 = 978_307_200; // 2001-01-01
     let secs = stated.parse::<jiff::Timestamp>().ok()?.as_second();

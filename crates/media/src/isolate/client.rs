@@ -1,4 +1,4 @@
-//! The owner's end.
+//! The owner's side.
 
 use crate::decode::frame::DecodedFrame;
 use crate::error::{Error, Result};
@@ -17,13 +17,13 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often an owner who waits looks up.
+/// How often a waiting owner checks for cancellation.
 const LOOK_UP_AFTER: Duration = Duration::from_millis(20);
-/// How seldom a process that does not end is looked after.
+/// Longest interval between checks of a process that doesn't end.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// Processes that were told to end and whose end nobody has looked for yet.
+/// Processes that were told to end and haven't been reaped yet.
 const MOST_LEAVING: usize = 256;
-/// Of a pipe, where the system allows: a frame passes in few pieces.
+/// Pipe size, if the system allows it: a frame passes in few pieces.
 const PIPE_BYTES: usize = 1 << 20;
 
 /// A process that reads one file.
@@ -33,14 +33,14 @@ pub(crate) struct Worker {
     from: ChildStdout,
     path: Arc<Path>,
     silence: Duration,
-    /// Bytes that follow the last answer.
+    /// Remaining bytes after the last answer.
     length: u64,
-    /// Where the samples of its frames come.
+    /// Receives the samples of its frames.
     frames: FramePool,
 }
 
 impl Worker {
-    /// Starts one for a file; says what confines it.
+    /// Starts one for a file; also returns what confines it.
     pub(super) fn start(settings: &WorkerSettings, path: &Path) -> Result<(Self, Confinement)> {
         let no_worker = |error: io::Error| Error::NoWorker { reason: error.to_string() };
         // It begins elsewhere.
@@ -77,18 +77,18 @@ impl Worker {
         }
     }
 
-    /// Tells it what to do.
+    /// Sends it a request.
     pub(crate) fn send(&mut self, request: &Request, bytes: &[u8]) -> Result<()> {
         let mut to = TimedPipe::new(&self.to, self.silence);
         wire::write(&mut to, request, &[bytes]).map_err(|error| self.ended(&error))
     }
 
-    /// What it answers. Bytes that follow must be taken before the next is heard.
+    /// Its answer. Following bytes must be read before the next answer.
     pub(crate) fn receive(&mut self) -> Result<Response> {
         self.receive_unless(&|| false)
     }
 
-    /// The same; asks now and then whether somebody still waits, and tells it where nobody does. It answers all the same.
+    /// The same; checks now and then whether the caller still waits, and tells the process if not. It answers all the same.
     pub(crate) fn receive_unless(&mut self, is_given_up: &dyn Fn() -> bool) -> Result<Response> {
         let mut is_told = false;
         let answer = loop {
@@ -98,7 +98,7 @@ impl Worker {
             let mut look_up = || {
                 if !is_told && is_given_up() {
                     is_told = true;
-                    // One that does not listen any more is met when it does not answer.
+                    // A process that no longer reads is detected when it doesn't answer.
                     let _gone = wire::write(&mut TimedPipe::new(to, silence), &Request::GiveUp, &[]);
                 }
             };
@@ -118,7 +118,7 @@ impl Worker {
         }
     }
 
-    /// The bytes that follow the last answer, of which there are at most `most`.
+    /// The bytes after the last answer, at most `most`.
     pub(crate) fn bytes(&mut self, most: u64) -> Result<Vec<u8>> {
         let mut from = TimedPipe::new(&self.from, self.silence);
         wire::read_bytes(&mut from, self.length, most).map_err(|error| self.ended(&error))
@@ -136,12 +136,12 @@ impl Worker {
         Ok(DecodedFrame { pts: head.pts, secs: video.secs(head.pts), picture, is_damaged: head.is_damaged })
     }
 
-    /// It answered what was not asked.
+    /// It answered something that wasn't requested.
     pub(crate) fn protocol_error(&mut self) -> Error {
         self.ended(&io::ErrorKind::InvalidData.into())
     }
 
-    /// Why a pipe failed; the process is of no use any more.
+    /// Why a pipe failed; the process is unusable from now on.
     fn ended(&mut self, error: &io::Error) -> Error {
         let path = self.path.to_path_buf();
         match error.kind() {
@@ -157,7 +157,7 @@ impl Worker {
     }
 }
 
-/// A pipe that is waited for, and not for ever.
+/// A pipe with a timeout.
 struct TimedPipe<'a, P> {
     pipe: &'a P,
     silence: Duration,
@@ -227,21 +227,21 @@ impl<P: AsFd> Write for TimedPipe<'_, P> {
 /// A process that ends with its owner.
 struct ChildGuard(Option<Child>);
 
-/// Processes of this one that nobody has told to end.
+/// Processes of this one that haven't been told to end.
 static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
 fn numbers() -> MutexGuard<'static, Vec<u32>> {
-    // Every change is a single push or removal: a panicking holder leaves the list whole.
+    // Every change is a single push or removal, so a panicking holder leaves the list consistent.
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The system's numbers of the processes that read videos now.
+/// The process ids of the current workers.
 pub fn running() -> Vec<u32> {
     numbers().clone()
 }
 
-/// Takes note of the end of processes that were told to end, on a thread of its own: one whose disk does not answer keeps
-/// nobody waiting.
+/// Reaps processes that were told to end, on a separate thread: one whose disk doesn't respond
+/// delays no caller.
 fn see_off(process: Child) {
     static LEAVING: OnceLock<Option<mpsc::SyncSender<Child>>> = OnceLock::new();
     let leaving = LEAVING.get_or_init(|| {
@@ -249,7 +249,7 @@ fn see_off(process: Child) {
         let thread = std::thread::Builder::new().name("processes".into());
         thread.spawn(move || watch_ends(&left)).ok().map(|_| leaving)
     });
-    // One that finds no room, or no thread, stays in the system's list until this process ends.
+    // One that finds no space or thread stays in the process table until this process ends.
     if let Some(leaving) = leaving {
         let _not_taken = leaving.try_send(process);
     }
@@ -295,7 +295,7 @@ impl ChildGuard {
 impl Drop for ChildGuard {
     fn drop(&mut self) {
         let Some(mut process) = self.0.take() else { return };
-        // One that has ended by itself needs no ending.
+        // One that has ended needs no kill.
         let _ended = process.kill();
         numbers().retain(|&running| running != process.id());
         see_off(process);
@@ -315,7 +315,7 @@ fn described(status: ExitStatus) -> String {
 mod tests {
     use super::*;
 
-    /// What becomes of a process that does `script` instead of its work.
+    /// The result for a process that runs `script` instead of its work.
     fn outcome(script: &str, silence: Duration) -> Error {
         let settings = WorkerSettings {
             program: "sh".into(),

@@ -1,4 +1,4 @@
-//! Samples of pictures on their way between processes: rows without gaps, one plane after the other.
+//! Samples of pictures in transit between processes: rows without gaps, plane after plane.
 
 use crate::decode::picture::{Picture, subsampled};
 use crate::file::container::MAX_PIXELS;
@@ -8,7 +8,7 @@ use pigweight_core::picture::{PictureView, Plane, Planes};
 use std::borrow::Cow;
 use std::io::{self, Read};
 
-/// How the samples are to be read, and they, plane by plane.
+/// The sample layout, and the samples plane by plane.
 pub(super) fn samples<'a>(view: &PictureView<'a>) -> (Samples, Vec<Cow<'a, [u8]>>) {
     let (width, height) = (view.width as usize, view.height as usize);
     match view.planes {
@@ -35,10 +35,10 @@ fn packed(plane: Plane<'_>, columns: usize, rows: usize) -> Cow<'_, [u8]> {
     }
 }
 
-/// A picture out of `length` bytes.
+/// Reads a picture of `length` bytes.
 ///
 /// # Errors
-/// [`io::ErrorKind::InvalidData`] where size and bytes do not fit, [`io::ErrorKind::OutOfMemory`]; and those of reading.
+/// [`io::ErrorKind::InvalidData`] if size and bytes don't match, [`io::ErrorKind::OutOfMemory`]; and errors of reading.
 pub(super) fn read(
     (width, height): (u32, u32),
     samples: Samples,

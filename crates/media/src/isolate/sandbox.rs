@@ -1,21 +1,21 @@
-//! What a process that reads foreign bytes may do: read its one file, compute, and talk over the pipes that it has.
+//! Confines a process that reads foreign bytes: it may read its one file, compute, and use its pipes.
 //!
-//! Each protection is taken as far as the kernel has it. Files and network by Landlock (Linux 5.13, network 6.7), system calls
-//! by a seccomp filter, memory by `RLIMIT_DATA`, files written by `RLIMIT_FSIZE`. The filter names what is forbidden and not what
-//! is allowed: an allow list breaks with the next version of the C library, on a farm, far from anybody who could mend it.
+//! Each protection is used as far as the kernel supports it: Landlock (Linux 5.13, network 6.7) for files and network,
+//! a seccomp filter for system calls, `RLIMIT_DATA` for memory, `RLIMIT_FSIZE` for written files. The filter lists what is forbidden, not what
+//! is allowed: an allow list breaks with the next version of the C library, on a farm where no one can fix it.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
 
-/// What holds a process back here.
+/// The active protections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confinement {
     /// No other file can be opened.
     pub files: bool,
-    /// No program can be started, no connection be made.
+    /// No program can be started and no connection made.
     pub system_calls: bool,
-    /// It cannot hold more memory than it was given.
+    /// It can't use more memory than its limit.
     pub memory: bool,
 }
 
@@ -40,10 +40,10 @@ impl fmt::Display for Confinement {
     }
 }
 
-/// Confines this thread and all that it starts later, and this process's memory.
+/// Confines this thread, all threads it starts later, and this process's memory.
 pub(super) fn confine(path: &Path, memory_bytes: u64) -> Confinement {
-    // A system that is short of memory ends this process rather than the one that it works for. Where it cannot be said, the
-    // larger of them goes, as ever.
+    // If memory runs short, the system should end this process rather than its owner. If that can't be set, the
+    // larger one goes, as usual.
     let _unsaid = std::fs::write("/proc/self/oom_score_adj", "500");
     Confinement { memory: limit(memory_bytes), files: files(path), system_calls: system_calls() }
 }
@@ -52,7 +52,7 @@ fn limit(memory_bytes: u64) -> bool {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let limit =
         |resource, most| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }).is_ok();
-    // A dump would write foreign bytes, and more than there is room for.
+    // A core dump would write foreign bytes, and more than there is space for.
     let _without = limit(Resource::Core, 0);
     let _without = limit(Resource::Fsize, 0);
     limit(Resource::Data, memory_bytes)
@@ -71,7 +71,7 @@ fn files(path: &Path) -> bool {
             .create()?;
         let rules = match PathFd::new(path) {
             Ok(file) => rules.add_rule(PathBeneath::new(file, AccessFs::ReadFile))?,
-            // One that is gone meanwhile: nothing can be read, which says so.
+            // The path is gone meanwhile: then reading fails and reports it.
             Err(_) => rules,
         };
         Ok(rules.restrict_self()?.ruleset)
@@ -84,7 +84,7 @@ fn system_calls() -> bool {
     use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
     let filter = || -> Option<BpfProgram> {
         let architecture = std::env::consts::ARCH.try_into().ok()?;
-        // As if the kernel were too old: the C library then takes the older call where there is one.
+        // As if the kernel were too old: then the C library uses the older call, if there is one.
         let refuse = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
         let filter = SeccompFilter::new(forbidden()?, SeccompAction::Allow, refuse, architecture).ok()?;
         filter.try_into().ok()
@@ -119,7 +119,7 @@ fn forbidden() -> Option<std::collections::BTreeMap<i64, Vec<seccompiler::Seccom
         libc::SYS_connect,
         libc::SYS_bind,
         libc::SYS_listen,
-        // Files, where there is no Landlock: the one is only read.
+        // Files, without Landlock: the one file is only read.
         libc::SYS_openat2,
         libc::SYS_open_by_handle_at,
         libc::SYS_unlinkat,
@@ -134,7 +134,7 @@ fn forbidden() -> Option<std::collections::BTreeMap<i64, Vec<seccompiler::Seccom
         libc::SYS_truncate,
         libc::SYS_setxattr,
         libc::SYS_memfd_create,
-        // The kernel's larger rooms.
+        // The kernel's larger attack surfaces.
         libc::SYS_mount,
         libc::SYS_umount2,
         libc::SYS_chroot,
@@ -169,7 +169,7 @@ fn forbidden() -> Option<std::collections::BTreeMap<i64, Vec<seccompiler::Seccom
     ]);
     let mut forbidden: std::collections::BTreeMap<_, _> =
         always.into_iter().map(|call| (call, Vec::new())).collect();
-    // Threads, but no processes.
+    // Threads, but not processes.
     forbidden.insert(libc::SYS_clone, vec![rule(0, libc::CLONE_THREAD, 0)?]);
     let to_write = |flags| {
         Some(vec![
@@ -213,7 +213,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (mut reading_end, mut writing_end) = std::io::pipe().unwrap();
-        // Both protections bind the thread that asks for them: the test goes on freely.
+        // Both protections apply to the calling thread only: the test continues unconfined.
         std::thread::spawn(move || {
             let (has_files, has_calls) = (files(&own), system_calls());
             assert!(has_calls, "every kernel since 2012 has seccomp");

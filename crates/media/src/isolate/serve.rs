@@ -1,4 +1,4 @@
-//! The process's end.
+//! The worker process's side.
 
 use crate::decode::frame::{DecodedFrame, Pass};
 use crate::decode::local_reader::LocalReader;
@@ -18,15 +18,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How often an owner who waits hears that work goes on.
+/// How often a waiting owner is told that work continues.
 const SIGN_OF_LIFE_AFTER: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
-/// Who asks for one frame after the other is not kept waiting by those that may be wanted next.
+/// Back-to-back requests don't wait for read-ahead.
 const AHEAD_AFTER: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
-/// How often an owner hears how far the index of a file has come.
+/// How often an owner is told the progress of an index.
 const PARTS_AFTER: Duration = Duration::from_secs(2);
 
-/// Why a process ended before its owner wanted it to.
+/// Why a process ended before its owner closed it.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// Its pipes.
@@ -37,11 +37,11 @@ pub enum ServeError {
     Order,
 }
 
-/// Reads one file for the owner at the other end of stdin and stdout, until stdin ends. The process can do nothing else from
-/// the first request on.
+/// Reads one file for the owner at the other end of stdin and stdout, until stdin closes. From the first request on,
+/// the process can do nothing else.
 ///
 /// # Errors
-/// Where the owner does not talk as owners do.
+/// If the owner violates the protocol.
 pub fn serve() -> std::result::Result<(), ServeError> {
     let mut from = File::from(owned(io::stdin().as_fd())?);
     let to = Arc::new(Mutex::new(File::from(owned(io::stdout().as_fd())?)));
@@ -50,7 +50,7 @@ pub fn serve() -> std::result::Result<(), ServeError> {
     };
     let confinement = sandbox::confine(&path, memory_bytes);
     let (owner, signs_to) = (from.try_clone()?, to.clone());
-    // Confined as this thread is.
+    // Confined like this thread.
     std::thread::Builder::new().name("signs".into()).spawn(move || give_signs(&owner, &signs_to))?;
     answer(&to, &Response::Ready(confinement), &[])?;
     let mut work = Work { path, from, to, opened: None };
@@ -66,7 +66,7 @@ fn answer(to: &Mutex<File>, head: &Response, bytes: &[&[u8]]) -> io::Result<()> 
     wire::write(&mut *to.lock().unwrap_or_else(PoisonError::into_inner), head, bytes)
 }
 
-/// Says that work goes on as long as it does, and ends the process when its owner is gone, whatever it is at.
+/// Reports that work continues as long as it does, and ends the process when its owner is gone, whatever it is doing.
 fn give_signs(owner: &File, to: &Mutex<File>) {
     let mut steps = crate::libav::steps();
     loop {
@@ -79,7 +79,7 @@ fn give_signs(owner: &File, to: &Mutex<File>) {
             continue;
         }
         steps = now;
-        // Where an answer is on its way that is a sign too.
+        // An answer in transit is a sign of life too.
         if let Ok(mut to) = to.try_lock()
             && wire::write(&mut *to, &Response::Working, &[]).is_err()
         {
@@ -95,7 +95,7 @@ struct Work {
     opened: Option<Opened>,
 }
 
-/// A video, and what has been opened to work on it.
+/// A video, and its open readers.
 struct Opened {
     video: Video,
     seeker: Option<LocalSeeker>,
@@ -134,7 +134,7 @@ impl Work {
         }
     }
 
-    /// Frames beside the last one are decoded ahead, where nothing is asked for at once.
+    /// Reads ahead around the last frame while there is no request.
     fn use_the_time(&mut self) {
         let owner = &self.from;
         if let Some(seeker) = self.opened.as_mut().and_then(|opened| opened.seeker.as_mut())
@@ -237,12 +237,12 @@ fn out_of_order() -> Error {
     Error::NoWorker { reason: ServeError::Order.to_string() }
 }
 
-/// Whatever comes while work goes on says that nobody waits for it: another request, or the owner's end.
+/// Any input during work means that the caller no longer waits: another request, or the owner's end.
 fn is_given_up(owner: &File) -> bool {
     is_waiting(owner, Timespec { tv_sec: 0, tv_nsec: 0 })
 }
 
-/// Whether the owner has said something, or has gone.
+/// Whether the owner has sent something or is gone.
 fn is_waiting(owner: &File, patience: Timespec) -> bool {
     poll(&mut [PollFd::new(owner, PollFlags::IN)], Some(&patience)).is_ok_and(|ready| ready > 0)
 }

@@ -1,4 +1,4 @@
-//! What a process and its owner say to each other over pipes.
+//! The protocol between a worker process and its owner, over pipes.
 //!
 //! Each message is `length of the head (u32) | length of the bytes (u64) | head (postcard) | bytes`, numbers little-endian. Both
 //! ends are the same program, so there are no versions.
@@ -15,15 +15,15 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Heads hold names and numbers.
+/// Size limit of heads, which hold names and numbers.
 const MOST_HEAD_BYTES: u32 = 1 << 20;
-/// Of an index in its stored form, which is compressed.
+/// Size limit of a stored index, which is compressed.
 pub(crate) const MOST_INDEX_BYTES: u64 = 256 << 20;
 
-/// What an owner wants.
+/// A request of the owner.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
-    /// The first of all: the one file, and the bytes of memory to read it with. Answered by [`Answer::Ready`].
+    /// Comes first: the one file, and the memory limit in bytes. Answered by [`Answer::Ready`].
     Start {
         #[serde(with = "crate::path_bytes")]
         path: PathBuf,
@@ -31,37 +31,37 @@ pub(crate) enum Request {
     },
     /// Open the file; the bytes are its index, or none.
     Open,
-    /// Work on this video from now on; the bytes are its index. Not answered.
+    /// Use this video from now on; the bytes are its index. Not answered.
     Use { info: VideoInfo, stream_index: i32 },
     /// A frame.
     Frame { pts: Pts },
-    /// Frames one after the other, to the end.
+    /// Frames in order, to the end.
     Read(Pass),
-    /// The head of a stream.
+    /// A stream's initialisation segment.
     Init,
-    /// A piece of a stream.
+    /// A segment of a stream.
     Fragment { number: usize },
-    /// Whoever waited for the last answer waits no more. Not answered.
+    /// The caller no longer waits for the last answer. Not answered.
     GiveUp,
 }
 
-/// What a process answers.
+/// An answer of the process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Response {
-    /// It may read its file, and what else it may not.
+    /// It may read its file; lists the active protections.
     Ready(Confinement),
-    /// It is at it.
+    /// Work continues.
     Working,
-    /// The file is a video; the bytes are its index, or none where it came with the request. Where it is not the whole one,
+    /// The file is a video; the bytes are its index, or none if it came with the request. If the index is partial,
     /// another such answer follows.
     Opened { info: VideoInfo, stream_index: i32, is_whole: bool },
     /// The bytes are the samples.
     Frame(FrameHead),
     /// After the last frame.
     End { damaged_packets: usize },
-    /// The bytes are what was wanted.
+    /// The bytes are the result.
     Bytes,
-    /// It could not be done.
+    /// It failed.
     Failed(Error),
 }
 
@@ -80,14 +80,14 @@ pub(crate) struct FrameHead {
     pub samples: Samples,
 }
 
-/// How the samples of a frame are to be read.
+/// The sample layout of a frame.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Samples {
     Rgb,
     Yuv { shifts: (u8, u8), matrix: ColorMatrix, full_range: bool },
 }
 
-/// Writes a message. The bytes come in pieces.
+/// Writes a message. The bytes come in parts.
 pub(super) fn write(to: &mut impl Write, head: &impl Serialize, bytes: &[&[u8]]) -> io::Result<()> {
     let head = postcard::to_stdvec(head).map_err(io::Error::other)?;
     let head_bytes = u32::try_from(head.len()).ok().filter(|&length| length <= MOST_HEAD_BYTES);
@@ -119,7 +119,7 @@ pub(super) fn read<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<(T, 
     Ok((head, u64::from_le_bytes(length)))
 }
 
-/// Reads a message's bytes, of which there are at most `most`.
+/// Reads a message's bytes, at most `most`.
 pub(super) fn read_bytes(from: &mut impl Read, length: u64, most: u64) -> io::Result<Vec<u8>> {
     if length > most {
         return Err(io::ErrorKind::InvalidData.into());

@@ -1,4 +1,4 @@
-//! Starting worker processes, and replacing those that end.
+//! Starts worker processes, and replaces those that end.
 
 use crate::error::{Error, Result};
 use crate::file::access::{FileAccess, WorkerSettings};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub struct Workers(Arc<WorkerSettings>);
 
 impl Workers {
-    /// Those that a video is read by; `None` where this process reads it.
+    /// The workers of a video; `None` if this process reads it.
     pub(crate) fn of(video: &Video) -> Option<Self> {
         match video.access() {
             FileAccess::InProcess => None,
@@ -25,28 +25,28 @@ impl Workers {
         }
     }
 
-    /// Nothing is started yet.
+    /// Starts nothing yet.
     pub fn new(settings: WorkerSettings) -> Self {
         Self(Arc::new(settings))
     }
 
-    /// Starts one and ends it: whether processes can be started, and what confines them here.
+    /// Starts one and ends it: tests whether processes can be started, and which protections apply.
     ///
     /// # Errors
-    /// [`Error::NoWorker`], and what befell it.
+    /// [`Error::NoWorker`], or why it ended.
     pub fn check(&self) -> Result<Confinement> {
         Ok(Worker::start(&self.0, &self.0.program)?.1)
     }
 
-    /// As [`Video::open_stored`]; the file is read by other processes only, now and later.
+    /// As [`Video::open_stored`]; only worker processes read the file, now and later.
     ///
     /// # Errors
-    /// As [`Video::open_stored`], and what befell the process.
+    /// As [`Video::open_stored`], or why the process ended.
     pub fn open(&self, path: &Path, stored: Option<&[u8]>) -> Result<Video> {
         self.open_in_parts(path, stored, &mut |_| {})
     }
 
-    /// The same; `tell` hears of it as [`Video::open_in_parts`] says, every few seconds.
+    /// The same; `tell` is called as for [`Video::open_in_parts`], every few seconds.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -59,8 +59,8 @@ impl Workers {
         Self::retry_if_ended(|| self.open_once(path, stored, tell))
     }
 
-    /// Does what needs a process of its own, once more where that one ends: whoever ended it, a system short of memory say, did not mean the
-    /// next. What a file does to its process, it does twice.
+    /// Runs something in a new process, and once more if that process ends: its end may have another cause, such as a system short of memory.
+    /// What a file does to its process, it does twice.
     fn retry_if_ended<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
         match work() {
             Err(Error::WorkerEnded { .. }) => work(),
@@ -70,7 +70,7 @@ impl Workers {
 
     fn open_once(&self, path: &Path, stored: Option<&[u8]>, tell: &mut dyn FnMut(Video)) -> Result<Video> {
         let (mut worker, _) = Worker::start(&self.0, path)?;
-        // Looked at here, as what comes back is: the process is not believed that its index is one.
+        // Validated here like all results: the process isn't trusted.
         let mut known = stored.and_then(|bytes| Some((VideoIndex::from_bytes(bytes).ok()?, bytes.to_vec())));
         let sent = known.as_ref().map_or(&[][..], |(_, bytes)| bytes);
         worker.send(&Request::Open, sent)?;
@@ -97,7 +97,7 @@ impl Workers {
         }
     }
 
-    /// One that knows the video and waits for what it shall do.
+    /// One that has opened the video and waits for requests.
     pub(crate) fn start_on(&self, video: &Video) -> Result<Worker> {
         let (mut worker, _) = Worker::start(&self.0, video.path())?;
         let (info, stream_index) = (video.info().clone(), video.stream_index());
@@ -112,13 +112,13 @@ impl Workers {
     }
 }
 
-/// Whether a file can be so: a process is not believed more than the file that it reads.
+/// Whether a file's metadata is plausible: a process is trusted no more than the file it reads.
 fn is_possible(info: &VideoInfo) -> bool {
     let (base, pixels) = (info.time_base, u64::from(info.width) * u64::from(info.height));
     TimeBase::new(base.numerator(), base.denominator()).is_some() && (1..=MAX_PIXELS).contains(&pixels)
 }
 
-/// Where a file is read: in this process, or by one of its own.
+/// Where a file is read: in this process or in a worker.
 pub(crate) enum Location<Local, Remote> {
     InProcess(Box<Local>),
     Worker(Box<Remote>),
@@ -132,8 +132,8 @@ pub(crate) struct PersistentWorker {
 }
 
 impl PersistentWorker {
-    /// Lets it work. One that ended since it worked last (a system short of memory looks for those that idle) is replaced and
-    /// nobody hears of it; one that ends at the work itself is replaced once, and the second end is told.
+    /// Sends it work. If it has ended while idle (a system short of memory kills idle processes), it is replaced
+    /// silently; if it ends during the work, it is replaced once, and the second end is reported.
     pub(crate) fn with<T>(&mut self, work: impl Fn(&mut Worker) -> Result<T>) -> Result<T> {
         if let Some(mut worker) = self.worker.take() {
             match work(&mut worker) {

@@ -9,35 +9,35 @@ use std::{ptr, slice};
 pub(crate) struct Decoder {
     context: *mut ffi::AVCodecContext,
     is_progressive: bool,
-    /// Pictures that call themselves so are referred to by no other.
+    /// Whether no other picture refers to pictures marked as non-reference.
     knows_non_reference: bool,
 }
 
 // SAFETY: codec contexts have no thread affinity; `Decoder` is not `Sync`.
 unsafe impl Send for Decoder {}
 
-/// Which pictures may be left undecoded.
+/// Which pictures may be skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Skip {
     /// Decode all.
     Nothing,
-    /// Leave out pictures that no other picture is predicted from.
+    /// Skip pictures from which no other is predicted.
     NonReference,
 }
 
-/// What the decoder has to give.
+/// The decoder's output.
 pub(crate) enum Received {
     /// A frame and the ordinal of the packet it came from.
     Frame(Frame, i64),
-    /// It wants another packet first.
+    /// It needs another packet first.
     NeedsPacket,
     /// Nothing more will come.
     End,
 }
 
 impl Decoder {
-    /// `None` where no decoder for the stream is built in or it will not open. With more than one thread each frame comes
-    /// out that many packets later less one.
+    /// `None` if there is no decoder for the stream or it doesn't open. With more than one thread each frame comes
+    /// out later, by that many packets minus one.
     pub(crate) fn open(input: &Input, stream_index: i32, max_pixels: u64, threads: i32) -> Option<Self> {
         let stream = input.stream(stream_index)?;
         // SAFETY: `stream` lives as long as `input`; each pointer is checked before it is used, the extradata has the length
@@ -76,7 +76,7 @@ impl Decoder {
         self.is_progressive
     }
 
-    /// Takes effect with the next packet. Nothing is left out of a stream that does not say for certain what may be.
+    /// Takes effect with the next packet. Nothing is skipped if the stream doesn't say for certain what may be.
     pub(crate) fn skip(&mut self, skip: Skip) {
         let discard = match skip {
             Skip::NonReference if self.knows_non_reference => ffi::AVDiscard::AVDISCARD_NONREF,
@@ -86,7 +86,7 @@ impl Decoder {
         unsafe { (*self.context).skip_frame = discard }
     }
 
-    /// Hands a packet in, or `None` for the end of the stream. Every frame must have been received before.
+    /// Sends a packet, or `None` for the end of the stream. Every frame must have been received before.
     pub(crate) fn send(&mut self, packet: Option<&Packet>) -> Result<(), i32> {
         let packet = packet.map_or(ptr::null(), |packet| packet.0.cast_const());
         // SAFETY: the packet is valid or null, which means the end.
@@ -113,7 +113,7 @@ impl Decoder {
         }
     }
 
-    /// Forgets everything, as before the first packet.
+    /// Resets it, as before the first packet.
     pub(crate) fn flush(&mut self) {
         // SAFETY: the context is open.
         unsafe { ffi::avcodec_flush_buffers(self.context) }

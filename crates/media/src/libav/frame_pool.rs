@@ -1,6 +1,6 @@
-//! Frames whose memory is used again when they are gone, by whatever thread they go.
+//! Frames whose memory is reused when they are dropped, on any thread.
 //!
-//! Who makes a large frame and lets it go a moment later, on many threads, leaves holes in the heap that take more than the frames.
+//! Allocating large frames and freeing them a moment later, on many threads, leaves holes in the heap larger than the frames.
 
 use super::Frame;
 use super::frame::yuv_format;
@@ -10,10 +10,10 @@ use std::ptr;
 
 /// Rows begin at multiples of so many bytes, as libav's own do for AVX-512.
 const ALIGNMENT: i32 = 64;
-/// What libav's loops may read behind the last row.
+/// What libav's loops may read past the last row.
 const PADDING: usize = 128;
 
-/// Buffers of one size; holds as many as there were frames of it at once.
+/// Buffers of one size; holds as many as were in use at once.
 pub(crate) struct FramePool {
     pool: *mut ffi::AVBufferPool,
     bytes: usize,
@@ -82,7 +82,7 @@ impl FramePool {
         }
     }
 
-    /// Buffers of another size are given back, those in use when their frames go.
+    /// Buffers of another size are freed, those in use when their frames are dropped.
     fn fit(&mut self, bytes: usize) {
         if bytes != self.bytes {
             self.end();
@@ -118,7 +118,7 @@ mod tests {
             let (columns, rows) = (size.0 as usize, size.1 as usize);
             let chroma = (columns.div_ceil(2), rows.div_ceil(2));
             let planes = [(columns, rows), chroma, chroma];
-            // Each with a shade of its own, written over its whole length: none reaches into another.
+            // Each with its own shade, written over its whole length: none overlaps another.
             for (number, (columns, rows)) in planes.into_iter().enumerate() {
                 let (samples, _) = frame.plane_mut(number, columns, rows).unwrap();
                 samples.fill(shade + number as u8);

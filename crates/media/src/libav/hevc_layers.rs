@@ -1,11 +1,11 @@
-//! What an H.265 stream says of its temporal sub-layers (ITU-T H.265, 7.3.2.2 and ISO/IEC 14496-15, 8.3.3.1).
+//! Temporal sub-layers of an H.265 stream (ITU-T H.265, 7.3.2.2 and ISO/IEC 14496-15, 8.3.3.1).
 //!
-//! A picture that is called "sub-layer non-reference" is referred to by no other of its own sub-layer, and may well be by those of
-//! the next one. Cameras with "SVC" switched on have several: there such pictures cannot be left out.
+//! A "sub-layer non-reference" picture isn't referenced within its own sub-layer, but may be by pictures of
+//! the next one. Cameras with "SVC" switched on have several sub-layers: there such pictures can't be skipped.
 
 const SEQUENCE_PARAMETER_SET: u8 = 33;
 
-/// Whether a stream with this head has one temporal layer only. `false` where the head does not tell.
+/// Whether a stream with this header has only one temporal layer. `false` if the header doesn't say.
 pub(crate) fn has_one_layer(head: &[u8]) -> bool {
     let mut sets = match head.first() {
         // "hvcC": its version.
@@ -13,7 +13,7 @@ pub(crate) fn has_one_layer(head: &[u8]) -> bool {
         _ => in_start_codes(head),
     };
     sets.retain(|unit| unit.first().is_some_and(|byte| byte >> 1 & 0x3F == SEQUENCE_PARAMETER_SET));
-    // Behind the unit's own two bytes: sps_video_parameter_set_id u(4), sps_max_sub_layers_minus1 u(3).
+    // After the unit's own two bytes: sps_video_parameter_set_id u(4), sps_max_sub_layers_minus1 u(3).
     !sets.is_empty() && sets.iter().all(|unit| unit.get(2).is_some_and(|byte| byte >> 1 & 7 == 0))
 }
 
@@ -37,7 +37,7 @@ fn in_record(record: &[u8]) -> Vec<&[u8]> {
         }
         Some(())
     };
-    // What is cut off says nothing.
+    // A truncated unit says nothing.
     let _whole = read();
     units
 }
@@ -54,7 +54,7 @@ fn in_start_codes(stream: &[u8]) -> Vec<&[u8]> {
 mod tests {
     use super::*;
 
-    /// A sequence parameter set's first bytes, with so many layers less one.
+    /// The first bytes of a sequence parameter set with this many layers minus one.
     fn set(layers_minus_1: u8) -> Vec<u8> {
         vec![SEQUENCE_PARAMETER_SET << 1, 1, layers_minus_1 << 1 | 1, 0x60]
     }

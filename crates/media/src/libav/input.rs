@@ -8,7 +8,7 @@ use std::ffi::{CStr, CString};
 use std::path::Path;
 use std::ptr;
 
-/// Demuxers that are let at a file. Playlist formats (hls, concat, dash) are left out: they open other files.
+/// Allowed demuxers. Playlist formats (hls, concat, dash) are left out: they open other files.
 const FORMATS: &CStr = c"mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,matroska\\,webm,mov\\,mp4\\,m4a\\,3gp\\,3g2\\,mj2,avi,mpegts,mpeg,mpegvideo,h264,hevc,m4v,mjpeg,flv,ivf,obu,asf,ogg,nut,dav,png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,image2,mp3,wav,aac,flac";
 
 /// An opened container.
@@ -27,11 +27,11 @@ pub(crate) enum OpenFailure {
     Code(i32),
 }
 
-/// What a stream says about itself.
+/// A stream's description.
 #[derive(Clone, Debug)]
 pub(crate) struct StreamInfo {
     pub index: i32,
-    /// What the container calls it; in an mp4 the number of its track.
+    /// The container's identifier; in an mp4 the track number.
     pub id: u32,
     pub codec: String,
     pub width: u32,
@@ -42,7 +42,7 @@ pub(crate) struct StreamInfo {
     pub rotation_degrees: f64,
 }
 
-/// What a stream of sound says about itself.
+/// An audio stream's description.
 #[derive(Clone, Debug)]
 pub(crate) struct SoundInfo {
     pub index: i32,
@@ -50,7 +50,7 @@ pub(crate) struct SoundInfo {
     pub time_base: (i32, i32),
 }
 
-/// Where to go.
+/// A seek target.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum SeekTarget {
     /// In ticks of the stream's time base, as this container's demuxer counts them.
@@ -87,7 +87,7 @@ impl Input {
         if code < 0 { Err(OpenFailure::Code(code)) } else { Ok(input) }
     }
 
-    /// The video stream libav takes for the main one; attached cover pictures do not count.
+    /// The video stream that libav selects; attached cover pictures don't count.
     pub(crate) fn video_stream(&self) -> Option<StreamInfo> {
         // SAFETY: the context is open; the decoder pointer may be null.
         let index = unsafe {
@@ -123,7 +123,7 @@ impl Input {
         }
     }
 
-    /// The stream of sound that belongs to a video stream.
+    /// The audio stream that belongs to a video stream.
     pub(crate) fn sound_stream(&self, video_stream: i32) -> Option<SoundInfo> {
         // SAFETY: the context is open; the decoder pointer may be null; `stream` hands out only pointers to streams of
         // this context, and codec names are static strings.
@@ -146,7 +146,7 @@ impl Input {
         }
     }
 
-    /// The kinds of streams, for telling what a file without video holds.
+    /// The kinds of streams, to report what a file without video contains.
     pub(crate) fn stream_kinds(&self) -> Vec<&'static str> {
         (0..self.stream_count())
             .filter_map(|index| self.stream(index))
@@ -166,14 +166,14 @@ impl Input {
         unsafe { CStr::from_ptr((*(*self.context).iformat).name).to_string_lossy().into_owned() }
     }
 
-    /// Seconds that it lasts, as the container says or libav guesses; `None` where it does neither.
+    /// Duration in seconds, as stated by the container or guessed by libav; `None` if neither knows.
     pub(crate) fn stated_secs(&self) -> Option<f64> {
         // SAFETY: the context is open.
         let ticks = unsafe { (*self.context).duration };
         (ticks > 0).then(|| ticks as f64 / f64::from(ffi::AV_TIME_BASE))
     }
 
-    /// When the file was made as its container says, in ISO 8601.
+    /// Creation time according to the container, in ISO 8601.
     pub(crate) fn creation_time(&self) -> Option<String> {
         // SAFETY: the context is open; its metadata may be null, which is an empty dictionary, and values are NUL-terminated
         // strings that live as long as it.
@@ -184,7 +184,7 @@ impl Input {
         }
     }
 
-    /// Keeps the demuxer from handing out other streams' packets.
+    /// Stops the demuxer from returning packets of other streams.
     pub(crate) fn keep_only(&mut self, stream_indexes: &[i32]) {
         for index in 0..self.stream_count() {
             if let Some(stream) = self.stream(index).filter(|_| !stream_indexes.contains(&index)) {
@@ -194,7 +194,7 @@ impl Input {
         }
     }
 
-    /// The packets that the demuxer knows of without having read them, their pts set to their dts.
+    /// The packets that the demuxer knows without reading them, with their pts set to their dts.
     pub(crate) fn listed_packets(&self, stream_index: i32) -> Vec<PacketEntry> {
         let Some(stream) = self.stream(stream_index) else { return Vec::new() };
         // SAFETY: a pointer to a stream of this context.
@@ -229,7 +229,7 @@ impl Input {
         }
     }
 
-    /// Moves to `target` or before; where it lands must be checked by reading on.
+    /// Seeks to `target` or before; the landing must be checked by reading on.
     pub(crate) fn seek(&mut self, stream_index: i32, target: SeekTarget) -> Result<(), i32> {
         let (timestamp, flags) = match target {
             SeekTarget::Timestamp(timestamp) => (timestamp, ffi::AVSEEK_FLAG_BACKWARD),
@@ -245,7 +245,7 @@ impl Input {
         i32::try_from(unsafe { (*self.context).nb_streams }).unwrap_or(0)
     }
 
-    /// The stream's pointer, valid as long as `self`; `None` where there is no such stream.
+    /// The stream's pointer, valid as long as `self`; `None` if there is no such stream.
     pub(super) fn stream(&self, index: i32) -> Option<*mut ffi::AVStream> {
         let offset = usize::try_from(index).ok().filter(|_| index < self.stream_count())?;
         // SAFETY: `offset` is below nb_streams, the length of the array.
@@ -304,7 +304,7 @@ impl Packet {
         (!packet.is_null()).then_some(Self(packet))
     }
 
-    /// Another packet of the same bytes, which are not copied.
+    /// Another packet with the same bytes, not copied.
     pub(crate) fn share(&self) -> Option<Self> {
         // SAFETY: the packet is valid; the answer is a new one that holds a reference of its own, or null.
         let packet = unsafe { ffi::av_packet_clone(self.0) };

@@ -1,14 +1,14 @@
-//! Packets of an input into a fragment of an mp4, in memory, without coding them anew.
+//! Muxes packets of an input into an mp4 fragment, in memory, without transcoding.
 
 use super::{Input, Packet};
 use ffmpeg_sys_next as ffi;
 use std::ptr;
 
-/// A fragment in the making: one stream or more, one "moof" and its "mdat" in the end.
+/// A fragment being made: one or more streams, in the end one "moof" and its "mdat".
 pub(crate) struct FragmentMuxer {
     context: *mut ffi::AVFormatContext,
-    /// By stream: takes AAC out of the frames in which transport streams wrap it. Null where nothing is to be done; libav
-    /// does this by itself for every mp4 but fragmented ones.
+    /// By stream: unwraps AAC from a transport stream's framing. Null if there is nothing to do; libav
+    /// does this by itself for all mp4 files except fragmented ones.
     unwraps: Vec<*mut ffi::AVBSFContext>,
     /// By stream.
     ticks: Vec<(i32, i32)>,
@@ -17,7 +17,7 @@ pub(crate) struct FragmentMuxer {
 // SAFETY: no thread affinity; not `Sync`.
 unsafe impl Send for FragmentMuxer {}
 
-/// When a packet is decoded and shown, ticks of its stream's clock from the beginning of the whole video.
+/// Decode and presentation time of a packet, in ticks of its stream's clock from the start of the whole video.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PacketTimes {
     pub pts: i64,
@@ -25,7 +25,7 @@ pub(crate) struct PacketTimes {
     pub duration: i64,
 }
 
-/// A stream of an opened input, and the ticks in which its packets' times will be told: seconds as a fraction.
+/// A stream of an opened input, and the length of the ticks of its packets' times: seconds as a fraction.
 #[derive(Clone, Copy)]
 pub(crate) struct StreamToWrite<'a> {
     pub input: &'a Input,
@@ -48,7 +48,7 @@ impl FragmentMuxer {
                 c"mp4".as_ptr(),
                 ptr::null(),
             ))?;
-            // Older versions take Opus and FLAC for experiments.
+            // Older versions treat Opus and FLAC as experimental.
             (*muxer.context).strict_std_compliance = ffi::FF_COMPLIANCE_EXPERIMENTAL;
             for &StreamToWrite { input, index, tick } in streams {
                 let from = input.stream(index).ok_or(ffi::AVERROR_STREAM_NOT_FOUND)?;
@@ -94,7 +94,7 @@ impl FragmentMuxer {
         Ok(muxer)
     }
 
-    /// Adds a packet to the stream of this number, at these times of its clock.
+    /// Adds a packet to the stream with this number, with these times.
     pub(crate) fn write(&mut self, packet: &mut Packet, number: u32, times: PacketTimes) -> Result<(), i32> {
         let tick = *self.ticks.get(number as usize).ok_or(ffi::AVERROR_STREAM_NOT_FOUND)?;
         // SAFETY: the context is open; the stream's number is below nb_streams; the packet is borrowed alone, and the
@@ -111,7 +111,7 @@ impl FragmentMuxer {
             let unwrap = self.unwraps.get(number as usize).copied().unwrap_or(ptr::null_mut());
             if !unwrap.is_null() {
                 check(ffi::av_bsf_send_packet(unwrap, packet.0))?;
-                // One packet goes in, and one comes out.
+                // One packet in, one packet out.
                 check(ffi::av_bsf_receive_packet(unwrap, packet.0))?;
             }
             (*packet.0).stream_index = number.cast_signed();
@@ -125,7 +125,7 @@ impl FragmentMuxer {
         // SAFETY: the context is open; a null packet asks for what is held back to be written. The dynamic buffer is
         // copied for the length that libav gives, freed, and not seen again, since `pb` is cleared.
         unsafe {
-            // The first time only the "moov" comes, in some versions.
+            // The first time only "moov" comes, in some versions.
             for _ in 0..2 {
                 check(ffi::av_write_frame(self.context, ptr::null_mut()))?;
             }
@@ -144,7 +144,7 @@ impl FragmentMuxer {
     }
 }
 
-/// How a picture is turned. In newer versions it is one of the codec's parameters, and copied with them.
+/// A picture's rotation. In newer versions it is a codec parameter and copied with the others.
 ///
 /// # Safety
 /// Both streams belong to open contexts.

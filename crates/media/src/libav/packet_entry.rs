@@ -1,21 +1,21 @@
-//! What is known of a packet without its bytes.
+//! A packet's description, without its bytes.
 
 use pigweight_core::time::Pts;
 
 /// One packet of the video stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PacketEntry {
-    /// When its frame is shown, ticks. Given by the container, or counted.
+    /// Presentation time of its frame, ticks. From the container, or counted.
     pub pts: Pts,
     /// The container's decode timestamp.
     pub dts: Option<i64>,
-    /// Where the demuxer found it in the file, or −1.
+    /// Its position in the file according to the demuxer, or −1.
     pub position: i64,
     /// Bytes.
     pub size: u32,
     /// Decoding can start here.
     pub is_key: bool,
-    /// Its frame is on the screen at some time. Packets before the first keyframe, outside the edit list or
-    /// without a picture of their own are not.
+    /// Its frame is displayed at some time. This isn't so for packets before the first keyframe, outside the edit list or
+    /// without their own picture.
     pub is_shown: bool,
 }

@@ -8,7 +8,7 @@ use std::ptr;
 /// SWS_BILINEAR: a macro in older headers, an enumerator in newer ones, 2 in all of them.
 const BILINEAR: i32 = 2;
 
-/// Converts frames to 8-bit 4:2:0 or RGB of a given size; keeps its tables while the input stays alike.
+/// Converts frames to 8-bit 4:2:0 or RGB of a given size; keeps its tables while the input format stays the same.
 pub(crate) struct Scaler {
     context: *mut ffi::SwsContext,
 }
@@ -21,8 +21,8 @@ impl Scaler {
         Self { context: ptr::null_mut() }
     }
 
-    /// The frame at `width` × `height` px as planar 4:2:0 of its own range, or as RGB where it came as RGB.
-    /// `None` where swscale does not know the format or memory is short.
+    /// The frame at `width` × `height` px as planar 4:2:0 in its own range, or as RGB if it came as RGB.
+    /// `None` if swscale doesn't support the format or memory is short.
     pub(crate) fn convert(&mut self, source: &Frame, width: u32, height: u32) -> Option<Frame> {
         let to_rgb =
             matches!(source.pixel_format(), PixelFormat::Rgb24 | PixelFormat::Other { is_rgb: true });

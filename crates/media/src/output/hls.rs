@@ -1,8 +1,8 @@
-//! A video for HTTP Live Streaming (RFC 8216) without coding it anew: fragments of an mp4, cut where its keyframes are.
+//! HTTP Live Streaming (RFC 8216) of a video without transcoding: mp4 fragments, cut at keyframes.
 //!
-//! The playlist ([`Segments`]) follows from the index alone, so it is there at once and its cuts are true. A fragment is made
-//! when it is asked for ([`crate::hls::Streamer`]). Its time runs from the first frame of the video; each keyframe's decode time is the time at which it is
-//! shown, so a player that begins anywhere shows the frame that it names.
+//! The playlist ([`Segments`]) follows from the index alone, so it is available at once and its cuts are exact. A fragment is made
+//! on request ([`crate::hls::Streamer`]). Its time starts at the video's first frame. Each keyframe's decode time is its presentation
+//! time, so a player that starts anywhere shows the right frame.
 
 mod fragments;
 
@@ -16,24 +16,24 @@ use pigweight_core::time::TimeBase;
 use std::fmt::Write as _;
 use std::ops::Range;
 
-/// Segments last at least this long, and go on to the next keyframe.
+/// Segments last at least this long, and extend to the next keyframe.
 const LEAST_SECS: f64 = 4.0;
-/// What an mp4 carries and at least one common browser plays.
+/// Codecs that an mp4 carries and at least one common browser plays.
 const CODECS: [&str; 4] = ["h264", "hevc", "vp9", "av1"];
 /// A segment is made in memory, a few at once.
 pub(crate) const MOST_SEGMENT_BYTES: u64 = 64 << 20;
 
-/// Where a video is cut.
+/// The segments of a video.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Segments {
     segments: Vec<Segment>,
-    /// No frame needs one of the segment before.
+    /// No frame needs one from the previous segment.
     are_independent: bool,
-    /// When the first frame was taken, where that is known.
+    /// Time of the first frame, if known.
     recorded_at: Option<jiff::Timestamp>,
 }
 
-/// A piece from a keyframe on.
+/// A segment, starting with a keyframe.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Segment {
     /// Ordinals of its packets.
@@ -50,7 +50,7 @@ impl Segment {
         self.start_secs
     }
 
-    /// Until the next one begins.
+    /// Until the next one starts.
     pub fn duration_secs(&self) -> f64 {
         self.duration_secs
     }
@@ -60,7 +60,7 @@ impl Segments {
     /// Of a video that a browser can play.
     ///
     /// # Errors
-    /// [`Error::NotStreamable`] where its frames would have to be coded anew.
+    /// [`Error::NotStreamable`] if its frames would have to be transcoded.
     pub fn of(video: &Video) -> Result<Self> {
         let refuse =
             |reason: &str| Error::NotStreamable { path: video.path().to_owned(), reason: reason.to_owned() };
@@ -108,7 +108,7 @@ impl Segments {
                 Some(_) => {}
             }
         }
-        // What follows the last shown frame is behind the end that an edit list sets.
+        // Packets after the last shown frame are beyond the end set by an edit list.
         let past_last = packets.iter().rposition(|packet| packet.is_shown).map_or(0, |last| last + 1);
         let mut are_independent = true;
         let segments = (0..starts.len()).map(|number| {
@@ -132,7 +132,7 @@ impl Segments {
         &self.segments
     }
 
-    /// The media playlist. `at` is put in front of the names: `init.mp4`, `0.m4s`, `1.m4s` …
+    /// The media playlist. `at` is prepended to the names: `init.mp4`, `0.m4s`, `1.m4s` …
     pub fn playlist(&self, at: &str) -> String {
         let longest = self.segments.iter().map(|segment| segment.duration_secs).fold(0.0, f64::max);
         // A fragment's duration, rounded, is not above the target (RFC 8216, 4.3.3.1).
@@ -146,7 +146,7 @@ impl Segments {
         // Writing to a string cannot fail.
         let _written = writeln!(text, "#EXT-X-MAP:URI=\"{at}init.mp4\"");
         if let Some(recorded_at) = self.recorded_at {
-            // Counts on from here for all that follow (RFC 8216, 4.3.2.6).
+            // Applies to all later segments (RFC 8216, 4.3.2.6).
             let _written = writeln!(text, "#EXT-X-PROGRAM-DATE-TIME:{recorded_at:.3}");
         }
         for (number, segment) in self.segments.iter().enumerate() {
@@ -157,12 +157,12 @@ impl Segments {
     }
 }
 
-/// A segment can begin here.
+/// Whether a segment can begin here.
 fn is_start(packet: &PacketEntry) -> bool {
     packet.is_key && packet.is_shown && packet.size > 0
 }
 
-/// Packets without a picture stay behind; so do those out of which no frame came where only decoding told the times.
+/// Packets without a picture stay where they are; so do those without a frame if only decoding found the times.
 fn is_sent(index: &VideoIndex, packet: &PacketEntry) -> bool {
     packet.size > 0 && (packet.is_shown || index.timing() == Timing::Stated)
 }

@@ -1,4 +1,4 @@
-//! JPEG straight from planar YUV: no way through RGB.
+//! JPEG directly from planar YUV, without RGB.
 
 use crate::decode::full_range::{FullRange, Size};
 use crate::error::{Error, Result};
@@ -6,11 +6,11 @@ use crate::output::overlay::{Canvas, Ink, OverlayBox};
 use pigweight_core::geometry::Rect;
 use pigweight_core::picture::PictureView;
 
-/// Encodes `picture` at `quality` (1–100) with `boxes` drawn on it. `scale` is the picture's size over that of
-/// the frame on which the boxes were found.
+/// Encodes `picture` at `quality` (1–100) with `boxes` drawn on it. `scale` is the picture's size divided by that of
+/// the frame on which the boxes were detected.
 ///
 /// # Errors
-/// [`Error::Jpeg`] where turbojpeg refuses, for a picture of more than 65,535 px a side for instance.
+/// [`Error::Jpeg`] if turbojpeg refuses, for example a picture of more than 65,535 px a side.
 pub fn encode(picture: PictureView<'_>, quality: u8, boxes: &[OverlayBox], scale: f32) -> Result<Vec<u8>> {
     let refused = |error: turbojpeg::Error| Error::Jpeg { reason: error.to_string() };
     let mut compressor = turbojpeg::Compressor::new().map_err(refused)?;
@@ -26,7 +26,7 @@ pub fn encode(picture: PictureView<'_>, quality: u8, boxes: &[OverlayBox], scale
     compressor.compress_yuv_to_vec(image).map_err(refused)
 }
 
-/// Tightly packed Y, U and V planes, full range, BT.601 as JPEG wants them, with the boxes on them.
+/// Tightly packed Y, U and V planes, full range, BT.601 as JPEG requires, with the boxes drawn.
 fn drawn_planes(picture: PictureView<'_>, boxes: &[OverlayBox], scale: f32) -> (Vec<u8>, turbojpeg::Subsamp) {
     let FullRange { mut samples, size } = FullRange::of(picture);
     let Size { width, height, columns, rows, shift_x, shift_y } = size;
@@ -48,7 +48,7 @@ fn drawn_planes(picture: PictureView<'_>, boxes: &[OverlayBox], scale: f32) -> (
         (0, _) => turbojpeg::Subsamp::Sub1x2,
         _ => turbojpeg::Subsamp::Sub2x2,
     };
-    // turbojpeg wants luma of whole chroma samples: an odd side is filled up with its last column or row.
+    // turbojpeg needs luma for whole chroma samples: an odd side is padded with its last column or row.
     let (full_width, full_height) = (columns << shift_x, rows << shift_y);
     if (full_width, full_height) == (width, height) {
         return (samples, subsampling);

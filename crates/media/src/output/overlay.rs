@@ -1,4 +1,4 @@
-//! Boxes drawn into a picture that leaves as JPEG.
+//! Draws boxes into a picture that is sent as JPEG.
 
 use pigweight_core::geometry::Rect;
 
@@ -14,18 +14,18 @@ pub struct Ink {
 }
 
 impl Ink {
-    /// What the detector saw: yellow, readable on pink, brown, black and infrared grey alike.
+    /// Measured: yellow, readable on pink, brown, black and infrared grey alike.
     pub const MEASURED: Self = Self { y: 210, u: 16, v: 146 };
-    /// Filled in between two looks: the same, dimmed; drawn dashed, so that colour is not the only sign.
+    /// Interpolated: the same, dimmed; drawn dashed, so that colour isn't the only sign.
     pub const INTERPOLATED: Self = Self { y: 180, u: 60, v: 138 };
 }
 
 /// A box to draw.
 #[derive(Clone, Copy, Debug)]
 pub struct OverlayBox {
-    /// px of the picture it was found on.
+    /// px of the picture it was detected on.
     pub rect: Rect,
-    /// Solid for what was measured, dashed for what was filled in.
+    /// Solid if measured, dashed if interpolated.
     pub is_measured: bool,
 }
 

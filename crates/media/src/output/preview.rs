@@ -1,15 +1,15 @@
-//! Every frame of a video as a small JPEG, so that it is there while a finger moves: nothing is decoded to show one.
+//! Small frames: every frame of a video as a small JPEG, so that scrubbing needs no decoding.
 //!
 //! ```text
-//! frames.jpegs   JPEG JPEG JPEG …     in the order they are shown
-//! frames.ends    head, then for each frame the place behind its last byte, u64, little endian
+//! frames.jpegs   JPEG JPEG JPEG …     in display order
+//! frames.ends    header, then for each frame its end offset, u64, little endian
 //! ```
-//! What "frames.ends" names lies on the disk: bytes are synced before their ends are written, so after `kill -9` or a power
-//! cut the writer goes on behind the last whole frame. A frame that could not be decoded has no bytes: its end is that of
+//! Everything that "frames.ends" lists is on the disk: bytes are synced before their ends are written, so after `kill -9` or a power
+//! cut the writer continues behind the last whole frame. A frame that could not be decoded has no bytes: its end is that of
 //! the one before it.
 //!
-//! JPEG rather than intra-only H.264, which needs half the room: browsers decode single H.264 frames on HTTPS pages only,
-//! and a farm's phone comes over plain HTTP (`docs/design/0007-previews.md`).
+//! JPEG instead of intra-only H.264, which takes half the space: browsers decode single H.264 frames on HTTPS pages only,
+//! and a farm's phone uses plain HTTP (`docs/design/0007-previews.md`).
 
 use crate::decode::picture::Picture;
 use crate::error::{Error, Result};
@@ -19,23 +19,23 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Of the JPEGs, 1 to 100: what a moving finger sees, at half the bytes of the usual 80.
+/// JPEG quality, 1 to 100: good enough while scrubbing, at half the bytes of the usual 80.
 pub const QUALITY: u8 = 55;
-/// "PWPV", the form's version, its width as u16 little endian, nothing.
+/// "PWPV", the format version, the width as u16 little endian, padding.
 const HEAD_BYTES: u64 = 16;
 const MAGIC: &[u8; 4] = b"PWPV";
 const FORMAT_VERSION: u8 = 1;
-/// Bytes that wait for the disk at most.
+/// The most bytes that wait for a sync.
 const MOST_PENDING_BYTES: usize = 4 << 20;
 
-/// Writes a video's small pictures in order.
+/// Writes a video's small frames in order.
 pub struct PreviewWriter {
     folder: PathBuf,
     width: u32,
     scaler: Scaler,
     frames: File,
     ends: File,
-    /// Of frames and bytes, with those that wait.
+    /// Of frames and bytes, including unsynced ones.
     count: u64,
     end: u64,
     pending: Vec<u8>,
@@ -43,10 +43,10 @@ pub struct PreviewWriter {
 }
 
 impl PreviewWriter {
-    /// Goes on in `folder`, which is made where it is not there. `width` px is for a new one; one that was begun keeps its own.
+    /// Continues in `folder`, which is created if missing. `width` px applies to a new one; an existing one keeps its own.
     ///
     /// # Errors
-    /// [`Error::Preview`] where the disk refuses.
+    /// [`Error::Preview`] if the disk fails.
     pub fn open(folder: &Path, width: u32) -> Result<Self> {
         let open = || -> std::io::Result<Self> {
             std::fs::create_dir_all(folder)?;
@@ -90,21 +90,21 @@ impl PreviewWriter {
         self.width
     }
 
-    /// How many frames it has, with those that wait for [`Self::flush`].
+    /// The number of frames, including those that wait for [`Self::flush`].
     pub fn frames(&self) -> u64 {
         self.count
     }
 
-    /// Bytes of them.
+    /// Their bytes.
     pub fn bytes(&self) -> u64 {
         self.end
     }
 
-    /// The frame that is shown after `place` others. Frames that were passed over before it have no picture; one that is
-    /// there already is left as it is.
+    /// The frame with index `place`. Frames skipped before it have no picture; one that
+    /// exists is left as it is.
     ///
     /// # Errors
-    /// [`Error::Preview`] where the disk refuses, [`Error::Jpeg`] where the encoder does.
+    /// [`Error::Preview`] if the disk fails, [`Error::Jpeg`] if the encoder does.
     pub fn push(&mut self, place: u64, picture: &Picture) -> Result<()> {
         if place < self.count {
             return Ok(());
@@ -126,7 +126,7 @@ impl PreviewWriter {
         if self.pending.len() >= MOST_PENDING_BYTES { self.flush() } else { Ok(()) }
     }
 
-    /// The video has no more than `total` frames: those that did not come have no picture.
+    /// The video has no more than `total` frames: missing ones get no picture.
     ///
     /// # Errors
     /// As [`Self::flush`].
@@ -135,10 +135,10 @@ impl PreviewWriter {
         self.flush()
     }
 
-    /// Brings what waits to the disk, first the pictures and then their ends.
+    /// Syncs waiting frames to the disk, first the pictures and then their ends.
     ///
     /// # Errors
-    /// [`Error::Preview`] where the disk refuses; the writer must be opened anew then.
+    /// [`Error::Preview`] if the disk fails; then the writer must be reopened.
     pub fn flush(&mut self) -> Result<()> {
         let write = |frames: &mut File, ends: &mut File, pending: &[u8], pending_ends: &[u8]| {
             frames.write_all(pending)?;
@@ -164,7 +164,7 @@ impl PreviewWriter {
     }
 }
 
-/// Reads single small pictures, while they are written too.
+/// Reads single small frames, also while they are being written.
 pub struct PreviewReader {
     folder: PathBuf,
     frames: File,
@@ -173,10 +173,10 @@ pub struct PreviewReader {
 }
 
 impl PreviewReader {
-    /// `None` where no small pictures were made.
+    /// `None` if there are no small frames.
     ///
     /// # Errors
-    /// [`Error::Preview`] where the disk refuses.
+    /// [`Error::Preview`] if the disk fails.
     pub fn open(folder: &Path) -> Result<Option<Self>> {
         let open = || -> std::io::Result<Option<Self>> {
             let mut ends = File::open(folder.join("frames.ends"))?;
@@ -193,16 +193,16 @@ impl PreviewReader {
         }
     }
 
-    /// How many frames have been through: the first so many of the video.
+    /// The number of frames processed, from the video's first on.
     pub fn frames(&self) -> u64 {
         self.count
     }
 
-    /// The JPEG of the frame that is shown after `place` others; `None` where it is not there yet, could not be decoded, or
+    /// The JPEG of the frame with index `place`; `None` if it isn't there yet, could not be decoded, or
     /// was damaged on the disk.
     ///
     /// # Errors
-    /// [`Error::Preview`] where the disk refuses.
+    /// [`Error::Preview`] if the disk fails.
     pub fn frame(&mut self, place: u64) -> Result<Option<Vec<u8>>> {
         if place >= self.count {
             return Ok(None);
@@ -210,7 +210,7 @@ impl PreviewReader {
         let mut read = || -> std::io::Result<Option<Vec<u8>>> {
             let begin = if place == 0 { 0 } else { end_of(&mut self.ends, place - 1)? };
             let end = end_of(&mut self.ends, place)?;
-            // No JPEG of this size is larger than its samples: a damaged place must not ask for all memory.
+            // No JPEG of this size is larger than its samples: a damaged offset must not allocate all memory.
             let Some(size) = end.checked_sub(begin).filter(|size| (1..64 << 20).contains(size)) else {
                 return Ok(None);
             };
@@ -221,7 +221,7 @@ impl PreviewReader {
             Ok(is_jpeg.then_some(bytes))
         };
         match read() {
-            // Removed or cut while it was read.
+            // Removed or truncated during the read.
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
             read => read.map_err(|error| failed(&self.folder, &error)),
         }
@@ -240,12 +240,11 @@ fn head(width: u32) -> [u8; HEAD_BYTES as usize] {
     head
 }
 
-/// The width that the head states; `None` for no head, or one of another form.
 /// Compares a folder's pictures with their ends. `None` if all is well or there are none; otherwise what is wrong. Bytes behind
 /// the last end are none of it: a writer that was killed left them, and the next one removes them.
 ///
 /// # Errors
-/// [`Error::Preview`] if the disk refuses.
+/// [`Error::Preview`] if the disk fails.
 pub fn check(folder: &Path) -> Result<Option<String>> {
     let check = || -> std::io::Result<Option<String>> {
         let (ends, frames) = (folder.join("frames.ends"), folder.join("frames.jpegs"));
@@ -293,6 +292,7 @@ fn is_jpeg(frames: &mut File, begin: u64, end: u64) -> std::io::Result<bool> {
     Ok(marks == [0xff, 0xd8, 0xff, 0xd9])
 }
 
+/// The width in the header; `None` without a header, or with one of another format.
 fn read_head(ends: &mut File) -> std::io::Result<Option<u32>> {
     let mut head = [0; HEAD_BYTES as usize];
     match ends.read_exact(&mut head) {
@@ -310,13 +310,13 @@ fn end_of(ends: &mut File, place: u64) -> std::io::Result<u64> {
     Ok(u64::from_le_bytes(end))
 }
 
-/// How many frames are whole in both files, and the bytes of them.
+/// How many frames are complete in both files, and their bytes.
 fn whole(frames: &mut File, ends: &mut File) -> std::io::Result<(u64, u64)> {
     let bytes = frames.metadata()?.len();
     let mut count = ends.metadata()?.len().saturating_sub(HEAD_BYTES) / 8;
     while count > 0 {
         let end = end_of(ends, count - 1)?;
-        // Some file systems keep the length after a power cut, and fill it with zeros.
+        // After a power cut, some file systems keep the length and fill the file with zeros.
         let before = if count > 1 { end_of(ends, count - 2)? } else { 0 };
         if end <= bytes && end >= before && (end > 0 || bytes == 0) {
             return Ok((count, end));

@@ -1,4 +1,4 @@
-//! Writing a video from pictures: the demo and the tests' videos.
+//! Writes a video from pictures: for the demo and tests.
 
 use crate::error::{Error, Result};
 use crate::libav;
@@ -19,16 +19,16 @@ pub struct VideoWriterSettings {
     pub width: u32,
     /// px, even.
     pub height: u32,
-    /// Constant.
+    /// Frames per second, constant.
     pub frames_per_sec: u32,
     /// Frames from one keyframe to the next.
     pub keyframe_interval: u32,
-    /// Bits a second, about.
+    /// Approximate bits per second.
     pub bit_rate: i64,
 }
 
 impl VideoWriter {
-    /// Creates the file. H.264 where FFmpeg has an encoder for it, MPEG-4 part 2 otherwise.
+    /// Creates the file. H.264 if FFmpeg has an encoder for it, otherwise MPEG-4 part 2.
     pub fn create(path: &Path, settings: VideoWriterSettings) -> Result<Self> {
         let encoder = libav::Encoder::create(
             path,
@@ -83,7 +83,7 @@ impl VideoWriter {
         self.encoder.write(Some(&frame)).map_err(|code| Error::libav("writing the video", code))
     }
 
-    /// Writes what is still held back and the container's index.
+    /// Writes buffered frames and the container's index.
     pub fn finish(mut self) -> Result<()> {
         self.encoder.write(None).map_err(|code| Error::libav("finishing the video", code))
     }

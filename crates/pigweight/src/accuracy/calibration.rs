@@ -1,7 +1,7 @@
-//! The threshold that a camera's own videos asked for.
+//! The threshold calibrated on a camera's own videos.
 //!
-//! A folder is a camera's recordings. `pigweight check --calibrate` leaves a small file in it; whatever counts a video
-//! there, or in a folder below, with the same model takes its threshold from the nearest such file, unless one is named.
+//! A folder holds one camera's recordings. `pigweight check --calibrate` writes a small file in it. A video there
+//! or in a subfolder that is counted with the same model takes its threshold from the nearest such file, unless one is given explicitly.
 
 use anyhow::Context as _;
 use pigweight_core::detection::Detection;
@@ -14,23 +14,23 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Nothing below is tried: what a detector is so unsure of is everywhere.
+/// Lower thresholds aren't tried: detections below occur everywhere.
 pub const LEAST_THRESHOLD: f32 = 0.05;
-/// Beside the videos.
+/// Next to the videos.
 const FILE_NAME: &str = "pigweight-calibration.toml";
 
-/// What the file says.
+/// The file's contents.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
-    /// BLAKE3 of the model that it was found with; scores of another model mean something else.
+    /// BLAKE3 of the model it was calibrated with; scores of another model mean something else.
     pub model: String,
     /// A box is an animal from this score on.
     pub min_score: f32,
 }
 
 impl Calibration {
-    /// Writes it for the videos of a folder; says where.
+    /// Writes it for a folder's videos; returns its path.
     pub fn keep(&self, folder: &Path) -> anyhow::Result<PathBuf> {
         let path = folder.join(FILE_NAME);
         let text = format!(
@@ -38,16 +38,16 @@ impl Calibration {
              # counted as usual.\n{}",
             toml_of(self)
         );
-        // Whole or not at all: a reader never sees half of it.
+        // Written atomically: a reader never sees half of it.
         let mut named = tempfile::Builder::new();
-        // The server may be another user than who calibrates.
+        // The server may run as another user than the one who calibrates.
         #[cfg(unix)]
         named.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
         let written = named.tempfile_in(folder).and_then(|file| {
             std::fs::write(file.path(), &text)?;
             file.persist(&path).map(drop).map_err(|error| error.error)
         });
-        // The kind alone: the error names the temporary file.
+        // Only the kind: the error names the temporary file.
         written.map_err(|error| {
             let min_score = self.min_score;
             anyhow::anyhow!(
@@ -59,25 +59,25 @@ impl Calibration {
         Ok(path)
     }
 
-    /// The nearest file above a video, whatever model it was found with.
+    /// The nearest file above a video, for any model.
     pub fn nearest(video: &Path) -> Option<PathBuf> {
         whole(video).ancestors().skip(1).map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file())
     }
 
-    /// What a file says, whatever model it was found with.
+    /// A file's contents, for any model.
     ///
     /// # Errors
-    /// If it cannot be read or understood.
+    /// If it can't be read or parsed.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text =
             std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         parse(&text)
     }
 
-    /// The nearest one above a video that was found with this model.
+    /// The nearest file above a video that was calibrated with this model.
     ///
     /// # Errors
-    /// Where a file lies there that cannot be read or understood.
+    /// If such a file can't be read or parsed.
     pub fn of(video: &Path, model: &Model) -> anyhow::Result<Option<Self>> {
         for folder in whole(video).ancestors().skip(1) {
             let path = folder.join(FILE_NAME);
@@ -98,7 +98,7 @@ impl Calibration {
     }
 }
 
-/// From the root on: folders above the one in which the program was started count too.
+/// From the root on: folders above the working directory count too.
 fn whole(video: &Path) -> PathBuf {
     video.canonicalize().unwrap_or_else(|_| video.to_owned())
 }
@@ -110,7 +110,7 @@ fn toml_of(calibration: &Calibration) -> String {
 fn parse(text: &str) -> anyhow::Result<Calibration> {
     use figment::providers::{Format as _, Toml};
     let found: Calibration = figment::Figment::from(Toml::string(text)).extract().map_err(|error| {
-        // The TOML reader draws the place over several lines; the last says what is wrong.
+        // The TOML reader prints the position over several lines; the last says what is wrong.
         let told = error.to_string();
         anyhow::anyhow!("{}", told.lines().last().unwrap_or_default().trim())
     })?;
@@ -118,19 +118,19 @@ fn parse(text: &str) -> anyhow::Result<Calibration> {
     Ok(found)
 }
 
-/// pts, seconds and, where the frame was inferred, every detection on it however unsure.
+/// pts, seconds and, if the frame was inferred, all its detections with any score.
 pub type DetectedFrame = (Pts, f64, Option<(InferenceReason, Vec<Detection>)>);
 
-/// The detections on a video whose counts are known.
+/// The detections of a video with known counts.
 pub struct Known {
     /// Frame by frame.
     pub frames: Vec<DetectedFrame>,
-    /// Of the frames whose count is known, by their pts.
+    /// Known counts by frame pts.
     pub truth: BTreeMap<Pts, u32>,
 }
 
 impl Known {
-    /// The mean absolute error of the count per frame at a threshold, tracked as the pipeline tracks.
+    /// The mean absolute count error per frame at a threshold, tracked as in the pipeline.
     pub fn error_at(&self, min_score: f32) -> f64 {
         let settings = TrackerSettings::for_min_score(min_score);
         let low_score = settings.low_score;
@@ -160,8 +160,8 @@ impl Known {
     }
 }
 
-/// The threshold at which the error by the number that there is, in the mean over the videos, is least. From 0.05 to 0.9 in
-/// steps of 0.01; of equal ones the middle, where a little more or less light does least.
+/// The threshold with the least mean relative error over the videos. From 0.05 to 0.9 in
+/// steps of 0.01; of equal ones the middle, where a little more or less light matters least.
 pub fn best_threshold(videos: &[&Known]) -> f32 {
     let error = |hundredths: u8| {
         let min_score = f32::from(hundredths) / 100.0;
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
     use pigweight_core::geometry::Rect;
 
-    /// Three pigs found with these scores on every frame, of which `true_count` are ones.
+    /// Three pigs detected with these scores on every frame, of which `true_count` are real.
     fn video(scores: [f32; 3], true_count: u32) -> Known {
         let detection = |place: usize, score: f32| Detection {
             rect: Rect { x: 100.0 * place as f32, y: 10.0, width: 50.0, height: 30.0 },
@@ -204,7 +204,7 @@ mod tests {
     fn the_threshold_lies_between_what_counts_and_what_does_not() {
         let videos = [video([0.8, 0.7, 0.2], 2), video([0.9, 0.75, 0.1], 2)];
         let best = best_threshold(&[&videos[0], &videos[1]]);
-        // New tracks begin a quarter of the way above the threshold.
+        // New tracks start a quarter of the way above the threshold.
         assert!((0.2..=0.6).contains(&best), "{best}");
         assert!(videos.iter().all(|video| video.error_at(best) == 0.0));
         assert_eq!(videos[0].error_at(0.9), 2.0);

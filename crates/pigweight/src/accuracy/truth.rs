@@ -1,33 +1,33 @@
-//! What a person knows of a video: a table beside it, NAME.counts.csv or NAME.boxes.csv.
+//! Known counts of a video: a table next to it, NAME.counts.csv or NAME.boxes.csv.
 //!
-//! Such tables come out of Excel as often as out of a program: columns are found by their titles, commas, semicolons and
-//! tabs part them. What cannot be meant is refused with its line: a wrong truth makes a right count look wrong.
+//! Such tables come from Excel as often as from a program: columns are found by their titles and separated by commas, semicolons or
+//! tabs. Implausible values are refused with their line, because a wrong truth makes a right count seem wrong.
 
 use anyhow::Context as _;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// More animals on one frame are a slip of the keyboard.
+/// More animals on one frame are a typing error.
 const MOST_ANIMALS: u32 = 10_000;
-/// Four days at 25 frames a second: behind it a frame number is a slip, too.
+/// Four days at 25 frames a second: a higher frame number is a typing error too.
 const MOST_FRAMES: u32 = 10_000_000;
 
-/// What is known of a video.
+/// The known counts of a video.
 #[derive(Debug)]
 pub struct Truth {
     /// The table.
     pub path: PathBuf,
     /// Animals by frame, the first is 0.
     counts: BTreeMap<usize, u32>,
-    /// Frames before this one that are not in `counts` have no animal; of others nothing is known.
+    /// Frames before this one that are not in `counts` have no animal; for later ones the count is unknown.
     empty_before: usize,
 }
 
 impl Truth {
-    /// What lies beside a video; `None` where nothing does. Counts go before boxes.
+    /// Reads the table next to a video; `None` if there is none. Counts take precedence over boxes.
     ///
     /// # Errors
-    /// Where the table cannot be read or understood: with its path and line.
+    /// If the table can't be read or parsed: with its path and line.
     pub fn beside(video: &Path) -> anyhow::Result<Option<Self>> {
         let (counts, boxes) = (video.with_extension("counts.csv"), video.with_extension("boxes.csv"));
         let (path, parse): (_, fn(&str) -> _) = match (counts.is_file(), boxes.is_file()) {
@@ -45,7 +45,7 @@ impl Truth {
         read.map(|(counts, empty_before)| Some(Self { path, counts, empty_before }))
     }
 
-    /// Frame and animals of each frame of which they are known, in a video of so many frames.
+    /// Frame and number of animals, for each frame with a known count, in a video with this many frames.
     pub fn known(&self, frames: usize) -> impl Iterator<Item = (usize, u32)> + '_ {
         let is_whole = 0..self.empty_before.min(frames);
         let behind =
@@ -53,7 +53,7 @@ impl Truth {
         is_whole.map(|frame| (frame, self.counts.get(&frame).copied().unwrap_or(0))).chain(behind)
     }
 
-    /// A sentence where the table tells of frames that the video does not have.
+    /// A sentence if the table has frames that the video doesn't have.
     pub fn beyond(&self, frames: usize) -> Option<String> {
         let beyond = self.counts.range(frames..).count();
         let last = self.counts.keys().next_back()?;
@@ -75,13 +75,13 @@ fn text_of(bytes: &[u8]) -> anyhow::Result<&str> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-/// The columns of these titles, of each row with something in it, with the line on which it begins.
+/// The columns with these titles, for each non-empty row, with the line on which it begins.
 fn rows<'a, const COLUMNS: usize>(
     text: &'a str,
     titles: [&str; COLUMNS],
 ) -> anyhow::Result<impl Iterator<Item = anyhow::Result<(usize, [String; COLUMNS])>> + use<'a, COLUMNS>> {
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    // A line that an old Mac wrote ends with a carriage return alone.
+    // Files from old Macs end lines with a carriage return alone.
     let first = first.split('\r').next().unwrap_or_default();
     let separator = [',', ';', '\t'].into_iter().find(|&part| first.contains(part)).unwrap_or(',');
     let reader = csv::ReaderBuilder::new()
@@ -90,7 +90,7 @@ fn rows<'a, const COLUMNS: usize>(
         .flexible(true)
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());
-    // Excel leaves rows of nothing but separators.
+    // Excel leaves rows that contain only separators.
     let is_filled = |record: &csv::Result<csv::StringRecord>| {
         record.as_ref().map_or(true, |record| record.iter().any(|cell| !cell.is_empty()))
     };
@@ -141,10 +141,10 @@ fn frame_number(number: usize, value: &str) -> anyhow::Result<usize> {
     Ok(frame as usize)
 }
 
-/// What a table says: as the fields of [`Truth`].
+/// The table's contents, as the fields of [`Truth`].
 type Table = (BTreeMap<usize, u32>, usize);
 
-/// A row a box.
+/// One row for each box.
 fn parse_boxes(text: &str) -> anyhow::Result<Table> {
     let titles = ["frame", "x", "y", "w", "h"];
     let mut counts = BTreeMap::new();
@@ -152,7 +152,7 @@ fn parse_boxes(text: &str) -> anyhow::Result<Table> {
         let (number, [frame, sides @ ..]) = row?;
         for (title, value) in titles[1..].iter().zip(&sides) {
             let px: Option<f64> = value.parse().ok().filter(|px: &f64| px.is_finite());
-            // Of an animal at the edge of the picture tools leave a box without extent.
+            // Labelling tools leave a box without extent for an animal at the edge of the picture.
             let is_fine = px.is_some_and(|px| px >= 0.0 || !["w", "h"].contains(title));
             anyhow::ensure!(
                 is_fine,
@@ -170,13 +170,13 @@ fn parse_boxes(text: &str) -> anyhow::Result<Table> {
             "line {number}: more than {MOST_ANIMALS} boxes on frame {frame}"
         );
     }
-    // Frames without a box have no animal, up to the last box; behind it nothing is known.
+    // Frames without a box have no animal, up to the last box; after it nothing is known.
     let last =
         *counts.keys().next_back().context("has no box; write a NAME.counts.csv where there is no pig")?;
     Ok((counts, last + 1))
 }
 
-/// A row a frame whose count is known; of the others nothing is.
+/// One row for each frame with a known count; other frames are unknown.
 fn parse_counts(text: &str) -> anyhow::Result<Table> {
     let mut counts = BTreeMap::new();
     for row in rows(text, ["frame", "count"])? {

@@ -1,6 +1,6 @@
-//! The seam for cameras: a source that drops frames, has gaps, goes away, comes back and never ends.
+//! Tests of the interface for cameras: a source that drops frames, has gaps, goes away, comes back and never ends.
 //!
-//! No camera exists yet. What stands here must hold for each one that comes.
+//! There is no camera yet. These tests must hold for each one to come.
 
 use crate::analysis::frame_source::{FrameSource, Next, Pressure};
 use crate::analysis::frames::{FrameInference, StartPosition};
@@ -22,26 +22,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const FRAMES_PER_SEC: u32 = 15;
-/// Of the film that the camera shows over and over.
+/// Of the film that the camera repeats.
 const FILM_FRAMES: u32 = 30;
 
 /// What the camera does next.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// So many frames.
+    /// This many frames.
     Frames(u32),
-    /// So many frames are lost.
+    /// This many frames are lost.
     Gap(u32),
     /// The connection breaks.
     Away,
 }
 
-/// Shows a drawn pen; after its last step it goes on for ever.
+/// Shows a rendered pen; after its last step it continues for ever.
 struct SimulatedCamera {
     film: Video,
     reader: Option<FrameReader>,
     steps: VecDeque<Step>,
-    /// The next frame's number since the camera was switched on: it goes on while nobody watches.
+    /// The next frame's number since the camera was switched on: it counts on while disconnected.
     clock: i64,
     delivered: Arc<AtomicU64>,
     /// Called when all steps are done.
@@ -213,14 +213,14 @@ fn a_busy_detector_never_holds_a_camera_up_and_losses_are_counted() {
     let mut camera = SimulatedCamera::new(&film, 0, &[Step::Frames(FRAMES)]);
     let (delivered_all, all_delivered) = bounded(1);
     camera.at_end = Box::new(move || {
-        // Told once; later calls find the queue full or the listener gone.
+        // Sent once; later calls find the queue full or the receiver gone.
         let _told = delivered_all.try_send(());
     });
     let frames =
         FrameInference { inference: &inference, schedule: Schedule::EveryFrame, line_proximity: None };
     let (release, wait) = bounded::<()>(1);
     let is_held = AtomicBool::new(true);
-    // The only session stands still at its first picture, until the camera has shown everything.
+    // The only session blocks at its first picture until the camera has shown everything.
     let examine = move |_: &_, found: Vec<Detection>| {
         if is_held.swap(false, Ordering::SeqCst) {
             let _released = wait.recv();
@@ -245,7 +245,7 @@ fn a_busy_detector_never_holds_a_camera_up_and_losses_are_counted() {
     assert!(received.windows(2).all(|pair| pair[0].0 < pair[1].0), "frames stay in order");
     let inferred = received.iter().filter(|(_, is_inferred)| *is_inferred).count();
     assert!((1..=2).contains(&inferred), "the first, and perhaps the newest: {inferred}");
-    // What the queue to tracking could not hold, and the inferences that newer ones replaced.
+    // Frames that the queue to tracking could not hold, and inferences that newer ones replaced.
     assert!(passed_over >= u64::from(FRAMES) - 512, "{passed_over}");
 }
 
@@ -278,7 +278,7 @@ fn a_camera_that_comes_back_goes_on_in_the_same_run_and_ends_when_it_is_told() {
     let mut camera = SimulatedCamera::new(&film, 0, &[Step::Frames(30), Step::Away]);
     let ended = kept.run(&inference, &mut camera, &AtomicBool::new(false));
     assert!(matches!(ended, Err(Error::SourceAway(_))));
-    // It went on showing its pen meanwhile.
+    // It continued showing its pen meanwhile.
     let mut camera = SimulatedCamera::new(&film, 100, &[Step::Gap(0), Step::Frames(30)]);
     let stop = Arc::new(AtomicBool::new(false));
     let told = stop.clone();

@@ -1,6 +1,6 @@
-//! Checkpoints: the settled frames of a run and the state it goes on from, written in one transaction.
+//! Checkpoints: a run's settled frames and the state to resume from, written in one transaction.
 //!
-//! Only settled frames are written; what was still open travels in the state, so that no frame is lost or done twice.
+//! Only settled frames are written; unsettled ones are part of the state, so no frame is lost or processed twice.
 
 use crate::analysis::line_proximity;
 use crate::status::Progress;
@@ -20,7 +20,7 @@ const CHECKPOINT_VIDEO_SECS: f64 = 10.0;
 /// … or after this long, whichever comes first.
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(2);
 
-/// What a run needs to go on, besides what is settled. Stored: fields keep their order.
+/// What a run needs to resume, besides settled frames. Stored: fields keep their order.
 #[derive(Serialize, Deserialize)]
 pub struct State {
     pub tracker: SettledTracker,
@@ -30,7 +30,7 @@ pub struct State {
 }
 
 impl State {
-    /// Of a run that begins.
+    /// For a new run.
     pub fn new(settings: &TrackerSettings) -> Self {
         Self {
             tracker: SettledTracker::new(settings.clone()),
@@ -40,7 +40,7 @@ impl State {
         }
     }
 
-    /// As the last checkpoint of a run left it; `None` where another version of this program wrote it.
+    /// As a run's last checkpoint left it; `None` if another version of this program wrote it.
     pub fn stored(checkpoint: Option<Vec<u8>>, settings: &TrackerSettings) -> Option<Self> {
         match checkpoint {
             None => Some(Self::new(settings)),
@@ -66,10 +66,10 @@ pub struct CheckpointWriter<'a> {
 }
 
 impl<'a> CheckpointWriter<'a> {
-    /// Goes on behind the last checkpoint of `run`.
+    /// Resumes behind the last checkpoint of `run`.
     pub fn new(store: &'a Store, runtime: &'a Handle, timeline: Timeline, run: RunRecord) -> Self {
         let now = Instant::now();
-        // Before the first inference the run names the device that was expected.
+        // Before the first inference the run names the expected device.
         let devices = if run.frames_done > 0 { devices_of(&run) } else { BTreeSet::new() };
         Self {
             store,
@@ -95,17 +95,17 @@ impl<'a> CheckpointWriter<'a> {
         self.run
     }
 
-    /// Whether anything was written since the run was taken up.
+    /// Whether anything was written since the run was resumed.
     pub fn has_advanced(&self) -> bool {
         self.run.frames_done > self.frames_before
     }
 
-    /// Frames for the next checkpoint.
+    /// Adds frames to the next checkpoint.
     pub fn add(&mut self, settled: Vec<SettledFrame>) {
         self.settled.extend(settled);
     }
 
-    /// Notes what ran the detector.
+    /// Records what ran the detector.
     pub fn add_device(&mut self, device: Device) {
         if !self.devices.contains(device.name()) {
             self.devices.insert(device.name().to_owned());
@@ -118,10 +118,10 @@ impl<'a> CheckpointWriter<'a> {
         last.secs - first.secs >= CHECKPOINT_VIDEO_SECS || self.last_written.elapsed() >= CHECKPOINT_AFTER
     }
 
-    /// Writes what has settled; `end_secs` at the last time, where the last frame ends. Gives the progress, to be told only now.
+    /// Writes the settled frames; in the last call, `end_secs` is the end of the last frame. Returns the progress, which may only be reported now.
     ///
     /// # Errors
-    /// Where the store refuses: nothing of it is written then.
+    /// If the store refuses: then nothing is written.
     pub fn write(&mut self, state: &State, end_secs: Option<f64>) -> pigweight_store::Result<Progress> {
         let state = postcard::to_stdvec(state)
             .map_err(|_| pigweight_store::Error::Damaged { what: "pipeline state" })?;
@@ -166,7 +166,7 @@ impl<'a> CheckpointWriter<'a> {
     }
 }
 
-/// Devices as a run names them.
+/// Device names as stored with a run.
 pub fn devices_of(run: &RunRecord) -> BTreeSet<String> {
     run.device.split(", ").filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }

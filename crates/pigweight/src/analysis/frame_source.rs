@@ -1,33 +1,33 @@
-//! Where frames come from: the one seam between files, cameras and the analysis.
+//! Frame sources: the interface between files or cameras and the analysis.
 //!
-//! A source gives frames in order on a time line of its own. What differs between a file and a camera is told by two
+//! A source returns frames in order on its own timeline. Files and cameras differ in two
 //! answers: [`FrameSource::pressure`] says whether a slow analysis holds the source back or loses frames, and
 //! [`Next`] says why there is no frame now.
 
 use pigweight_core::time::{Pts, Timeline};
 use pigweight_media::{DecodedFrame, Error, FrameReader, Video};
 
-/// What to do when frames come faster than they are analysed.
+/// What to do if frames come faster than they are analysed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pressure {
     /// The source waits: every frame of a file counts.
     Wait,
-    /// The newest frame wins and the source is never held up; frames that are passed over are counted.
+    /// The newest frame wins and the source is never held back; skipped frames are counted.
     KeepNewest,
 }
 
-/// What a source gives next.
+/// The next item of a source.
 pub enum Next {
     /// A frame, later than all before it.
     Frame(DecodedFrame),
     #[cfg_attr(not(test), expect(dead_code, reason = "files have none; cameras do"))]
-    /// Frames are missing between the last frame and the next one. Animals are not followed across it.
+    /// Frames are missing between the last frame and the next one. Animals aren't tracked across the gap.
     Gap,
-    /// The source is not there now, for this reason; its analysis goes on from here when it is back.
+    /// The source is away, for this reason; analysis continues from here when it is back.
     Away(Error),
-    /// No frame follows, ever. Never comes from a camera.
+    /// No more frames, ever. Never returned by a camera.
     End {
-        /// Where the last frame ends, seconds.
+        /// End of the last frame, seconds.
         end_secs: f64,
     },
 }
@@ -37,22 +37,22 @@ pub trait FrameSource: Send {
     /// How pts become seconds.
     fn timeline(&self) -> Timeline;
 
-    /// What happens when the analysis is slower than the source.
+    /// What happens if the analysis is slower than the source.
     fn pressure(&self) -> Pressure;
 
-    /// Bytes that the picture of one frame takes at most: bounds how many may wait.
+    /// Upper bound of the bytes of one picture: limits how many may wait.
     fn picture_bytes(&self) -> u64;
 
-    /// Goes behind a frame that was analysed before, or to the beginning. A camera has nothing behind it and stays where it is.
+    /// Continues behind a frame that was analysed before, or starts at the beginning. A camera can't go back and stays where it is.
     ///
     /// # Errors
-    /// Where the source cannot be opened.
+    /// If the source can't be opened.
     fn start_after(&mut self, pts: Option<Pts>) -> Result<(), Error>;
 
-    /// The next frame, or why there is none. Blocks until one of them is known.
+    /// The next frame, or why there is none. Blocks until either is known.
     ///
     /// # Errors
-    /// Where the source cannot be read on. Frames that were given before are whole.
+    /// If the source can't be read further. Frames returned before are complete.
     fn next(&mut self) -> Result<Next, Error>;
 }
 
@@ -63,7 +63,7 @@ pub struct FileSource<'a> {
 }
 
 impl<'a> FileSource<'a> {
-    /// At the beginning; nothing is read yet.
+    /// At the beginning; nothing has been read yet.
     pub fn new(video: &'a Video) -> Self {
         Self { video, reader: None }
     }
@@ -105,7 +105,7 @@ impl FrameSource for FileSource<'_> {
         match reader.next_frame() {
             Ok(Some(frame)) => Ok(Next::Frame(frame)),
             Ok(None) => Ok(end),
-            // The disk was taken away, say: that is no end of the video.
+            // For example, the disk was removed: that isn't the end of the video.
             Err(error) if !self.video.path().exists() => Ok(Next::Away(error)),
             Err(error) => Err(error),
         }

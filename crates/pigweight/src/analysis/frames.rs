@@ -1,9 +1,9 @@
-//! A source past the detector: one thread decodes, the sessions of the inference service detect, and the results come out in
-//! the order of the frames.
+//! Runs a source through the detector: one thread decodes, the sessions of the inference service detect, and results come out in
+//! frame order.
 //!
-//! Queues between them are bounded. A file waits for the slowest step, so no frame is left out; a camera is never held
-//! up, and frames that nobody could take are counted ([`Pressure`]). The decoding thread decides which frames the
-//! detector sees (`core::schedule`); what tracking reports for that comes back through [`LineProximity`].
+//! Queues between them are bounded. A file waits for the slowest step, so no frame is skipped. A camera is never held
+//! back, and frames that could not be taken are counted ([`Pressure`]). The decoding thread decides which frames are
+//! inferred (`core::schedule`); tracking reports back through [`LineProximity`].
 
 use crate::analysis::frame_source::{FrameSource, Next, Pressure};
 use crate::analysis::line_proximity::LineProximity;
@@ -18,7 +18,7 @@ use pigweight_media::{DecodedFrame, Picture};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Memory for pictures that the schedule may still go back to.
+/// Memory for pictures kept for the schedule's lookback.
 const LOOKBACK_BYTES: u64 = 64 << 20;
 /// Memory for pictures that wait for the detector.
 const INFERENCE_QUEUE_BYTES: u64 = 64 << 20;
@@ -26,16 +26,16 @@ const INFERENCE_QUEUE_BYTES: u64 = 64 << 20;
 const FRAME_QUEUE_DEPTH: usize = 512;
 /// As many frames as half a second holds at the highest inference rate, and one to spare.
 const LOOKBACK_FRAMES: u64 = 6;
-/// A camera's pictures that wait for the detector: the newest.
+/// Pictures of a camera that wait for the detector: the newest.
 const CAMERA_QUEUE_DEPTH: usize = 1;
 
-/// Why the frames end before the source does.
+/// Why frames end before the source does.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The source could not be read on.
+    /// The source could not be read further.
     #[error("{0}")]
     Media(#[from] pigweight_media::Error),
-    /// The source is not there now; it goes on from here when it is back.
+    /// The source is away; analysis continues from here when it is back.
     #[error("the file is not there any more: {0}")]
     Away(pigweight_media::Error),
     /// The model could not be run.
@@ -49,44 +49,44 @@ pub enum Error {
     NoDetector,
 }
 
-/// Frames to infer, and how.
+/// How frames are inferred.
 pub struct FrameInference<'a> {
     /// The detector.
     pub inference: &'a Inference,
-    /// Which frames it sees.
+    /// Which frames are inferred.
     pub schedule: Schedule,
     /// Reports whether animals are near a line; `None`: there are no lines.
     pub line_proximity: Option<&'a LineProximity>,
 }
 
-/// Where to start: behind what was done before.
+/// Where to start: behind what is already done.
 #[derive(Default)]
 pub struct StartPosition {
-    /// The last frame that was decoded.
+    /// The last decoded frame.
     pub after_pts: Option<Pts>,
-    /// Where the schedule stood behind it.
+    /// The schedule's state after it.
     pub position: Position,
 }
 
 /// A frame after its inference, without its picture.
 pub struct InferredFrame<T> {
-    /// Names the frame.
+    /// The frame's pts.
     pub pts: Pts,
     /// Since the source's second 0.
     pub secs: f64,
-    /// Parts of it were guessed by the decoder.
+    /// The decoder guessed parts of it.
     pub is_damaged: bool,
-    /// Frames are missing before it: animals are not followed from the frame before.
+    /// Frames are missing before it: animals aren't tracked across the gap.
     pub follows_gap: bool,
-    /// Why it was inferred, and what `examine` made of it; `None` where it was not.
+    /// Why it was inferred, and the result of `examine`; `None` if it wasn't.
     pub inferred: Option<(InferenceReason, T)>,
     /// What ran the detector.
     pub device: Option<Device>,
-    /// Where the schedule stands behind it.
+    /// The schedule's state after it.
     pub position: Position,
 }
 
-/// A decoded frame; without its picture where it will not be inferred.
+/// A decoded frame; without its picture if it won't be inferred.
 struct Decoded {
     pts: Pts,
     secs: f64,
@@ -101,12 +101,12 @@ struct PendingFrame<T> {
     secs: f64,
     is_damaged: bool,
     follows_gap: bool,
-    /// Why it is inferred, and where the result comes.
+    /// Why it is inferred, and where the result arrives.
     inference: Option<(InferenceReason, Receiver<InferenceResult<T>>)>,
     position: Position,
 }
 
-/// What was made of a picture, and what ran the detector.
+/// The result for a picture, and what ran the detector.
 type InferenceResult<T> = Result<(T, Option<Device>), Error>;
 
 enum Pending<T> {
@@ -115,15 +115,15 @@ enum Pending<T> {
     Failed(Error),
 }
 
-/// Sees every frame as it is decoded, on the decoding thread.
+/// Receives every frame as it is decoded, on the decoding thread.
 pub type Observer<'a> = &'a mut (dyn FnMut(&DecodedFrame) + Send);
 
 impl FrameInference<'_> {
-    /// Decodes `source`, infers what the schedule asks for, and gives `follow` what `examine` makes of each picture and its
-    /// detections, in order. `observe` sees each decoded frame before the detector does. The work ends when `follow` returns.
+    /// Decodes `source`, infers the scheduled frames, and passes the result of `examine` for each picture and its
+    /// detections to `follow`, in order. `observe` receives each decoded frame before the detector does. The work ends when `follow` returns.
     ///
     /// # Errors
-    /// Where the source does not open; later errors come out of the iterator.
+    /// If the source doesn't open; later errors come out of the iterator.
     pub fn run<T: Send + 'static, R>(
         &self,
         source: &mut dyn FrameSource,
@@ -157,13 +157,13 @@ impl FrameInference<'_> {
                 passed_over: passed_over.clone(),
             };
             scope.spawn(move || decoding.run(source, observe));
-            // Frees the decoding thread, however following ends; it ends when its channel does.
+            // Frees the decoding thread, however `follow` ends; the thread ends when its channel closes.
             let _release = ReleaseOnDrop { line_proximity, client };
             Ok(follow(InferredFrames { frames, passed_over, end_secs: None }))
         })
     }
 
-    /// Pictures of `bytes` each that may wait for the detector: as many as are inferred in one batch, within their memory.
+    /// Pictures of `bytes` each that may wait for the detector: as many as fit in one batch, within the memory limit.
     fn queue_depth(&self, bytes: u64) -> usize {
         let room = (INFERENCE_QUEUE_BYTES / bytes) as usize;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -201,7 +201,7 @@ impl<T: Send + 'static, E: Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'st
     DecodingThread<'_, T, E>
 {
     fn run(mut self, source: &mut dyn FrameSource, observe: Observer<'_>) {
-        // One frame is held back, so that each is scheduled knowing when the next one comes, or that none does.
+        // One frame is held back, so that the time of the next frame, or the end, is known when each is scheduled.
         let mut held: Option<Decoded> = None;
         let mut follows_gap = false;
         loop {
@@ -223,7 +223,7 @@ impl<T: Send + 'static, E: Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'st
                     }
                     follows_gap = true;
                 }
-                // Not the end of the source: what is not scheduled yet is read again when it goes on.
+                // Not the end of the source: unscheduled frames are read again when it continues.
                 Ok(Next::Away(error)) => return self.end(Pending::Failed(Error::Away(error))),
                 Err(error) if error.is_of_worker() => return self.end(Pending::Failed(error.into())),
                 Ok(Next::End { end_secs }) => {
@@ -232,7 +232,7 @@ impl<T: Send + 'static, E: Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'st
                     }
                     return;
                 }
-                // What came before it is whole.
+                // Frames before it are complete.
                 Err(error) => {
                     if self.settle(held) {
                         self.end(Pending::Failed(error.into()));
@@ -243,12 +243,12 @@ impl<T: Send + 'static, E: Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'st
         }
     }
 
-    /// The last word; nobody receives it where tracking has stopped for a reason of its own.
+    /// The last message; there is no receiver if tracking has stopped for its own reason.
     fn end(&self, last: Pending<T>) {
         let _stopped = self.to_tracking.send(last);
     }
 
-    /// No frame follows now: schedules the one that is held and all that wait. `false` when nobody takes frames any more.
+    /// No more frames now: schedules the held frame and all that wait. `false` if the receiver is gone.
     fn settle(&mut self, held: Option<Decoded>) -> bool {
         if let Some(frame) = held
             && !self.schedule(frame, None)
@@ -259,7 +259,7 @@ impl<T: Send + 'static, E: Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'st
         self.send(rest)
     }
 
-    /// `false` when nobody takes frames any more.
+    /// `false` if the receiver is gone.
     fn schedule(&mut self, frame: Decoded, next_secs: Option<f64>) -> bool {
         let secs = frame.secs;
         let (line_proximity, pressure) = (self.line_proximity, self.pressure);
@@ -298,7 +298,7 @@ impl<T: Send + 'static, E: Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'st
             let frame = PendingFrame { pts, secs, is_damaged, follows_gap, inference, position };
             match self.pressure {
                 Pressure::Wait => self.to_tracking.send(Pending::Frame(frame)).is_ok(),
-                // This thread alone sends, so what was not full a moment ago has room.
+                // Only this thread sends, so a queue that wasn't full a moment ago has space.
                 Pressure::KeepNewest => match self.to_tracking.try_send(Pending::Frame(frame)) {
                     Ok(()) => true,
                     Err(TrySendError::Full(_)) => {
@@ -316,7 +316,7 @@ impl<T: Send + 'static, E: Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'st
         metrics::counter!("pigweight_frames_passed_over_total").increment(1);
     }
 
-    /// Where the detector has ended, nothing comes.
+    /// If the detector has ended, nothing comes.
     fn infer(&self, picture: Picture) -> Receiver<InferenceResult<T>> {
         let (told, result) = bounded(1);
         let examine = self.examine.clone();
@@ -341,7 +341,7 @@ impl<T: Send + 'static, E: Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'st
     }
 }
 
-/// Frames in their order. Ends with the first error, behind the frames before it.
+/// Frames in order. Ends with the first error, after the frames before it.
 pub struct InferredFrames<T> {
     frames: Receiver<Pending<T>>,
     passed_over: Arc<AtomicU64>,
@@ -354,7 +354,7 @@ impl<T> InferredFrames<T> {
         self.passed_over.load(Ordering::Relaxed)
     }
 
-    /// Where the last frame ends; known when the source has ended.
+    /// End of the last frame; known when the source has ended.
     pub fn end_secs(&self) -> Option<f64> {
         self.end_secs
     }

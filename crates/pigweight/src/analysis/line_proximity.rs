@@ -1,9 +1,9 @@
-//! What tracking tells the schedule: whether an animal was near a line.
+//! Feedback from tracking to the schedule: whether an animal was near a line.
 //!
-//! Decoding runs ahead of tracking by as much as the queues hold, which differs from machine to machine. So that the same
-//! video gives the same inferences everywhere, the answer for a frame is that of the last inference a second before it; where
-//! tracking has not come so far yet, decoding waits for it. In that second an animal goes on: where it is heading
-//! counts as well ([`is_near`]).
+//! Decoding runs ahead of tracking by what the queues hold, which differs between machines. To get the same
+//! inferences everywhere, the answer for a frame is that of the last inference at least a second before it. If
+//! tracking hasn't come that far, decoding waits. Animals move during that second, so their predicted
+//! positions count as well ([`is_near`]).
 
 use pigweight_core::geometry::Rect;
 use pigweight_core::interpolate::SettledTracker;
@@ -11,15 +11,15 @@ use pigweight_core::line::Line;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// How far behind a frame the inference lies that says what is near. Long enough for a few sessions to work side by side.
+/// How far before a frame the inference lies whose answer is used. Long enough for a few sessions to work in parallel.
 const BEHIND_SECS: f64 = 1.0;
-/// The moments at which the place of an animal is asked for, seconds from now.
+/// Times for which an animal's position is predicted, seconds from now.
 const AHEAD_SECS: [f64; 3] = [0.0, BEHIND_SECS / 2.0, BEHIND_SECS];
 
-/// What was near at inferences of the last second: stored with a run, so that it goes on as if nothing had happened.
+/// Answers of the inferences of the last second: stored with a run, so that it resumes exactly.
 pub type Recent = VecDeque<(f64, bool)>;
 
-/// Between the thread that decodes and the one that tracks.
+/// Shared by the decoding and the tracking thread.
 #[derive(Default)]
 pub struct LineProximity {
     state: Mutex<State>,
@@ -28,19 +28,19 @@ pub struct LineProximity {
 
 #[derive(Default)]
 struct State {
-    /// By the time of the inference, of which the answer may not be known yet.
+    /// By time of the inference, whose answer may not be known yet.
     inferences: VecDeque<(f64, Option<bool>)>,
     is_over: bool,
 }
 
-/// Whether one of the animals is near one of the lines, or will be within the second in which this is the answer.
+/// Whether one of the animals is near one of the lines, or will be within the second in which this answer is used.
 pub fn is_near(lines: &[Line], tracker: &SettledTracker) -> bool {
     let is_near = |animal: Rect| lines.iter().any(|line| line.is_near(animal));
     !lines.is_empty() && AHEAD_SECS.iter().any(|&ahead_secs| tracker.places(ahead_secs).any(is_near))
 }
 
 impl LineProximity {
-    /// Goes on behind inferences of which the answers are known.
+    /// Resumes behind inferences whose answers are known.
     pub fn after(recent: &Recent) -> Self {
         let inferences = recent.iter().map(|&(secs, is_near)| (secs, Some(is_near))).collect();
         Self { state: Mutex::new(State { inferences, is_over: false }), news: Condvar::new() }
@@ -51,15 +51,15 @@ impl LineProximity {
         self.state().inferences.push_back((secs, None));
     }
 
-    /// Tracking: what the inference at `secs` showed. Gives the answers of the last second.
+    /// Tracking: the result of the inference at `secs`. Returns the answers of the last second.
     pub fn report(&self, secs: f64, is_near: bool) -> Recent {
         let mut state = self.state();
         match state.inferences.iter_mut().find(|inference| inference.0 == secs && inference.1.is_none()) {
             Some(inference) => inference.1 = Some(is_near),
-            // A camera's inferences are not expected: any of them may be passed over.
+            // A camera's inferences aren't expected: any of them may be skipped.
             None => state.inferences.push_back((secs, Some(is_near))),
         }
-        // No frame that is still to come asks for what lies before the last inference a second ago.
+        // No later frame needs answers from before the last inference a second ago.
         while state.inferences.get(1).is_some_and(|inference| inference.0 <= secs - BEHIND_SECS) {
             state.inferences.pop_front();
         }
@@ -80,7 +80,7 @@ impl LineProximity {
         }
     }
 
-    /// Decoding a camera: whether an animal was near a line at the last inference that is known, without waiting.
+    /// Decoding a camera: whether an animal was near a line at the last inference with a known answer, without waiting.
     pub fn is_known_near(&self, secs: f64) -> bool {
         let state = self.state();
         state
@@ -91,7 +91,7 @@ impl LineProximity {
             .unwrap_or(false)
     }
 
-    /// Tracking has ended: nobody waits for it any more.
+    /// Tracking has ended: decoding no longer waits for it.
     pub fn end(&self) {
         self.state().is_over = true;
         self.news.notify_all();

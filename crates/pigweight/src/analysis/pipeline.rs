@@ -1,7 +1,7 @@
-//! The way of the data: source → decode → detect → track → count → store → tell.
+//! The pipeline: source → decode → detect → track → count → store → report.
 //!
-//! [`FrameInference`] decodes and detects on threads of its own; the caller's thread tracks, and writes a checkpoint every
-//! few seconds. A run that was cut off goes on behind its last checkpoint.
+//! [`FrameInference`] decodes and detects on its own threads; the caller's thread tracks, and writes a checkpoint every
+//! few seconds. An interrupted run continues behind its last checkpoint.
 
 use crate::analysis::checkpoint::{CheckpointWriter, State, devices_of};
 use crate::analysis::frame_source::FrameSource;
@@ -21,25 +21,25 @@ use pigweight_store::{Reason, RunRecord, RunState, Store, VideoLine};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
 
-/// Why a run did not come to its end.
+/// Why a run didn't complete.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The source could not be read on, or the model not run: the run has failed.
+    /// The source could not be read further, or the model not run: the run has failed.
     #[error(transparent)]
     Frames(#[from] frames::Error),
-    /// A checkpoint could not be written; the run goes on from the last one.
+    /// A checkpoint could not be written; the run continues from the last one.
     #[error("{0}")]
     Store(#[from] pigweight_store::Error),
-    /// It was told to stop; it goes on from here another time.
+    /// It was stopped; it can continue from here later.
     #[error("stopped")]
     Stopped,
-    /// The process that read the video is gone; it goes on from here another time.
+    /// The process that read the video is gone; the run can continue from here later.
     #[error("{0}")]
     Interrupted(pigweight_media::Error),
-    /// The detector is gone; it goes on from here another time.
+    /// The detector is gone; the run can continue from here later.
     #[error("{0}")]
     DetectorGone(pigweight_detect::Error),
-    /// The source is away; it goes on from here when it is back.
+    /// The source is away; the run continues from here when it is back.
     #[error("the file is not there any more: {0}")]
     SourceAway(pigweight_media::Error),
 }
@@ -67,18 +67,18 @@ pub struct Analysis<'a> {
     pub video_id: &'a str,
     /// The detector.
     pub inference: &'a Inference,
-    /// What to do.
+    /// The settings.
     pub settings: &'a RunSettings,
-    /// Where the process that reads the video is gone once more, and nothing was written before, the run has failed.
+    /// If the process that reads the video ends once more and nothing was written before, the run has failed.
     pub is_last_try: bool,
 }
 
 impl Analysis<'_> {
-    /// Starts a run or takes it up where it was left, and brings it to its end. `observe` sees every frame that is decoded for
-    /// it, `tell` hears of each checkpoint once it is written. Must not be called from an asynchronous task: it blocks.
+    /// Starts or resumes a run and completes it. `observe` receives every frame decoded for
+    /// it; `tell` is called for each checkpoint once it is written. Must not be called from an asynchronous task: it blocks.
     ///
     /// # Errors
-    /// Why the run did not come to its end. Except for [`Error::Frames`] it stays open.
+    /// Why the run didn't complete. Except for [`Error::Frames`] it stays open.
     pub fn run(
         &self,
         source: &mut dyn FrameSource,
@@ -95,7 +95,7 @@ impl Analysis<'_> {
         }
         let checkpoint = runtime.block_on(store.checkpoint(&run.id))?;
         let Some(state) = State::stored(checkpoint, &self.settings.tracker) else {
-            // Going on without its state would double what is written: this run is closed and a new one begun.
+            // Continuing without its state would duplicate what is written: this run is closed and a new one starts.
             let reason = "its checkpoint is of another version; a new run was started";
             runtime.block_on(store.fail_run(&run.id, reason))?;
             return self.run(source, store, runtime, stop, observe, tell);
@@ -131,7 +131,7 @@ impl Analysis<'_> {
         let start =
             StartPosition { after_pts: tracking.state.last_pts, position: tracking.state.position.clone() };
         let low_score = self.settings.tracker.low_score;
-        // What is tracked is what is stored: detections lie on the stored grid.
+        // Stored and tracked boxes are the same: detections are rounded to the stored grid first.
         let on_grid = move |_: &_, found: Vec<Detection>| {
             found.into_iter().filter(|found| found.score >= low_score).map(Detection::on_grid).collect()
         };
@@ -148,7 +148,7 @@ impl Analysis<'_> {
         })?
     }
 
-    /// Tracks what an earlier run detected. Nothing is decoded, so nothing can be observed.
+    /// Tracks the detections of an earlier run. Nothing is decoded, so there is nothing to observe.
     fn track_again(&self, earlier: RunRecord, tracking: &mut Tracking<'_, '_>) -> Result<(), Error> {
         tracing::info!(run = earlier.id, "tracking again what an earlier analysis detected");
         let checkpoints = &mut tracking.checkpoints;
@@ -168,7 +168,7 @@ impl Analysis<'_> {
     }
 }
 
-/// Tracking and writing, in order of the frames.
+/// Tracks and writes, in frame order.
 struct Tracking<'a, 't> {
     analysis: &'a Analysis<'a>,
     store: &'a Store,
@@ -200,7 +200,7 @@ impl<'a, 't> Tracking<'a, 't> {
         Ok(tracking)
     }
 
-    /// Takes frames until there is none. Gives what ended them early and for good.
+    /// Takes frames until there are none. Returns what ended them early for good.
     fn follow(
         &mut self,
         frames: &mut dyn Iterator<Item = Result<InferredFrame<Vec<Detection>>, frames::Error>>,
@@ -228,7 +228,7 @@ impl<'a, 't> Tracking<'a, 't> {
                     self.write(None)?;
                     return Err(Error::DetectorGone(error));
                 }
-                // A full disk or a busy one says nothing about the video.
+                // A full or busy disk says nothing about the video.
                 Err(frames::Error::StoredDetections(error)) => return Err(error.into()),
                 Err(error) => return Ok(Some(error)),
             }
@@ -239,7 +239,7 @@ impl<'a, 't> Tracking<'a, 't> {
         Ok(None)
     }
 
-    /// No frame follows.
+    /// No more frames.
     fn finish(&mut self, end_secs: Option<f64>, failure: Option<frames::Error>) -> Result<(), Error> {
         self.checkpoints.add(self.state.tracker.finish());
         match failure {
@@ -273,7 +273,7 @@ impl<'a, 't> Tracking<'a, 't> {
         }
     }
 
-    /// While animals are near a line, more frames are inferred; lines that are drawn during the run count from the next checkpoint on.
+    /// While animals are near a line, more frames are inferred; lines drawn during the run take effect at the next checkpoint.
     fn read_lines(&mut self) -> Result<(), Error> {
         let drawn = self.runtime.block_on(self.store.lines_of_video(self.analysis.video_id))?;
         self.lines = drawn.iter().filter_map(VideoLine::segment).collect();

@@ -1,4 +1,4 @@
-//! What analyses are made with now: the detector and the configuration.
+//! The current plan for analyses: the detector and the configuration.
 
 use crate::analysis::frame_source::FileSource;
 use crate::analysis::frames::Observer;
@@ -13,15 +13,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::runtime::Handle;
 
-/// What an analysis is made with.
+/// What analyses use.
 pub struct AnalysisPlan {
     /// The detector.
     pub inference: Inference,
-    /// How it is used.
+    /// Its configuration.
     pub config: Arc<Config>,
 }
 
-/// A video that is to be analysed.
+/// A video to analyse.
 pub struct PlannedVideo<'a> {
     /// As registered.
     pub record: &'a VideoRecord,
@@ -34,15 +34,15 @@ pub struct PlannedVideo<'a> {
 }
 
 impl AnalysisPlan {
-    /// How a video is counted.
+    /// The settings with which a video is counted.
     ///
     /// # Errors
-    /// Where its folder's calibration cannot be read.
+    /// If its folder's calibration can't be read.
     pub fn settings(&self, video: &VideoRecord) -> anyhow::Result<RunSettings> {
         RunSettings::of_video(&self.config, video, self.inference.model())
     }
 
-    /// Analyses a video file, or gives the run that has done so before. As [`Analysis::run`].
+    /// Analyses a video file, or returns the run that already has. As [`Analysis::run`].
     ///
     /// # Errors
     /// As [`Analysis::run`].

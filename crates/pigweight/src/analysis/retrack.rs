@@ -1,8 +1,8 @@
-//! Another threshold without another inference: a run keeps every detection down to a sixth of its threshold, so that of a higher one
-//! can be tracked from what is kept.
+//! Another threshold without inference: a run keeps every detection down to a sixth of its threshold, so a run with a higher threshold
+//! can track the stored detections.
 //!
-//! The looks are those of the earlier run. Had it known which tracks the new threshold gives, it might have looked at a few more or fewer
-//! frames beside a line; all else is as if the video had been read again.
+//! The inferred frames are those of the earlier run. With the tracks of the new threshold, it might have inferred a few more or fewer
+//! frames near a line; everything else is as if the video had been inferred again.
 
 use crate::analysis::frames::{self, InferredFrame};
 use pigweight_core::detection::Detection;
@@ -13,7 +13,7 @@ use pigweight_core::track::Origin;
 use pigweight_store::{RunRecord, Store};
 use tokio::runtime::Handle;
 
-/// The frames of a finished run as a detector would give them.
+/// The frames of a finished run, as the detector would return them.
 pub struct StoredDetections<'a> {
     store: &'a Store,
     runtime: &'a Handle,
@@ -25,7 +25,7 @@ pub struct StoredDetections<'a> {
 }
 
 impl<'a> StoredDetections<'a> {
-    /// What follows `after_pts`, and of that what has at least `least_score`.
+    /// Frames after `after_pts`, with detections of at least `least_score`.
     pub fn new(
         store: &'a Store,
         runtime: &'a Handle,
@@ -45,7 +45,7 @@ impl<'a> StoredDetections<'a> {
             Ok(InferredFrame {
                 pts: frame.pts,
                 secs: frame.secs,
-                // What was guessed of damaged frames is counted once, for the whole run.
+                // Damaged frames are counted once, for the whole run.
                 is_damaged: false,
                 follows_gap: false,
                 inferred,
@@ -80,7 +80,7 @@ impl Iterator for StoredDetections<'_> {
     }
 }
 
-/// All that the detector saw on a frame, surest first as it gives them.
+/// All detections of a frame, highest score first as the detector returns them.
 fn detections(frame: &SettledFrame, least_score: f32) -> Vec<Detection> {
     let measured = frame.boxes.iter().filter(|tracked| tracked.origin == Origin::Measured);
     let tracked =

@@ -1,4 +1,4 @@
-//! What a run is made with: the model's settings and the run's own, out of the configuration and a folder's calibration.
+//! A run's settings: those of the model and of the run, from the configuration and a folder's calibration.
 
 use crate::accuracy::calibration::{self, Calibration};
 use crate::config::{Config, DetectConfig, RemoteConfig};
@@ -10,7 +10,7 @@ use pigweight_store::{NewRun, VideoRecord};
 use std::path::Path;
 use std::time::Duration;
 
-/// Everything besides the model that could change the result of a run.
+/// Everything besides the model that could change a run's result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunSettings {
     /// Which frames are inferred.
@@ -20,11 +20,11 @@ pub struct RunSettings {
 }
 
 impl RunSettings {
-    /// How a video is counted: the tracker's thresholds follow from the score that the configuration sets or that the video's folder
-    /// was calibrated to.
+    /// The settings with which a video is counted. The tracker's thresholds follow from the score in the configuration or the
+    /// calibration of the video's folder.
     ///
     /// # Errors
-    /// Where the folder's calibration cannot be read.
+    /// If the folder's calibration can't be read.
     pub fn of(config: &Config, video: &Path, model: &Model) -> anyhow::Result<Self> {
         let min_score = match config.detect.min_score {
             Some(stated) => stated,
@@ -34,7 +34,7 @@ impl RunSettings {
         Ok(Self { schedule: schedule_of(&config.detect), tracker: TrackerSettings::for_min_score(min_score) })
     }
 
-    /// The same for a registered video: its own threshold, or its source's, goes before that of the configuration.
+    /// The same for a registered video: its own threshold, or its source's, takes precedence over the configuration.
     ///
     /// # Errors
     /// As [`Self::of`].
@@ -48,7 +48,7 @@ impl RunSettings {
         }
     }
 
-    /// The run that these settings and a model ask for: what makes it the run it is.
+    /// The run key for these settings and a model.
     pub fn run_of(&self, video_id: &str, model: &Model) -> NewRun {
         let inference = describe_inference(model);
         NewRun {
@@ -73,7 +73,7 @@ pub fn schedule_of(detect: &DetectConfig) -> Schedule {
     }
 }
 
-/// The model of the configuration, for runs with any threshold.
+/// The configured model, for runs with any threshold.
 pub fn model_settings(config: &Config) -> ModelSettings {
     let detect = &config.detect;
     let source = config.model.clone().map_or(ModelSource::BuiltIn, ModelSource::File);
@@ -81,7 +81,7 @@ pub fn model_settings(config: &Config) -> ModelSettings {
         head: detect.head,
         classes: detect.classes.clone(),
         class_names: detect.class_names.clone(),
-        // The least that a calibration may ask for; each run takes of it what it needs.
+        // The lowest threshold a calibration may set; each run uses the part it needs.
         min_score: TrackerSettings::for_min_score(calibration::LEAST_THRESHOLD).low_score,
         max_iou: detect.max_iou,
         trims_border: detect.trim_border,
@@ -108,8 +108,8 @@ fn remote_settings(remote: &RemoteConfig) -> RemoteSettings {
     }
 }
 
-/// Everything besides the schedule and the model's bytes that could change what is detected, in one line that is equal for equal settings.
-/// The device is left out: results do not depend on it, so a run made on one device need not be made again on another.
+/// Everything besides the schedule and the model's bytes that could change detections, in one line that is equal for equal settings.
+/// Without the device: results don't depend on it, so a run isn't repeated for another device.
 fn describe_inference(model: &Model) -> String {
     let ModelSettings {
         head,
@@ -124,12 +124,12 @@ fn describe_inference(model: &Model) -> String {
     } = model.settings();
     let rule = schedule::RULE_VERSION;
     let border = if *trims_border { " without border" } else { "" };
-    // Stored with every run and compared by equality: the words stay as they were.
+    // Stored with every run and compared for equality: the words never change.
     format!("looks v{rule} {head:?} {classes:?} {class_names:?} {max_iou}{border}")
 }
 
-/// One line that is equal for equal settings. Runs in the store are compared by it, so its words never change, whatever the fields are
-/// called here; a new field is added where it changes results.
+/// One line that is equal for equal settings. Runs in the store are compared by it, so its words never change, even if fields are
+/// renamed here; a new field is added if it changes results.
 fn canonical(settings: &RunSettings) -> String {
     let RunSettings { schedule, tracker } = settings;
     let TrackerSettings {
@@ -179,7 +179,7 @@ fn canonical_schedule(schedule: Schedule) -> String {
 mod tests {
     use super::*;
 
-    /// As earlier versions stored it: a change would count every video of every user anew.
+    /// As earlier versions stored it: a change would count every user's videos again.
     #[test]
     fn stored_settings_keep_their_words() {
         let schedule = Schedule::ByMotion(InferenceIntervals::USUAL);

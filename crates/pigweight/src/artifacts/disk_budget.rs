@@ -1,8 +1,8 @@
-//! A share of the disk for previews: what is used least goes first.
+//! Disk budget for previews: the least recently used go first.
 //!
-//! Each video has a folder. When the share is used up, the frames of the video that has not been viewed for longest are removed; its thumbnails and
-//! counts stay. Where no viewer waits, what was made or viewed within a day is kept: a library larger than the share fills it once,
-//! and is not made over and over.
+//! Each video has a folder. When the budget is used up, the frames of the least recently viewed video are removed; its thumbnails and
+//! counts stay. If no viewer waits, previews made or viewed within a day are kept: a library larger than the budget fills it once
+//! and isn't rebuilt over and over.
 
 use crate::artifacts::disk_space;
 use pigweight_media::sprites;
@@ -11,20 +11,20 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// Of the share of the disk that one video may take.
+/// The share of the budget that one video may take.
 const MOST_OF_ONE: f64 = 0.5;
 pub const FRAMES: &str = "frames.jpegs";
 const ENDS: &str = "frames.ends";
-/// Its time says when somebody last looked.
+/// Its mtime is the time of the last view.
 pub const USED: &str = "used";
-/// Says that the frames were taken away, and are made again only when somebody looks.
+/// Marks evicted frames, which are made again only when the video is viewed.
 pub const TAKEN_AWAY: &str = "taken-away";
-/// What is there of a video that is gone is kept for so long: it may lie on a disk that comes back.
+/// How long the previews of a missing video are kept: it may be on a disk that comes back.
 const GONE_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
-/// What was used so lately is left alone, unless somebody waits.
+/// Previews used this recently are kept, unless a viewer waits.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// The folders of all videos, and the bytes that they may take together.
+/// The folders of all videos, and their total budget in bytes.
 pub struct DiskBudget {
     root: PathBuf,
     bytes: u64,
@@ -43,27 +43,27 @@ impl DiskBudget {
         Self { root, bytes }
     }
 
-    /// Where the previews of a registered video lie. Identifiers are made by the store: they lead nowhere else.
+    /// The preview folder of a registered video. The store makes identifiers, so they can't lead elsewhere.
     pub fn folder(&self, video_id: &str) -> PathBuf {
         self.root.join(video_id)
     }
 
-    /// Above all folders.
+    /// The folder that contains all of them.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Whether nothing may be kept at all.
+    /// Whether previews are off.
     pub fn is_empty(&self) -> bool {
         self.bytes == 0
     }
 
-    /// Bytes that one video may take at the most.
+    /// The most bytes that one video may take.
     pub fn most_of_one(&self) -> f64 {
         self.bytes as f64 * MOST_OF_ONE
     }
 
-    /// Takes the frames of other videos away, longest unused first, until those of `video_id` may have `bytes`.
+    /// Removes other videos' frames, least recently used first, until those of `video_id` may take `bytes`.
     pub fn make_room(&self, video_id: &str, bytes: u64, is_wanted: bool) -> bool {
         let mut kept = self.videos();
         let own = kept.iter().position(|video| video.id == video_id).map(|place| kept.remove(place));
@@ -95,16 +95,16 @@ impl DiskBudget {
     }
 
     fn remove_frames(&self, video_id: &str) {
-        // First, so that nothing makes them again in between. Without it they are made again once.
+        // First, so that they aren't made again in between. Without it they are made again once.
         let _unsaid = File::create(self.folder(video_id).join(TAKEN_AWAY));
         for name in [ENDS, FRAMES] {
-            // One that is not there needs no removing; one that cannot be removed is met again.
+            // A missing one needs no removing; one that can't be removed is found again.
             let _gone = std::fs::remove_file(self.folder(video_id).join(name));
         }
         tracing::info!("took the small pictures of the video {video_id} away to make room");
     }
 
-    /// Removes what there is of videos that are not `present` and have not been used for a month.
+    /// Removes previews of videos that aren't `present` and haven't been used for a month.
     pub fn remove_those_gone(&self, present: &BTreeSet<String>) {
         let entries = std::fs::read_dir(&self.root).into_iter().flatten().filter_map(std::result::Result::ok);
         for entry in entries.filter(|entry| !present.contains(&*entry.file_name().to_string_lossy())) {
@@ -121,7 +121,7 @@ impl DiskBudget {
         }
     }
 
-    /// Bytes that the small pictures of all videos take of the disk.
+    /// Bytes of disk space that the small frames of all videos take.
     pub fn used_bytes(&self) -> u64 {
         self.videos().iter().map(|video| video.bytes).sum()
     }
@@ -131,7 +131,7 @@ impl DiskBudget {
         let kept = entries.filter_map(|entry| {
             let bytes = entry.path().join(FRAMES).metadata().ok()?.len();
             let time = |name| entry.path().join(name).metadata().and_then(|file| file.modified()).ok();
-            // One that nobody looked at yet is as young as its making.
+            // One that was never viewed is as old as its creation.
             let used = time(USED).max(time(ENDS)).unwrap_or(SystemTime::UNIX_EPOCH);
             Some(VideoFrames { id: entry.file_name().to_string_lossy().into_owned(), bytes, used })
         });
@@ -175,7 +175,7 @@ mod tests {
         assert!(
             budget.folder("old").join(TAKEN_AWAY).exists() && !budget.folder("new").join(TAKEN_AWAY).exists()
         );
-        // What it has itself is not counted twice, and is not taken away.
+        // Its own bytes aren't counted twice, and aren't removed.
         assert!(budget.make_room("new", 900, false));
         assert_eq!(kept(), ["new"]);
         assert!(!budget.make_room("fresh", 1001, true));

@@ -1,5 +1,5 @@
-//! Verifying the files of a data folder: previews against their ends and owners, unfinished uploads, files nobody owns.
-//! Nothing is changed.
+//! Verifies the files of a data folder: previews against their end offsets and owners, unfinished uploads, orphaned files.
+//! Changes nothing.
 
 use pigweight_media::{preview, sprites};
 use pigweight_store::{Finding, Store, VideoRecord};
@@ -7,18 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What a data folder holds. SQLite leaves the last two where a process was killed.
+/// Files of a data folder. SQLite leaves the last two if a process was killed.
 const OWNED: [&str; 6] =
     ["lock", "pigweight.sqlite", "previews", "uploads", "pigweight.sqlite-shm", "pigweight.sqlite-wal"];
-/// What an upload is while it comes, beside the finished ones.
+/// Files of an unfinished upload, next to the finished ones.
 const PARTIAL: &str = ".partial";
-/// What a video's previews are, beside the numbered sheets of thumbnails.
+/// Files of a video's previews, besides the numbered thumbnail sheets.
 const PREVIEWS: [&str; 5] = ["frames.jpegs", "frames.ends", "used", "taken-away", sprites::MAP];
 
-/// Verifies the files of the data folder of a store, and tells each finding as soon as it is known.
+/// Verifies the files of a store's data folder, and reports each finding at once.
 ///
 /// # Errors
-/// If the folder or the store cannot be read.
+/// If the folder or the store can't be read.
 pub async fn check(
     folder: &Path,
     store: &Store,
@@ -53,7 +53,7 @@ fn nobody_owns(path: &Path) -> Finding {
     Finding::new("file_nobody_owns", what)
 }
 
-/// In the order of their names; none if the folder is not there.
+/// Sorted by name; empty if the folder doesn't exist.
 fn entries(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
     match std::fs::read_dir(folder) {
         Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
@@ -94,7 +94,7 @@ fn check_previews(
     }
     for path in entries(folder)? {
         let name = name(&path);
-        // Sheets whose map is not written yet are numbered all the same.
+        // Sheets without a map yet are numbered all the same.
         let is_sheet = name.strip_suffix(".jpg").is_some_and(|number| number.parse::<u32>().is_ok());
         if !PREVIEWS.contains(&&*name) && !is_sheet {
             tell(nobody_owns(&path));
@@ -123,7 +123,7 @@ fn check_uploads(folder: &Path, tell: &mut (dyn FnMut(Finding) + Send)) -> anyho
                     let here = path.with_extension("part").metadata()?.len();
                     tell(unfinished(&file, here, length));
                 }
-                // What is kept of a finished one, so that its sender can ask what became of it.
+                // The result of a finished one, kept so that its client can ask for it.
                 Some(_) => {}
             },
             _ => tell(nobody_owns(path)),

@@ -1,4 +1,4 @@
-//! The previews of one video while they are built.
+//! Builds the previews of one video.
 
 use crate::artifacts::disk_budget::DiskBudget;
 use crate::artifacts::disk_space;
@@ -7,13 +7,13 @@ use pigweight_media::{DecodedFrame, FrameReader, Result, Video};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Small pictures reach the disk at least this often.
+/// Small frames are synced to the disk at least this often.
 const FLUSH_AFTER: Duration = Duration::from_secs(2);
-/// The room may be used by others while a video's pictures are made: it is looked at anew after so many bytes.
+/// Others may use the space meanwhile: it is checked again after this many bytes.
 const CHECK_ROOM_AFTER_BYTES: u64 = 64 << 20;
 
-/// The small pictures of one video while they are made. What is wrong with them never hinders the counting: it is logged,
-/// and no more are made.
+/// The small frames of one video while they are built. Errors never affect counting: they are logged,
+/// and building stops.
 pub struct PreviewBuilder<'a> {
     budget: &'a DiskBudget,
     video_id: &'a str,
@@ -23,12 +23,12 @@ pub struct PreviewBuilder<'a> {
     last_flush: Instant,
     room_checked_at: u64,
     is_wanted: bool,
-    /// Whether the frames that come go on where the writer stands; `None` before the first.
+    /// Whether the incoming frames continue at the writer's position; `None` before the first.
     is_joined: Option<bool>,
 }
 
 impl<'a> PreviewBuilder<'a> {
-    /// Goes on behind what `writer` has.
+    /// Continues behind the frames that `writer` has.
     pub fn new(
         budget: &'a DiskBudget,
         video_id: &'a str,
@@ -48,7 +48,7 @@ impl<'a> PreviewBuilder<'a> {
         }
     }
 
-    /// A frame of a pass over the video, in order. A pass that began behind what is there cannot be gone on with.
+    /// A frame of a pass over the video, in order. If the pass starts behind the existing frames, building can't continue.
     pub fn see(&mut self, frame: &DecodedFrame) {
         let Some(place) = self.video.index().place_of(frame.pts) else { return };
         let place = place as u64;
@@ -63,13 +63,13 @@ impl<'a> PreviewBuilder<'a> {
         }
     }
 
-    /// Decodes what is still missing. `false` when stopped before the end.
+    /// Decodes the missing frames. `false` if stopped before the end.
     ///
     /// # Errors
-    /// Where the video cannot be read on.
+    /// If the video can't be read further.
     pub fn complete(mut self, stop: &AtomicBool) -> Result<bool> {
         let total = self.video.index().frame_count() as u64;
-        // The pass below begins right behind what is there.
+        // The pass below starts right behind the existing frames.
         self.is_joined = Some(true);
         let Some(writer) = &self.writer else { return Ok(true) };
         let (done, width) = (writer.frames(), writer.width());

@@ -14,14 +14,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A look at a video is noted at most this often.
+/// Views of a video are recorded at most this often.
 const NOTE_USE_AFTER: Duration = Duration::from_secs(60);
-/// px, from the usual width to what a very long video gets.
+/// Widths in px, from the usual one to that for very long videos.
 const WIDTHS: [u32; 3] = [640, 480, 320];
-/// Of a small picture of a noisy camera, per px: 14 kB at 640 × 360.
+/// Bytes of a noisy camera's small frame, per px: 14 kB at 640 × 360.
 const BYTES_PER_PX: f64 = 0.06;
 
-/// The small pictures of all videos.
+/// The previews of all videos.
 pub struct Previews {
     budget: DiskBudget,
     usage: Mutex<Usage>,
@@ -29,25 +29,25 @@ pub struct Previews {
 
 #[derive(Default)]
 struct Usage {
-    /// When a look at each was last noted.
+    /// When a view of each video was last recorded.
     noted: BTreeMap<String, Instant>,
-    /// Videos without small pictures that somebody looked at.
+    /// Viewed videos without small frames.
     wanted: BTreeSet<String>,
-    /// Of those, the ones whose turn has come.
+    /// Of those, the ones to build now.
     taken: BTreeSet<String>,
 }
 
-/// How far the small pictures of a video are.
+/// Progress of a video's previews.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Made {
-    /// The first so many frames have one.
+    /// The number of frames that have a small frame, from the first on.
     pub frames: u64,
-    /// Whether there are thumbnails.
+    /// Whether thumbnails exist.
     pub has_sprites: bool,
 }
 
 impl Previews {
-    /// In `data`, taking at most `disk_gb` · 10⁹ bytes; none are made where that is 0.
+    /// In `data`, at most `disk_gb` · 10⁹ bytes; none are made if that is 0.
     pub fn new(data: &Path, disk_gb: f64) -> Self {
         Self {
             budget: DiskBudget::new(data.join("previews"), (disk_gb * 1e9) as u64),
@@ -55,22 +55,22 @@ impl Previews {
         }
     }
 
-    /// Where those of a registered video lie. Identifiers are made by the store: they lead nowhere else.
+    /// The preview folder of a registered video. The store makes identifiers, so they can't lead elsewhere.
     pub fn folder(&self, video_id: &str) -> PathBuf {
         self.budget.folder(video_id)
     }
 
-    /// How far those of a video are.
+    /// Progress of a video's previews.
     pub fn made(&self, video_id: &str) -> Made {
         let folder = self.folder(video_id);
         let frames = PreviewReader::open(&folder).ok().flatten().map_or(0, |reader| reader.frames());
         Made { frames, has_sprites: folder.join(sprites::MAP).is_file() }
     }
 
-    /// The JPEG of the frame that is shown after `place` others, where it is there. Notes that somebody looked.
+    /// The JPEG of the frame with index `place`, if it exists. Records the view.
     ///
     /// # Errors
-    /// Where the disk refuses.
+    /// If the disk fails.
     pub fn frame(&self, video_id: &str, place: u64) -> Result<Option<Vec<u8>>> {
         let folder = self.folder(video_id);
         let reader = PreviewReader::open(&folder)?;
@@ -81,7 +81,7 @@ impl Previews {
         }
     }
 
-    /// Videos that somebody looked at in vain since this was last asked.
+    /// Videos that were viewed without small frames since the last call.
     pub fn take_wanted(&self) -> BTreeSet<String> {
         let mut usage = self.usage();
         let wanted = std::mem::take(&mut usage.wanted);
@@ -89,15 +89,15 @@ impl Previews {
         wanted
     }
 
-    /// The disk space that they share.
+    /// The disk space they share.
     pub fn budget(&self) -> &DiskBudget {
         &self.budget
     }
 
-    /// Thumbnails, unless they are there. `false` when stopped before the end.
+    /// Makes thumbnails, unless they exist. `false` if stopped before the end.
     ///
     /// # Errors
-    /// Where the disk refuses or the video cannot be read.
+    /// If the disk fails or the video can't be read.
     pub fn make_sprites(&self, video_id: &str, video: &Video, stop: &AtomicBool) -> Result<bool> {
         if self.budget.is_empty() {
             return Ok(true);
@@ -105,7 +105,7 @@ impl Previews {
         sprites::make(video, &self.folder(video_id), &|| stop.load(Ordering::Relaxed))
     }
 
-    /// Goes on with the small pictures of a video; `None` where they are all there, or there is no room for them.
+    /// Continues a video's small frames; `None` if all exist or there is no space for them.
     pub fn begin<'a>(&'a self, video_id: &'a str, video: &'a Video) -> Option<PreviewBuilder<'a>> {
         let folder = self.folder(video_id);
         let frames = video.index().frame_count() as u64;
@@ -124,7 +124,7 @@ impl Previews {
         {
             return None;
         }
-        // One that stays is met again, and a look makes the frames again.
+        // One that stays is found again, and a view makes the frames again.
         let _gone = std::fs::remove_file(taken_away);
         match PreviewWriter::open(&folder, width) {
             Ok(writer) => Some(PreviewBuilder::new(&self.budget, video_id, video, writer, is_wanted)),
@@ -135,7 +135,7 @@ impl Previews {
         }
     }
 
-    /// Width in px and bytes that the small pictures of a video will about have; `None` where even small ones are too many.
+    /// Expected width in px and bytes of a video's small frames; `None` if even narrow ones take too much.
     fn size_for(&self, video: &Video) -> Option<(u32, u64)> {
         let info = video.info();
         let shape = f64::from(info.height) / f64::from(info.width.max(1));
@@ -156,13 +156,13 @@ impl Previews {
         if !is_noted {
             usage.noted.insert(video_id.to_owned(), Instant::now());
             drop(usage);
-            // Where it cannot be written the video counts as unused, and nothing worse.
+            // If it can't be written, the video counts as unused.
             let _unnoted = File::create(self.folder(video_id).join(USED));
         }
     }
 
     fn usage(&self) -> MutexGuard<'_, Usage> {
-        // Every change is a single insertion or a swap: what a panicking holder left behind is whole.
+        // Every change is a single insertion or a swap, so a panicking holder leaves consistent data.
         self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

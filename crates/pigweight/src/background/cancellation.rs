@@ -1,10 +1,10 @@
-//! Which videos the background works on, and a way to make it stop there.
+//! The videos that the background works on, and how to stop that work.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Shared by the background and those who stop it.
+/// Shared by the background work and the code that stops it.
 #[derive(Default)]
 pub struct Cancellation {
     inner: Mutex<Inner>,
@@ -17,31 +17,31 @@ struct Inner {
 }
 
 impl Cancellation {
-    /// Work on a video begins. What is returned is set when it shall stop at the next frame.
+    /// Starts work on a video. The returned flag is set when the work should stop at the next frame.
     pub fn begin(&self, video_id: &str) -> Arc<AtomicBool> {
         let mut inner = self.lock();
         let stop = Arc::new(AtomicBool::new(inner.is_over));
-        // What nobody holds any more has ended.
+        // Work whose flag has no holder any more has ended.
         inner.current.retain(|(_, stop)| Arc::strong_count(stop) > 1);
         inner.current.push((video_id.to_owned(), stop.clone()));
         stop
     }
 
-    /// Videos that are worked on now.
+    /// Videos being worked on.
     pub fn current(&self) -> BTreeSet<String> {
         let inner = self.lock();
         let held = inner.current.iter().filter(|(_, stop)| Arc::strong_count(stop) > 1);
         held.map(|(video_id, _)| video_id.clone()).collect()
     }
 
-    /// Stops work on this video, if that is what goes on.
+    /// Stops work on this video, if there is any.
     pub fn stop(&self, video_id: &str) {
         for (_, stop) in self.lock().current.iter().filter(|(current, _)| current == video_id) {
             stop.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Stops what goes on and all that would follow: the server ends.
+    /// Stops all work, current and later: the server ends.
     pub fn end(&self) {
         let mut inner = self.lock();
         inner.is_over = true;
@@ -50,13 +50,13 @@ impl Cancellation {
         }
     }
 
-    /// Whether nothing shall follow.
+    /// Whether no more work may start.
     pub fn is_over(&self) -> bool {
         self.lock().is_over
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Every change is a single assignment: what a panicking holder left behind is whole.
+        // Every change is a single assignment, so a panicking holder leaves consistent data.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

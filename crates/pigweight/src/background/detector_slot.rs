@@ -1,4 +1,4 @@
-//! Who looks at pictures for the server, or why nobody does yet: inference servers may come after it.
+//! The server's detector, or why there is none yet: inference servers may start after it.
 
 use crate::background::idle_thread;
 use crossbeam_channel::Sender;
@@ -8,10 +8,10 @@ use pigweight_store::Reason;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-/// How often servers that were not there are looked for.
+/// How often missing servers are tried again.
 const LOOKED_FOR_EVERY: Duration = Duration::from_secs(5);
 
-/// Why what could be counted is not.
+/// Why videos aren't counted.
 pub fn no_detector() -> Reason {
     Reason::new("no_detector", "there is no detector now; /api/health says why")
 }
@@ -21,15 +21,15 @@ pub struct DetectorSlot {
     now: RwLock<Result<Inference, Missing>>,
 }
 
-/// Why nobody looks.
+/// Why there is no detector.
 #[derive(Clone, Debug)]
 pub struct Missing {
-    /// What is missing, and what to do about it.
+    /// What is missing, and how to fix it.
     pub error: Error,
 }
 
 impl Missing {
-    /// The inference servers that would look, and how each of them is.
+    /// The configured inference servers and the state of each.
     pub fn endpoints(&self) -> Vec<EndpointReport> {
         match &self.error {
             Error::RemoteGone { endpoints, .. } => endpoints.clone(),
@@ -37,34 +37,34 @@ impl Missing {
         }
     }
 
-    /// Whether it may come by itself.
+    /// Whether it may appear without a restart.
     pub fn is_awaited(&self) -> bool {
         matches!(self.error, Error::RemoteGone { .. })
     }
 }
 
-/// Starts the threads that look; those that look at the background's pictures give way.
+/// Starts the inference threads; those for background pictures run at idle priority.
 ///
 /// # Errors
-/// Where the system has no more threads.
+/// If the system has no more threads.
 pub fn start(model: Model, workers: usize) -> Result<Inference, Error> {
     Inference::start(model, workers, Some(idle_thread::give_way))
 }
 
 impl DetectorSlot {
-    /// Someone, or the reason why there is nobody.
+    /// The detector, or the reason why there is none.
     pub fn new(inference: Result<Inference, Error>) -> Self {
         Self { now: RwLock::new(inference.map_err(|error| Missing { error })) }
     }
 
-    /// Who looks now.
+    /// The current detector.
     pub fn now(&self) -> Result<Inference, Missing> {
         // Every change is a single assignment.
         self.now.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits for servers that were not there at the start, and wakes the background work when they are. The log tells once that they are
-    /// missing, and once that they are there; how each is between that, `/api/health` does.
+    /// Waits for servers that were missing at the start, and wakes the background work when they are there. The log reports once that they
+    /// are missing and once that they are there; `/api/health` has the state of each in between.
     pub async fn wait_for_servers(&self, settings: ModelSettings, workers: usize, wake: Sender<()>) {
         if let Err(missing) = self.now() {
             tracing::warn!("{}; trying again every few seconds", missing.error);
@@ -82,7 +82,7 @@ impl DetectorSlot {
             };
             let is_over = !found.as_ref().is_err_and(Missing::is_awaited);
             match &found {
-                // As loud as that they were missing: whoever read the one waits for the other.
+                // The same level as the warning that they were missing, so that both appear in a filtered log.
                 Ok(inference) => {
                     tracing::warn!("{} is there, videos are counted", inference.model().place());
                 }
@@ -91,7 +91,7 @@ impl DetectorSlot {
             }
             *self.now.write().unwrap_or_else(PoisonError::into_inner) = found;
             if is_over {
-                // A full queue means that it has been woken already.
+                // A full queue means that it was already woken.
                 let _already_woken = wake.try_send(());
                 return;
             }

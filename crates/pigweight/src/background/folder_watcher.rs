@@ -1,5 +1,5 @@
-//! Looks through the folders again and again, registers what lies in them and makes the jobs that are wanted: a new video is seen within
-//! seconds, whatever else is being worked on.
+//! Scans the folders periodically, registers their files and creates missing jobs: a new video is found within
+//! seconds, whatever other work is in progress.
 
 use crate::artifacts::previews::Previews;
 use crate::background::cancellation::Cancellation;
@@ -15,45 +15,45 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-/// How often the folders are looked through.
+/// Interval between folder scans.
 const LOOK_AFTER: Duration = Duration::from_secs(10);
-/// How often what is left of videos that are gone is looked for.
+/// Interval between searches for previews of missing videos.
 const CLEAN_UP_AFTER: Duration = Duration::from_secs(3600);
 
-/// The videos that the last look found.
+/// The videos that the last scan found.
 pub type List = watch::Receiver<Arc<[VideoRecord]>>;
 
-/// Waits for the next look; `false` when there will be none.
+/// Waits for the next scan; `false` if there will be none.
 pub async fn news(list: &mut List) -> bool {
     list.changed().await.is_ok()
 }
 
-/// What looking needs.
+/// What the watcher needs.
 pub struct FolderWatcher {
-    /// Where videos are registered.
+    /// The store where videos are registered.
     pub store: Store,
-    /// Who is told which of them are there.
+    /// Receives which of them are there.
     pub status: Arc<Status>,
-    /// Folders to look through.
+    /// Folders to scan.
     pub folders: Vec<PathBuf>,
-    /// The one of them in which every file is whole from the beginning.
+    /// The one in which every file is complete from the beginning.
     pub uploads: PathBuf,
-    /// Pictures of videos that are gone go as well.
+    /// Deletes previews of missing videos.
     pub previews: Arc<Previews>,
-    /// Says when to stop.
+    /// Signals when to stop.
     pub cancellation: Arc<Cancellation>,
-    /// Makes the jobs.
+    /// Creates the jobs.
     pub job_planner: JobPlanner,
     /// Wakes the thread that counts lines.
     pub count_lines: crossbeam_channel::Sender<()>,
-    /// The name under which this process sees files.
+    /// The owner name under which this process sees files.
     pub owner: String,
-    /// Hears of each look.
+    /// Is notified of each scan.
     pub list: watch::Sender<Arc<[VideoRecord]>>,
 }
 
 impl FolderWatcher {
-    /// Registers what lies in the folders now, so that the first look at the list is not at an empty one. Blocks.
+    /// Registers the files now in the folders, so that the first list of videos isn't empty. Blocks.
     pub fn register_present(&self, runtime: &Handle) -> usize {
         let started = self.store.scan_start_millis();
         let (found, mut trouble) = library::find_videos(&self.folders, Some(&self.uploads));
@@ -62,7 +62,7 @@ impl FolderWatcher {
         videos.len()
     }
 
-    /// Looks until it is told to stop. Blocks: give it a thread of its own.
+    /// Scans until it is stopped. Blocks: give it its own thread.
     pub fn work(mut self, runtime: &Handle, wake: &crossbeam_channel::Receiver<()>) {
         let mut sizes: BTreeMap<PathBuf, i64> = BTreeMap::new();
         let mut is_first = true;
@@ -71,7 +71,7 @@ impl FolderWatcher {
             let started = self.store.scan_start_millis();
             let (found, mut trouble) = library::find_videos(&self.folders, Some(&self.uploads));
             let is_all_read = trouble.is_none();
-            // A file that grew since the last look is still being written; at the start there is no last look.
+            // A file that grew since the last scan is still being written; at the start there is no last scan.
             let is_whole = |found: &&FoundFile| {
                 is_first
                     || found.path.starts_with(&self.uploads)
@@ -80,7 +80,7 @@ impl FolderWatcher {
             let videos = self.register(runtime, found.iter().filter(is_whole), started, &mut trouble);
             sizes = found.into_iter().map(|found| (found.path, found.stat.size_bytes)).collect();
             is_first = false;
-            // Of what lies on a disk that is away nothing is gone.
+            // Files on a disk that is away aren't deleted.
             if is_all_read && cleaned_up.is_none_or(|last| last.elapsed() > CLEAN_UP_AFTER) {
                 self.previews
                     .budget()
@@ -90,7 +90,7 @@ impl FolderWatcher {
             self.plan_jobs(runtime, &videos, &mut trouble);
             self.status.end_scan(trouble);
             self.list.send_replace(videos.into());
-            // What ends the wait early is a stop, an upload, or somebody who lets work go on.
+            // The wait ends early for a stop, an upload, or resumed work.
             let _woken = wake.recv_timeout(LOOK_AFTER);
         }
     }
@@ -102,7 +102,7 @@ impl FolderWatcher {
                     self.cancellation.stop(&video_id);
                 }
                 if !published.is_empty() {
-                    // A full queue means that it has been woken already.
+                    // A full queue means that it was already woken.
                     let _already_woken = self.count_lines.try_send(());
                 }
                 if let Some(error) = errors.first() {
@@ -113,7 +113,7 @@ impl FolderWatcher {
         }
     }
 
-    /// `trouble` is the last that was met.
+    /// `trouble` is the last error.
     fn register<'a>(
         &self,
         runtime: &Handle,

@@ -1,14 +1,14 @@
-//! Threads whose work gives way to what somebody waits for.
+//! Threads that yield the processor to interactive work.
 //!
-//! On Linux they are scheduled as idle (`SCHED_IDLE`, sched(7)): they have what nobody else wants, and whoever wakes up takes the core from them at once. That is
-//! handed on to the threads and processes that they start: to decoders that an analysis starts, to the processes that read its files. Elsewhere nothing
-//! is changed. With niceness, even the most of it, each frame that a decoder's threads hand over to one another waited for
-//! the end of somebody's slice (`docs/design/0011-inference.md` has the figures).
+//! On Linux they are scheduled as idle (`SCHED_IDLE`, sched(7)): they run only when no other thread needs the core, and a thread that wakes up
+//! takes it from them at once. Threads and processes that they start inherit this: an analysis's decoders and the worker processes that read its files. On other
+//! systems nothing changes. With niceness, even 19, each frame that a decoder's threads pass on would wait for
+//! the end of a time slice (`docs/design/0011-inference.md` has the figures).
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-/// Starts a thread that gives way.
+/// Starts an idle thread.
 pub fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
@@ -19,7 +19,7 @@ pub fn spawn<T: Send + 'static>(
     })
 }
 
-/// From now on this thread gives way. There is no way back: the system lets no thread of a user rise again.
+/// Makes this thread idle. This can't be undone: the system doesn't let a user's thread raise its priority.
 pub fn give_way() {
     #[cfg(target_os = "linux")]
     {
@@ -36,7 +36,7 @@ pub fn give_way() {
 mod tests {
     use super::*;
 
-    /// Field 41 of proc(5)'s stat, counted from the name's end.
+    /// Field 41 of proc(5)'s stat, counted from the end of the name.
     fn policy_of(stat: &str) -> Option<u32> {
         stat.rsplit_once(')')?.1.split_whitespace().nth(38)?.parse().ok()
     }

@@ -1,4 +1,4 @@
-//! What jobs are run with, shared by all job workers.
+//! The context of jobs, shared by all job workers.
 
 use crate::analysis::plan::AnalysisPlan;
 use crate::artifacts::previews::Previews;
@@ -11,10 +11,10 @@ use crate::status::Status;
 use pigweight_store::{JobRecord, JobState, Reason, Store};
 use std::sync::Arc;
 
-/// How often a video is begun without getting any further: it may have been the process, or its machine.
+/// How often a video is started without progress: the process or the machine may be the cause.
 pub const MOST_TRIES: u32 = 3;
-/// How often a job is begun whose lease owner, this program, came to an end. More often, since files are read by other processes: the
-/// power fails, or somebody starts it again and again.
+/// How often a job is started whose lease owner, this program, ended. More often, because worker processes read the files: a power
+/// failure or a restart is the likelier cause.
 pub const MOST_STARTS: u32 = 10;
 
 /// Of jobs that this program held then.
@@ -23,41 +23,41 @@ pub fn ended_too_often() -> Reason {
     Reason::new("ended_too_often", text)
 }
 
-/// What the work needs.
+/// What job workers need.
 pub struct JobContext {
-    /// Where jobs are, and where results go.
+    /// The store, with jobs and results.
     pub store: Store,
-    /// Who is told of them.
+    /// Receives status and events.
     pub status: Arc<Status>,
-    /// Where nobody looks, videos are shown and wait to be counted.
+    /// Without a detector, videos are shown and wait to be counted.
     pub detector: Arc<DetectorSlot>,
-    /// How.
+    /// Configuration.
     pub config: Arc<Config>,
     /// Opens the videos.
     pub open_videos: OpenVideos,
-    /// Small pictures are made beside the counting.
+    /// Makes small frames during counting.
     pub previews: Arc<Previews>,
-    /// Makes it stop at the next frame.
+    /// Stops work at the next frame.
     pub cancellation: Arc<Cancellation>,
     /// Wakes the thread that counts lines.
     pub count_lines: crossbeam_channel::Sender<()>,
-    /// The name under which this process holds jobs and sees files; no other has had it.
+    /// The owner name under which this process holds jobs and sees files; no other process has had it.
     pub lease_owner: String,
 }
 
 impl JobContext {
-    /// Lets lines be counted over what they have not been counted over yet.
+    /// Wakes the thread that counts lines over runs where they haven't been counted yet.
     pub fn count_lines(&self) {
-        // A full queue means that it has been woken already.
+        // A full queue means that it was already woken.
         let _already_woken = self.count_lines.try_send(());
     }
 
-    /// What analyses are made with now; `None`: nobody looks at pictures yet.
+    /// The current analysis plan; `None` if there is no detector yet.
     pub fn plan(&self) -> Option<AnalysisPlan> {
         job_planner::plan_now(&self.detector, &self.config)
     }
 
-    /// Whether a job is this process's to work on.
+    /// Whether this process may work on a job.
     pub fn is_mine(&self, job: &JobRecord) -> bool {
         job.state == JobState::Running && job.lease_owner.as_ref() == Some(&self.lease_owner)
     }

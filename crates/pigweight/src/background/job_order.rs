@@ -1,29 +1,29 @@
-//! Whose turn it is: several videos are counted at once, one of them in the order of the jobs, the others the shortest first.
+//! The order of jobs: several videos are counted at once, one in job order, the others shortest first.
 //!
-//! So whatever is there longest is done at some time, and a short video does not wait for one of ten hours: in each turn but the first, a job
-//! that is much shorter than the one that goes on takes its place. Nothing is lost by that, since a run goes on behind its last checkpoint.
-//! Pure: what there is comes as an argument.
+//! So the oldest job always gets done, and a short video doesn't wait for one of ten hours: on every worker but the first, a job
+//! that is much shorter than the current one takes its place. Nothing is lost by that, because a run continues behind its last checkpoint.
+//! Pure: all input comes as arguments.
 
 use pigweight_store::JobRecord;
 use std::cmp::Reverse;
 
-/// What is done in a turn.
+/// Which job a worker takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobOrder {
     /// The oldest.
     OldestFirst,
-    /// The one of which the fewest frames are left.
+    /// The one with the fewest frames left.
     ShortestFirst,
 }
 
 impl JobOrder {
-    /// The first of those that are taken side by side keeps the order.
+    /// The first worker keeps the order.
     pub fn of(place: usize) -> Self {
         if place == 0 { Self::OldestFirst } else { Self::ShortestFirst }
     }
 
-    /// The next of those that wait. A higher priority goes before anything else; a file that has not been looked into yet may take long to
-    /// be read, and comes after those that have.
+    /// The next waiting job. A higher priority comes first; a file without an index may take long to
+    /// read, and comes after those with one.
     pub fn next(self, waiting: &[JobRecord]) -> Option<&JobRecord> {
         waiting.iter().min_by_key(|job| {
             let left = match self {
@@ -34,7 +34,7 @@ impl JobOrder {
         })
     }
 
-    /// Whether one that waits takes the place of the one that goes on.
+    /// Whether a waiting job takes the place of the current one.
     pub fn preempts(self, waiting: &JobRecord, running: &JobRecord) -> bool {
         let is_much_shorter = || left(waiting) < left(running) / 2;
         match waiting.priority.cmp(&running.priority) {
@@ -45,7 +45,7 @@ impl JobOrder {
     }
 }
 
-/// Of one that has not been looked into nobody knows.
+/// Unknown for a file without an index.
 fn left(job: &JobRecord) -> i64 {
     job.frames_left().unwrap_or(i64::MAX)
 }
@@ -75,9 +75,9 @@ mod tests {
         assert_eq!(next(JobOrder::of(1), &waiting), 2);
         assert_eq!(next(JobOrder::of(5), &waiting[..1]), 1);
         assert!(JobOrder::OldestFirst.next(&[]).is_none());
-        // What has not been read yet comes last, however old.
+        // Files without an index come last, however old.
         assert_eq!(next(JobOrder::OldestFirst, &[job(1, 0, None), job(2, 0, Some(5))]), 2);
-        // A person's wish goes before both.
+        // A priority set by a person comes before both.
         let wished = [job(1, 0, Some(10)), job(2, 9, None), job(3, 9, Some(900_000))];
         assert_eq!((next(JobOrder::OldestFirst, &wished), next(JobOrder::ShortestFirst, &wished)), (3, 3));
     }

@@ -1,7 +1,7 @@
-//! What is wanted: an analysis of every video that lies in the folders, with the model and the settings of now.
+//! Plans jobs: an analysis of every video in the folders, with the current model and settings.
 //!
-//! A video that is new, or whose folder was calibrated, or that was counted with another model, gets a job; one that was counted so
-//! already has had it.
+//! A video gets a job if it is new, its folder was calibrated, or it was counted with another model. A video that was already counted
+//! with these settings gets none.
 
 use crate::analysis::plan::AnalysisPlan;
 use crate::analysis::settings::RunSettings;
@@ -13,24 +13,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
-/// The plan with the detector that there is now; `None` while there is none.
+/// The plan with the current detector; `None` while there is none.
 pub fn plan_now(detector: &DetectorSlot, config: &Arc<Config>) -> Option<AnalysisPlan> {
     Some(AnalysisPlan { inference: detector.now().ok()?, config: config.clone() })
 }
 
-/// The job that counts a video so.
+/// The job that counts a video with these settings.
 pub fn job_of(plan: &AnalysisPlan, video: &VideoRecord, settings: &RunSettings) -> NewJob {
     let run = settings.run_of(&video.id, plan.inference.model());
     NewJob { fingerprint: fingerprint(&run), run }
 }
 
-/// Equal for runs that are the same.
+/// Equal for equal runs.
 fn fingerprint(run: &NewRun) -> String {
     let NewRun { model_hash, settings, rule_version, .. } = run;
     blake3::hash(format!("{model_hash}\n{settings}\n{rule_version}").as_bytes()).to_hex().to_string()
 }
 
-/// Makes the jobs, and remembers which are there.
+/// Creates jobs, and remembers which exist.
 pub struct JobPlanner {
     detector: Arc<DetectorSlot>,
     config: Arc<Config>,
@@ -39,15 +39,15 @@ pub struct JobPlanner {
 }
 
 impl JobPlanner {
-    /// None is known to be there yet.
+    /// Starts without known jobs.
     pub fn new(detector: Arc<DetectorSlot>, config: Arc<Config>) -> Self {
         Self { detector, config, made: BTreeMap::new() }
     }
 
-    /// Makes the jobs that are missing. Gives what has changed by that, and what keeps videos from being counted.
+    /// Creates the missing jobs. Returns the changes, and what keeps videos from being counted.
     ///
     /// # Errors
-    /// Where nothing can be written.
+    /// If the store can't be written.
     pub fn plan_jobs(
         &mut self,
         store: &Store,
@@ -57,7 +57,7 @@ impl JobPlanner {
         let Some(plan) = plan_now(&self.detector, &self.config) else {
             return Ok((PlannedJobs::default(), Vec::new()));
         };
-        // The videos of a folder share its calibration, unless they have a threshold of their own.
+        // A folder's videos share its calibration, unless they have their own threshold.
         let mut by_folder: BTreeMap<(PathBuf, Option<u64>), Option<RunSettings>> = BTreeMap::new();
         let mut trouble = Vec::new();
         let mut new = Vec::new();

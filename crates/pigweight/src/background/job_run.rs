@@ -1,5 +1,5 @@
-//! One job, from the file to its end: opens the video, counts it and makes its small pictures, both from one pass where they have come equally
-//! far.
+//! One job from start to end: opens the video, counts it and makes its small frames, in one pass if both have reached the same
+//! frame.
 
 use crate::analysis::frames::Observer;
 use crate::analysis::pipeline;
@@ -17,23 +17,23 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
 
-/// How the work on a job ended.
+/// How a job's work ended.
 pub enum JobOutcome {
-    /// All of it is done.
+    /// All is done.
     Done,
-    /// It makes no sense to try again, and why.
+    /// Failed for good, and why.
     Failed(Reason),
-    /// The process that read the video is gone: it is tried again, though not for ever.
+    /// The process that read the video ended: the job is tried again, a limited number of times.
     Interrupted(Reason),
-    /// It cannot go on now, and why.
+    /// It can't continue now, and why.
     NotNow(Reason),
-    /// Somebody stopped it, or it gave way.
+    /// It was stopped, or yielded to another job.
     Stopped,
-    /// Results could not be written; somebody was told.
+    /// Results could not be written; this was reported.
     Unwritten,
 }
 
-/// A job that is held, and who holds it.
+/// A held job and its owner.
 pub struct JobRun<'a> {
     pub context: &'a JobContext,
     pub runtime: &'a Handle,
@@ -41,7 +41,7 @@ pub struct JobRun<'a> {
 }
 
 impl JobRun<'_> {
-    /// Works on it; `gives_way` is asked after each step, and told where the job stands.
+    /// Works on the job; `gives_way` is called after each step, with the job's state.
     pub fn run(&self, gives_way: &mut dyn FnMut(&JobRecord) -> bool) -> JobOutcome {
         let Self { context, runtime, job } = self;
         let record = match runtime.block_on(context.store.video(&job.video_id)) {
@@ -52,7 +52,7 @@ impl JobRun<'_> {
             Ok(video) => video,
             Err(error) => return self.unopened(&record, &error),
         };
-        // Asked after the beginning: who pauses or cancels it from now on stops it.
+        // Checked after the start: pausing or cancelling it from now on stops it.
         let stop = context.cancellation.begin(&record.id);
         match runtime.block_on(context.store.job(&job.id)) {
             Ok(now) if context.is_mine(&now) => {}
@@ -65,7 +65,7 @@ impl JobRun<'_> {
                 making.see(frame);
             }
         };
-        // Jobs are made where there is a model; one that was made at an earlier start waits for one.
+        // Jobs are created when there is a model; a job from an earlier start waits for one.
         let Some(plan) = context.plan() else {
             return JobOutcome::NotNow(no_detector());
         };
@@ -77,7 +77,7 @@ impl JobRun<'_> {
             None | Some(Ok(true)) => JobOutcome::Done,
             Some(Ok(false)) => JobOutcome::Stopped,
             Some(Err(error)) if error.is_of_worker() => self.interrupted(&error),
-            // What there is of it is shown; frames without a small picture are decoded when they are asked for.
+            // The existing part is shown; frames without a small frame are decoded on request.
             Some(Err(error)) => {
                 tracing::warn!("{}: {error}", record.name);
                 JobOutcome::Done
@@ -120,7 +120,7 @@ impl JobRun<'_> {
             context.status.report_progress(&record.id, progress.clone());
             context.status.clear_trouble();
             context.status.clear_blocked(&record.id);
-            // A step without a frame is none.
+            // A step without a frame doesn't count.
             if !is_noted && progress.run.frames_done > job.frames_done {
                 is_noted = self.note(&progress.run.id);
             }
@@ -131,14 +131,14 @@ impl JobRun<'_> {
         context.status.end(&record.id);
         match ended {
             Ok(run) => {
-                // One that was done before told nothing.
+                // A job that was already done had reported nothing.
                 if !is_noted {
                     self.note(&run.id);
                 }
                 JobOutcome::Done
             }
             Err(pipeline::Error::Stopped) => JobOutcome::Stopped,
-            // The last try, where nothing was written, is told as the run's own failure.
+            // The last attempt, if nothing was written, counts as the run's own failure.
             Err(pipeline::Error::Interrupted(error)) => {
                 self.note_loss();
                 JobOutcome::Interrupted(error.reason())
@@ -148,17 +148,17 @@ impl JobRun<'_> {
             }
             // The settings changed meanwhile: the run was abandoned, and another job counts the video.
             Err(pipeline::Error::Store(pigweight_store::Error::Overtaken)) => JobOutcome::Stopped,
-            // It will be so the next time.
+            // A retry would fail the same way.
             Err(pipeline::Error::Store(error @ pigweight_store::Error::Damaged { .. })) => {
                 JobOutcome::Failed(error.reason())
             }
             Err(pipeline::Error::Store(error)) => self.unwritten(&error),
-            // Kept with the run as well.
+            // Stored with the run as well.
             Err(error @ pipeline::Error::Frames(_)) => JobOutcome::Failed(error.reason()),
         }
     }
 
-    /// The settings may have changed since the job was made: then another one counts the video.
+    /// If the settings have changed since the job was created, another job counts the video.
     fn give_up_outdated(
         &self,
         plan: &AnalysisPlan,
@@ -175,13 +175,13 @@ impl JobRun<'_> {
         })
     }
 
-    /// Notes that the job came forward; `false` where that has to be tried again.
+    /// Records the job's progress; `false` if that must be tried again.
     fn note(&self, run_id: &str) -> bool {
         let Self { context, runtime, job } = self;
         runtime.block_on(context.store.record_progress(&job.id, &context.lease_owner, run_id)).is_ok()
     }
 
-    /// Whether the job is still this process's, and gives way to none.
+    /// Whether this process still owns the job, and no other job takes its place.
     fn goes_on(&self, progress: &Progress, gives_way: &mut dyn FnMut(&JobRecord) -> bool) -> bool {
         let Self { context, runtime, job } = self;
         match runtime.block_on(context.store.job(&job.id)) {
@@ -191,7 +191,7 @@ impl JobRun<'_> {
                     && !(progress.run.state == RunState::Running
                         && gives_way(&JobRecord { frames_done, ..now }))
             }
-            // What cannot be read now can be at the next step.
+            // An error while reading may be gone at the next step.
             Err(_) => true,
         }
     }

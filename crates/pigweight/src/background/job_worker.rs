@@ -1,7 +1,7 @@
-//! The background work of the server: takes jobs and counts their videos, several at once (`turns.rs`), and makes small pictures.
+//! Job workers: take jobs and count their videos, several at once (`job_order.rs`), and make small frames.
 //!
-//! A job is held while it is worked on and left in a state that says what comes next; what a person says of it meanwhile goes
-//! before. While results cannot be written, a job is held and tried again, so that nothing has to be written to say so.
+//! A job is held while it is worked on, and left in a state that says what comes next. Changes by a person take
+//! precedence. If results can't be written, the job is held and tried again, so that nothing must be written to record that.
 
 use crate::background::folder_watcher::{List, news};
 use crate::background::job_context::JobContext;
@@ -13,20 +13,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
-/// What could not be done is tried again so much later.
+/// Delay before failed work is tried again.
 const TRY_AGAIN_AFTER_SECS: i64 = 10;
 /// One of the threads that count videos.
 pub struct JobWorker {
-    /// What it works with.
+    /// Its context.
     pub context: Arc<JobContext>,
 }
 
 impl JobWorker {
-    /// Works until it is told to stop, beside `place` others. Blocks: give it a thread of its own.
+    /// Works until it is stopped; `place` is its index among the workers. Blocks: give it its own thread.
     pub fn work(&self, runtime: &Handle, mut list: List, place: usize) {
         let order = JobOrder::of(place);
         let mut next = None;
-        // Without a model there are no jobs, and one makes the small pictures of each video once.
+        // Without a model there are no jobs; then one worker makes each video's small frames once.
         let mut pictured = BTreeSet::new();
         while !self.context.cancellation.is_over() {
             let videos = list.borrow_and_update().clone();
@@ -46,7 +46,7 @@ impl JobWorker {
             }
         }
         if let Some(job) = next {
-            // It would be given back at the next start otherwise.
+            // Otherwise it would be given back only at the next start.
             let _unwritten = runtime.block_on(self.context.store.release_job(
                 &job.id,
                 &self.context.lease_owner,
@@ -55,15 +55,15 @@ impl JobWorker {
         }
     }
 
-    /// The next look at the folders ends the wait, whatever it finds: it comes every few seconds, and when somebody has changed a job.
+    /// The next folder scan ends the wait: scans come every few seconds, and when a job was changed.
     fn wait(&self, runtime: &Handle, list: &mut List) {
         if !runtime.block_on(news(list)) {
-            // Nobody looks any more: the server ends.
+            // The sender is gone: the server ends.
             self.context.cancellation.end();
         }
     }
 
-    /// The next job, taken.
+    /// Takes the next job.
     fn take(&self, runtime: &Handle, order: JobOrder) -> pigweight_store::Result<Option<JobRecord>> {
         // Jobs of an earlier start wait until there is a model again.
         if self.context.plan().is_none() {
@@ -81,15 +81,15 @@ impl JobWorker {
         }
     }
 
-    /// A job that takes the place of the one that goes on, taken.
+    /// Takes a job that replaces the current one.
     fn take_better(&self, runtime: &Handle, order: JobOrder, running: &JobRecord) -> Option<JobRecord> {
-        // What cannot be read now can be at the next step.
+        // An error while reading may be gone at the next step.
         let waiting = self.waiting(runtime).ok()?;
         let better = order.next(&waiting).filter(|job| order.preempts(job, running))?;
         runtime.block_on(self.context.store.take_job(&better.id, &self.context.lease_owner)).ok()?
     }
 
-    /// Jobs whose video is there and left alone by others.
+    /// Jobs whose video is there and not held by other workers.
     fn waiting(&self, runtime: &Handle) -> pigweight_store::Result<Vec<JobRecord>> {
         let current = self.context.cancellation.current();
         let mut waiting = runtime.block_on(self.context.store.waiting_jobs())?;
@@ -97,7 +97,7 @@ impl JobWorker {
         Ok(waiting)
     }
 
-    /// Works on a job until it is left. Gives the one that took its place.
+    /// Works on a job until it is left. Returns the job that took its place.
     fn pursue(
         &self,
         runtime: &Handle,
@@ -132,7 +132,7 @@ impl JobWorker {
         }
     }
 
-    /// Leaves a job as it ended; `false` where it is to be held and tried again.
+    /// Records how a job ended; `false` if it must be held and tried again.
     fn is_left(&self, runtime: &Handle, list: &mut List, job: &JobRecord, attended: &JobOutcome) -> bool {
         let left = match attended {
             JobOutcome::Done => Release::Done,
@@ -159,12 +159,12 @@ impl JobWorker {
         true
     }
 
-    /// The small pictures of videos that are counted already, for somebody who looks at them.
+    /// Small frames of videos that are already counted, for viewers.
     fn make_wanted_previews(&self, runtime: &Handle, videos: &[VideoRecord]) {
         let wanted = self.context.previews.take_wanted();
         for video in videos.iter().filter(|video| wanted.contains(&video.id)) {
             let job = runtime.block_on(self.context.store.latest_job(&video.id)).ok().flatten();
-            // With a job that is still to come they are made beside the counting.
+            // If a job is still to come, they are made during counting.
             let is_to_come = job.is_some_and(|job| job.state.is_open());
             if !is_to_come && !self.context.cancellation.current().contains(&video.id) {
                 self.make_previews(runtime, video);
@@ -172,14 +172,14 @@ impl JobWorker {
         }
     }
 
-    /// Where nothing can be counted: the small pictures of one more video; `false` when there is none now.
+    /// If nothing can be counted: the small frames of one more video; `false` if there is none now.
     fn picture_one(&self, runtime: &Handle, videos: &[VideoRecord], pictured: &mut BTreeSet<String>) -> bool {
         if self.context.plan().is_some() {
             return false;
         }
         let is_next = |video: &&VideoRecord| !video.is_paused && !pictured.contains(&video.id);
         let Some(video) = videos.iter().find(is_next) else { return false };
-        // One that was stopped on the way is paused; the next list says so.
+        // A stopped one is paused; the next list says so.
         let is_made = self.make_previews(runtime, video);
         if is_made {
             pictured.insert(video.id.clone());
@@ -187,11 +187,11 @@ impl JobWorker {
         is_made
     }
 
-    /// `false` where somebody stopped it.
+    /// `false` if it was stopped.
     fn make_previews(&self, runtime: &Handle, record: &VideoRecord) -> bool {
         let Ok(video) = runtime.block_on(self.context.open_videos.whole(record)) else { return true };
         let stop = self.context.cancellation.begin(&record.id);
-        // Asked after the beginning: who pauses it from now on stops it.
+        // Checked after the start: pausing it from now on stops it.
         if runtime.block_on(self.context.store.video(&record.id)).is_ok_and(|record| record.is_paused) {
             return false;
         }

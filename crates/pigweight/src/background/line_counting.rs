@@ -1,11 +1,11 @@
-//! Counts lines over what they have not been counted over yet: at the start what an earlier process left, then whenever a line was
-//! added or moved, or another run of a video is shown. Checkpoints count their own frames.
+//! Counts lines over runs where they haven't been counted yet: at the start what an earlier process left, then whenever a line is
+//! added or moved, or another run is published. Checkpoints count their own frames.
 
 use crate::background::job_context::JobContext;
 use crate::reason::Reasoned as _;
 use tokio::runtime::Handle;
 
-/// Works until it is told to stop. Blocks: give it a thread of its own.
+/// Works until it is stopped. Blocks: give it its own thread.
 pub fn work(context: &JobContext, runtime: &Handle, woken: &crossbeam_channel::Receiver<()>) {
     while !context.cancellation.is_over() {
         if let Err(error) = count_all(context, runtime) {
@@ -17,7 +17,7 @@ pub fn work(context: &JobContext, runtime: &Handle, woken: &crossbeam_channel::R
     }
 }
 
-/// One pass over all runs that people see or that are in progress. A run of which a line cannot be counted is passed over.
+/// One pass over all runs that are shown or in progress. Runs with a line that can't be counted are skipped.
 fn count_all(context: &JobContext, runtime: &Handle) -> pigweight_store::Result<()> {
     let mut after: Option<String> = None;
     loop {

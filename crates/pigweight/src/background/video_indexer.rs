@@ -1,4 +1,4 @@
-//! What makes a video usable, before its turn to be counted comes: its index, then its thumbnails.
+//! Prepares videos before they are counted: first the index, then thumbnails.
 
 use crate::artifacts::previews::Previews;
 use crate::background::cancellation::Cancellation;
@@ -13,20 +13,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
-/// What preparing needs.
+/// What the indexer needs.
 pub struct VideoIndexer {
-    /// Who is told of trouble.
+    /// Receives errors.
     pub status: Arc<Status>,
     /// Opens the videos.
     pub open_videos: OpenVideos,
     /// Makes the thumbnails.
     pub previews: Arc<Previews>,
-    /// Says when to stop.
+    /// Signals when to stop.
     pub cancellation: Arc<Cancellation>,
 }
 
 impl VideoIndexer {
-    /// Prepares what `list` names until it is told to stop. Blocks: give it a thread of its own.
+    /// Prepares the videos that `list` names until it is stopped. Blocks: give it its own thread.
     pub fn work(&self, runtime: &Handle, mut list: List) {
         let mut prepared: BTreeSet<String> = BTreeSet::new();
         let mut interrupted: BTreeMap<String, u32> = BTreeMap::new();
@@ -34,7 +34,7 @@ impl VideoIndexer {
         while !self.cancellation.is_over() {
             let listed = list.borrow_and_update().clone();
             let mut videos: Vec<_> = listed.iter().filter(|video| !prepared.contains(&video.id)).collect();
-            // One that takes minutes to read keeps nobody waiting who takes a moment.
+            // A file that takes minutes to index doesn't delay one that takes a moment.
             videos.sort_by_cached_key(|video| std::fs::metadata(&video.path).map_or(0, |file| file.len()));
             for video in videos {
                 self.prepare(runtime, video, &mut prepared, &mut interrupted, &mut is_troubled);
@@ -60,7 +60,7 @@ impl VideoIndexer {
         if !is_done && video.error.is_none() {
             match runtime.block_on(self.open_videos.whole(video)) {
                 Ok(opened) => {
-                    // What was found out could be written.
+                    // The result could be written.
                     if std::mem::take(is_troubled) {
                         self.status.clear_trouble();
                     }
@@ -71,7 +71,7 @@ impl VideoIndexer {
                     }
                 }
                 Err(error) => match &*error {
-                    // It may have been the process, or its machine.
+                    // The process or the machine may be the cause.
                     OpenError::Media(error) if error.is_of_worker() => {
                         let times = interrupted.entry(video.id.clone()).or_default();
                         *times += 1;
@@ -79,7 +79,7 @@ impl VideoIndexer {
                             return;
                         }
                     }
-                    // What is wrong with the file is kept with the video.
+                    // A fault of the file is stored with the video.
                     OpenError::Media(_) => {}
                     OpenError::Stopped => return,
                     OpenError::Store(error) => {

@@ -1,4 +1,4 @@
-//! One video from file to result, for the commands that wait for it.
+//! Analyses one video from file to result, for commands that wait for it.
 
 use crate::analysis::plan::{AnalysisPlan, PlannedVideo};
 use crate::config::Config;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::runtime::Runtime;
 
-/// A store, kept or gone with the process, and the runtime it works on.
+/// A persistent or temporary store, and the runtime it uses.
 pub struct CommandStore {
     pub runtime: Runtime,
     pub store: Store,
@@ -34,12 +34,12 @@ pub struct Analysed {
     pub run: RunRecord,
     pub lines: Vec<LineRecord>,
     pub crossings: Vec<LineCrossing>,
-    /// Why the result is not whole.
+    /// Why the result is incomplete.
     pub damage: Option<String>,
 }
 
 impl CommandStore {
-    /// In `data`, or in a folder that is removed afterwards.
+    /// In `data`, or in a temporary folder.
     pub fn open(data: Option<&Path>) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let (folder, scratch) = match data {
@@ -54,7 +54,7 @@ impl CommandStore {
         Ok(Self { runtime, store, _scratch: scratch })
     }
 
-    /// Analyses a file, or reads what is kept of the same analysis.
+    /// Analyses a file, or reads the stored result of the same analysis.
     pub fn analyse(
         &self,
         path: &Path,
@@ -82,7 +82,7 @@ impl CommandStore {
         });
         bar.finish_and_clear();
         let run = ended?;
-        // Lines that were added to a finished run are counted from what is kept.
+        // Lines added to a finished run are counted from its stored tracks.
         self.runtime.block_on(self.store.fold_lines(&run.id))?;
         let crossings = self.runtime.block_on(self.store.crossings(&run.id))?;
         let [decoded, guessed] =
@@ -143,7 +143,7 @@ impl CommandStore {
     }
 }
 
-/// One sentence where frames are missing (the file has more than were decoded) or guessed.
+/// One sentence if frames are missing (the file has more than were decoded) or guessed.
 pub fn damage(video: &Video, decoded: usize, guessed: usize) -> Option<String> {
     let missing = video.index().frame_count().saturating_sub(decoded);
     let found = if let Some(damage) = video.index().damage() {

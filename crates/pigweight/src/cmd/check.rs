@@ -1,4 +1,4 @@
-//! `pigweight check`: how far the counts are from the truth.
+//! `pigweight check`: accuracy of the counts.
 
 use super::analyse::{CommandStore, damage, progress_bar};
 use super::{Partial, configure, print, start_inference};
@@ -28,13 +28,13 @@ struct Accuracy {
     counted_mean: f64,
     /// Of the count, over all frames.
     mean_absolute_error: f64,
-    /// Counted minus true: negative where animals are missed.
+    /// Counted minus true: negative if animals are missed.
     bias: f64,
-    /// Share of frames whose count is right.
+    /// Share of frames with the right count.
     exact: f64,
 }
 
-/// A video of which the truth is known.
+/// A video with known counts.
 struct Subject {
     /// Path below the folder.
     name: String,
@@ -113,7 +113,7 @@ struct Calibrated {
 #[derive(Serialize)]
 struct Improvement {
     video: String,
-    /// What it was counted with before.
+    /// The previous threshold.
     min_score_before: f32,
     /// Mean absolute errors of the count per frame.
     error_before: f64,
@@ -134,7 +134,7 @@ impl fmt::Display for Calibrated {
     }
 }
 
-/// Looks at each video once, tries all thresholds on what was found, and keeps the best for the folder.
+/// Infers each video once, tries all thresholds on its detections, and stores the best for the folder.
 fn calibrate(
     args: &Check,
     config: &Config,
@@ -144,7 +144,7 @@ fn calibrate(
 ) -> anyhow::Result<()> {
     let mut known = Vec::new();
     for subject in subjects {
-        // What the videos are counted with now; a calibration that cannot be read is what this one replaces.
+        // The current threshold; this replaces a calibration that can't be read.
         let before = RunSettings::of(config, &subject.path, inference.model())
             .map_or_else(|_unreadable| config.detect.min_score(), |settings| settings.tracker.high_score);
         match detect_all(&subject, config, inference, &mut notes) {
@@ -184,7 +184,7 @@ fn calibrate(
     Partial::unless_empty(&notes)
 }
 
-/// Everything that is detected on the video, frame by frame.
+/// All detections of the video, frame by frame.
 fn detect_all(
     subject: &Subject,
     config: &Config,
@@ -219,18 +219,18 @@ fn detect_all(
     Ok(Known { frames, truth })
 }
 
-/// The table numbers all frames of the video, also those that cannot be decoded.
+/// The table numbers all frames of the video, including those that can't be decoded.
 fn by_pts(truth: &Truth, video: &Video) -> BTreeMap<Pts, u32> {
     let known = truth.known(video.index().frame_count());
     known.filter_map(|(place, count)| Some((video.index().pts_at(place)?, count))).collect()
 }
 
-/// Whether a folder lies in the other one, and is not that one.
+/// Whether a folder is inside the other one and not the same.
 fn is_below(folder: &Path, above: &Path) -> bool {
     above.canonicalize().is_ok_and(|above| folder != above && folder.starts_with(above))
 }
 
-/// Over the frames whose count is known.
+/// Over the frames with known counts.
 fn accuracy(
     video: &str,
     counted: &BTreeMap<Pts, u32>,

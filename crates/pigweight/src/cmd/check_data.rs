@@ -1,4 +1,4 @@
-//! `pigweight check-data`: verifies a data folder, like fsck. It reads only.
+//! `pigweight check-data`: verifies a data folder, like fsck. Read-only.
 
 use super::{CannotRun, Findings, print};
 use crate::args::CheckData;
@@ -32,7 +32,7 @@ pub fn run(args: &CheckData) -> anyhow::Result<()> {
     let mut findings = Vec::new();
     let mut tell = |finding: Finding| {
         if !args.json {
-            // Whoever reads has read enough where stdout is closed: the exit code tells the rest.
+            // If stdout is closed, its reader has enough: the exit code has the result.
             let _closed = print(format_args!("{}: {}\n", finding.code, finding.text));
         }
         findings.push(finding);

@@ -1,4 +1,4 @@
-//! `docs/reference/config.md`, out of the documentation of the configuration's structs.
+//! Generates `docs/reference/config.md` from the doc comments of the configuration's structs.
 
 use super::print;
 use crate::config::Config;
@@ -81,7 +81,7 @@ fn table(
             continue;
         }
         let words = description(property).replace('\n', " ");
-        // A default that depends on the machine or on a file is stated in words.
+        // A default that depends on the machine or a file is described in words.
         let (meaning, default) = match words.split_once("Default: ") {
             Some((meaning, stated)) => (meaning.trim(), stated.trim_end_matches('.').to_owned()),
             None => (words.as_str(), format!("`{}`", defaults[key])),
@@ -95,7 +95,7 @@ fn table(
     Ok(())
 }
 
-/// The struct that a property holds.
+/// A property's struct.
 fn struct_of(property: &RefOr<Schema>) -> Option<String> {
     let reference = match property {
         RefOr::Ref(reference) => Some(&reference.ref_location),

@@ -1,4 +1,4 @@
-//! `pigweight count`: one video, its numbers.
+//! `pigweight count`: counts one video.
 
 use super::analyse::{Analysed, CommandStore};
 use super::{Partial, configure, print, start_inference};
@@ -14,15 +14,15 @@ use std::fmt::Write as _;
 #[derive(Serialize)]
 struct Document {
     video: String,
-    /// Decoded.
+    /// Decoded frames.
     frames: i64,
-    /// Seen by the detector; the others are interpolated.
+    /// Inferred frames; the others are interpolated.
     inferred: i64,
-    /// Seconds since the first frame, animals on the picture; one entry a frame.
+    /// Seconds since the first frame, animals in the picture; one entry per frame.
     series: Vec<(f64, u32)>,
     count: Summary,
     crossings: Vec<Crossing>,
-    /// Why the result is not whole.
+    /// Why the result is incomplete.
     #[serde(skip_serializing_if = "Option::is_none")]
     damage: Option<String>,
 }
@@ -47,7 +47,7 @@ pub fn run(args: &Count) -> anyhow::Result<()> {
     if args.every_frame {
         config.detect.inference_hz = Some(0.0);
     }
-    // Before the model, whose loading takes a while: a mistyped path is told at once.
+    // Before the model, which loads slowly: a mistyped path is reported at once.
     pigweight_media::Video::probe(&args.video).map_err(|error| match error {
         Error::IsAPicture { .. } => anyhow::anyhow!("{error}; find the pigs on it with pigweight detect"),
         error => error.into(),
@@ -75,7 +75,7 @@ pub fn run(args: &Count) -> anyhow::Result<()> {
 
 fn crossings(analysed: &Analysed) -> impl Iterator<Item = Crossing> + '_ {
     analysed.crossings.iter().filter_map(|crossing| {
-        // A data folder may hold other lines of this video as well.
+        // A data folder may have other lines of this video as well.
         let place = analysed.lines.iter().position(|line| line.id == crossing.line_id)?;
         Some(Crossing {
             line: place + 1,

@@ -1,7 +1,7 @@
-//! `pigweight demo`: a drawn pen and a drawn corridor with their truth.
+//! `pigweight demo`: a rendered pen and a rendered corridor with their truth.
 //!
-//! A video counts as there only with all its truth: that is put in place first and the video last, so whatever
-//! stopped an earlier call, what is there is whole. Nothing that is there is ever written over.
+//! A video counts as present only with all its truth. The truth is put in place first and the video last, so after any
+//! interruption existing files are complete. Existing files are never overwritten.
 
 use super::print;
 use crate::args::Demo;
@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 const FRAMES_PER_SEC: u32 = 15;
-/// Finds the marks on the drawn animals' backs; `fixtures/models/make_models.py` makes it.
+/// Detects the marks on the animals' backs; `fixtures/models/make_models.py` makes it.
 const MODEL: &[u8] = include_bytes!("../../../../fixtures/models/drawn-pigs.onnx");
 const MODEL_NAME: &str = "drawn-pigs.onnx";
 
@@ -59,7 +59,7 @@ pub fn run(args: &Demo) -> anyhow::Result<()> {
     print(told)
 }
 
-/// A video and its truth in the making.
+/// A video and its truth, being made.
 struct Recording<'a> {
     folder: &'a Path,
     name: &'a str,
@@ -71,7 +71,7 @@ impl Recording<'_> {
         self.folder.join(format!("{}.{extension}", self.name))
     }
 
-    /// Gives what to tell of it.
+    /// Returns what to print about it.
     fn make(&self, mut scene: Scene, line: Option<Line>) -> anyhow::Result<String> {
         let (video, boxes, crossings) =
             (self.file("mp4"), self.file("boxes.csv"), self.file("crossings.csv"));
@@ -151,20 +151,20 @@ fn frame_secs(frame: u32) -> f64 {
     f64::from(frame) / f64::from(FRAMES_PER_SEC)
 }
 
-/// Writes a file under another name in its folder, and gives it its own when it is whole.
+/// Writes a file under a temporary name in its folder, and renames it when it is complete.
 fn put(path: &Path, write: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // Hidden, and with the same ending, by which the video's container is chosen.
+    // Hidden, with the same extension, which selects the video's container.
     let partial = path.with_file_name(format!(".{}.{name}", std::process::id()));
     let written = write(&partial).and_then(|()| Ok(std::fs::rename(&partial, path)?));
     if written.is_err() {
-        // What went wrong is told below; a file that was never begun cannot be removed.
+        // The error is reported below; a file that was never created can't be removed.
         let _absent = std::fs::remove_file(&partial);
     }
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// A path as one writes it to a shell.
+/// A path as typed in a shell.
 fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |character: char| character.is_alphanumeric() || "-_./".contains(character);

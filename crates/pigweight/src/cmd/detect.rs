@@ -55,7 +55,7 @@ pub fn run(args: &Detect) -> anyhow::Result<()> {
     for path in &args.images {
         let picture = match still::open(path) {
             Ok(picture) => picture,
-            // One bad picture costs nobody the others: each is told in a line, the last one by the command's end.
+            // A bad picture doesn't stop the others: each error is reported in a line, the last one when the command ends.
             Err(error) => {
                 if let Some(earlier) = failed.replace(explain(error)) {
                     print_error(&earlier);

@@ -1,6 +1,6 @@
-//! `pigweight frames export`: the frames of a farm's own videos that are worth labelling, with a first draft of the boxes.
+//! `pigweight frames export`: selects frames of a farm's own videos that are worth labelling, with draft boxes.
 //!
-//! Written are pictures, boxes in COCO's and in YOLO's formats, and the lists of classes that CVAT and Label Studio ask for.
+//! Writes pictures, boxes in COCO's and YOLO's formats, and the class lists that CVAT and Label Studio need.
 
 use super::analyse::{damage, progress_bar};
 use super::{Partial, configure, print, start_inference};
@@ -22,10 +22,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// Looks at a video at the most, evenly spread, and how far apart at the least.
+/// The most inferences per video, evenly spread, and the least interval between them.
 const MOST_LOOKS: f64 = 2000.0;
 const LEAST_APART_SECS: f64 = 0.5;
-/// Pictures are learned from: no artefacts that the video did not have.
+/// Pictures are training data: no artefacts that the video doesn't have.
 const JPEG_QUALITY: u8 = 95;
 
 pub fn export(args: &FramesExport) -> anyhow::Result<()> {
@@ -33,7 +33,7 @@ pub fn export(args: &FramesExport) -> anyhow::Result<()> {
     let place = Place::find(&args.out)?;
     let mut videos: Vec<(String, Video)> = Vec::new();
     for path in &args.videos {
-        // The same file twice gives its frames once.
+        // The same file given twice exports its frames once.
         if videos.iter().all(|(_, known)| !is_same(known.path(), path)) {
             let name = unused_stem(path, |name| videos.iter().any(|(known, _)| known == name));
             videos.push((name, Video::open(path)?));
@@ -61,7 +61,7 @@ pub fn export(args: &FramesExport) -> anyhow::Result<()> {
             Some(open) => seeker.insert(open),
             None => seeker.insert((frame.video, FrameSeeker::open(video)?)),
         };
-        // The frame before, or none: its boxes would lie over another picture.
+        // If the decoder returns the frame before, or none, skip it: the boxes would be those of another picture.
         let picture = match open.frame(frame.pts) {
             Ok(shown) if shown.pts == frame.pts => shown.picture,
             Ok(_) => {
@@ -93,7 +93,7 @@ pub fn export(args: &FramesExport) -> anyhow::Result<()> {
     Partial::unless_empty(&notes)
 }
 
-/// Where the frames go: a folder that is not there yet, or one that is empty, which stays the folder it is.
+/// The output folder: one that doesn't exist yet, or an empty one, which is kept.
 struct Place<'a> {
     out: &'a Path,
     is_there: bool,
@@ -111,7 +111,7 @@ impl<'a> Place<'a> {
         Ok(Self { out, is_there })
     }
 
-    /// A folder beside or in the place, gone with an error.
+    /// A temporary folder, next to or inside the output folder; removed on error.
     fn begin(&self) -> anyhow::Result<TempDir> {
         let parent = self.out.parent().filter(|parent| !parent.as_os_str().is_empty());
         let folder = if self.is_there { self.out } else { parent.unwrap_or(Path::new(".")) };
@@ -122,7 +122,7 @@ impl<'a> Place<'a> {
             .with_context(|| format!("cannot write into {}", folder.display()))
     }
 
-    /// Gives what is whole its name.
+    /// Moves the complete output into place.
     fn finish(&self, partial: TempDir) -> anyhow::Result<()> {
         let moved = if self.is_there {
             std::fs::read_dir(partial.path()).and_then(|entries| {
@@ -143,7 +143,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The file's name without its ending; with a number where another is called so.
+/// The file's name without its extension; with a number if another has the same.
 fn unused_stem(path: &Path, is_used: impl Fn(&str) -> bool) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let numbered = (2..).map(|number| format!("{stem}-{number}"));
@@ -157,7 +157,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// A frame that could be exported.
+/// A candidate frame.
 struct Seen {
     video: usize,
     pts: Pts,
@@ -237,7 +237,7 @@ struct CocoCategory {
     name: String,
 }
 
-/// The folder in the making.
+/// The output folder being made.
 struct Dataset<'a> {
     folder: &'a Path,
     coco: Coco,
@@ -290,7 +290,7 @@ impl<'a> Dataset<'a> {
         self.write(&format!("labels/{name}.txt"), rows)
     }
 
-    /// Gives the numbers of frames and boxes.
+    /// Returns the numbers of frames and boxes.
     fn finish(self) -> anyhow::Result<(usize, usize)> {
         let names: Vec<&str> = self.coco.categories.iter().map(|category| category.name.as_str()).collect();
         self.write("annotations/instances_default.json", serde_json::to_vec(&self.coco)?)?;

@@ -1,4 +1,4 @@
-//! Texts that packages ship: completions, the manual page, the API document.
+//! Generates texts for packages: completions, the manual page, the API document.
 
 use super::print;
 use crate::args::Args;
@@ -13,10 +13,10 @@ pub fn completions(shell: clap_complete::Shell) -> anyhow::Result<()> {
     print(String::from_utf8_lossy(&text))
 }
 
-/// One page with all commands on stdout, or a page for each command in a folder.
+/// One page with all commands on stdout, or a page per command in a folder.
 pub fn man(folder: Option<&Path>) -> anyhow::Result<()> {
     let mut command = Args::command();
-    // Names of nested commands, as they are typed.
+    // Names of nested commands, as typed.
     command.build();
     if let Some(folder) = folder {
         return clap_mangen::generate_to(command, folder)
@@ -28,7 +28,7 @@ pub fn man(folder: Option<&Path>) -> anyhow::Result<()> {
     print(String::from_utf8_lossy(&text))
 }
 
-/// The pages of all commands below one, and of those below them.
+/// The pages of all commands below one, recursively.
 fn render_subcommands(command: &clap::Command, name: &str, text: &mut Vec<u8>) -> anyhow::Result<()> {
     let shown = |subcommand: &&clap::Command| !subcommand.is_hide_set() && subcommand.get_name() != "help";
     for subcommand in command.get_subcommands().filter(shown) {

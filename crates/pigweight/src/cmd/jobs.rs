@@ -1,7 +1,7 @@
-//! `pigweight jobs`: what is being counted, what waits for it, and in which order.
+//! `pigweight jobs`: the queue: running and waiting jobs in order.
 //!
-//! Where a server has the data folder, it is asked, so that what is wanted happens at once. Where none has, the folder's
-//! store is read and changed by this command itself, and the next server goes by that.
+//! If a server uses the data folder, the command asks it, so changes apply at once. Otherwise the command reads and changes the folder's
+//! store itself, and the next server continues from there.
 
 use super::print;
 use crate::args::{JobAction, Jobs as Args};
@@ -12,11 +12,11 @@ use crate::web::client::Client;
 use anyhow::Context as _;
 use pigweight_store::{Error, JobFilter, JobRecord, Store};
 
-/// Fewer may mean anything.
+/// Fewer characters are ambiguous.
 const LEAST_TYPED: usize = 4;
-/// Characters that are shown of a name, its last ones ([`pigweight_store::JobFilter::named`] knows them): among a million jobs hardly two end alike.
+/// Number of last characters of a name that are shown ([`pigweight_store::JobFilter::named`] accepts them): of a million jobs, hardly two end alike.
 const SHORT: usize = 8;
-/// So many are named where it is not clear which is meant.
+/// The most jobs listed if a name is ambiguous.
 const MOST_MEANT: u32 = 5;
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
@@ -75,7 +75,7 @@ impl Source {
         }
     }
 
-    /// Of the one job that a person means by the beginning or the end of its name.
+    /// Finds the one job whose name begins or ends like this.
     async fn whole_name(&self, typed: &str) -> anyhow::Result<String> {
         anyhow::ensure!(
             typed.chars().count() >= LEAST_TYPED,
@@ -109,7 +109,7 @@ async fn change(store: &Store, id: &str, action: &JobAction) -> pigweight_store:
     }
 }
 
-/// The end of a name, by which a job is meant: names begin with the time, so that those of jobs made together begin alike.
+/// The end of a name, which identifies a job: names begin with the time, so those of jobs created together begin alike.
 fn short(id: &str) -> &str {
     id.get(id.len().saturating_sub(SHORT)..).unwrap_or(id)
 }
@@ -118,7 +118,7 @@ fn json(value: &impl serde::Serialize) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
 }
 
-/// A line a job; its short name stands first, to be copied. The whole one is in the JSON.
+/// One line per job; its short name comes first, for copying. The full name is in the JSON.
 fn table(jobs: &Jobs) -> String {
     let open = ["running", "waiting", "paused"].map(|state| jobs.counts.get(state).copied().unwrap_or(0));
     let mut text = String::new();

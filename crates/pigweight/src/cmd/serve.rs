@@ -1,4 +1,4 @@
-//! `pigweight serve`: the page, the API and the work behind them.
+//! `pigweight serve`: the page, the API and background work.
 
 use super::{configure, print};
 use crate::args::Serve;
@@ -24,7 +24,7 @@ pub fn run(args: Serve) -> anyhow::Result<()> {
     server.stop()
 }
 
-/// Ctrl-C, or what systemd sends.
+/// Ctrl-C, or systemd's signal.
 async fn stop_signal() {
     let interrupt = tokio::signal::ctrl_c();
     #[cfg(unix)]

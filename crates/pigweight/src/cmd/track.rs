@@ -1,4 +1,4 @@
-//! `pigweight track`: the tracker alone, for judging it on public data.
+//! `pigweight track`: only the tracker, for evaluation on public data.
 
 use crate::args::Track;
 use anyhow::Context as _;
@@ -36,7 +36,7 @@ pub fn run(args: &Track) -> anyhow::Result<()> {
         }
         tracks.extend(tracker.finish().into_iter().map(|frame| (number(frame.pts), frame.boxes)));
     } else {
-        // The filter's boxes, as ByteTrack and BoT-SORT write them, beside which this text is judged.
+        // The filter's boxes, as written by ByteTrack and BoT-SORT, with which this output is compared.
         let mut tracker = Tracker::new(settings);
         tracks.extend(
             frames

@@ -81,7 +81,7 @@ fn ask(server: &Server, method: &str, path: &str) -> u16 {
     agent.run(request).expect("the server answers").status().as_u16()
 }
 
-/// Knows nobody.
+/// Rejects every caller.
 struct Nobody;
 
 impl Authenticator for Nobody {

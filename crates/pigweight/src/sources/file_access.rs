@@ -7,11 +7,11 @@ use pigweight_media::isolate::Workers;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Who opens video files, tried once: where worker processes cannot be started, that is told at the start. `None`: the server
-/// itself does.
+/// Opens video files in worker processes, tried once: if they can't be started, this is reported at the start. `None`: the server
+/// opens files itself.
 ///
 /// # Errors
-/// Where no worker process can be started.
+/// If no worker process can be started.
 pub async fn start(config: &Config) -> anyhow::Result<Option<Workers>> {
     if !config.worker.enabled {
         tracing::warn!(
@@ -33,7 +33,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Option<Workers>> {
     Ok(Some(workers))
 }
 
-/// Also after its file was replaced by a newer one, whose messages may be others.
+/// Also after the program file was replaced by a newer one, whose messages may differ.
 fn this_program() -> std::io::Result<PathBuf> {
     let running = PathBuf::from("/proc/self/exe");
     if running.exists() { Ok(running) } else { std::env::current_exe() }

@@ -1,4 +1,4 @@
-//! The folders of videos: what lies in them is registered, and nothing outside them is served.
+//! The video folders: registers their files and serves nothing outside them.
 
 use crate::reason::Reasoned as _;
 use pigweight_media::Video;
@@ -12,28 +12,28 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Files that are taken for videos.
+/// File name extensions of videos.
 pub const EXTENSIONS: [&str; 18] = [
     "mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "m2ts", "mts", "mpg", "mpeg", "h264", "264", "hevc",
     "265", "flv", "wmv", "3gp",
 ];
-/// Folders below a folder are entered to this depth: recorders file by year, month and day.
+/// Subfolders are scanned to this depth: recorders file by year, month and day.
 const MAX_DEPTH: usize = 8;
-/// How often the part of a video that is known is told.
+/// How often the known part of a video is published.
 const HEAR_AFTER: Duration = Duration::from_secs(2);
-/// Bytes that tell one file from another.
+/// Bytes that identify a file's content.
 const HEAD_BYTES: u64 = 64 * 1024;
 
-/// A file that was changed more recently than this is read again at the next scan.
+/// A file changed more recently than this is read again at the next scan.
 const SETTLED_AFTER: Duration = Duration::from_secs(3);
-/// New files that are registered in one transaction.
+/// New files registered in one transaction.
 const NEW_AT_ONCE: usize = 200;
-/// Pieces that tell a file that was copied back from another one of its size, and how large each is. Recorders write files of one size over and over;
-/// what lies in them differs everywhere.
+/// Number and size of the pieces that identify a copied file among files of equal size. Recorders write files of one size over and over,
+/// but their contents differ everywhere.
 const SAMPLES: u64 = 16;
 const SAMPLE_BYTES: u64 = 64 * 1024;
 
-/// A file that was found.
+/// A file found by a scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundFile {
     /// Without links.
@@ -47,10 +47,10 @@ pub struct FoundFile {
 }
 
 impl FoundFile {
-    /// One file by itself: it belongs to the folder that it lies in.
+    /// A single file: it belongs to its folder.
     ///
     /// # Errors
-    /// If the file cannot be seen.
+    /// If the file can't be accessed.
     pub fn alone(path: &Path) -> std::io::Result<Self> {
         let metadata = path.metadata()?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -58,16 +58,16 @@ impl FoundFile {
         Ok(Self { path: path.to_owned(), name, stat: stat(&metadata), source: folder_source(folder, folder) })
     }
 
-    /// A finished upload: a source of its own.
+    /// A finished upload: its own source.
     ///
     /// # Errors
-    /// If the file cannot be seen.
+    /// If the file can't be accessed.
     pub fn upload(path: &Path) -> std::io::Result<Self> {
         Ok(Self { source: NewSource::Upload, ..Self::alone(path)? })
     }
 }
 
-/// The source of the files that lie directly in a folder below `root`.
+/// The source of the files directly in a folder below `root`.
 fn folder_source(root: &Path, folder: &Path) -> NewSource {
     let below = folder.strip_prefix(root).ok().filter(|below| !below.as_os_str().is_empty());
     let name = below.or_else(|| folder.file_name().map(Path::new)).unwrap_or(folder);
@@ -77,8 +77,8 @@ fn folder_source(root: &Path, folder: &Path) -> NewSource {
     }
 }
 
-/// All video files in the folders, by name, and why a folder was passed over that could not be read. Links that lead out of the
-/// folder are not followed. Files in `uploads` are uploads.
+/// All video files in the folders, by name, and why unreadable folders were skipped. Links that lead out of the
+/// folder aren't followed. Files in `uploads` are uploads.
 pub fn find_videos(folders: &[PathBuf], uploads: Option<&Path>) -> (Vec<FoundFile>, Option<Reason>) {
     let (mut found, mut unread) = (Vec::new(), None);
     for folder in folders {
@@ -130,7 +130,7 @@ fn find_below(
     }
 }
 
-/// The path without links, if it lies in the folder.
+/// The path without links, if it is inside the folder.
 pub fn inside(root: &Path, path: &Path) -> Option<PathBuf> {
     path.canonicalize().ok().filter(|path| path.starts_with(root))
 }
@@ -139,19 +139,19 @@ fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
 }
 
-/// Whether a file is taken for a video by its name.
+/// Whether a file's name is that of a video.
 pub fn has_video_extension(path: &Path) -> bool {
     path.extension()
         .and_then(|extension| extension.to_str())
         .is_some_and(|extension| EXTENSIONS.contains(&extension.to_lowercase().as_str()))
 }
 
-/// Opens files. Tests count how often.
+/// Opens files. Tests count the calls.
 pub trait OpenFile: Sync {
     /// For reading.
     ///
     /// # Errors
-    /// As the system says.
+    /// The system's error.
     fn open(&self, path: &Path) -> std::io::Result<File>;
 }
 
@@ -164,7 +164,7 @@ impl OpenFile for SystemFiles {
     }
 }
 
-/// Size and times of a file. The time of change is left out while it is so recent that a later change could bear the same
+/// Size and times of a file. The ctime is left out while it is so recent that a later change could have the same
 /// time: file systems and clocks are coarse.
 fn stat(metadata: &Metadata) -> FileStat {
     let nanos = |time: SystemTime| {
@@ -190,7 +190,7 @@ fn inode(metadata: &Metadata) -> (Option<i64>, Option<i64>) {
     (Some(changed_nanos), Some(metadata.ino().cast_signed()))
 }
 
-/// Elsewhere the beginning of each file is read at each scan.
+/// On other systems the first bytes of each file are read at each scan.
 #[cfg(not(unix))]
 fn inode(_: &Metadata) -> (Option<i64>, Option<i64>) {
     (None, None)
@@ -199,7 +199,7 @@ fn inode(_: &Metadata) -> (Option<i64>, Option<i64>) {
 /// What identifies this file's content.
 pub fn identity(path: &Path, files: &dyn OpenFile) -> std::io::Result<FileIdentity> {
     let file = files.open(path)?;
-    // Before it is read: what is written meanwhile changes it.
+    // Before reading: a write during the read changes it.
     let stat = stat(&file.metadata()?);
     let mut head = Vec::new();
     file.take(HEAD_BYTES).read_to_end(&mut head)?;
@@ -211,7 +211,7 @@ pub fn identity(path: &Path, files: &dyn OpenFile) -> std::io::Result<FileIdenti
     })
 }
 
-/// Hash of pieces from all over the file, its end among them; of a small one all of it.
+/// Hash of pieces from all over the file, including its end; of a small file, all of it.
 fn samples(path: &Path, files: &dyn OpenFile) -> std::io::Result<String> {
     let mut file = files.open(path)?;
     let last = file.metadata()?.len().saturating_sub(SAMPLE_BYTES);
@@ -228,19 +228,19 @@ fn samples(path: &Path, files: &dyn OpenFile) -> std::io::Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// What reading a file has told.
+/// The result of reading a file.
 enum Read {
-    /// It is this video, whose content is as it was.
+    /// A known video with unchanged content.
     Known(Box<VideoRecord>, FileStat),
-    /// It is new at its path.
+    /// New at its path.
     New(NewFile),
 }
 
-/// Registers a file without decoding it. Nothing is done if it is known.
+/// Registers a file without decoding it. Does nothing if it is known.
 pub async fn register(store: &Store, found: &FoundFile) -> anyhow::Result<VideoRecord> {
     match read(store, found, &SystemFiles).await? {
         Read::Known(video, stat) => {
-            // On a full disk that waits for the next scan.
+            // If the disk is full, this waits for the next scan.
             let _later = store.keep_file_stats(&[(video.id.clone(), stat)]).await;
             Ok(*video)
         }
@@ -254,7 +254,7 @@ async fn read(store: &Store, found: &FoundFile, files: &dyn OpenFile) -> anyhow:
     let mut file = identity(path, files).map_err(unreadable)?;
     if let Some(known) = store.video_of_file(&file).await? {
         if !known.is_sampled {
-            // Registered by an earlier version. On a full disk that waits for the next scan.
+            // Registered by an earlier version. If the disk is full, this waits for the next scan.
             let _later = store.keep_samples(&known.id, &samples(path, files).map_err(unreadable)?).await;
         }
         return Ok(Read::Known(Box::new(known), file.stat));
@@ -263,8 +263,8 @@ async fn read(store: &Store, found: &FoundFile, files: &dyn OpenFile) -> anyhow:
     Ok(Read::New(NewFile { file, name: found.name.clone(), source: found.source.clone() }))
 }
 
-/// Registers what a scan has found, and gives the videos in the same order. Files whose size, times and inode are as they were
-/// are not opened. `trouble` is the last that was met. Blocks.
+/// Registers a scan's files and returns the videos in the same order. Files with unchanged size, times and inode
+/// aren't opened. `trouble` is the last error. Blocks.
 pub fn register_all<'a>(
     store: &Store,
     runtime: &tokio::runtime::Handle,
@@ -281,7 +281,7 @@ pub fn register_all<'a>(
     };
     let mut known: HashMap<String, KnownFile> =
         known.into_iter().map(|known| (known.video.path.clone(), known)).collect();
-    // By their places in the scan.
+    // By index in the scan.
     let mut videos: BTreeMap<usize, VideoRecord> = BTreeMap::new();
     let (mut new, mut stats) = (Vec::new(), Vec::new());
     for (place, found) in found.enumerate() {
@@ -309,13 +309,13 @@ pub fn register_all<'a>(
     }
     add_all(store, runtime, &mut new, &mut videos, trouble);
     if !stats.is_empty() {
-        // On a full disk that waits for the next scan.
+        // If the disk is full, this waits for the next scan.
         let _later = runtime.block_on(store.keep_file_stats(&stats));
     }
     videos.into_values().collect()
 }
 
-/// Registers new files together: the disk is waited for once.
+/// Registers new files in one transaction, with one disk sync.
 fn add_all(
     store: &Store,
     runtime: &tokio::runtime::Handle,
@@ -340,13 +340,13 @@ fn add_all(
     }
 }
 
-/// Whether the file has been looked into.
+/// Whether the file has an index.
 pub fn is_described(record: &VideoRecord) -> bool {
     record.frames.is_some() || record.error.is_some()
 }
 
-/// Opens a video, with its stored index where there is one, and keeps what is found out about it; where there are `workers`, they
-/// read the file. `hear` is given the part that is known while the rest is being read. Blocks.
+/// Opens a video, with its stored index if there is one, and stores what is found; with `workers`, they
+/// read the file. `hear` receives the known part while the rest is being read. Blocks.
 pub fn open(
     store: &Store,
     runtime: &tokio::runtime::Handle,
@@ -366,7 +366,7 @@ pub fn open(
                 || stored.as_deref() != Some(video.stored_index())
                 || record.recorded_at != video.info().recorded_at
         }
-        // What befell the process may not befall the next; a file that is gone may come back.
+        // The next process may succeed; a missing file may come back.
         Err(error) => !is_described(record) && !error.is_of_worker() && path.exists(),
     };
     if is_news {
@@ -377,7 +377,7 @@ pub fn open(
     opened.map_err(OpenError::Media)
 }
 
-/// Why a registered video did not open.
+/// Why a registered video didn't open.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The file.
@@ -480,7 +480,7 @@ mod tests {
         }
     }
 
-    /// Says that everything was changed long ago.
+    /// Sets all change times to long ago.
     fn aged(found: &[FoundFile]) -> Vec<FoundFile> {
         let aged = found.iter().cloned().map(|mut found| {
             found.stat = FileStat { changed_nanos: inode(&found.path.metadata().unwrap()).0, ..found.stat };
@@ -508,7 +508,7 @@ mod tests {
         };
         let (found, _) = find_videos(std::slice::from_ref(&videos), None);
         assert_eq!((scan(&found), files.take()), (FILES, 2 * FILES));
-        // As if they had been read when they were older than a few seconds.
+        // As if they had been read when older than a few seconds.
         let aged_found = aged(&found);
         let known = runtime.block_on(store.videos()).unwrap();
         assert!(
@@ -518,7 +518,7 @@ mod tests {
             aged_found.iter().zip(known).map(|(found, known)| (known.id, found.stat)).collect();
         runtime.block_on(store.keep_file_stats(&stats)).unwrap();
         assert_eq!((scan(&aged_found), files.take()), (FILES, 0));
-        // Replaced by one of the same size, with the time set back.
+        // Replaced by one of the same size, with its mtime set back.
         let changed = videos.join("7.mp4");
         let modified = changed.metadata().unwrap().modified().unwrap();
         std::fs::write(&changed, "8").unwrap();

@@ -1,7 +1,7 @@
-//! Videos that are opened once for all who want them: the page, a program that asks the API, the background work.
+//! Open videos, shared by all callers: the page, API clients, the background work.
 //!
-//! Most files tell their index at once. Where the whole file has to be read for it, whoever is content with the part that is
-//! known gets that, and the others wait.
+//! Most files give their index at once. If the whole file must be read for it, callers that need only the known part
+//! get that, and the others wait.
 
 use crate::sources::library::{self, OpenError};
 use pigweight_media::Video;
@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
-/// Opened videos whose index stays in memory,
+/// Number of open videos whose index stays in memory,
 const KNOWN_VIDEOS: usize = 32;
-/// and how many packets they may have altogether; a million take 44 MB.
+/// and how many packets they may have in total; a million take 44 MB.
 const KNOWN_PACKETS: usize = 2_000_000;
-/// Files that are read from end to end at once: more make a disk slower, not faster.
+/// Files that are read from end to end at once: more make a disk slower.
 const WHOLE_READS: usize = 2;
-/// Files that are opened at once with an index that is kept.
+/// Files that are opened at once with a stored index.
 const QUICK_READS: usize = 4;
 
 /// See the module's head. Cheap to clone.
@@ -26,19 +26,19 @@ pub struct OpenVideos(Arc<Shared>);
 
 struct Shared {
     store: Store,
-    /// Who reads the files; `None`: this process.
+    /// The worker processes that read files; `None`: this process.
     workers: Option<Workers>,
-    /// The one that was wanted last stands last.
+    /// Least recently used first.
     known: Mutex<Vec<(String, Opening)>>,
     whole_reads: Arc<Semaphore>,
     quick_reads: Arc<Semaphore>,
-    /// Set when nobody shall wait any more.
+    /// Set when no one may wait any more.
     is_closed: watch::Sender<bool>,
 }
 
 type Opening = watch::Receiver<Stage>;
 
-/// How far a video is opened.
+/// How much of a video is open.
 #[derive(Clone)]
 enum Stage {
     Begun,
@@ -56,7 +56,7 @@ impl Stage {
 }
 
 impl OpenVideos {
-    /// Nothing is opened yet.
+    /// Starts without open videos.
     pub fn new(store: Store, workers: Option<Workers>) -> Self {
         Self(Arc::new(Shared {
             store,
@@ -71,7 +71,7 @@ impl OpenVideos {
     /// The whole video.
     ///
     /// # Errors
-    /// What hinders opening it. Whoever asks next tries again.
+    /// Why it can't be opened. The next call tries again.
     pub async fn whole(&self, record: &VideoRecord) -> Result<Video, Arc<OpenError>> {
         self.when(record, |_| false).await
     }
@@ -99,12 +99,12 @@ impl OpenVideos {
         match reached {
             Ok(Stage::Part(video)) => Ok(video),
             Ok(Stage::Ended(ended)) => ended,
-            // Its task broke down.
+            // Its task panicked.
             Ok(Stage::Begun) | Err(_) => Err(OpenError::Stopped.into()),
         }
     }
 
-    /// The part that is known of a video which is being read now.
+    /// The known part of a video that is being read now.
     pub fn part(&self, id: &str) -> Option<Video> {
         let known = self.known();
         let (_, opening) = known.iter().find(|(known, _)| known == id)?;
@@ -114,23 +114,23 @@ impl OpenVideos {
         }
     }
 
-    /// Nobody who waits gets a video any more.
+    /// From now on no waiting caller gets a video.
     pub fn close(&self) {
         self.0.is_closed.send_replace(true);
     }
 
     fn known(&self) -> MutexGuard<'_, Vec<(String, Opening)>> {
-        // Each change is a single push or remove: a panicking holder leaves the list whole.
+        // Each change is a single push or remove, so a panicking holder leaves the list consistent.
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The one under way or done, or a new one.
+    /// The one in progress or done, or a new one.
     fn opening(&self, record: &VideoRecord) -> Opening {
         let mut known = self.known();
         let place = known.iter().position(|(known, _)| known == &record.id);
         let usable = place.map(|place| known.remove(place).1).filter(|opening| match &*opening.borrow() {
             Stage::Ended(ended) => ended.is_ok(),
-            // A closed one will never end.
+            // A closed one never ends.
             Stage::Begun | Stage::Part(_) => opening.has_changed().is_ok(),
         });
         let opening = usable.unwrap_or_else(|| self.open(record));
@@ -139,7 +139,7 @@ impl OpenVideos {
         opening
     }
 
-    /// Opens a video in a task of its own: somebody who drags asks and leaves in less time than that takes, again and again.
+    /// Opens a video in a separate task: a user who scrubs requests and cancels faster than it opens, again and again.
     fn open(&self, record: &VideoRecord) -> Opening {
         let (tell, told) = watch::channel(Stage::Begun);
         let (shared, runtime, record) = (self.0.clone(), Handle::current(), record.clone());
@@ -153,14 +153,14 @@ impl OpenVideos {
                 let opened = library::open(&shared.store, &runtime, shared.workers.as_ref(), &record, hear);
                 tell.send_replace(Stage::Ended(opened.map_err(Arc::new)));
             });
-            // A panic is in the log, and the dropped channel tells those who wait.
+            // A panic is in the log, and the dropped channel notifies waiting callers.
             let _ended = work.await;
         });
         told
     }
 }
 
-/// Keeps the indexes in memory within their bounds; those of videos being opened, and the last, stay.
+/// Keeps the indexes in memory within their bounds. Videos being opened and the last one stay.
 fn forget_some(known: &mut Vec<(String, Opening)>) {
     let mut packets: usize = known.iter().map(|(_, opening)| opening.borrow().packets()).sum();
     let mut place = 0;

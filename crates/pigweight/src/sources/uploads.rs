@@ -1,13 +1,13 @@
-//! Files that arrive over the network: in pieces, over connections that break. Each is kept beside the others under its
-//! number until it is whole, then moved to its name in the folder of uploads, which is a folder of videos like any other.
+//! Resumable uploads: files arrive in pieces, over connections that break. Each is stored under its identifier until it is complete,
+//! then moved to its name in the uploads folder, which is a folder of videos like any other.
 //!
 //! ```text
 //! DATA/uploads/                  whole files: analysed like all videos
-//! DATA/uploads/.partial/ID.json  what was announced, and for a week what became of it
-//! DATA/uploads/.partial/ID.part  what has arrived; its length is how much
+//! DATA/uploads/.partial/ID.json  the upload's metadata, and for a week its result
+//! DATA/uploads/.partial/ID.part  received bytes; its length is the offset
 //! ```
-//! So what has arrived survives `kill -9`, and an upload goes on where it stopped. Whoever did not hear that the last byte arrived
-//! asks again and is told, rather than sending all of it once more.
+//! So received bytes survive `kill -9`, and an upload resumes where it stopped. A client that missed the last response
+//! asks again and is told, instead of sending everything again.
 
 use crate::artifacts::disk_space;
 use crate::sources::library;
@@ -20,19 +20,19 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Notify, OwnedMutexGuard};
 
-/// Uploads that nothing has come for in this time are given up.
+/// Uploads without a byte in this time are dropped.
 const EXPIRE_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Unfinished ones at once.
 const MOST_UNFINISHED: usize = 100;
-/// Bytes of a file's name, so that every file system takes it with a number added.
+/// Bytes of a file's name, so that every file system accepts it with a number added.
 const MOST_NAME_BYTES: usize = 200;
-/// Numbers tried for a name that is taken.
+/// Numbers tried if a name is taken.
 const MOST_NAMESAKES: usize = 10_000;
 const PARTIAL: &str = ".partial";
-/// How often the room on the disk is looked at: others write there too.
+/// How often free disk space is checked: other programs write there too.
 const LOOK_AT_ROOM_AFTER_BYTES: u64 = 64 << 20;
 
-/// Why an upload does not go on.
+/// Why an upload can't continue.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(
@@ -67,29 +67,29 @@ pub enum Error {
     Disk { path: PathBuf, source: std::io::Error },
 }
 
-/// An upload and how far it is.
+/// An upload and its progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {
     pub id: String,
-    /// Bytes that are here.
+    /// Bytes received.
     pub offset: u64,
-    /// Bytes of the whole.
+    /// Bytes of the complete file.
     pub length: u64,
 }
 
 impl Upload {
-    /// Whether all of it is here.
+    /// Whether it is complete.
     pub fn is_whole(&self) -> bool {
         self.offset >= self.length
     }
 }
 
-/// What was announced.
+/// The upload's metadata.
 #[derive(Serialize, Deserialize)]
 struct Announced {
     name: String,
     length: u64,
-    /// The name that it is given when it is whole.
+    /// The name it gets when it is complete.
     #[serde(default)]
     becomes: Option<String>,
 }
@@ -107,7 +107,7 @@ pub struct Uploads {
     folder: PathBuf,
     max_bytes: u64,
     slots: Mutex<BTreeMap<String, Arc<Slot>>>,
-    /// Two files of one name must not both find it free.
+    /// Two files of the same name must not both find it free.
     naming: tokio::sync::Mutex<()>,
 }
 
@@ -121,17 +121,17 @@ impl Uploads {
         }
     }
 
-    /// Where whole files lie. Not there before the first upload.
+    /// Folder of complete files. Doesn't exist before the first upload.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Bytes of the largest file that is taken; 0 where none is.
+    /// Bytes of the largest file accepted; 0 if uploads are off.
     pub fn max_bytes(&self) -> u64 {
         self.max_bytes
     }
 
-    /// Announces a file.
+    /// Creates an upload.
     pub async fn create(&self, name: &str, length: u64) -> Result<Upload, Error> {
         if self.max_bytes == 0 {
             return Err(Error::Off);
@@ -144,7 +144,7 @@ impl Uploads {
         if length > self.max_bytes {
             return Err(Error::TooLarge { bytes: length, most: self.max_bytes });
         }
-        // Two announcements must not both find the last room.
+        // Two new uploads must not both claim the last space.
         let _naming = self.naming.lock().await;
         let unfinished = self.unfinished().await?;
         if unfinished.len() >= MOST_UNFINISHED {
@@ -164,12 +164,12 @@ impl Uploads {
         Ok(Upload { id, offset: 0, length })
     }
 
-    /// How far it is.
+    /// Its progress.
     pub async fn find(&self, id: &str) -> Result<Upload, Error> {
         self.read(id).await.map(|(upload, _)| upload)
     }
 
-    /// Forgets it and what has arrived of it.
+    /// Deletes it and its received bytes.
     pub async fn delete(&self, id: &str) -> Result<(), Error> {
         self.find(id).await?;
         let (_writing, _) = self.take_over(id).await;
@@ -177,7 +177,7 @@ impl Uploads {
         Ok(())
     }
 
-    /// Goes on with it from `offset`. Whoever wrote before stops.
+    /// Resumes it at `offset`. The previous writer stops.
     pub async fn go_on(&self, id: &str, offset: u64) -> Result<Writing, Error> {
         self.find(id).await?;
         let (guard, order) = self.take_over(id).await;
@@ -191,7 +191,7 @@ impl Uploads {
         Ok(Writing { slot: self.slot(id), order, upload, path, file, room_looked_at, _guard: guard })
     }
 
-    /// Moves it to its name, if all of it is here; where it lies then, also when it was moved before.
+    /// Moves it to its name if it is complete, and returns its path, also if it was moved before.
     pub async fn finish(&self, id: &str) -> Result<Option<PathBuf>, Error> {
         let _naming = self.naming.lock().await;
         let (upload, mut announced) = self.read(id).await?;
@@ -203,12 +203,12 @@ impl Uploads {
             return Ok(Some(self.folder.join(name)));
         }
         let extension = Path::new(&announced.name).extension().unwrap_or_default().to_string_lossy();
-        // A file system may not take the name; every one takes this.
+        // A file system may reject the name; every one accepts this.
         let plain = format!("{id}.{extension}");
         let mut failure = None;
         for name in [announced.name.clone(), plain] {
             for name in names(&name).filter(|name| is_free(&self.folder.join(name))) {
-                // Kept before it is moved: whatever comes in between, the one or the other is found.
+                // Recorded before the move: after an interruption, one or the other is found.
                 announced.becomes = Some(name.clone());
                 self.announce(id, &announced).await?;
                 let target = self.folder.join(name);
@@ -217,7 +217,7 @@ impl Uploads {
                         self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
                         return Ok(Some(target));
                     }
-                    // Somebody else took it meanwhile.
+                    // The name was taken meanwhile.
                     Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                     Err(error) => {
                         failure = Some(at(&target)(error));
@@ -229,8 +229,8 @@ impl Uploads {
         Err(failure.unwrap_or_else(|| Error::Name(announced.name, "that is not taken".into())))
     }
 
-    /// At the start: the folder is made, and what was whole when the server was killed is moved to its name. What cannot be
-    /// moved is told and keeps nobody waiting.
+    /// At the start: creates the folder, and moves files that were complete when the server was killed to their names. Failed moves
+    /// are reported and delay nothing.
     pub async fn recover(&self) -> Result<(), Error> {
         tokio::fs::create_dir_all(&self.folder).await.map_err(at(&self.folder))?;
         for upload in self.unfinished().await? {
@@ -241,7 +241,7 @@ impl Uploads {
         Ok(())
     }
 
-    /// Those that have not been moved to their names; old ones, and what is kept of old finished ones, are removed.
+    /// Those not moved yet. Removes old ones, and old results of finished ones.
     async fn unfinished(&self) -> Result<Vec<Upload>, Error> {
         let folder = self.folder.join(PARTIAL);
         let Ok(mut entries) = tokio::fs::read_dir(&folder).await else { return Ok(Vec::new()) };
@@ -258,7 +258,7 @@ impl Uploads {
                 continue;
             }
             match self.read(id).await {
-                // One that is whole waits for its name alone, however long the machine was off.
+                // A complete one only waits for its name, however long the machine was off.
                 Ok((upload, _)) if upload.is_whole() || !is_old => found.push(upload),
                 _ if is_old => {
                     tracing::info!("nothing came for the upload {id} in a week: it is given up");
@@ -270,7 +270,7 @@ impl Uploads {
         Ok(found)
     }
 
-    /// Written beside and moved: it is whole or not there.
+    /// Written to a temporary file and moved, so it is complete or absent.
     async fn announce(&self, id: &str, announced: &Announced) -> Result<(), Error> {
         let path = self.announced(id);
         let partial = path.with_extension("partial");
@@ -290,7 +290,7 @@ impl Uploads {
         let offset = match (tokio::fs::metadata(self.part(id)).await, &announced.becomes) {
             (Ok(part), _) => part.len(),
             (Err(_), Some(name)) if self.folder.join(name).is_file() => announced.length,
-            // Moved to its name, and deleted there since; or never here.
+            // Moved to its name and deleted there since, or never existed.
             _ => return Err(gone()),
         };
         Ok((Upload { id: id.to_owned(), offset, length: announced.length }, announced))
@@ -298,7 +298,7 @@ impl Uploads {
 
     async fn remove(&self, id: &str) {
         for path in [self.announced(id), self.part(id)] {
-            // What is gone already needs no removing.
+            // A missing file needs no removing.
             let _gone = tokio::fs::remove_file(path).await;
         }
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
@@ -308,7 +308,7 @@ impl Uploads {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(id.to_owned()).or_default().clone()
     }
 
-    /// Waits until whoever writes has stopped, which it does at its next byte or now.
+    /// Waits until the current writer stops, which it does at its next byte or now.
     async fn take_over(&self, id: &str) -> (OwnedMutexGuard<()>, u64) {
         let slot = self.slot(id);
         let order = slot.newest.fetch_add(1, Ordering::SeqCst) + 1;
@@ -325,7 +325,7 @@ impl Uploads {
     }
 }
 
-/// The right to add to an upload.
+/// The right to append to an upload.
 pub struct Writing {
     slot: Arc<Slot>,
     order: u64,
@@ -337,7 +337,7 @@ pub struct Writing {
 }
 
 impl Writing {
-    /// Ends when another connection takes over: to be waited for beside the next piece.
+    /// Resolves when another connection takes over; wait for it together with the next piece.
     pub async fn is_taken_over(&self) {
         let notified = self.slot.taken_over.notified();
         if self.is_current() {
@@ -349,7 +349,7 @@ impl Writing {
         self.slot.newest.load(Ordering::SeqCst) == self.order
     }
 
-    /// Adds a piece; of one that reaches beyond the announced end only what lies before it.
+    /// Appends a piece, cut at the announced length.
     pub async fn add(&mut self, piece: &[u8]) -> Result<(), Error> {
         if !self.is_current() {
             return Err(Error::Superseded);
@@ -367,7 +367,7 @@ impl Writing {
         if taken.len() < piece.len() { Err(Error::TooLong(self.upload.length)) } else { Ok(()) }
     }
 
-    /// Sees to it that all that was added is on the disk; how far the upload is.
+    /// Syncs all appended bytes to the disk; returns the progress.
     pub async fn end(mut self) -> Result<Upload, Error> {
         self.file.flush().await.map_err(at(&self.path))?;
         self.file.sync_all().await.map_err(at(&self.path))?;
@@ -387,8 +387,8 @@ fn is_part(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "part")
 }
 
-/// The last part of a name from anywhere, without what file systems or readers stumble over; `None` where nothing is left or it
-/// is no video.
+/// The last component of any name, without characters that file systems or readers trip over; `None` if nothing is left or it
+/// isn't a video.
 fn clean_name(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let plain: String = last
@@ -413,7 +413,7 @@ fn clean_name(name: &str) -> Option<String> {
     (!stem.is_empty()).then(|| format!("{stem}.{extension}"))
 }
 
-/// The name, then those with a number.
+/// The name, then the name with numbers.
 fn names(name: &str) -> impl Iterator<Item = String> + use<> {
     let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
     let (stem, extension) = (stem.to_owned(), extension.to_owned());
@@ -421,19 +421,19 @@ fn names(name: &str) -> impl Iterator<Item = String> + use<> {
     std::iter::once(name.to_owned()).chain(numbered)
 }
 
-/// One that cannot be looked at is not free; what is wrong with a name that the file system does not take is told by moving.
+/// A name that can't be checked isn't free; if the file system rejects a name, moving reports it.
 fn is_free(path: &Path) -> bool {
     use std::io::ErrorKind::{InvalidFilename, NotFound};
     path.symlink_metadata().is_err_and(|error| matches!(error.kind(), NotFound | InvalidFilename))
 }
 
-/// Moves a file to a name that nobody has, also not since it was looked.
+/// Moves a file to an unused name, and never replaces a file created meanwhile.
 fn move_to_free(from: &Path, to: &Path) -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            // A file system that cannot do so.
+            // A file system that doesn't support this.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
             moved => return Ok(moved?),
         }
@@ -488,7 +488,7 @@ mod tests {
         let uploads = Uploads::new(data.path(), 1.0);
         uploads.recover().await.expect("the folder is made");
         let upload = uploads.create("pen.mp4", 3).await.expect("it is taken");
-        // As one comes out whose letters take more bytes than a file system allows.
+        // A name with letters that take more bytes than a file system allows.
         let name = format!("{}.mp4", "x".repeat(300));
         let announced = Announced { name, length: 3, becomes: None };
         uploads.announce(&upload.id, &announced).await.expect("it is written");

@@ -1,4 +1,4 @@
-//! What all handlers share.
+//! Shared state of all handlers.
 
 use crate::artifacts::previews::Previews;
 use crate::background::cancellation::Cancellation;
@@ -13,35 +13,35 @@ use pigweight_store::Store;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What the handlers share.
+/// Shared state of all handlers.
 pub struct App {
-    /// Who sends a request.
+    /// Identifies the caller of a request.
     pub authenticator: Box<dyn Authenticator>,
-    /// What is kept.
+    /// The store.
     pub store: Store,
-    /// What is going on.
+    /// Current status.
     pub status: Arc<Status>,
-    /// Who looks at pictures, or why nobody does.
+    /// The detector, or why there is none.
     pub detector: Arc<DetectorSlot>,
-    /// What the server was told.
+    /// The server's configuration.
     pub config: Arc<Config>,
     /// Open videos.
     pub pool: VideoPool,
-    /// Pieces of streams that are on their way.
+    /// Stream segments in flight.
     pub hls_parts: crate::web::media::hls_parts::HlsParts,
-    /// Counts of frames that no analysis has come to yet.
+    /// Counts of frames that no analysis has reached yet.
     pub on_demand_counts: crate::web::media::on_demand_count::OnDemandCounts,
-    /// Small pictures.
+    /// Previews.
     pub previews: Arc<Previews>,
-    /// Files that come over the network.
+    /// Uploads.
     pub uploads: Uploads,
     /// Wakes the background work when there is something new.
     pub wake: crossbeam_channel::Sender<()>,
     /// Wakes the thread that counts lines.
     pub count_lines: crossbeam_channel::Sender<()>,
-    /// The name under which this process sees files.
+    /// The owner name under which this process sees files.
     pub owner: String,
-    /// Stops it.
+    /// Stops the server.
     pub cancellation: Arc<Cancellation>,
     /// For the uptime.
     pub started: Instant,
@@ -50,18 +50,18 @@ pub struct App {
 }
 
 impl App {
-    /// Lets lines be counted over what they have not been counted over yet.
+    /// Wakes the thread that counts lines over runs where they haven't been counted yet.
     pub fn count_lines(&self) {
-        // A full queue means that it has been woken already.
+        // A full queue means that it was already woken.
         let _already_woken = self.count_lines.try_send(());
     }
 
-    /// Lets the background look at what has changed.
+    /// Wakes the background work after a change.
     pub fn wake(&self) {
-        // A full queue means that it has been woken already.
+        // A full queue means that it was already woken.
         let _already_woken = self.wake.try_send(());
     }
 }
 
-/// How handlers take it.
+/// The form in which handlers receive it.
 pub type Shared = axum::extract::State<Arc<App>>;

@@ -1,4 +1,4 @@
-//! Who asks, and what they may do.
+//! Callers and their permissions.
 
 pub mod caller;
 mod gate;

@@ -1,4 +1,4 @@
-//! Asks a running server, for the commands that go with one.
+//! A client for a running server, for commands that use one.
 
 use crate::args::JobAction;
 use crate::web::api::jobs::{Job, Jobs, Priority};
@@ -8,17 +8,17 @@ use pigweight_store::JobFilter;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
-/// What an answer may take: the server may be busy counting.
+/// Request timeout: the server may be busy counting.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A server and a way to ask it.
+/// A server's address, and an HTTP client.
 pub struct Client {
     address: String,
     agent: ureq::Agent,
 }
 
 impl Client {
-    /// Of the server at this address, `host:port`.
+    /// For the server at this address, `host:port`.
     pub fn new(address: &str) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -35,7 +35,7 @@ impl Client {
         self.ask("GET", &format!("/api/jobs?limit={}{state}{named}", filter.limit), None)
     }
 
-    /// Tells it what is wanted of the job of this name, which is whole.
+    /// Sends a command for the job with this full name.
     pub fn change_job(&self, id: &str, action: &JobAction) -> anyhow::Result<Job> {
         let what = match action {
             JobAction::Pause { .. } => "pause",
@@ -71,10 +71,10 @@ impl Client {
     }
 }
 
-/// All but unreserved characters (RFC 3986, section 2.3).
+/// All except unreserved characters (RFC 3986, section 2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
-/// What a person types is one piece of a path.
+/// User input is one path segment.
 fn escaped(piece: &str) -> String {
     utf8_percent_encode(piece, RESERVED).to_string()
 }

@@ -1,7 +1,7 @@
-//! The OpenAPI document: what the handlers' annotations say, made valid and whole.
+//! The OpenAPI document: the handlers' annotations, made valid and complete.
 //!
-//! utoipa writes what each handler states. What holds for all of them is added here once: unique operation identifiers, the media type
-//! of problem documents, the answer to every other error, fields that are always sent.
+//! utoipa writes what each handler states. Common parts are added here once: unique operation identifiers, the media type
+//! of problem documents, responses for all other errors, and required fields.
 
 use super::{api, api_router, media};
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use utoipa::OpenApi as _;
 
 const SCHEMA: &str = "#/components/schemas/";
-/// Fields that are left out where they have no value; all others of an answer are always there, null where they have none.
+/// Fields that are omitted without a value; all other fields of a response are always present, possibly null.
 const LEFT_OUT: [&str; 1] = ["valid_range_secs"];
 
 #[derive(utoipa::OpenApi)]
@@ -71,13 +71,13 @@ fn operation_id(path: &str, method: &str) -> String {
     format!("{method}_{}", words.join("_"))
 }
 
-/// The status in words: the document must describe every answer.
+/// The status in words: the document must describe every response.
 fn meaning_of(status: &str) -> &'static str {
     let status = status.parse().ok().and_then(|code| axum::http::StatusCode::from_u16(code).ok());
     status.and_then(|status| status.canonical_reason()).unwrap_or("The answer")
 }
 
-/// Problems are told from other JSON by their media type (RFC 9457, section 3).
+/// Problems differ from other JSON by their media type (RFC 9457, section 3).
 fn name_problem_media_type(response: &mut Value) {
     let Some(content) = response.get_mut("content").and_then(Value::as_object_mut) else { return };
     let is_problem = content
@@ -88,7 +88,7 @@ fn name_problem_media_type(response: &mut Value) {
     }
 }
 
-/// Names of the schemas that a part of the document refers to.
+/// Names of the schemas that a part of the document references.
 fn references(part: &Value, found: &mut BTreeSet<String>) {
     match part {
         Value::Object(map) => {
@@ -103,7 +103,7 @@ fn references(part: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Marks every field of what is sent as required: serde writes null where there is no value, and leaves nothing out. What is received keeps its
+/// Marks every field of responses as required: serde writes null if there is no value, and omits nothing. Requests keep their
 /// optional fields.
 fn require_sent_fields(document: &mut Value) {
     let mut received = BTreeSet::new();
@@ -111,7 +111,7 @@ fn require_sent_fields(document: &mut Value) {
         references(&operation["requestBody"], &mut received);
     }
     let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
-    // What a received schema is made of is received as well.
+    // Schemas used by a request schema belong to requests too.
     loop {
         let before = received.len();
         for name in received.clone() {

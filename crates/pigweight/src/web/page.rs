@@ -1,4 +1,4 @@
-//! The page, inside the binary.
+//! The page, embedded in the binary.
 
 use crate::web::request::problem::Problem;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use rust_embed::RustEmbed;
 use std::fmt::Write as _;
 
-/// What `build.rs` chose: the built page, or a sentence that says how to build it.
+/// Chosen by `build.rs`: the built page, or a sentence that says how to build it.
 #[derive(RustEmbed)]
 #[folder = "$EMBEDDED_PAGE"]
 struct Page;
@@ -30,7 +30,7 @@ pub async fn page(uri: Uri, request_headers: HeaderMap) -> Response {
     if let Ok(value) = HeaderValue::from_str(&etag) {
         headers.insert(header::ETAG, value);
     }
-    // The bundler puts a hash into the names of assets: what has such a name never changes.
+    // The bundler puts a hash into the names of assets: files with such names never change.
     let caching =
         if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));

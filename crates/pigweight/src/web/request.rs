@@ -1,4 +1,4 @@
-//! What arrives and how it is refused: arguments, byte ranges, bodies, problem documents.
+//! Request parsing and refusals: arguments, byte ranges, bodies, problem documents.
 
 pub mod arguments;
 pub mod byte_range;

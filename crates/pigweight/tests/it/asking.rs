@@ -1,4 +1,4 @@
-//! A viewer's question about a frame that no analysis has come to is answered at once, from the frame itself.
+//! A viewer's request for a frame that no analysis has reached is answered at once, from the frame itself.
 
 use crate::drawn::{Corridor, FRAMES_PER_SEC};
 use crate::server::{Server, model};
@@ -45,7 +45,7 @@ fn what_was_not_counted_yet_is_looked_at_for_the_question() {
     let metrics = String::from_utf8(server.get("/metrics").bytes).unwrap();
     assert!(metrics.contains("pigweight_inference_wait_seconds_count{for=\"viewer\"}"), "{metrics}");
     assert!(metrics.contains("pigweight_inference_waiting{for=\"viewer\"} 0"), "{metrics}");
-    // Its run, when it goes on, says the same as if nobody had asked.
+    // Its run, when it continues, gives the same results as without the request.
     server.ask("PUT", &format!("/api/videos/{id}/work"), &[], Some("{\"paused\": false}"));
     server.wait_for_run(&id, "done");
     assert_eq!(ask(&server, &id, 10.0)["cached"], true);

@@ -1,4 +1,4 @@
-//! A detector that cannot be used: exit code 1 and one line that says what was found and what to do.
+//! An unusable detector: exit code 1 and one line with the cause and what to do.
 
 use crate::server::{NO_RUNTIME, pigweight, root};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What `count` says of videos that are not what they should be: one line, and an exit code that tells.
+//! What `count` prints for bad videos: one line, and an exit code.
 
 use crate::server::{model, pigweight};
 use pigweight_testkit::videos::video;

@@ -1,4 +1,4 @@
-//! `pigweight count` against the truth of a drawn corridor.
+//! `pigweight count` against the truth of a rendered corridor.
 
 use crate::drawn::{Corridor, FRAMES_PER_SEC, printed};
 use crate::server::{model, pigweight};
@@ -97,10 +97,10 @@ fn the_usual_schedule_counts_the_same_with_fewer_looks() {
     let document = document(&PLAIN, &[]);
     assert_same(&counted(&document), &truth(&PLAIN));
     assert_eq!(document["frames"], PLAIN.frames);
-    // Where animals are near the line every frame of 15 a second is wanted.
+    // While animals are near the line, every frame of 15 a second is inferred.
     let inferred = document["inferred"].as_u64().unwrap();
     assert!(inferred < u64::from(PLAIN.frames), "{inferred}");
-    // A missed look at the end would leave its last frames without animals.
+    // A missed inference at the end would leave its last frames without animals.
     let series = document["series"].as_array().unwrap();
     assert_eq!(series.len(), PLAIN.counts.len());
     for (entry, &truth) in series.iter().zip(&PLAIN.counts).rev().take(5) {

@@ -1,4 +1,4 @@
-//! `pigweight demo` and what can be done with what it makes.
+//! `pigweight demo` and uses of its output.
 
 use crate::drawn::printed;
 use crate::server::pigweight;

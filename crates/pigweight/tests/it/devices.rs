@@ -1,4 +1,4 @@
-//! What runs the detector is stated as measured: one that was named and is not there is an error, `auto` tells what it tried.
+//! The device is reported as measured: a named device that is missing is an error, and `auto` reports what it tried.
 
 use crate::counting::count;
 use crate::drawn::Corridor;
@@ -6,7 +6,7 @@ use crate::server::{Server, model, pigweight, root};
 use serde_json::Value;
 use std::process::Output;
 
-/// Where this library has the device, it looks instead of saying why it cannot.
+/// If this library has the device, it runs instead of saying why it can't.
 #[expect(clippy::print_stdout, reason = "a test that passes over something says so")]
 fn is_present(output: &Output, device: &str) -> bool {
     if output.status.success() {
@@ -100,7 +100,7 @@ fn asking_again_on_another_device_costs_a_read() {
     };
     let (first, was_counted) = ask(&[("PIGWEIGHT_DETECT__DEVICE", "cpu")]);
     assert!(was_counted);
-    // Nobody listens there, and nobody needs to.
+    // No server listens there, and none is needed.
     let (again, was_counted) = ask(&[
         ("PIGWEIGHT_DETECT__DEVICE", "remote"),
         ("PIGWEIGHT_DETECT__REMOTE__ENDPOINTS", "[\"http://127.0.0.1:9\"]"),

@@ -1,4 +1,4 @@
-//! Drawn videos with their truth.
+//! Rendered videos with their truth.
 
 use pigweight_media::{VideoWriter, VideoWriterSettings};
 use pigweight_testkit::scene::{Scene, SceneSettings, TrueBox};

@@ -1,11 +1,11 @@
-//! A file that has to be read from end to end for its index can be looked at meanwhile.
+//! A file that must be read from end to end for its index can be viewed meanwhile.
 
 use crate::server::{Answer, Server};
 use crate::workers::signal;
 use std::path::Path;
 use std::process::Command;
 
-/// Half a million frames: reading them takes a second or more, and the first part is told after a quarter of one.
+/// Half a million frames: reading them takes a second or more, and the first part is published after a quarter of one.
 fn long_video(folder: &Path) {
     let ffmpeg = |arguments: &[&str]| {
         let status =
@@ -60,7 +60,7 @@ fn what_is_known_is_served_at_once_and_what_is_not_is_waited_for() {
     let early_whole = whole_frame(secs);
     assert_eq!((early_whole.status, early_whole.header("etag")), (200, ""));
 
-    // Nobody is told that a moment lies outside the video before that is known.
+    // No client is told that a moment is outside the video before that is known.
     let secs_beyond = 341.0 * 60.0 - 1.0;
     std::thread::scope(|scope| {
         let beyond = scope.spawn(|| whole_frame(secs_beyond));

@@ -1,4 +1,4 @@
-//! The rules of the house that the compiler does not know: which crate and which room may see which.
+//! Architecture rules that the compiler doesn't check: which crate and which module may use which.
 
 use crate::server::root;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,6 @@
-//! Real inference servers for tests: MLServer and NVIDIA Triton with models of the fixtures, in processes of their own.
+//! Real inference servers for tests: MLServer and NVIDIA Triton with models from the fixtures, in their own processes.
 //!
-//! `scripts/setup.sh --tests` installs both. Where one is missing its tests say so and are skipped; in CI they fail.
+//! `scripts/setup.sh --tests` installs both. If one is missing, its tests say so and are skipped; in CI they fail.
 
 use crate::server::root;
 use pigweight_testkit::component::skip_without;
@@ -109,7 +109,7 @@ impl InferenceServer {
         format!("http://127.0.0.1:{}", self.ports[1])
     }
 
-    /// As `kill -9` does it; of a server of several processes what is left ends by itself.
+    /// Like `kill -9`; if the server has several processes, the others end by themselves.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();

@@ -1,4 +1,4 @@
-//! `make install`: the installed program works by itself, every command has its manual page, and uninstalling leaves nothing.
+//! `make install`: the installed program is self-contained, every command has its manual page, and uninstalling leaves nothing.
 
 use crate::server::root;
 use std::path::{Path, PathBuf};

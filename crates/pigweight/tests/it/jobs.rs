@@ -1,4 +1,4 @@
-//! Jobs as people meet them: listed, put in order, stopped, tried again; kept over whatever ends the server; fair to short videos.
+//! Jobs from a user's view: list, order, stop, retry; they survive whatever ends the server; short videos don't wait for long ones.
 
 use crate::server::{Answer, Server, model, pigweight};
 use crate::workers::signal;
@@ -209,7 +209,7 @@ fn a_video_that_ends_its_readers_has_so_many_tries_and_no_more() {
     let error = failed["error"].as_str().unwrap();
     assert!(!error.contains('\n') && failed["finished_at"].is_string(), "{failed}");
     assert_eq!(failed["tries"], 3, "{failed}");
-    // Left alone, it is counted when somebody wants it again.
+    // Paused, it is counted when it is resumed.
     assert_eq!(tell(&server, &failed, "retry").status, 200);
     let done = wait_for(&server, "a.mp4", "done");
     assert_eq!((&done["frames_done"], &done["error"]), (&done["frames_total"], &Value::Null));
@@ -225,7 +225,7 @@ fn a_video_that_is_taken_away_is_waited_for_and_one_that_is_read_is_read_to_its_
     for name in ["a.mp4", "b.mp4"] {
         takes(videos.path(), elsewhere.path(), name);
     }
-    // A wish makes the server look at its folders at once.
+    // A request makes the server scan its folders at once.
     let look = |name: &str| prioritise(&server, &job(&server, name), &json!(0));
     let missing = wait(|| {
         look("b.mp4");
@@ -417,7 +417,7 @@ fn fill_the_disk(data: &Path) {
     assert!(told["error"].as_str().unwrap().contains("disk is full"), "{told}");
     assert_eq!(server.get("/api/health").json()["status"], "degraded");
     std::fs::remove_file(&ballast).unwrap();
-    // Whoever pauses it meanwhile has it given back, and not held for ever.
+    // If it is paused meanwhile, it is given back and not held for ever.
     assert_eq!(tell(&server, &told, "pause").json()["state"], "paused");
     prioritise(&server, &told, &json!(1));
     assert_eq!(tell(&server, &told, "resume").status, 200);

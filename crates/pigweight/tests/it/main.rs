@@ -1,4 +1,4 @@
-//! The product as its users meet it: the built binary, real servers, real videos, drawn scenes whose truth is known.
+//! End-to-end tests: the built binary, real servers, real videos, rendered scenes with known truth.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod api;

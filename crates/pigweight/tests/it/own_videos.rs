@@ -1,4 +1,4 @@
-//! What a farm does with its own videos: calibrating the threshold, and taking out frames to label.
+//! A farm's own videos: calibrating the threshold, and exporting frames to label.
 
 use crate::server::pigweight;
 use pigweight_testkit::videos::video;
@@ -52,7 +52,7 @@ fn a_calibrated_folder_is_counted_with_its_own_threshold_unless_one_is_named() {
     let other = text.replace(line, "min_score = 0.98").replace("model = \"", "model = \"0");
     std::fs::write(kept, other).unwrap();
     assert_eq!(mean(&[]), usual);
-    // What cannot be understood is told, and not passed over.
+    // Parse errors are reported, not skipped.
     std::fs::write(kept, "min_score = high").unwrap();
     let output = run(&["count"], &[&pen]);
     assert_eq!(output.status.code(), Some(1));

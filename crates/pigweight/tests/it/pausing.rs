@@ -1,4 +1,4 @@
-//! Work on a video stops when somebody says so, stays stopped, and goes on from there.
+//! Pausing stops the work on a video, lasts, and resuming continues from there.
 
 use crate::server::{Server, model, pigweight};
 use std::path::Path;
@@ -30,7 +30,7 @@ fn a_paused_video_stays_where_it_is_over_a_restart_and_goes_on_when_told() {
     let other = crate::api::indexed(&server, "pen.mp4")["id"].as_str().unwrap().to_owned();
     server.wait_for_run(&id, "running");
     assert_eq!(pause(&server, &id, true)["paused"], true);
-    // The next one has its turn at once: nothing goes on with the paused one any more.
+    // The next one starts at once: the paused one isn't worked on any more.
     server.wait_for_run(&other, "done");
     let paused = server.video("corridor.mp4");
     assert_eq!((&paused["paused"], &paused["run"]["state"]), (&true.into(), &"queued".into()));

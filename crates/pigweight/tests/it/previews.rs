@@ -1,4 +1,4 @@
-//! Small pictures: made in the background, exact, gone on with after a kill, and never in the way.
+//! Previews: made in the background, exact, continued after a kill, and never in the way.
 
 use crate::api::{folder_of, indexed};
 use crate::server::{Answer, Server, model, pigweight};

@@ -1,11 +1,11 @@
-//! Files that are taken away, put back or replaced: a video is what its bytes are.
+//! Files that are removed, put back or replaced: a video is identified by its bytes.
 
 use crate::jobs::{ONE_BY_ONE, id, job, jobs, prioritise, start, tell, videos, wait, wait_for};
 use crate::server::Server;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// A wish makes the server look at its folders at once.
+/// A request makes the server scan its folders at once.
 fn look(server: &Server, name: &str) {
     prioritise(server, &job(server, name), &json!(0));
 }

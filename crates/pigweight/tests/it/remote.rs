@@ -1,4 +1,4 @@
-//! A detector on inference servers counts as the same one on this machine does, whatever becomes of the servers.
+//! A detector on inference servers gives the same counts as on this machine, whatever happens to the servers.
 
 use crate::counting::count;
 use crate::drawn::{Corridor, printed};
@@ -63,7 +63,7 @@ fn assert_same_boxes(here: &Value, there: &Value, name: &str) {
     }
 }
 
-/// Servers look at the border, too.
+/// Servers infer the border too.
 fn whole() -> (&'static str, String) {
     ("PIGWEIGHT_DETECT__TRIM_BORDER", "false".to_owned())
 }
@@ -209,7 +209,7 @@ fn videos_are_counted_as_soon_as_a_server_is_there_that_was_not_at_the_start() {
     assert_eq!(numbers(&counting.run()), *HERE);
 }
 
-/// Where nobody speaks: it hangs up on whoever calls, and can wait until that has happened so often.
+/// A port without a server: it closes every connection, and can wait for a number of them.
 struct Silent(TcpListener);
 
 impl Silent {
@@ -256,7 +256,7 @@ fn servers_that_stay_missing_are_logged_once() {
     command.arg("--data").arg(data.path());
     command.envs(asking(&silent.url(), "pigs"));
     let mut serving = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    // Each look calls twice at the most.
+    // Each attempt connects twice at most.
     silent.wait_for_calls(6);
     serving.kill().unwrap();
     let said = String::from_utf8(serving.wait_with_output().unwrap().stderr).unwrap();

@@ -1,4 +1,4 @@
-//! What the schedule leaves out changes no number, and each look can be explained.
+//! Skipped inferences change no count, and each inference has a reason.
 
 use crate::counting::{assert_same, count, counted, document};
 use crate::drawn::{Corridor, FRAMES_PER_SEC, printed};

@@ -1,4 +1,4 @@
-//! A file system in memory that is soon full.
+//! A small in-memory file system that is soon full.
 
 use pigweight_testkit::component::skip_without;
 use std::panic::UnwindSafe;

@@ -1,4 +1,4 @@
-//! Sources, lines with versions, and counts that are made anew beside the ones that are shown.
+//! Sources, lines with versions, and recounts next to published counts.
 
 use crate::jobs::{NO_PICTURES, start, videos, wait};
 use crate::server::{Server, model, pigweight};

@@ -1,4 +1,4 @@
-//! HTTP Live Streaming as players meet it: ffmpeg's own, over HTTP, against a real server.
+//! HTTP Live Streaming as players use it: ffmpeg's own client, over HTTP, against a real server.
 
 use crate::api::{folder_of, indexed};
 use crate::server::Server;

@@ -1,4 +1,4 @@
-//! Uploads as they come over a farm's network: in pieces, over connections that break, with names from anywhere.
+//! Uploads over a farm's network: in pieces, over connections that break, with arbitrary names.
 
 use crate::server::{Answer, Server};
 use base64::Engine as _;
@@ -70,7 +70,7 @@ fn a_file_in_pieces_becomes_a_video_at_once() {
     assert_eq!(names(&server), ["Загон №1, утро.mp4"], "at once");
     let answer = server.get(&format!("/api/videos/{id}/file"));
     assert!(answer.bytes == film, "{}: {} bytes", answer.status, answer.bytes.len());
-    // The work was woken, and the list keeps it at the next look at the folders.
+    // The work was woken, and the next folder scan keeps the video in the list.
     let found = crate::api::indexed(&server, "Загон №1, утро.mp4");
     assert_eq!((found["index"].as_str(), found["frames"].as_u64()), (Some("ready"), Some(150)));
     // Again under the same name: both are kept.
@@ -143,14 +143,14 @@ fn a_new_connection_takes_over_from_one_that_hangs() {
     let data = tempfile::tempdir().unwrap();
     let (_videos, server) = started(data.path());
     let film = film();
-    // On a busy machine the new connection may be heard first: then nobody hung, and the other one comes too late.
+    // On a busy machine the new connection may be handled first: then none hung, and the other one comes too late.
     let told = std::iter::repeat_with(|| take_over(&server, &film))
         .find(|told| !told.starts_with("HTTP/1.1 409 "))
         .unwrap();
     assert!(told.starts_with("HTTP/1.1 423 "), "{told}");
 }
 
-/// What the connection that hangs is told at last.
+/// The response that the hanging connection finally gets.
 fn take_over(server: &Server, film: &[u8]) -> String {
     let place = accepted(server, "pen.mp4", film.len());
     let mut hanging = TcpStream::connect(&server.address).unwrap();

@@ -1,4 +1,4 @@
-//! The processes that read videos: they give what would be read without them, and no end of theirs is the server's.
+//! Worker processes: they give the same results as reading in the server, and their end never ends the server.
 
 use crate::api::folder_of;
 use crate::server::{Answer, Server, model, pigweight};
@@ -214,7 +214,7 @@ fn a_process_that_ends_or_hangs_is_replaced_and_the_server_lives() {
         found[0]
     };
 
-    // Ended while it waits for work: nobody hears of it.
+    // Ended while idle: callers don't notice.
     let before = the_one();
     signal(before, "-KILL");
     assert_eq!(frame_at(&server, &id, 5.0).status, 200);
@@ -263,7 +263,7 @@ fn a_count_goes_on_behind_the_end_of_the_process_that_read_the_video() {
     server.wait_for_run(&id, "done");
     let found = server.video("corridor.mp4");
     assert_eq!(found["run"]["frames_done"], found["frames"]);
-    // The end of the process is none of the video: what would have been looked at otherwise is, and nothing else.
+    // The process's end doesn't affect the schedule: exactly the frames that would have been inferred otherwise are.
     let run = found["run"]["id"].as_str().unwrap();
     let looks = server.get(&format!("/api/videos/{id}/runs/{run}/schedule")).json();
     let reasons: Vec<&str> = looks["inferred_frames"]

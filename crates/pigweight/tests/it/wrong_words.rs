@@ -1,4 +1,4 @@
-//! Command lines that are wrong, and stderr as other programs read it.
+//! Wrong command lines, and stderr as other programs read it.
 
 use crate::server::{model, pigweight, root};
 use pigweight_testkit::videos::video;

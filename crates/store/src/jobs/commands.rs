@@ -1,4 +1,4 @@
-//! What people do with a job. Each command is one change of its row, on the condition that the state allows it.
+//! Commands for jobs by people. Each is one change of the job's row, on the condition that its state allows it.
 
 use super::{JobRecord, PRIORITIES};
 use crate::Store;

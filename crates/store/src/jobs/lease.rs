@@ -18,9 +18,9 @@ pub enum Release<'a> {
     Failed(&'a Reason),
     /// It waits again, as if nothing had happened.
     Requeue,
-    /// The same, not before so many seconds have passed.
+    /// The same, but not before this many seconds have passed.
     RequeueAfter(i64, &'a Reason),
-    /// It was interrupted, which counts as a try; not before so many seconds have passed.
+    /// It was interrupted, which counts as an attempt; not before this many seconds have passed.
     Interrupted(i64, &'a Reason),
 }
 
@@ -29,7 +29,7 @@ impl Store {
     pub async fn take_job(&self, id: &str, owner: &str) -> Result<Option<JobRecord>> {
         let failed = |error| Error::from_sql("taking a job", error);
         let now = unix_secs();
-        // Read back in the same transaction: a job that is taken without anybody knowing would be held for ever.
+        // Read back in the same transaction: otherwise a job could be taken without the process knowing, and held for ever.
         let mut transaction = self.begin_write("taking a job").await?;
         let taken = sqlx::query(
             "update jobs set state = 'running', lease_owner = $2, lease_expires_at = $3, tries = tries + 1, \
@@ -71,7 +71,7 @@ impl Store {
         Ok(noted.rows_affected() == 1)
     }
 
-    /// Gives a job back. If it is not this process's any more, nothing happens: whoever changed it had the last word.
+    /// Gives a job back. If this process no longer holds it, nothing happens: the later change stays.
     pub async fn release_job(&self, id: &str, owner: &str, release: Release<'_>) -> Result<()> {
         let now = unix_secs();
         // State, error, end, due, tries that do not count.

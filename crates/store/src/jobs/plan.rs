@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::runs::{self, NewRun};
 use crate::{Store, Transaction, new_id};
 
-/// Why a job was cancelled by nobody.
+/// The reason of automatic cancellations.
 const OUTDATED: &str =
     "the model or the settings changed; another job counts the video with the current ones";
 const OUTDATED_CODE: &str = "outdated";
@@ -22,7 +22,7 @@ pub struct NewJob {
     pub run: NewRun,
 }
 
-/// What planning has changed.
+/// The changes made by planning.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlannedJobs {
     /// Videos of which an open job was replaced: a process may be working on it.
@@ -72,7 +72,7 @@ async fn cancel_outdated(transaction: &mut Transaction, job: &NewJob) -> Result<
     Ok(outdated.rows_affected() > 0)
 }
 
-/// Abandons the video's runs in progress that have other settings; gives the complete run that has these.
+/// Abandons the video's runs in progress that have other settings; returns the complete run that has these.
 async fn follow_settings(transaction: &mut Transaction, run: &NewRun) -> Result<Option<String>> {
     let failed = |error| Error::from_sql("making jobs", error);
     sqlx::query(

@@ -77,7 +77,7 @@ impl Camera {
         self.position + self.forward * ahead_m + self.right * (right * scale) + self.down * (down * scale)
     }
 
-    /// Another one on the same pen, as somebody might have screwed it on.
+    /// Another camera in the same pen, mounted slightly differently.
     pub fn varied(random: &mut Random, view: View, pen: (f32, f32), wall_m: f32, size: (u32, u32)) -> Self {
         let (width, depth) = pen;
         let longest = width.max(depth);
@@ -144,7 +144,7 @@ fn framing(position: Vec3, target: Vec3, (width, depth): (f32, f32)) -> f32 {
     2.0 * sorted[2].min(1.0)
 }
 
-/// From where a camera looks.
+/// Position and direction of a camera.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum View {
     /// Straight down, or nearly.

@@ -1,4 +1,4 @@
-//! What a pig's skin looks like: breed, patches, dirt, marks that people spray on.
+//! Appearance of a pig's skin: breed, patches, dirt, sprayed marks.
 
 use super::digits;
 use super::noise::{fractal, noise, smoothstep};
@@ -17,7 +17,7 @@ enum Patches {
     Saddle,
 }
 
-/// What somebody sprayed on.
+/// A sprayed mark.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Mark {
     Across(f32),

@@ -1,4 +1,4 @@
-//! What floors, walls and the hall around them look like.
+//! Appearance of floors, walls and the hall around them.
 
 use super::noise::{fractal, noise, smoothstep};
 use super::vector::{Vec3, vec3};

@@ -1,4 +1,4 @@
-//! What stands, lies and hangs in a pen and is no pig.
+//! Objects in a pen that aren't pigs.
 
 use super::camera::Camera;
 use super::shape::{Part, bounding_sphere};
@@ -242,7 +242,7 @@ pub(super) fn heat_lamp(random: &mut Random, pen: (f32, f32)) -> Thing {
     Thing::new(vec![shade, cord], color, 0.3, random)
 }
 
-/// Somebody in an overall and boots: legs and boots, then the rest, as two things of two colours, and a head.
+/// A person in an overall and boots: legs and boots, then the rest, as two objects of two colours, and a head.
 pub(super) fn person(random: &mut Random, pen: (f32, f32)) -> Vec<Thing> {
     let (x, y) = anywhere(random, pen, -0.6);
     let size = random.between(0.92, 1.08);

@@ -1,4 +1,4 @@
-//! What stands still: floor, walls, feeder and drinker.
+//! Static parts: floor, walls, feeder and drinker.
 
 use super::canvas::{Canvas, Color};
 use super::noise::{clouds, grain};

@@ -1,6 +1,6 @@
 //! How animals move: each follows its plan, turns smoothly, goes round others, and bodies push each other apart.
 //!
-//! Steps have a fixed length, so what happens does not depend on how often anyone looks.
+//! Steps have a fixed length, so the result doesn't depend on how often the scene is rendered.
 
 use super::Place;
 use super::body::{Body, Pose, wrapped};
@@ -138,7 +138,7 @@ impl Herd {
         let animals = planner.first_animals(&place);
         let mut herd =
             Self { animals, steps: 0, planner, place, overlap: 0.04 + 0.4 * crowding.clamp(0.0, 1.0) };
-        // Nobody starts on top of another.
+        // No animal starts on top of another.
         for _ in 0..150 {
             herd.push_apart();
         }

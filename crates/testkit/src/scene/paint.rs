@@ -33,7 +33,7 @@ impl Coat {
     }
 }
 
-/// What an animal looks like, for life.
+/// An animal's appearance, for life.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Skin {
     coat: Coat,

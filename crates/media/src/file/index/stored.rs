@@ -1,7 +1,7 @@
 //! The stored form of an index: a version byte, a hash, then compressed columns of differences.
 //!
-//! A video of a day has a million packets, and whoever opens it waits for its index. Most differences are the same
-//! number again and again, which costs next to nothing to compress, to keep and to read back.
+//! A video of a day has a million packets, and opening it waits for its index. Most differences are the same
+//! number again and again, which costs almost nothing to compress, store and read.
 
 use super::{Timing, VideoIndex, stated_order};
 use crate::error::{Error, Result};
@@ -11,17 +11,17 @@ use pigweight_core::time::Pts;
 use serde::{Deserialize, Serialize};
 use std::io::{Read as _, Write as _};
 
-/// Raised whenever the stored form changes; an older one is made anew.
+/// Raised whenever the stored form changes; an older one is rebuilt.
 const FORMAT_VERSION: u8 = 4;
-/// Of BLAKE3: a bit that falls over on a disk would shift all times behind it.
+/// Of BLAKE3: a flipped bit would shift all times after it.
 const HASH_BYTES: usize = 16;
 /// Brotli's quality and window. The next better quality takes three times the time for a tenth of the bytes.
 const COMPRESSION: u32 = 4;
 const WINDOW_BITS: u32 = 20;
 const BUFFER_BYTES: usize = 16 << 10;
-/// Packets that an index may have: 15 days at 25 frames a second. Damage must not ask for more memory than there is.
+/// The most packets of an index: 15 days at 25 frames a second. Damage must not allocate more memory than there is.
 const MOST_PACKETS: usize = 32 << 20;
-/// Of them in columns: a few kB of compressed ones can claim any number.
+/// Bytes of them in columns: a few compressed kB can claim any number.
 const MOST_PLAIN_BYTES: u64 = 512 << 20;
 
 const IS_KEY: u8 = 1;
@@ -33,11 +33,11 @@ const HAS_DTS: u8 = 4;
 struct Columns {
     flags: Vec<u8>,
     size: Vec<u32>,
-    /// From the end of the packet before.
+    /// From the end of the previous packet.
     position: Vec<i64>,
-    /// From the dts before; 0 where there is none.
+    /// From the previous dts; 0 if there is none.
     dts: Vec<i64>,
-    /// From its own dts, or from the last that there was.
+    /// From its own dts, or from the last known one.
     pts: Vec<i64>,
 }
 
@@ -49,7 +49,7 @@ struct Stored {
     columns: Columns,
 }
 
-/// What the next packet's numbers are counted from.
+/// The values that the next packet's differences refer to.
 #[derive(Default)]
 struct Before {
     end: i64,
@@ -73,7 +73,7 @@ impl Columns {
         self.pts.push(packet.pts.0.wrapping_sub(dts));
     }
 
-    /// `None` where the columns are not of one length.
+    /// `None` if the columns differ in length.
     fn packets(&self) -> Option<Vec<PacketEntry>> {
         let count = self.flags.len();
         let lengths = [self.size.len(), self.position.len(), self.dts.len(), self.pts.len()];
@@ -117,16 +117,16 @@ impl VideoIndex {
         bytes.extend_from_slice(&blake3::hash(&plain).as_bytes()[..HASH_BYTES]);
         let mut compressor =
             brotli::CompressorWriter::new(&mut bytes, BUFFER_BYTES, COMPRESSION, WINDOW_BITS);
-        // Memory takes all that it is given.
+        // Writing to memory can't fail.
         let _written = compressor.write_all(&plain);
         drop(compressor);
         bytes
     }
 
-    /// Back from [`Self::to_bytes`].
+    /// Parses the result of [`Self::to_bytes`].
     ///
     /// # Errors
-    /// [`Error::StaleIndex`] for another version or bytes that are no index.
+    /// [`Error::StaleIndex`] for another version or bytes that aren't an index.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let Some((&FORMAT_VERSION, bytes)) = bytes.split_first() else { return Err(Error::StaleIndex) };
         let (hash, compressed) = bytes.split_first_chunk::<HASH_BYTES>().ok_or(Error::StaleIndex)?;
@@ -145,7 +145,7 @@ impl VideoIndex {
         {
             return Err(Error::StaleIndex);
         }
-        // Counted times rise in the order of the frames as well.
+        // Counted times increase in frame order as well.
         let display = stated_order(&packets).ok_or(Error::StaleIndex)?;
         Ok(Self {
             packets,
@@ -185,7 +185,7 @@ mod tests {
         for bit in 0..8 * bytes.len() {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            // Some bits say nothing: what is read is then what was stored.
+            // Some bits have no meaning: then the result is what was stored.
             let read = VideoIndex::from_bytes(&damaged);
             assert!(read.is_err() || read.is_ok_and(|read| &read == opened.index()), "bit {bit}");
         }

@@ -1,4 +1,4 @@
-//! Fragments: the packets of a segment put into an mp4, with times made anew.
+//! Fragments: a segment's packets muxed into an mp4, with recomputed times.
 
 use super::{Segment, Segments, is_sent};
 use crate::decode::local_reader::PacketSource;
@@ -9,7 +9,7 @@ use crate::file::video::Video;
 use crate::libav::{FragmentMuxer, Input, Packet, PacketTimes, StreamToWrite};
 use pigweight_core::time::TimeBase;
 
-/// Browsers refuse a whole video for sound that they do not know, AC-3 for one.
+/// Browsers refuse a whole video because of unsupported audio, for example AC-3.
 const SOUND_CODECS: [&str; 4] = ["aac", "mp3", "opus", "flac"];
 
 /// See [`crate::hls::Streamer`].
@@ -34,7 +34,7 @@ impl LocalStreamer {
         let Some(first) = self.segments.segments().first() else {
             return Err(Error::NoFrames { path: self.video.path().to_owned() });
         };
-        // A picture and a sound are enough to describe all.
+        // A picture packet and an audio packet are enough to describe all.
         let head = Segment { packets: first.packets.start..first.packets.start + 1, ..first.clone() };
         let bytes = self.mux(&head, Part::Head)?;
         wanted(&self.video, &bytes, [b"ftyp", b"moov"])
@@ -49,7 +49,7 @@ impl LocalStreamer {
         wanted(&self.video, &bytes, [b"moof", b"mdat"])
     }
 
-    /// Goes to a packet that decoding can start from, or before it.
+    /// Seeks to a packet that decoding can start from, or before it.
     fn go_to(&mut self, ordinal: usize) -> Result<()> {
         let is_there = self.picture.next_ordinal() == ordinal;
         if !is_there && (ordinal == 0 || !self.picture.land_on(ordinal)) {
@@ -80,7 +80,7 @@ impl LocalStreamer {
             path: video.path().to_owned(),
             reason: format!("it cannot be cut ({})", crate::libav::describe(code)),
         };
-        // Sound that no mp4 takes is left out of all parts alike: it follows from the stream's parameters alone.
+        // Audio that doesn't fit into mp4 is dropped from all segments alike, because that depends only on the stream's parameters.
         let with_sound = heard.map(|heard| FragmentMuxer::create(&[picture, heard]));
         let (mut muxer, has_sound) = match with_sound {
             Some(Ok(muxer)) => (muxer, true),
@@ -100,21 +100,21 @@ impl LocalStreamer {
             }
         }
         if next < segment.packets.end {
-            // The index was made of packets that could be read: bytes are gone since.
+            // The index lists packets that could be read: bytes have disappeared since.
             return Err(Error::Changed { path: video.path().to_owned() });
         }
         for (mut packet, times) in sounds.into_iter().filter(|_| has_sound) {
-            // A piece of sound that is damaged, or goes back in time, is left out: the picture is what counts.
+            // An audio packet that is damaged, or goes back in time, is dropped: the picture matters more.
             let _left_out = muxer.write(&mut packet, 1, times).is_err();
         }
         muxer.finish().map_err(failed)
     }
 }
 
-/// Times of the packets of a segment, in ticks that are so short that as many as a decoder reorders pass between two
-/// frames.
+/// Times of a segment's packets, in ticks short enough that between two frames there are as many ticks as a decoder
+/// reorders frames.
 struct Clock {
-    /// Of them to a tick of the video.
+    /// Ticks per tick of the video.
     fine: i64,
     /// Seconds of each, as a fraction.
     tick: (i32, i32),
@@ -129,11 +129,11 @@ impl Clock {
         Self { fine, tick }
     }
 
-    /// Decode times from the first frame of the video: each the latest that is not after its own frame and before the next
-    /// decode time. A keyframe that no frame precedes is so decoded when it is shown. Containers' own differ: one has none, one
-    /// is a delay behind, and a player takes a fragment's first for the time of its first frame. None lies before the video's
-    /// beginning, which players read as the far end of time: frames that lead the first keyframe are shown some ticks of
-    /// 1/90,000 s late for that.
+    /// Decode times from the video's first frame: each is the latest that isn't after its own frame and is before the next
+    /// decode time. So a keyframe that no frame precedes is decoded when it is displayed. Containers' own times differ: some have none, some
+    /// are late by a reordering delay, and a player takes a fragment's first decode time as the time of its first frame. None is before the video's
+    /// beginning, which players read as the far end of time; in exchange, frames that precede the first keyframe are displayed some ticks of
+    /// 1/90,000 s late.
     fn times(&self, index: &VideoIndex, segment: &Segment) -> Vec<PacketTimes> {
         let packets = &index.packets()[segment.packets.clone()];
         let first = index.first_pts().0;
@@ -166,7 +166,7 @@ impl Clock {
     }
 }
 
-/// How much of a segment is put together.
+/// How much of a segment is muxed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     Whole,
@@ -174,26 +174,26 @@ enum Part {
     Head,
 }
 
-/// The sound of a video, read by a reader of its own: how far it lies from its picture in the file is the container's affair.
+/// A video's audio, with its own reader: its distance from the picture in the file depends on the container.
 struct Sound {
     input: Input,
     stream_index: i32,
     tick: (i32, i32),
-    /// The video's first frame, ticks of the sound.
+    /// The video's first frame, in ticks of the audio.
     zero: i64,
-    /// The first of all, whose parameters describe the rest.
+    /// The first packet, whose parameters describe the rest.
     first: Option<(Packet, PacketTimes)>,
 }
 
 impl Sound {
-    /// Sound may begin after the picture; where none lies within this much of the file there is none.
+    /// Audio may begin after the picture; if there is none within this much of the file, there is none at all.
     const FIRST_WITHIN_BYTES: u64 = 64 << 20;
-    /// How much sound may lie in front of the picture that it belongs to, where a seek has to begin; and how far behind it.
+    /// How far audio may precede its picture in the file, which is where a seek must start; and how far it may follow.
     const AHEAD_SECS: i64 = 1;
     const BEHIND_SECS: i64 = 10;
     const BEHIND_BYTES: i64 = 32 << 20;
 
-    /// `None` where there is none that is sent.
+    /// `None` if there is none to send.
     fn open(video: &Video) -> Result<Option<Self>> {
         let (mut input, _) = open_input(video.path())?;
         let Some(stream) = input.sound_stream(video.stream_index()) else { return Ok(None) };
@@ -204,7 +204,7 @@ impl Sound {
         let zero = ticks_of_other(video.index().first_pts().0, video.info().time_base, stream.time_base);
         let mut sound = Self { input, stream_index: stream.index, tick: stream.time_base, zero, first: None };
         let mut bytes = 0;
-        // What cannot be read is not heard.
+        // Unreadable audio is dropped.
         while let Ok(Some(packet)) = sound.input.read() {
             bytes += u64::from(packet.size());
             if let Some(times) = sound.times(&packet) {
@@ -218,7 +218,7 @@ impl Sound {
         Ok(None)
     }
 
-    /// From the first frame of the video on; `None` for what is no sound, or is heard before it.
+    /// From the video's first frame on; `None` if it isn't audio or ends before that.
     fn times(&self, packet: &Packet) -> Option<PacketTimes> {
         if packet.stream_index() != self.stream_index {
             return None;
@@ -227,14 +227,14 @@ impl Sound {
         Some(PacketTimes { pts, dts: pts, duration: packet.duration() })
     }
 
-    /// What begins while a segment is shown.
+    /// Packets that begin during a segment.
     fn of_segment(&mut self, video: &Video, segment: &Segment) -> Vec<(Packet, PacketTimes)> {
         let index = video.index();
         let (base, packets) = (video.info().time_base, &index.packets()[segment.packets.clone()]);
         let per_sec = i64::from(base.denominator()) / i64::from(base.numerator()).max(1);
         let begin = packets.first().map_or(0, |packet| packet.dts.unwrap_or(packet.pts.0));
-        // Sought by the picture: containers list the places of its keyframes, and often of nothing else. Where it cannot go
-        // there, sound is read from the beginning.
+        // Seeks by the video stream: containers list the positions of its keyframes, and often of nothing else. If that fails,
+        // audio is read from the beginning.
         let target = match segment.packets.start {
             0 => begin - Self::BEHIND_SECS * per_sec,
             _ => begin - Self::AHEAD_SECS * per_sec,
@@ -249,7 +249,7 @@ impl Sound {
         let far_pts = packets.iter().map(|packet| packet.dts.unwrap_or(packet.pts.0)).max().unwrap_or(0)
             + Self::BEHIND_SECS * per_sec;
         let far_byte = packets.iter().map(|packet| packet.position).max().unwrap_or(0) + Self::BEHIND_BYTES;
-        // Compared as fractions of a second with whole numbers: each packet belongs to exactly one segment.
+        // Compared as fractions of a second with integers: each packet belongs to exactly one segment.
         let tick = self.tick;
         let is_before = |ticks: i64, bound: i64| {
             i128::from(ticks) * i128::from(tick.0) * i128::from(base.denominator())
@@ -275,14 +275,14 @@ impl Sound {
     }
 }
 
-/// Ticks of one clock in those of another, rounded towards zero.
+/// Converts ticks of one clock to another, rounded towards zero.
 fn ticks_of_other(ticks: i64, base: TimeBase, other: (i32, i32)) -> i64 {
     let up = i128::from(ticks) * i128::from(base.numerator()) * i128::from(other.1);
     let there = up / (i128::from(base.denominator()) * i128::from(other.0.max(1)));
     i64::try_from(there).unwrap_or(if there < 0 { i64::MIN / 2 } else { i64::MAX / 2 })
 }
 
-/// These boxes of an mp4; it must have them all.
+/// Selects these boxes of an mp4; all must be there.
 fn wanted(video: &Video, bytes: &[u8], kinds: [&[u8; 4]; 2]) -> Result<Vec<u8>> {
     let is_there = |kind: &[u8; 4]| !boxes(bytes, |found| found == kind).is_empty();
     if !kinds.iter().all(|kind| is_there(kind)) {
@@ -292,7 +292,7 @@ fn wanted(video: &Video, bytes: &[u8], kinds: [&[u8; 4]; 2]) -> Result<Vec<u8>> 
     Ok(boxes(bytes, |found| kinds.contains(&found)))
 }
 
-/// Those of an mp4's top-level boxes that are wanted, in order.
+/// The selected top-level boxes of an mp4, in order.
 fn boxes(mut bytes: &[u8], is_wanted: impl Fn(&[u8; 4]) -> bool) -> Vec<u8> {
     let mut wanted = Vec::new();
     while let Some((&head, _)) = bytes.split_first_chunk::<8>() {
@@ -301,7 +301,7 @@ fn boxes(mut bytes: &[u8], is_wanted: impl Fn(&[u8; 4]) -> bool) -> Vec<u8> {
             0 => bytes.len(),
             size => size as usize,
         };
-        // Ours come from the muxer, below 4 GiB each; anything else ends here.
+        // The muxer's boxes are below 4 GiB each; anything else ends here.
         let Some((one, rest)) = bytes.split_at_checked(size.max(8)) else { break };
         if is_wanted(&kind) {
             wanted.extend_from_slice(one);

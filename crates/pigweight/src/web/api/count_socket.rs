@@ -1,4 +1,4 @@
-//! Counts as they are made, over a WebSocket.
+//! Live counts, over a WebSocket.
 
 use crate::web::api::types::{Recount, Run, RunState};
 use crate::web::app::App;
@@ -83,7 +83,7 @@ impl Lag {
     pub fn of(app: &App, video: &VideoRecord, run: Option<&RunRecord>) -> Self {
         let (counted_to_secs, frames_done) =
             run.map_or((0.0, 0), |run| (run.counted_to_secs, run.frames_done));
-        // A finished run has come to the end, whatever could not be decoded on the way.
+        // A finished run has reached the end, even if some frames could not be decoded.
         let is_done = run.is_some_and(|run| run.state == pigweight_store::RunState::Done);
         let going_on = app.status.latest(&video.id).filter(|progress| progress.frames_per_sec > 0.0);
         let left = |total: f64, done: f64| if is_done { 0.0 } else { (total - done).max(0.0) };

@@ -1,4 +1,4 @@
-//! What was found: boxes, counts, crossings.
+//! Results: boxes, counts, crossings.
 
 use crate::web::api::types::DirectionName;
 use crate::web::api::types::Window;

@@ -1,4 +1,4 @@
-//! How the server is.
+//! Server status and metrics.
 
 use crate::artifacts::disk_space;
 use crate::reason::Reasoned as _;
@@ -156,7 +156,7 @@ fn disk_full(folder: &Path) -> Reason {
 /// Figures for Prometheus; `docs/guide/grafana.json` is a dashboard of them.
 #[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "text/plain")))]
 pub async fn metrics(_: Caller, app: Shared) -> Result<String, Problem> {
-    // What is rather looked at than followed.
+    // Gauges that are computed on request.
     for (state, count) in videos_by_state(&app).await? {
         metrics::gauge!("pigweight_videos", "state" => state).set(f64::from(count));
     }
@@ -178,7 +178,7 @@ pub async fn metrics(_: Caller, app: Shared) -> Result<String, Problem> {
     }
     let counted = app.store.count_jobs().await?;
     for state in JobState::ALL {
-        // A state that no job is in any more is told as well, or it would stay as it was.
+        // A state without jobs is reported as well, or its gauge would keep its value.
         let jobs = counted.iter().find(|(of, ..)| *of == state).map_or(0, |(_, jobs, _)| *jobs);
         metrics::gauge!("pigweight_jobs", "state" => state.name()).set(jobs as f64);
     }
@@ -188,7 +188,7 @@ pub async fn metrics(_: Caller, app: Shared) -> Result<String, Problem> {
     }
     let workers = pigweight_media::isolate::running();
     metrics::gauge!("pigweight_workers").set(workers.len() as f64);
-    // One that ended meanwhile holds nothing.
+    // A job that ended meanwhile holds nothing.
     let bytes: u64 = workers.iter().filter_map(|pid| resident_bytes(&pid.to_string())).sum();
     metrics::gauge!("pigweight_workers_resident_memory_bytes").set(bytes as f64);
     Ok(app.metrics.render() + &sources(&app).await?)
@@ -200,7 +200,7 @@ async fn sources(app: &App) -> Result<String, Problem> {
     let mut told = Vec::new();
     for id in app.cancellation.current() {
         let video = app.store.video(&id).await?;
-        // The run that is being made, also where another one is shown meanwhile.
+        // The run in progress, even if another one is published.
         let run = match app.status.latest(&id) {
             Some(progress) => Some(progress.run),
             None => app.store.shown_run(&id).await?,

@@ -1,4 +1,4 @@
-//! Jobs: what goes on, what waits and in which order, what failed; and what people want of them.
+//! Jobs: running, waiting in order, and failed; and commands for them.
 
 use crate::background::detector_slot::no_detector;
 use crate::web::api::types::{Explanation, JobStateName, time};
@@ -126,7 +126,7 @@ pub struct QueueContext<'a> {
 impl<'a> QueueContext<'a> {
     /// Asks the store for the order.
     pub async fn of(store: &pigweight_store::Store, app: Option<&'a App>) -> pigweight_store::Result<Self> {
-        // Without a server nobody looks which files are there.
+        // Without a server there are no folder scans, so missing files are unknown.
         let is_there = |job: &JobRecord| app.is_none() || job.is_present;
         let waiting = store.waiting_jobs().await?.into_iter().filter(is_there).map(|job| job.id);
         Ok(Self { app, waiting: waiting.collect() })
@@ -159,7 +159,7 @@ impl Job {
         let frames_per_sec = now.frames_per_sec(job).filter(|_| state == JobState::Running);
         let left = job.frames_left();
         let hindrance = now.hindrance(job);
-        // Also where it went after the places were given.
+        // Also if it was taken after the places were computed.
         let is_gone = hindrance.as_ref().is_some_and(|reason| reason.code == FILE_GONE);
         let place = now.waiting.iter().position(|id| *id == job.id).map(|place| place + 1);
         let why = Explanation::from(hindrance).or_else(|| Explanation::of_job(job));
@@ -256,7 +256,7 @@ async fn job_answer(app: &App, job: &JobRecord) -> Result<Json<Job>, Problem> {
 pub async fn list(caller: Caller, app: Shared, Query(asked): Query<Filter>) -> Result<Json<Jobs>, Problem> {
     let filter = asked.filter()?;
     if let Some(id) = &filter.video_id {
-        // No video is something else than no jobs.
+        // An unknown video isn't the same as no jobs.
         caller.registered_video(&app, id).await?;
     }
     Ok(Json(Jobs::of(&app.store, &filter, Some(&app)).await?))

@@ -1,4 +1,4 @@
-//! The places that a line has had.
+//! The versions of a line.
 
 use crate::web::api::lines::Directions;
 use crate::web::api::types::time;

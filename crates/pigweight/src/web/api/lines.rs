@@ -1,4 +1,4 @@
-//! Lines that people draw, and what crossed them.
+//! Lines and their crossings.
 
 use crate::web::api::counts::Crossing;
 use crate::web::app::{App, Shared};
@@ -182,7 +182,7 @@ fn checked_place(geometry: LineGeometry) -> Result<LineGeometry, Problem> {
     let picture = size(geometry.picture_width_px).zip(size(geometry.picture_height_px));
     let checked = match (geometry.line(), picture) {
         (Ok(line), Some((width, height))) => line.check_on_picture(width, height),
-        // The video has not been opened yet.
+        // The video hasn't been opened yet.
         (Ok(line), None) => line.check_reach(),
         (Err(StoreError::Line(error)), _) => Err(error),
         (Err(error), _) => return Err(error.into()),

@@ -1,4 +1,4 @@
-//! The analyses of a video: which there are, which frames each looked at and why, and where two of them differ.
+//! The runs of a video: a list, the inferred frames with reasons, and comparison of two runs.
 
 use crate::web::api::types::{Run, Window};
 use crate::web::app::Shared;

@@ -1,4 +1,4 @@
-//! Sources: where recordings come from, and what holds for all of them.
+//! Sources: the origin of recordings, with shared lines and settings.
 
 use crate::accuracy::calibration::Calibration;
 use crate::web::api::types::{Video, time};
@@ -80,7 +80,7 @@ fn checked_score(min_score: Option<f64>) -> Result<Option<f64>, Problem> {
 impl Source {
     fn of(app: &App, source: SourceRecord) -> Self {
         let calibration = source.folder.as_ref().and_then(|folder| {
-            // The folder's own file or one above it holds for a video that lies in the folder.
+            // For a video in the folder, the folder's own file or one above it applies.
             let file = Calibration::nearest(&std::path::Path::new(folder).join("video"))?;
             let found = Calibration::read(&file).ok()?;
             let model = app.detector.now().ok().map(|inference| inference.model().info().hash.clone());

@@ -1,4 +1,4 @@
-//! Shapes of the API that more than one handler uses.
+//! API types that several handlers use.
 
 use crate::artifacts::previews::Made;
 use crate::describe::counted;
@@ -131,7 +131,7 @@ pub struct Count {
 impl Run {
     /// `frames_total` from the video's index; `job` is the video's newest.
     pub fn new(run: &RunRecord, frames_total: i64, status: &Status, job: Option<&JobRecord>) -> Self {
-        // What is not ended goes on, unless its job does not.
+        // An unfinished run continues, unless its job doesn't.
         let job = job.filter(|job| job.run_id.as_ref().is_none_or(|id| *id == run.id));
         let frames_per_sec = status
             .latest(&run.video_id)
@@ -207,7 +207,7 @@ impl Recount {
     pub fn of(video: &VideoRecord, job: Option<&JobRecord>, status: &Status) -> Option<Self> {
         let published = video.published_run_id.as_ref()?;
         let job = job.filter(|job| job.state.is_open() || job.state == JobState::Failed)?;
-        // The first step of a run is told before it is noted with its job.
+        // A run's first progress is published before it is recorded with its job.
         let going_on = status.latest(&video.id).filter(|progress| progress.run.id != *published);
         let going_on = going_on.filter(|progress| progress.frames_per_sec > 0.0);
         let run_id = job.run_id.clone().or_else(|| going_on.as_ref().map(|going_on| going_on.run.id.clone()));

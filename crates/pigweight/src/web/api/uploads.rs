@@ -1,4 +1,4 @@
-//! Uploads that go on where they stopped: the tus protocol 1.0.0 (<https://tus.io/protocols/resumable-upload>) with its extensions
+//! Resumable uploads: the tus protocol 1.0.0 (<https://tus.io/protocols/resumable-upload>) with its extensions
 //! creation and termination.
 
 use crate::sources::library::{self, FoundFile};
@@ -78,7 +78,7 @@ pub async fn create(_: Caller, app: Shared, headers: HeaderMap) -> Result<Respon
 )]
 pub async fn progress(_: Caller, app: Shared, Path(id): Path<String>) -> Result<Response, Problem> {
     let upload = app.uploads.find(&id).await?;
-    // The last bytes came over a connection that broke before it was told so.
+    // The last bytes came over a connection that broke before the response.
     let video_id = become_video(&app, &upload).await?;
     let headers = [
         (UPLOAD_OFFSET, upload.offset.to_string()),
@@ -116,16 +116,16 @@ pub async fn add(
         if here.offset != offset {
             return Err(Error::Offset { here: here.offset, sent: offset }.into());
         }
-        // Whoever sent the last byte did not hear of it.
+        // The sender of the last byte missed the response.
         let video_id = become_video(&app, &here).await?;
         let answer = (StatusCode::NO_CONTENT, [(UPLOAD_OFFSET, here.offset.to_string())]);
         return named(answer.into_response(), video_id);
     }
     let mut writing = app.uploads.go_on(&id, offset).await?;
-    // By itself: a client that goes away ends this function and must not end writing in the middle.
+    // In a separate task: if the client disconnects, this function is dropped, which must not stop a write halfway.
     let taking = tokio::spawn(async move {
         let came = take(&mut writing, body).await;
-        // What came before a break or an error is kept.
+        // Bytes received before a disconnect or an error are kept.
         let upload = writing.end().await?;
         let video_id = become_video(&app, &upload).await?;
         came.map(|()| (upload, video_id))
@@ -166,13 +166,13 @@ async fn take(writing: &mut Writing, mut body: Body) -> Result<(), Problem> {
                     writing.add(piece).await?;
                 }
             }
-            // Nobody reads the answer.
+            // The client is gone.
             Ok(Some(Err(_))) => {
                 return Err(Problem::bad_request(
                     "the connection broke off; what came is kept, go on from there",
                 ));
             }
-            // A client that was asleep does, and tries again.
+            // A client that was asleep reads it and tries again.
             Err(_) => {
                 return Err(Problem::unavailable(
                     "nothing came for a minute; what came is kept, go on from there",
@@ -190,7 +190,7 @@ async fn become_video(app: &App, upload: &Upload) -> Result<Option<String>, Prob
     let Some(path) = app.uploads.finish(&upload.id).await? else { return Ok(None) };
     let path = tokio::fs::canonicalize(&path).await.map_err(Problem::internal)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    // A full queue means that the work has been woken already.
+    // A full queue means that the work was already woken.
     let _already_woken = app.wake.try_send(());
     let registered = async {
         let record = library::register(&app.store, &FoundFile::upload(&path)?).await?;
@@ -199,7 +199,7 @@ async fn become_video(app: &App, upload: &Upload) -> Result<Option<String>, Prob
     };
     match registered.await {
         Ok(record) => Ok(Some(record.id)),
-        // The file is where it belongs: the next look at the folder registers it.
+        // The file is in its place: the next folder scan registers it.
         Err(error) => {
             tracing::warn!("{name}: {error}");
             Ok(None)

@@ -39,7 +39,7 @@ pub async fn list(
 ) -> Result<(HeaderMap, Json<Vec<Video>>), Problem> {
     let source = of.source.as_deref();
     if let Some(source) = source {
-        // No source is something else than no recordings.
+        // An unknown source isn't the same as no recordings.
         caller.source(&app, source).await?;
     }
     let limit = page.limit();
@@ -88,7 +88,7 @@ pub async fn change_work(
     Body(WorkState { paused }): Body<WorkState>,
 ) -> Result<Json<Video>, Problem> {
     caller.video(&app, &id).await?;
-    // Kept first: work that begins meanwhile asks for it.
+    // Stored first: work that starts meanwhile reads it.
     let video = app.store.pause_video(&id, paused).await?;
     if paused {
         app.cancellation.stop(&id);

@@ -1,12 +1,12 @@
-//! The caller of a request, and what it may do.
+//! The caller of a request, and its permissions.
 //!
-//! Every handler takes a [`Caller`] first, and reaches videos, jobs and lines through it (`gate.rs`). Today there is one caller, the
-//! local one, that may do all; [`Authenticator`] is where passwords and tokens come in.
+//! Every handler takes a [`Caller`] first, and accesses videos, jobs and lines through it (`gate.rs`). So far there is one caller, the
+//! local one, with all permissions; [`Authenticator`] is the place for passwords and tokens.
 
 use crate::web::request::problem::Problem;
 use axum::http::request::Parts;
 
-/// What a caller may do.
+/// Permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permissions {
     /// See videos, counts, jobs and the server's status.
@@ -21,16 +21,16 @@ pub struct Caller {
     permissions: Permissions,
 }
 
-/// Tells who sent a request.
+/// Identifies who sent a request.
 pub trait Authenticator: Send + Sync {
-    /// The caller, or the answer to somebody who is none: 401.
+    /// The caller, or a 401 response.
     ///
     /// # Errors
-    /// Where the request does not say who sends it.
+    /// If the request doesn't identify its sender.
     fn authenticate(&self, request: &Parts) -> Result<Caller, Problem>;
 }
 
-/// Takes everybody who reaches the port for the local caller.
+/// Treats every client as the local caller.
 pub struct LocalAuthenticator;
 
 impl Authenticator for LocalAuthenticator {
@@ -40,19 +40,19 @@ impl Authenticator for LocalAuthenticator {
 }
 
 impl Caller {
-    /// One that may do this much.
+    /// Requires this permission.
     pub fn new(permissions: Permissions) -> Self {
         Self { permissions }
     }
 
     /// # Errors
-    /// 403 where the caller may not see anything.
+    /// 403 if the caller may not see anything.
     pub fn view(&self) -> Result<(), Problem> {
         allow(self.permissions.view, "see this")
     }
 
     /// # Errors
-    /// 403 where the caller may not change anything.
+    /// 403 if the caller may not change anything.
     pub fn operate(&self) -> Result<(), Problem> {
         self.view()?;
         allow(self.permissions.operate, "change this")

@@ -1,4 +1,4 @@
-//! The one gate: how a request gets its caller, and how a caller reaches videos and jobs.
+//! The only gate: determines a request's caller, and gives callers access to videos and jobs.
 
 use crate::web::api::types::is_gone;
 use crate::web::app::App;
@@ -14,7 +14,7 @@ impl FromRequestParts<Arc<App>> for Caller {
 
     async fn from_request_parts(request: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let caller = app.authenticator.authenticate(request)?;
-        // Before arguments are read: who may not ask learns nothing of what could be asked.
+        // Before arguments are parsed: a caller without permission learns nothing about them.
         if request.method.is_safe() {
             caller.view()?;
         } else {
@@ -25,19 +25,19 @@ impl FromRequestParts<Arc<App>> for Caller {
 }
 
 impl Caller {
-    /// A video that may be served: registered, and its file lies in one of the folders now.
+    /// A video that may be served: registered, and its file is in one of the folders now.
     ///
     /// # Errors
-    /// 404 where there is no such video, or its file is gone.
+    /// 404 if there is no such video, or its file is gone.
     pub async fn video(&self, app: &App, id: &str) -> Result<VideoRecord, Problem> {
         let video = self.registered_video(app, id).await?;
         if video.is_present { Ok(video) } else { Err(is_gone(&video)) }
     }
 
-    /// A video whose results may be seen, whether its file is there or not.
+    /// A video whose results may be seen, whether its file exists or not.
     ///
     /// # Errors
-    /// 404 where there is no such video.
+    /// 404 if there is no such video.
     pub async fn registered_video(&self, app: &App, id: &str) -> Result<VideoRecord, Problem> {
         self.view()?;
         Ok(app.store.video(id).await?)
@@ -46,7 +46,7 @@ impl Caller {
     /// A source that may be seen.
     ///
     /// # Errors
-    /// 404 where there is no such source.
+    /// 404 if there is no such source.
     pub async fn source(&self, app: &App, id: &str) -> Result<SourceRecord, Problem> {
         self.view()?;
         Ok(app.store.source(id).await?)
@@ -55,7 +55,7 @@ impl Caller {
     /// A line of a source or a video that may be seen.
     ///
     /// # Errors
-    /// 404 where there is no such line.
+    /// 404 if there is no such line.
     pub async fn line(&self, app: &App, id: &str) -> Result<LineRecord, Problem> {
         let line = app.store.line(id).await?;
         match line.scope() {
@@ -68,7 +68,7 @@ impl Caller {
     /// A run of a video that may be seen.
     ///
     /// # Errors
-    /// 404 where there is no such run.
+    /// 404 if there is no such run.
     pub async fn run(&self, app: &App, id: &str) -> Result<(RunRecord, VideoRecord), Problem> {
         let run = app.store.run(id).await?;
         let video = self.registered_video(app, &run.video_id).await?;
@@ -78,7 +78,7 @@ impl Caller {
     /// A job of a video that may be seen.
     ///
     /// # Errors
-    /// 404 where there is no such job.
+    /// 404 if there is no such job.
     pub async fn job(&self, app: &App, id: &str) -> Result<JobRecord, Problem> {
         let job = app.store.job(id).await?;
         self.registered_video(app, &job.video_id).await?;

@@ -29,7 +29,7 @@ pub async fn original(
     let record = caller.video(&app, &id).await?;
     let size_bytes = unchanged(&app, &record).await?.stat.size_bytes.unsigned_abs();
     let etag = HeaderValue::from_str(&format!("\"{id}\"")).map_err(Problem::internal)?;
-    // ServeFile answers 416 to every header that it does not understand, and knows no If-Range: it gets only what it
+    // ServeFile answers 416 to every header it doesn't understand, and ignores If-Range: it only gets what it
     // understands.
     let headers = request.headers_mut();
     let is_same = headers.remove(header::IF_RANGE).is_none_or(|known| known == etag);
@@ -52,7 +52,7 @@ pub async fn original(
     Ok(response.into_response())
 }
 
-/// What the file of a registered video is now, if that is what it was. The next look at the folder may be some seconds away:
+/// The file of a registered video, if it hasn't changed. The next folder scan may be some seconds away, and
 /// other bytes must not be served under its identifier.
 pub async fn unchanged(app: &App, record: &VideoRecord) -> Result<FileIdentity, Problem> {
     let path = PathBuf::from(&record.path);

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use std::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
-/// Bump when the bytes of an answer change for the same frame.
+/// Raise it when the bytes of a response change for the same frame.
 const ETAG_VERSION: u32 = 1;
 
 #[derive(Deserialize, IntoParams)]
@@ -81,7 +81,7 @@ pub async fn frame_optimized(
         return Err(Problem::bad_request("width is at least 1 px; leave it out for the original's"));
     }
     let record = caller.video(&app, &query.id).await?;
-    // The last frame that is known may not be the one on the screen then.
+    // The last known frame may not be the one on the screen at that time.
     let reaches = |part: &Video| part.secs(part.index().last_pts()) > query.t;
     let video = app.pool.video_with(&record, reaches).await?;
     let on_screen = video.frame_at(query.t)?;
@@ -109,7 +109,7 @@ pub async fn frame_optimized(
     if video.is_whole() {
         headers.insert(header::ETAG, header_value(&etag));
     }
-    // A frame of a file never changes, its boxes may with another run: the browser asks again with the ETag.
+    // A frame of a file never changes, but its boxes may with another run: the browser revalidates with the ETag.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers.insert("x-has-inference", header_value(&boxes.is_some().to_string()));
     headers
@@ -132,7 +132,7 @@ pub async fn frame_optimized(
     if shown == pts && video.is_whole() {
         app.pool.jpegs.put(etag, bytes.clone());
     } else if shown != pts {
-        // The frame's own bytes are damaged and the one before it is served: its boxes are others.
+        // The frame's own bytes are damaged and the one before it is served: its boxes differ.
         headers.remove(header::ETAG);
         headers.insert("x-has-inference", HeaderValue::from_static("false"));
         name_frame(&mut headers, video.secs(shown), shown);
@@ -140,7 +140,7 @@ pub async fn frame_optimized(
     Ok(jpeg_answer(headers, bytes))
 }
 
-/// What is wanted of a frame.
+/// The requested form of a frame.
 pub struct Jpeg {
     pub pts: Pts,
     /// px; 0 for the original's.
@@ -150,7 +150,7 @@ pub struct Jpeg {
 }
 
 impl VideoPool {
-    /// A frame as JPEG, and which it is: where its bytes are damaged, the one before it, without boxes.
+    /// A frame as JPEG, and its pts: if its bytes are damaged, the one before it, without boxes.
     pub async fn jpeg(&self, id: &str, video: &Video, wanted: Jpeg) -> Result<(Pts, Bytes), Problem> {
         let Jpeg { pts, width, quality, boxes } = wanted;
         let encode = move |frame: DecodedFrame| {
@@ -167,7 +167,7 @@ impl VideoPool {
     }
 }
 
-/// The headers that say which frame is served.
+/// The headers that name the served frame.
 pub fn name_frame(headers: &mut HeaderMap, secs: f64, pts: Pts) {
     headers.insert("x-frame-time", header_value(&secs.to_string()));
     headers.insert("x-frame-pts", header_value(&pts.0.to_string()));
@@ -179,7 +179,7 @@ pub fn jpeg_answer(mut headers: HeaderMap, bytes: Bytes) -> Response {
     (headers, Body::from(bytes)).into_response()
 }
 
-/// Our own text: letters, digits and punctuation that every header may hold.
+/// Our own text: letters, digits and punctuation that every header may contain.
 pub fn header_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }

@@ -1,4 +1,4 @@
-//! HTTP Live Streaming: a playlist, and the pieces that it names.
+//! HTTP Live Streaming: a playlist and its segments.
 
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use pigweight_media::Video;
 use pigweight_media::hls::Segments;
 
-/// Pieces of a file do not change: a changed file gets another id.
+/// Segments never change: a changed file gets another id.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, max-age=3600");
 
 /// The video as an HLS media playlist (RFC 8216) of its own packets, cut at keyframes; its pieces lie beside it.
@@ -24,7 +24,7 @@ const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, max-age=36
 )]
 pub async fn playlist(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<Response, Problem> {
     let video = streamed(&caller, &app, &id).await?;
-    // Relative, so that it works under any path: this playlist is named like the folder of its pieces.
+    // Relative, so that it works under any path: this playlist has the same name as the folder of its segments.
     let text =
         app.pool.work(move || Segments::of(&video).map(|cut| cut.playlist(&format!("{id}/")))).await??;
     Ok(([(header::CONTENT_TYPE, "application/vnd.apple.mpegurl")], text).into_response())

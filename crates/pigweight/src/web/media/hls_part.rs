@@ -1,18 +1,18 @@
-//! Names of the pieces of a stream.
+//! Names of a stream's segments.
 
 use std::fmt;
 
-/// A piece, as the playlist names it.
+/// A segment, as named in the playlist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// What comes before all others: `init.mp4`.
+    /// The initialisation segment: `init.mp4`.
     Head,
     /// By its number: `0.m4s`.
     Fragment(usize),
 }
 
 impl Piece {
-    /// The piece of this name; each has one name only, so that it is kept once.
+    /// The segment with this name; each has only one name, so it is cached once.
     pub fn named(name: &str) -> Option<Self> {
         let piece = match name {
             "init.mp4" => Self::Head,

@@ -1,13 +1,13 @@
-//! Bytes of HLS parts that are made and not yet sent: readers may be slow, and memory has a bound.
+//! Bytes of HLS segments that are made and not sent yet, within a limit: clients may be slow.
 
 use crate::web::request::problem::Problem;
 use axum::body::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Of all pieces that are on their way: a minute of 1080p for each of ten viewers.
+/// Of all segments in flight: a minute of 1080p for each of ten viewers.
 const MAX_BYTES_IN_FLIGHT: usize = 512 << 20;
-/// Pieces that are made and not yet taken: readers may be slow, and memory has an end.
+/// Segments made and not taken yet: clients may be slow, and memory is limited.
 #[derive(Clone, Default)]
 pub struct HlsParts(Arc<AtomicUsize>);
 
@@ -18,21 +18,21 @@ struct PartInFlight {
 }
 
 impl HlsParts {
-    /// A piece that is counted until its last byte has been taken.
+    /// A segment that is counted until its last byte has been taken.
     ///
     /// # Errors
-    /// Where readers have too many of them already; players ask again.
+    /// If clients have too many of them already; players retry.
     pub fn send(&self, bytes: Vec<u8>) -> Result<Bytes, Problem> {
         let before = self.0.fetch_add(bytes.len(), Ordering::Relaxed);
         let part = PartInFlight { bytes, all: self.clone() };
-        // One always goes, however large it is.
+        // One is always allowed, of any size.
         if before > 0 && before + part.bytes.len() > MAX_BYTES_IN_FLIGHT {
             return Err(Problem::unavailable("too many viewers read too slowly at once; ask again soon"));
         }
         Ok(Bytes::from_owner(part))
     }
 
-    /// Bytes of them.
+    /// Their bytes.
     pub fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
@@ -62,7 +62,7 @@ mod tests {
             (0..2).map(|_| hls_parts.send(large.clone()).expect("there is room")).collect();
         assert!(hls_parts.send(vec![0]).is_err());
         assert_eq!(hls_parts.bytes(), MAX_BYTES_IN_FLIGHT, "what was refused is not counted");
-        // A part of it keeps the whole.
+        // A slice of it keeps the whole.
         let part = held[0].slice(5..6);
         drop(held);
         assert_eq!(hls_parts.bytes(), large.len());

@@ -1,13 +1,13 @@
-//! The latest JPEGs, within a number of bytes.
+//! A cache of JPEGs, limited in bytes.
 
 use axum::body::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-/// Pictures that the cache is planned for.
+/// Number of pictures that the cache is sized for.
 const EXPECTED_PICTURES: usize = 256;
 
-/// JPEGs by their ETag. What has not been asked for lately goes first.
+/// JPEGs by their ETag. The least recently used go first.
 pub struct JpegCache {
     most_bytes: usize,
     cache: Cache<String, Bytes, ByBytes>,
@@ -18,7 +18,7 @@ struct ByBytes;
 
 impl Weighter<String, Bytes> for ByBytes {
     fn weight(&self, _key: &String, bytes: &Bytes) -> u64 {
-        // What weighs nothing would never be let go.
+        // An entry without weight would never be evicted.
         bytes.len().max(1) as u64
     }
 }
@@ -29,12 +29,12 @@ impl JpegCache {
         Self { most_bytes, cache: Cache::with_weighter(EXPECTED_PICTURES, most_bytes as u64, ByBytes) }
     }
 
-    /// What was put under this key, if it is still there.
+    /// The entry with this key, if it is still there.
     pub fn get(&self, key: &str) -> Option<Bytes> {
         self.cache.get(key)
     }
 
-    /// Keeps a picture. One that is larger than all the room is not kept.
+    /// Adds a picture, unless it is larger than the whole cache.
     pub fn put(&self, key: String, bytes: Bytes) {
         if bytes.len() > self.most_bytes {
             return;

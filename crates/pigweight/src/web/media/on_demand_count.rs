@@ -1,4 +1,4 @@
-//! A viewer's question about a frame that no analysis has come to yet: it is looked at now, before everything else that waits.
+//! On-demand counts: a viewer's request for a frame that no analysis has reached is inferred at once, before other waiting pictures.
 //!
 //! The answer is kept for a while, so that the same question costs nothing. It is no part of a run: there, animals are followed
 //! from frame to frame.
@@ -43,7 +43,7 @@ struct CountKey {
 pub struct FrameCount {
     /// Animals on the frame.
     pub count: u32,
-    /// The frame that was looked at: where its bytes are damaged, the one before.
+    /// The frame that was inferred: if its bytes are damaged, the one before.
     pub pts: Pts,
 }
 
@@ -60,7 +60,7 @@ impl OnDemandCounts {
         client
     }
 
-    /// Looks at the frame that is on the screen at `secs`, and whether the answer was known already.
+    /// Counts the frame displayed at `secs`; also returns whether the result was cached.
     pub async fn count(
         &self,
         pool: &VideoPool,
@@ -79,7 +79,7 @@ impl OnDemandCounts {
         if let Some(answer) = self.known(&key) {
             return Ok((answer, video.secs(answer.pts), true));
         }
-        // Whoever sits before the screen is told at once that nobody can look, not when patience ends.
+        // A viewer is told at once that there is no detector, not after the patience.
         let report = inference.model().device();
         if let (Device::Remote, Some(trouble)) = (report.device, report.trouble) {
             return Err(Problem::unavailable(trouble));
@@ -93,7 +93,7 @@ impl OnDemandCounts {
                 metrics::histogram!("pigweight_inference_seconds").record(took.as_secs_f64());
                 metrics::histogram!("pigweight_inference_wait_seconds", "for" => Urgency::Viewer.name())
                     .record(waited.as_secs_f64());
-                // Whoever asked may have gone.
+                // The caller may be gone.
                 let _gone = told.send(found);
             });
             heard.recv().map(|found| (pts, found))

@@ -1,4 +1,4 @@
-//! Small pictures for quick looks: any frame in milliseconds, and thumbnails for the time line.
+//! Previews: any frame as a small picture in milliseconds, and thumbnails for the timeline.
 
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
@@ -14,7 +14,7 @@ use pigweight_media::{preview, sprites};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-/// px of a small picture that is not kept yet.
+/// Width in px of a small frame that isn't stored yet.
 const WIDTH: u32 = 640;
 /// A frame of a file never changes: a changed file gets another id.
 const FOREVER: HeaderValue = HeaderValue::from_static("private, max-age=31536000, immutable");
@@ -59,7 +59,7 @@ pub async fn frame(
     let previews = app.previews.clone();
     let kept_id = id.clone();
     let kept = tokio::task::spawn_blocking(move || previews.frame(&kept_id, place as u64)).await;
-    // A disk that cannot be read does not hinder decoding.
+    // A disk error doesn't prevent decoding.
     let kept = kept.map_err(Problem::internal)?.unwrap_or_else(|error| {
         tracing::warn!("{error}");
         None
@@ -75,7 +75,7 @@ pub async fn frame(
     let jpeg = Jpeg { pts, width: WIDTH, quality: preview::QUALITY, boxes: Vec::new() };
     let (shown, bytes) = app.pool.jpeg(&id, &video, jpeg).await?;
     name_frame(&mut headers, video.secs(shown), shown);
-    // Where the frame's own bytes are damaged, the one before it came; where the index is not whole, it may be told otherwise.
+    // If the frame's own bytes are damaged, the one before it is served; with a partial index, its pts may still change.
     let keep = if shown == pts && video.is_whole() { FOREVER } else { HeaderValue::from_static("no-store") };
     headers.insert(header::CACHE_CONTROL, keep);
     headers.insert("x-frame-source", header_value("decoded"));

@@ -1,4 +1,4 @@
-//! Videos that stay open between requests, with a bound on how many are worked on at once.
+//! Videos that stay open between requests, with a limit on concurrent work.
 
 use crate::sources::open_videos::OpenVideos;
 use crate::web::media::jpeg_cache::JpegCache;
@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Decoders that stay open for the next frame of the same video; one of 1080p holds about 60 MB.
+/// Decoders that stay open for the next frame of the same video; one for 1080p takes about 60 MB.
 const IDLE_SEEKERS: usize = 3;
-/// Files that stay open for the next fragment; one of 10 GB holds about 50 MB, its own list of packets.
+/// Files that stay open for the next segment; one of 10 GB takes about 50 MB for its list of packets.
 const IDLE_STREAMERS: usize = 3;
-/// Of whole frames as JPEG: about 200 at 1080p.
+/// Bytes of full-size JPEGs: about 200 at 1080p.
 const CACHED_BYTES: usize = 48 << 20;
 
 /// See the module's head.
@@ -24,13 +24,13 @@ pub struct VideoPool {
     seekers: Arc<Idle<FrameSeeker>>,
     streamers: Arc<Idle<Streamer>>,
     permits: Arc<Semaphore>,
-    /// Who opens the videos.
+    /// Opens the videos.
     pub open_videos: OpenVideos,
-    /// JPEGs of whole frames, by their ETag.
+    /// Full-size JPEGs, by their ETag.
     pub jpegs: JpegCache,
 }
 
-/// What is open and not in use, by video; the oldest goes when there are too many.
+/// Open and unused, by video; if there are too many, the oldest is closed.
 struct Idle<T> {
     most: usize,
     open: Mutex<Vec<(String, Instant, T)>>,
@@ -50,7 +50,7 @@ impl<T> Idle<T> {
         let mut open = lock(&self.open);
         let oldest = (open.len() >= self.most).then(|| open.remove(0));
         open.push((id, Instant::now(), idle));
-        // Closing a file takes its time: not while others wait for the lock.
+        // Closing a file takes time: not while others wait for the lock.
         drop(open);
         drop(oldest);
     }
@@ -64,7 +64,7 @@ impl<T> Idle<T> {
     }
 }
 
-/// Says that nobody waits any more when the future that waited is dropped: the browser went on to another frame.
+/// Signals that the waiting future was dropped: the browser moved on to another frame.
 struct WaitsNoMore(Arc<AtomicBool>);
 
 impl Drop for WaitsNoMore {
@@ -73,7 +73,7 @@ impl Drop for WaitsNoMore {
     }
 }
 
-/// Counts one more in a gauge as long as it lives.
+/// Raises a gauge by one while it exists.
 struct Counted(metrics::Gauge);
 
 impl Counted {
@@ -91,7 +91,7 @@ impl Drop for Counted {
 }
 
 impl VideoPool {
-    /// At most `parallel` works at once; more wait.
+    /// At most `parallel` requests are processed at once; more wait.
     pub fn new(parallel: usize, open_videos: OpenVideos) -> Self {
         Self {
             seekers: Idle::new(IDLE_SEEKERS),
@@ -102,7 +102,7 @@ impl VideoPool {
         }
     }
 
-    /// Closes what nobody has used for so long: each holds a process and its memory.
+    /// Closes what has been unused for this long: each holds a process and its memory.
     pub fn release(&self, unused_for: Duration) {
         self.seekers.release(unused_for);
         self.streamers.release(unused_for);
@@ -113,7 +113,7 @@ impl VideoPool {
         self.video_with(record, |_| false).await
     }
 
-    /// The video as soon as `is_enough` of it is known: one whose index is still being read need not be waited for.
+    /// The video as soon as `is_enough` of it is known, without waiting for the rest of its index.
     pub async fn video_with(
         &self,
         record: &VideoRecord,
@@ -125,7 +125,7 @@ impl VideoPool {
         }
     }
 
-    /// Decodes a frame and does `then` with it, on the same thread. When the caller stops waiting, decoding stops too.
+    /// Decodes a frame and calls `then` with it, on the same thread. If the caller stops waiting, decoding stops too.
     pub async fn with_frame<T: Send + 'static>(
         &self,
         id: &str,
@@ -138,10 +138,10 @@ impl VideoPool {
         let _waits = WaitsNoMore(given_up.clone());
         let (idle, id, video) = (self.seekers.clone(), id.to_owned(), video.clone());
         blocking(move || {
-            // Until the work ends, which may be later than the wait for it.
+            // Until the work ends, which may be later than the caller's wait for it.
             let _permit = permit;
             let started = Instant::now();
-            // One that was opened while less of the video was known cannot find what was read since.
+            // A decoder that was opened with a shorter partial index can't find frames read since.
             let fits = |open: &FrameSeeker| open.video().index().frame_count() == video.index().frame_count();
             let mut seeker = match idle.take(&id).filter(fits) {
                 Some(seeker) => seeker,
@@ -165,7 +165,7 @@ impl VideoPool {
         .await?
     }
 
-    /// Makes a piece of a stream.
+    /// Makes a segment of a stream.
     pub async fn stream(
         &self,
         id: &str,
@@ -179,7 +179,7 @@ impl VideoPool {
                 None => Streamer::open(&video)?,
             };
             let bytes = piece(&mut streamer);
-            // A piece that is not there says nothing of the file.
+            // A missing segment says nothing about the file.
             if matches!(&bytes, Ok(_) | Err(pigweight_media::Error::OutsideVideo { .. })) {
                 idle.put_back(id, streamer);
             }
@@ -188,7 +188,7 @@ impl VideoPool {
         .await
     }
 
-    /// Work on a video's file, no more at once than decodings.
+    /// Work on a video's file, under the same limit as decoding.
     pub async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -201,7 +201,7 @@ impl VideoPool {
         .await
     }
 
-    /// The right to work; how many wait for it, and for how long, is told.
+    /// A permit to work; reports how many wait for it, and for how long.
     async fn permit(&self) -> Result<OwnedSemaphorePermit, Problem> {
         let (started, waiting) = (Instant::now(), Counted::up("pigweight_frames_waiting"));
         // The semaphore is never closed.
@@ -213,7 +213,7 @@ impl VideoPool {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Each change of these lists is a single push or remove: a panicking holder leaves them whole.
+    // Each change of these lists is a single push or remove, so a panicking holder leaves them consistent.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

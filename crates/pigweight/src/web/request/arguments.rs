@@ -1,7 +1,7 @@
-//! What comes with a request: the part of an address behind `?`, and JSON bodies.
+//! Request arguments: the query string and JSON bodies.
 //!
-//! Each shape names its fields and what each may hold, so that a refusal says which field is wrong and what is expected, in words of ours and
-//! not in those of the library that reads it. Fields that are not named are passed over.
+//! Each shape names its fields and their allowed values, so a refusal says which field is wrong and what is expected, in PigWeight's words
+//! instead of the parsing library's. Unknown fields are ignored.
 
 use crate::web::request::problem::Problem;
 use axum::body::Bytes;
@@ -11,16 +11,16 @@ use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Said where a field is wrong in a way that its description does not know.
+/// Used if a field is wrong in a way that its description doesn't cover.
 const DESCRIBED: &str = "/api/openapi.json describes what can be asked for";
 
-/// What a field may hold.
+/// Allowed values of a field.
 #[derive(Clone, Copy)]
 pub enum Kind {
     Text,
     Number,
     NumberOrNull,
-    /// A whole number from the first to the second.
+    /// An integer in this range, inclusive.
     Whole(i64, i64),
     Truth,
     OneOf(&'static [&'static str]),
@@ -34,25 +34,25 @@ pub struct Field {
 }
 
 impl Field {
-    /// It has to be there.
+    /// Required.
     pub const fn needed(name: &'static str, kind: Kind) -> Self {
         Self { name, kind, is_needed: true }
     }
 
-    /// It may be left out.
+    /// Optional.
     pub const fn optional(name: &'static str, kind: Kind) -> Self {
         Self { name, kind, is_needed: false }
     }
 }
 
-/// A shape of requests.
+/// The shape of a request.
 pub trait RequestArguments: DeserializeOwned {
     /// All of its fields.
     const FIELDS: &'static [Field];
 }
 
 impl Kind {
-    /// What to write.
+    /// The expected form.
     fn words(self) -> String {
         match self {
             Self::Text => "text".to_owned(),
@@ -92,12 +92,12 @@ fn missing(field: &Field) -> Problem {
 }
 
 fn wrong(field: &Field, found: &str) -> Problem {
-    // Longer than that nobody reads it back.
+    // Longer values aren't echoed.
     let found: String = found.chars().take(60).collect();
     Problem::bad_request(format!("{} cannot be {found}; it is {}", field.name, field.kind.words()))
 }
 
-/// Parameters of an address.
+/// Query parameters.
 pub struct Query<T>(pub T);
 
 impl<T: RequestArguments, S: Send + Sync> FromRequestParts<S> for Query<T> {
@@ -224,7 +224,7 @@ mod tests {
         problem["detail"].as_str().unwrap().to_owned()
     }
 
-    /// Words of the libraries that read JSON and addresses.
+    /// Messages of the libraries that parse JSON and queries.
     const FOREIGN: [&str; 8] =
         ["deserialize", "invalid type", "invalid value", "unknown", "variant", "expected", "i64", "EOF"];
 

@@ -1,18 +1,18 @@
 //! The Range header.
 
-/// What of a file is asked for.
+/// The requested part of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum RangeRequest {
     /// All of it.
     Whole,
     /// First and last byte, both in the file.
     Part(u64, u64),
-    /// It begins behind the end.
+    /// It starts beyond the end.
     Outside,
 }
 
-/// RFC 9110, section 14.2: what is no range of bytes is ignored, what ends behind the file ends with it. Several ranges
-/// at once are ignored too, as the RFC allows: no player asks for them.
+/// RFC 9110, section 14.2: an invalid range is ignored, and a range that ends beyond the file ends with it. Multiple ranges
+/// are ignored too, as the RFC allows: no player uses them.
 pub fn requested_range(header: &[u8], size_bytes: u64) -> RangeRequest {
     let range = || {
         let (unit, range) = std::str::from_utf8(header).ok()?.split_once('=')?;
@@ -29,15 +29,15 @@ pub fn requested_range(header: &[u8], size_bytes: u64) -> RangeRequest {
             let end = size_bytes - 1;
             RangeRequest::Part(first, last.map_or(end, |last| last.min(end)))
         }
-        // The last so many bytes.
+        // The last bytes.
         Some((None, Some(count))) if count == 0 || size_bytes == 0 => RangeRequest::Outside,
         Some((None, Some(count))) => RangeRequest::Part(size_bytes.saturating_sub(count), size_bytes - 1),
         Some((None, None)) | None => RangeRequest::Whole,
     }
 }
 
-/// A place in a file, nothing where nothing is written; `None` where it is no number. One too large for any file is
-/// behind the end of each.
+/// An offset in a file, empty if absent; `None` if it isn't a number. A number too large for any file is
+/// beyond the end of each.
 fn place(text: &str) -> Option<Option<u64>> {
     if text.is_empty() {
         return Some(None);

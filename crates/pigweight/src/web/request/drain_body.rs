@@ -1,8 +1,8 @@
-//! Reads what an answer left unread of its request, so that the answer arrives.
+//! Reads the unread rest of a request's body, so that the client receives the response.
 //!
-//! A server that closes a connection while bytes of the client are still on their way makes the system reset it, and
-//! the reset throws away the answer that the client has not read yet (RFC 9112, section 9.6): who sends too much would
-//! see "connection reset" in place of what to do about it.
+//! If a server closes a connection while the client's bytes are still arriving, the system resets it, and
+//! the reset discards the response that the client hasn't read yet (RFC 9112, section 9.6): a client that sends too much would
+//! see "connection reset" instead of what to do about it.
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
@@ -16,23 +16,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// Most bytes read on behalf of an answer that did not want them; who sends more finds the connection closed.
+/// The most bytes read after a response; a client that sends more finds the connection closed.
 const MAX_BYTES: u64 = 16 << 20;
-/// And no longer than this.
+/// The longest time spent on it.
 const MAX_TIME: Duration = Duration::from_secs(2);
 
-/// Answers, and then reads the rest of the body within the bounds.
+/// Responds, and then reads the rest of the body within the limits.
 pub async fn read_the_rest(request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
-    // Reading would ask a client to send that waits to be asked (`100 Continue`).
+    // Reading would make a client that waits for `100 Continue` send its body.
     let waits = request.headers().contains_key(header::EXPECT);
     let (parts, body) = request.into_parts();
     let body = SharedBody(Arc::new(Mutex::new(Reading { body, is_begun: false })));
     let response = next.run(Request::from_parts(parts, Body::new(body.clone()))).await;
     if !waits || body.lock().is_begun {
-        // Out of time is as good as done: there is nothing else to try.
+        // A timeout needs no handling: there is nothing else to try.
         let _in_time = tokio::time::timeout(MAX_TIME, body.drain()).await;
     }
     response
@@ -43,7 +43,7 @@ struct Reading {
     is_begun: bool,
 }
 
-/// A body that its reader may drop without losing what comes after.
+/// A body that its reader may drop without losing the rest.
 #[derive(Clone)]
 struct SharedBody(Arc<Mutex<Reading>>);
 

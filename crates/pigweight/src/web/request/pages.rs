@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 
 /// Entries of a page at the most, and by default: a list that is not longer comes whole, as it did before there were pages.
 pub const MAX_PAGE: u32 = 1000;
-/// Entries in all pages together.
+/// Entries of all pages together.
 pub const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
 /// Which page.
@@ -26,7 +26,7 @@ impl RequestArguments for PageOf {
 }
 
 impl PageOf {
-    /// Entries at the most.
+    /// The most entries.
     pub fn limit(&self) -> u32 {
         self.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE)
     }
@@ -37,7 +37,7 @@ impl PageOf {
     }
 }
 
-/// What is said with a page of `entries` entries of which `last` is the last. A full page may be followed by an empty one.
+/// Headers for a page of `entries` entries that ends with `last`. A full page may be followed by an empty one.
 pub fn page_headers(
     entries: usize,
     limit: u32,
@@ -46,7 +46,7 @@ pub fn page_headers(
 ) -> Result<HeaderMap, Problem> {
     let mut headers = HeaderMap::new();
     if let Some(last) = last.filter(|_| entries >= limit as usize) {
-        // Relative, so that it holds under any address that the server is reached at.
+        // Relative, so that it is valid under any address of the server.
         let link = format!("<?limit={limit}&cursor={last}>; rel=\"next\"");
         headers.insert(header::LINK, HeaderValue::from_str(&link).map_err(Problem::internal)?);
     }

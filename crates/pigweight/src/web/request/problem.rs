@@ -1,4 +1,4 @@
-//! The one place that turns errors into status codes: RFC 9457 problem documents.
+//! Turns errors into status codes, and only here: RFC 9457 problem documents.
 
 use crate::sources::library::OpenError;
 use axum::Json;
@@ -41,7 +41,7 @@ impl Problem {
         }
     }
 
-    /// A status that says all there is.
+    /// A status that needs no explanation.
     pub fn of_status(status: StatusCode) -> Self {
         Self::new(status, advice(status, ""))
     }
@@ -61,7 +61,7 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
-    /// 422: the video is there and cannot be read.
+    /// 422: the video exists but can't be read.
     pub fn unreadable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
     }
@@ -71,13 +71,13 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
 
-    /// 500, with the cause in the log and not in the answer.
+    /// 500, with the cause in the log and not in the response.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!("{cause}");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong on the server; its log says what")
     }
 
-    /// 426: what is asked for comes over a WebSocket only.
+    /// 426: this is available over a WebSocket only.
     pub fn websocket_only(path: &str) -> Response {
         let problem = Self::new(
             StatusCode::UPGRADE_REQUIRED,
@@ -91,7 +91,7 @@ impl Problem {
         (headers, problem).into_response()
     }
 
-    /// 416 for bytes behind the end of a file.
+    /// 416 for bytes beyond the end of a file.
     pub fn outside_file(size_bytes: u64) -> Response {
         let problem = Self::new(
             StatusCode::RANGE_NOT_SATISFIABLE,
@@ -172,9 +172,9 @@ impl From<&pigweight_media::Error> for Problem {
         match error {
             &Error::OutsideVideo { secs, last_secs } => Self::outside(secs, last_secs),
             Error::Jpeg { .. } | Error::Preview { .. } => Self::internal(error),
-            // Nobody reads it.
+            // The client is gone.
             Error::GivenUp => Self::unavailable(error.to_string()),
-            // The next one may fare better.
+            // The next one may succeed.
             error if error.is_of_worker() => Self::unavailable(error.to_string()),
             error => Self::unreadable(error.to_string()),
         }
@@ -210,11 +210,11 @@ impl From<crate::sources::uploads::Error> for Problem {
     }
 }
 
-/// Longest text of a foreign error that is passed on; they are a sentence.
+/// The longest foreign error text that is passed on, one sentence.
 const MAX_REASON_BYTES: usize = 4096;
 
-/// Errors that the web framework answers by itself (a path that is no UTF-8, a method that is not there) in plain text
-/// become problem documents, so that a program reads all errors alike. Their other headers, `Allow` say, stay.
+/// Plain-text errors of the web framework itself (a path that isn't UTF-8, an unsupported method)
+/// become problem documents, so that programs read all errors alike. Their other headers, such as `Allow`, stay.
 pub async fn problems_only(request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let is_ours = path.starts_with("/api/") || path.starts_with("/ws/");
@@ -225,7 +225,7 @@ pub async fn problems_only(request: Request, next: Next) -> Response {
         return response;
     }
     let (parts, body) = response.into_parts();
-    // A body that is longer or breaks off says nothing more than its status.
+    // A longer or truncated body says nothing more than its status.
     let reason = axum::body::to_bytes(body, MAX_REASON_BYTES).await.unwrap_or_default();
     let mut response =
         Problem::new(status, advice(status, String::from_utf8_lossy(&reason).trim())).into_response();
@@ -237,7 +237,7 @@ pub async fn problems_only(request: Request, next: Next) -> Response {
     response
 }
 
-/// What to do about an error that is not of our making.
+/// What to do about an error of the framework.
 fn advice(status: StatusCode, reason: &str) -> String {
     match status {
         StatusCode::METHOD_NOT_ALLOWED => {
@@ -256,7 +256,7 @@ fn advice(status: StatusCode, reason: &str) -> String {
     }
 }
 
-/// Anything under `/api` that is no path of ours.
+/// Any unknown path under `/api`.
 pub async fn unknown_path(uri: Uri) -> Problem {
     Problem::not_found(format!("there is no {}; /api/openapi.json lists what there is", uri.path()))
 }

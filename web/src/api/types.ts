@@ -28,7 +28,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What goes on, what waits, what has ended. */
+        /** The queue: running, waiting and ended jobs. */
         get: operations["get_api_jobs"];
         put?: never;
         post?: never;
@@ -64,7 +64,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Gives a job up; what is counted is kept. */
+        /** Cancels a job; what is counted stays. */
         post: operations["post_api_jobs_id_cancel"];
         delete?: never;
         options?: never;
@@ -81,7 +81,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Leaves a job's video alone, as `PUT /api/videos/{id}/work` does; what is counted is kept. */
+        /** Pauses a job, as `PUT /api/videos/{id}/work` does; what is counted stays. */
         post: operations["post_api_jobs_id_pause"];
         delete?: never;
         options?: never;
@@ -97,7 +97,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Sets how early a job's turn comes. One that goes on gives way to one with a higher priority. */
+        /** Sets a job's priority. A running job yields to one with a higher priority. */
         put: operations["put_api_jobs_id_priority"];
         post?: never;
         delete?: never;
@@ -115,7 +115,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Lets a paused job go on. */
+        /** Resumes a paused job. */
         post: operations["post_api_jobs_id_resume"];
         delete?: never;
         options?: never;
@@ -133,7 +133,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Lets a job that failed or was cancelled wait for its turn again. One that was cancelled goes on from where it was; one that failed
+         * Queues a failed or cancelled job again. A cancelled job continues where it was; a failed one
          *     begins anew.
          */
         post: operations["post_api_jobs_id_retry"];
@@ -298,7 +298,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How many animals are on the picture at a moment. What no analysis has come to yet is looked at for this question. */
+        /** The number of animals at a moment. A frame that no analysis has reached is inferred for this request. */
         get: operations["get_api_video_file_count_at_time"];
         put?: never;
         post?: never;
@@ -553,7 +553,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Which frames an analysis looked at, and why. */
+        /** Which frames a run inferred, and why. */
         get: operations["get_api_videos_id_runs_run_schedule"];
         put?: never;
         post?: never;
@@ -608,7 +608,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Pauses the work on a video, or lets it go on; for as long as nobody says otherwise, also after a restart. */
+        /** Pauses or resumes the background work on a video. The setting survives a restart. */
         put: operations["put_api_videos_id_work"];
         post?: never;
         delete?: never;
@@ -667,14 +667,14 @@ export interface components {
         };
         /** @description The count at a moment. */
         CountAtTime: {
-            /** @description Read from what is kept, not inferred for this question. */
+            /** @description Read from a stored analysis, not inferred for this request. */
             cached: boolean;
             /** Format: int32 */
             count: number | null;
             state: components["schemas"]["CountState"];
             /**
              * Format: double
-             * @description Seconds of the frame that the count belongs to, or as asked for.
+             * @description Seconds of the frame that was counted, or the requested moment.
              */
             t: number;
         };
@@ -683,7 +683,7 @@ export interface components {
          * @enum {string}
          */
         CountState: "counted" | "pending" | "no_video";
-        /** @description What is pushed: once at the start, then after each step of the analysis that has been written, and every five seconds without one. */
+        /** @description A message of the WebSocket: one at the start, one after each checkpoint, and one every five seconds while a checkpoint is expected. */
         CountUpdate: {
             /**
              * Format: int32
@@ -720,7 +720,7 @@ export interface components {
             counted_to_secs: number;
             /**
              * Format: int32
-             * @description Seconds that a point stands for; 0 where each point is a frame.
+             * @description Seconds per point; 0 if each point is a frame.
              */
             level_secs: number;
             /** @description `[secs, mean, min, max]`: animals on the picture. */
@@ -774,11 +774,11 @@ export interface components {
             sessions: number;
             /** @description Threads of one inference. */
             threads: number;
-            /** @description What was tried first where nobody named a device, and why it is not used. */
+            /** @description What `auto` tried first, and why it is not used. */
             tried: string[];
         };
         /**
-         * @description Which way an animal crossed a line, as the document lists it.
+         * @description Which way an animal crossed a line.
          * @enum {string}
          */
         Direction: "forward" | "backward";
@@ -821,7 +821,7 @@ export interface components {
         FrameBoxes: {
             /** @description `[x, y, width, height, score, track, 1 measured or 0 interpolated]`, px. */
             boxes: number[][];
-            /** @description The detector looked at this frame; otherwise its boxes come from both neighbours. */
+            /** @description The detector ran on this frame; otherwise its boxes are interpolated. */
             inferred: boolean;
             /** Format: int64 */
             pts: number;
@@ -867,27 +867,24 @@ export interface components {
          */
         IndexState: "pending" | "growing" | "ready" | "failed";
         /**
-         * @description Why the detector looked at a frame.
+         * @description Why a frame was inferred.
          * @enum {string}
          */
         InferenceReason: "every_frame" | "interval" | "first" | "last" | "still" | "moving" | "near_line" | "motion_start" | "before_motion";
-        /**
-         * @description What the detector looked at and why. Frames that are not named lie between two looks of which each was soon enough for the
-         *     next: their boxes come from both.
-         */
+        /** @description The inferred frames of a window, and why each was inferred. Boxes of the other frames are interpolated. */
         InferenceSchedule: {
             /**
              * Format: double
-             * @description Up to here everything is decided; behind it nothing is known yet.
+             * @description The schedule is final up to here.
              */
             counted_to_secs: number;
-            /** @description Frames of the window, looked at or not. */
+            /** @description Frames of the window, inferred or not. */
             frames: number;
             /** Format: double */
             from_secs: number;
             /** @description In order of time. */
             inferred_frames: components["schemas"]["InferredFrame"][];
-            /** @description How many of the window were looked at, by reason. */
+            /** @description Inferred frames of the window, by reason. */
             reasons: {
                 [key: string]: number;
             };
@@ -897,7 +894,7 @@ export interface components {
              */
             to_secs: number;
         };
-        /** @description A frame that the detector looked at. */
+        /** @description A frame on which the detector ran. */
         InferredFrame: {
             /** Format: int64 */
             pts: number;
@@ -909,7 +906,7 @@ export interface components {
         Job: {
             /** @description RFC 3339, UTC. */
             created_at: string;
-            /** @description Why it failed, was cancelled, or does not go on now. */
+            /** @description Why it failed, was cancelled or waits. */
             error: string | null;
             /** Format: double */
             eta_secs: number | null;
@@ -918,7 +915,7 @@ export interface components {
             frames_done: number;
             /**
              * Format: double
-             * @description Null while nothing goes on.
+             * @description Null while the job does not run.
              */
             frames_per_sec: number | null;
             /**
@@ -961,7 +958,7 @@ export interface components {
             /** @description What people call it. */
             video_name: string;
         };
-        /** @description How many jobs are in each state, as the document lists them. */
+        /** @description Number of jobs in each state. */
         JobCounts: {
             /** Format: int64 */
             cancelled: number;
@@ -977,19 +974,19 @@ export interface components {
             waiting: number;
         };
         /**
-         * @description Where a job stands, as the document lists it; the store has the names.
+         * @description The state of a job.
          * @enum {string}
          */
         JobState: "running" | "waiting" | "paused" | "failed" | "cancelled" | "done";
         /** @description Jobs in the order in which they are done; behind them those that ended, the latest first. */
         Jobs: {
-            /** @description How many there are in each state, whatever was asked for. */
+            /** @description Number of jobs in each state, whatever the filter. */
             counts: components["schemas"]["JobCounts"];
-            /** @description Why nothing is counted now; null while somebody looks at pictures. */
+            /** @description Why nothing is counted now; null while there is a detector. */
             error: string | null;
             /**
              * Format: double
-             * @description Until everything that waits is done, at the rate of what goes on; null while nothing does.
+             * @description Until the queue is empty, at the current rate; null while no job runs.
              */
             eta_secs: number | null;
             jobs: components["schemas"]["Job"][];
@@ -998,11 +995,11 @@ export interface components {
             /** @description Videos that have no job yet: it is made when the model is known. */
             without_job: number;
         };
-        /** @description How far what is counted lies behind what there is. */
+        /** @description How far the counting is behind. */
         Lag: {
             /**
              * Format: double
-             * @description Since the figures were written; null where nothing goes on.
+             * @description Seconds since the figures were written; null while no analysis runs.
              */
             age_secs: number | null;
             /**
@@ -1048,7 +1045,7 @@ export interface components {
              * @description Grows by one whenever the line is moved.
              */
             version: number;
-            /** @description The video on whose picture the places are, and whose crossings are counted; null if the lines of a source were asked for. */
+            /** @description The video whose picture the coordinates belong to and whose crossings are counted; null in a list of a source's lines. */
             video: string | null;
             /**
              * Format: double
@@ -1154,13 +1151,13 @@ export interface components {
         Preview: {
             /**
              * Format: int64
-             * @description The first so many frames are kept small; the others are decoded when they are asked for.
+             * @description Number of frames with a preview, from the first on; others are decoded on request.
              */
             frames: number;
             /** @description Whether `/api/videos/{id}/preview/sprites.vtt` is there. */
             sprites: boolean;
         };
-        /** @description How early a job's turn comes. */
+        /** @description A job's priority. */
         Priority: {
             /**
              * Format: int64
@@ -1181,12 +1178,12 @@ export interface components {
             title: string;
             /** @description Always `about:blank`: the title is the status's own. */
             type: string;
-            /** @description For a moment outside a video: the first and the last moment that can be asked for. */
+            /** @description If the requested moment lies outside the video: the first and the last valid moment. */
             valid_range_secs?: number[] | null;
         };
         /** @description An analysis that is made beside the published one. */
         Recount: {
-            /** @description Why it failed, or why it does not go on now. */
+            /** @description Why it failed or waits. */
             error: string | null;
             /** Format: double */
             eta_secs: number | null;
@@ -1194,7 +1191,7 @@ export interface components {
             frames_done: number;
             /**
              * Format: double
-             * @description Null while nothing goes on.
+             * @description Null while the analysis does not run.
              */
             frames_per_sec: number | null;
             /** Format: int64 */
@@ -1216,7 +1213,7 @@ export interface components {
             count: components["schemas"]["Count"] | null;
             /** Format: double */
             counted_to_secs: number;
-            /** @description What looked, as measured: cpu, cuda, tensorrt, openvino, remote; several, separated by commas, where it changed on the way. */
+            /** @description What ran the detector, as measured: cpu, cuda, tensorrt, openvino, remote. Several, separated by commas, if it changed during the run. */
             device: string;
             /** @description Why it failed, or why it waits although it is its turn. */
             error: string | null;
@@ -1226,12 +1223,12 @@ export interface components {
             frames_done: number;
             /**
              * Format: int64
-             * @description Of those done, the frames that the detector looked at; the others are interpolated.
+             * @description Inferred frames of those done; the others are interpolated.
              */
             frames_inferred: number;
             /**
              * Format: double
-             * @description Null while nothing goes on.
+             * @description Null while the analysis does not run.
              */
             frames_per_sec: number | null;
             /** Format: int64 */
@@ -1258,7 +1255,7 @@ export interface components {
             largest: number[][];
             /**
              * Format: int32
-             * @description Seconds that a point stands for; 0 where each point is a frame.
+             * @description Seconds per point; 0 if each point is a frame.
              */
             level_secs: number;
             /**
@@ -1286,7 +1283,7 @@ export interface components {
             video: string;
         };
         /**
-         * @description Where an analysis stands.
+         * @description The state of an analysis.
          * @enum {string}
          */
         RunState: "queued" | "running" | "done" | "failed" | "cancelled" | "abandoned";
@@ -1364,7 +1361,7 @@ export interface components {
             media_type: string;
             /** @description The path below the folder it was found in. */
             name: string;
-            /** @description The background leaves it alone until somebody says otherwise. */
+            /** @description Background work on it is paused. */
             paused: boolean;
             preview: components["schemas"]["Preview"];
             /** @description A short name of `error` that stays the same, for programs that say it in other words; null where it has none. */
@@ -1381,14 +1378,14 @@ export interface components {
              */
             width: number | null;
         };
-        /** @description What the background has to do with a video. */
+        /** @description The newest job of a video. */
         VideoJob: {
-            /** @description Why it failed, was cancelled, or does not go on now. */
+            /** @description Why it failed, was cancelled or waits. */
             error: string | null;
             id: string;
             /** @description A short name of `error` that stays the same; null where it has none. */
             reason_code: string | null;
-            /** @description As in `/api/jobs/{id}`, which tells more. */
+            /** @description As in `/api/jobs/{id}`, which has more. */
             state: components["schemas"]["JobState"];
         };
         /** @description What a person sets for one video. */
@@ -1405,7 +1402,7 @@ export interface components {
         };
         /** @description What the background shall do with a video. */
         WorkState: {
-            /** @description Leave it alone: what is counted and made is kept, and the work goes on from there another time. */
+            /** @description Pause the background work: what is counted stays, and the work continues from there later. */
             paused: boolean;
         };
     };
@@ -3213,7 +3210,7 @@ export interface operations {
     get_api_videos_id_preview_frame: {
         parameters: {
             query: {
-                /** @description The frame's pts, as `/api/videos/{id}/index` tells it. */
+                /** @description The frame's pts, from `/api/videos/{id}/index`. */
                 pts: number;
             };
             header?: never;

@@ -31,7 +31,7 @@ impl RequestArguments for OfVideo {
     const FIELDS: &'static [Field] = &[Field::needed("id", Kind::Text)];
 }
 
-/// What is pushed: once at the start, then after each step of the analysis that has been written, and every five seconds without one.
+/// A message of the WebSocket: one at the start, one after each checkpoint, and one every five seconds while a checkpoint is expected.
 #[derive(Serialize, ToSchema)]
 pub struct CountUpdate {
     /// Always `count_update`.
@@ -54,7 +54,7 @@ pub struct CountUpdate {
     /// What runs the detector, as measured; null before the first step.
     device: Option<String>,
     lag: Lag,
-    /// Another analysis that is made beside the one above; null where there is none.
+    /// An analysis with other settings that runs beside the published one; null if there is none.
     recount: Option<Recount>,
 }
 
@@ -67,14 +67,14 @@ pub struct LineCount {
     backward: i64,
 }
 
-/// How far what is counted lies behind what there is.
+/// How far the counting is behind.
 #[derive(Clone, Copy, Default, Serialize, ToSchema)]
 pub struct Lag {
     /// Seconds of the video that are not counted yet.
     pub video_secs: f64,
     /// Frames that are not counted yet.
     pub backlog_frames: i64,
-    /// Since the figures were written; null where nothing goes on.
+    /// Seconds since the figures were written; null while no analysis runs.
     pub age_secs: Option<f64>,
 }
 

@@ -31,7 +31,7 @@ pub struct Detections {
 #[derive(Serialize, ToSchema)]
 pub struct FrameBoxes {
     pub pts: i64,
-    /// The detector looked at this frame; otherwise its boxes come from both neighbours.
+    /// The detector ran on this frame; otherwise its boxes are interpolated.
     pub inferred: bool,
     /// `[x, y, width, height, score, track, 1 measured or 0 interpolated]`, px.
     pub boxes: Vec<[f64; 7]>,
@@ -105,7 +105,7 @@ impl RequestArguments for CountsWindow {
 /// The count curve.
 #[derive(Serialize, ToSchema)]
 pub struct Counts {
-    /// Seconds that a point stands for; 0 where each point is a frame.
+    /// Seconds per point; 0 if each point is a frame.
     pub level_secs: u32,
     pub counted_to_secs: f64,
     /// `[secs, mean, min, max]`: animals on the picture.
@@ -202,11 +202,11 @@ impl RequestArguments for Moment {
 #[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CountState {
-    /// It has been looked at: `count` is a number, which may be 0.
+    /// The frame is analysed: `count` is a number, which may be 0.
     Counted,
-    /// It has not been looked at, and there is nobody to do so now: `count` is null.
+    /// The frame is not analysed yet, and there is no detector now: `count` is null.
     Pending,
-    /// There is no picture at this moment: `count` is null.
+    /// The video has no picture at this moment: `count` is null.
     NoVideo,
 }
 
@@ -214,14 +214,14 @@ pub enum CountState {
 #[derive(Serialize, ToSchema)]
 pub struct CountAtTime {
     pub count: Option<u32>,
-    /// Read from what is kept, not inferred for this question.
+    /// Read from a stored analysis, not inferred for this request.
     pub cached: bool,
     pub state: CountState,
-    /// Seconds of the frame that the count belongs to, or as asked for.
+    /// Seconds of the frame that was counted, or the requested moment.
     pub t: f64,
 }
 
-/// How many animals are on the picture at a moment. What no analysis has come to yet is looked at for this question.
+/// The number of animals at a moment. A frame that no analysis has reached is inferred for this request.
 #[utoipa::path(
     get, path = "/api/video_file/count_at_time", params(Moment),
     responses((status = 200, body = CountAtTime), (status = 400, body = Problem), (status = 404, body = Problem))

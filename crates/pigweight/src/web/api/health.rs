@@ -73,7 +73,7 @@ pub struct Device {
     pub sessions: usize,
     /// Pictures at once at the most.
     pub batch: usize,
-    /// What was tried first where nobody named a device, and why it is not used.
+    /// What `auto` tried first, and why it is not used.
     pub tried: Vec<String>,
 }
 
@@ -143,7 +143,7 @@ pub async fn health(_: Caller, app: Shared) -> Result<Json<Health>, Problem> {
     }))
 }
 
-/// Told before the first result is refused: where nothing goes on, nothing would be.
+/// Reported before the first write fails: an idle server would not notice.
 fn disk_full(folder: &Path) -> Reason {
     let text = format!(
         "the disk of {} is full: no results and no new videos can be kept, nothing written before is lost; free some space and it \

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
-/// Jobs in one answer, where nobody says how many.
+/// Jobs in one answer by default.
 const USUAL_LIMIT: u32 = 100;
 const MOST: u32 = 1000;
 
@@ -44,7 +44,7 @@ pub struct Job {
     pub frames_done: i64,
     /// Null while the file has not been read for its index.
     pub frames_total: Option<i64>,
-    /// Null while nothing goes on.
+    /// Null while the job does not run.
     pub frames_per_sec: Option<f64>,
     pub eta_secs: Option<f64>,
     /// RFC 3339, UTC.
@@ -52,7 +52,7 @@ pub struct Job {
     /// For the first time; null before.
     pub started_at: Option<String>,
     pub finished_at: Option<String>,
-    /// Why it failed, was cancelled, or does not go on now.
+    /// Why it failed, was cancelled or waits.
     pub error: Option<String>,
     /// A short name of `error` that stays the same, for programs that say it in other words; null where it has none.
     pub reason_code: Option<String>,
@@ -64,12 +64,12 @@ pub struct Job {
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Jobs {
     pub jobs: Vec<Job>,
-    /// How many there are in each state, whatever was asked for.
+    /// Number of jobs in each state, whatever the filter.
     #[schema(value_type = JobCounts)]
     pub counts: BTreeMap<String, i64>,
-    /// Until everything that waits is done, at the rate of what goes on; null while nothing does.
+    /// Until the queue is empty, at the current rate; null while no job runs.
     pub eta_secs: Option<f64>,
-    /// Why nothing is counted now; null while somebody looks at pictures.
+    /// Why nothing is counted now; null while there is a detector.
     pub error: Option<String>,
     /// A short name of `error` that stays the same.
     pub reason_code: Option<String>,
@@ -192,7 +192,7 @@ impl Job {
     }
 }
 
-/// How many jobs are in each state, as the document lists them.
+/// Number of jobs in each state.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "for the document alone")]
 pub struct JobCounts {
@@ -248,7 +248,7 @@ async fn job_answer(app: &App, job: &JobRecord) -> Result<Json<Job>, Problem> {
     Ok(Json(Job::new(job, &QueueContext::of(&app.store, Some(app)).await?)))
 }
 
-/// What goes on, what waits, what has ended.
+/// The queue: running, waiting and ended jobs.
 #[utoipa::path(
     get, path = "/api/jobs", params(Filter),
     responses((status = 200, body = Jobs), (status = 400, body = Problem), (status = 404, body = Problem))
@@ -271,7 +271,7 @@ pub async fn one(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<
     job_answer(&app, &caller.job(&app, &id).await?).await
 }
 
-/// Leaves a job's video alone, as `PUT /api/videos/{id}/work` does; what is counted is kept.
+/// Pauses a job, as `PUT /api/videos/{id}/work` does; what is counted stays.
 #[utoipa::path(
     post, path = "/api/jobs/{id}/pause",
     responses((status = 200, body = Job), (status = 404, body = Problem), (status = 409, body = Problem))
@@ -283,7 +283,7 @@ pub async fn pause(caller: Caller, app: Shared, Path(id): Path<String>) -> Resul
     job_answer(&app, &job).await
 }
 
-/// Lets a paused job go on.
+/// Resumes a paused job.
 #[utoipa::path(
     post, path = "/api/jobs/{id}/resume",
     responses((status = 200, body = Job), (status = 404, body = Problem), (status = 409, body = Problem))
@@ -295,7 +295,7 @@ pub async fn resume(caller: Caller, app: Shared, Path(id): Path<String>) -> Resu
     job_answer(&app, &job).await
 }
 
-/// Gives a job up; what is counted is kept.
+/// Cancels a job; what is counted stays.
 #[utoipa::path(
     post, path = "/api/jobs/{id}/cancel",
     responses((status = 200, body = Job), (status = 404, body = Problem), (status = 409, body = Problem))
@@ -307,7 +307,7 @@ pub async fn cancel(caller: Caller, app: Shared, Path(id): Path<String>) -> Resu
     job_answer(&app, &job).await
 }
 
-/// Lets a job that failed or was cancelled wait for its turn again. One that was cancelled goes on from where it was; one that failed
+/// Queues a failed or cancelled job again. A cancelled job continues where it was; a failed one
 /// begins anew.
 #[utoipa::path(
     post, path = "/api/jobs/{id}/retry",
@@ -320,7 +320,7 @@ pub async fn retry(caller: Caller, app: Shared, Path(id): Path<String>) -> Resul
     job_answer(&app, &job).await
 }
 
-/// How early a job's turn comes.
+/// A job's priority.
 #[derive(Deserialize, Serialize, ToSchema)]
 pub struct Priority {
     /// −100 to 100; higher ones go first, 0 is usual.
@@ -332,7 +332,7 @@ impl RequestArguments for Priority {
         &[Field::needed("priority", Kind::Whole(*PRIORITIES.start(), *PRIORITIES.end()))];
 }
 
-/// Sets how early a job's turn comes. One that goes on gives way to one with a higher priority.
+/// Sets a job's priority. A running job yields to one with a higher priority.
 #[utoipa::path(
     put, path = "/api/jobs/{id}/priority", request_body = Priority,
     responses((status = 200, body = Job), (status = 400, body = Problem), (status = 404, body = Problem),

@@ -27,7 +27,7 @@ pub struct LineVersion {
     /// Size of the picture it was drawn on, px; null if it was not known.
     pub picture_width: Option<i64>,
     pub picture_height: Option<i64>,
-    /// Crossings in the shown run of the video that was asked for; null without one.
+    /// Crossings in the published run of the requested video; null without one.
     pub crossings: Option<Directions>,
 }
 

@@ -35,7 +35,7 @@ pub enum Scope {
 #[derive(Serialize, ToSchema)]
 pub struct Line {
     pub id: String,
-    /// The video on whose picture the places are, and whose crossings are counted; null if the lines of a source were asked for.
+    /// The video whose picture the coordinates belong to and whose crossings are counted; null in a list of a source's lines.
     pub video: Option<String>,
     /// The source, if it holds for all recordings of one.
     pub source: Option<String>,

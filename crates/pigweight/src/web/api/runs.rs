@@ -17,11 +17,11 @@ use utoipa::{IntoParams, ToSchema};
 const MAX_WINDOW_SECS: f64 = 600.0;
 const MAX_CHUNKS: u32 = 1024;
 
-/// Why the detector looked at a frame.
+/// Why a frame was inferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InferenceReason {
-    /// Every frame is looked at.
+    /// Every frame is inferred.
     EveryFrame,
     /// A fixed interval had passed.
     Interval,
@@ -57,7 +57,7 @@ impl From<schedule::InferenceReason> for InferenceReason {
     }
 }
 
-/// A frame that the detector looked at.
+/// A frame on which the detector ran.
 #[derive(Serialize, ToSchema)]
 pub struct InferredFrame {
     pub pts: i64,
@@ -65,18 +65,17 @@ pub struct InferredFrame {
     pub reason: InferenceReason,
 }
 
-/// What the detector looked at and why. Frames that are not named lie between two looks of which each was soon enough for the
-/// next: their boxes come from both.
+/// The inferred frames of a window, and why each was inferred. Boxes of the other frames are interpolated.
 #[derive(Serialize, ToSchema)]
 pub struct InferenceSchedule {
     pub from_secs: f64,
     /// At most ten minutes behind `from_secs`.
     pub to_secs: f64,
-    /// Up to here everything is decided; behind it nothing is known yet.
+    /// The schedule is final up to here.
     pub counted_to_secs: f64,
-    /// Frames of the window, looked at or not.
+    /// Frames of the window, inferred or not.
     pub frames: usize,
-    /// How many of the window were looked at, by reason.
+    /// Inferred frames of the window, by reason.
     pub reasons: BTreeMap<String, u32>,
     /// In order of time.
     pub inferred_frames: Vec<InferredFrame>,
@@ -121,7 +120,7 @@ pub async fn one(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<
     }))
 }
 
-/// Which frames an analysis looked at, and why.
+/// Which frames a run inferred, and why.
 #[utoipa::path(
     get, path = "/api/videos/{id}/runs/{run}/schedule", params(Window),
     responses((status = 200, body = InferenceSchedule), (status = 400, body = Problem), (status = 404, body = Problem))
@@ -191,7 +190,7 @@ pub struct RunDifference {
     pub with: Run,
     /// Both have counted up to here.
     pub counted_to_secs: f64,
-    /// Seconds that a point stands for; 0 where each point is a frame.
+    /// Seconds per point; 0 if each point is a frame.
     pub level_secs: u32,
     /// The count of this one less that of the other, on average over the points; null where there is none.
     pub mean_difference: Option<f64>,

@@ -15,11 +15,11 @@ use crate::web::request::problem::Problem;
 #[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IndexState {
-    /// The file has not been looked into yet.
+    /// The file has not been opened yet.
     Pending,
-    /// It is being read from its beginning to its end; what `/api/videos/{id}/index` lists can be asked for.
+    /// The file is being read to its end; frames that `/api/videos/{id}/index` lists are available.
     Growing,
-    /// Every frame can be asked for.
+    /// Every frame is available.
     Ready,
     /// The file cannot be read; `error` says why.
     Failed,
@@ -55,7 +55,7 @@ pub struct Video {
     /// A short name of `error` that stays the same, for programs that say it in other words; null where it has none.
     pub reason_code: Option<String>,
     pub preview: Preview,
-    /// The background leaves it alone until somebody says otherwise.
+    /// Background work on it is paused.
     pub paused: bool,
     /// The published analysis, a complete one; before any is complete, the one in progress. Null where there is none yet.
     pub run: Option<Run>,
@@ -69,7 +69,7 @@ pub struct Video {
 /// How far the small pictures for quick looks are.
 #[derive(Serialize, ToSchema)]
 pub struct Preview {
-    /// The first so many frames are kept small; the others are decoded when they are asked for.
+    /// Number of frames with a preview, from the first on; others are decoded on request.
     pub frames: u64,
     /// Whether `/api/videos/{id}/preview/sprites.vtt` is there.
     pub sprites: bool,
@@ -81,16 +81,16 @@ impl From<Made> for Preview {
     }
 }
 
-/// Where an analysis stands.
+/// The state of an analysis.
 #[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
-    /// It waits for its turn; what is settled stays.
+    /// It waits in the queue; what is settled stays.
     Queued,
     Running,
     Done,
     Failed,
-    /// Somebody gave it up; what is settled stays.
+    /// It was cancelled; what is settled stays.
     Cancelled,
     /// Other settings hold now. It is never shown; if its settings come back, it continues.
     Abandoned,
@@ -105,13 +105,13 @@ pub struct Run {
     pub progress: f64,
     pub frames_done: i64,
     pub frames_total: i64,
-    /// Of those done, the frames that the detector looked at; the others are interpolated.
+    /// Inferred frames of those done; the others are interpolated.
     pub frames_inferred: i64,
-    /// Null while nothing goes on.
+    /// Null while the analysis does not run.
     pub frames_per_sec: Option<f64>,
     pub eta_secs: Option<f64>,
     pub model: String,
-    /// What looked, as measured: cpu, cuda, tensorrt, openvino, remote; several, separated by commas, where it changed on the way.
+    /// What ran the detector, as measured: cpu, cuda, tensorrt, openvino, remote. Several, separated by commas, if it changed during the run.
     pub device: String,
     /// Animals on the picture over all frames done; null before the first.
     pub count: Option<Count>,
@@ -193,10 +193,10 @@ pub struct Recount {
     pub progress: f64,
     pub frames_done: i64,
     pub frames_total: i64,
-    /// Null while nothing goes on.
+    /// Null while the analysis does not run.
     pub frames_per_sec: Option<f64>,
     pub eta_secs: Option<f64>,
-    /// Why it failed, or why it does not go on now.
+    /// Why it failed or waits.
     pub error: Option<String>,
     /// A short name of `error` that stays the same; null where it has none.
     pub reason_code: Option<String>,
@@ -236,23 +236,23 @@ impl Recount {
     }
 }
 
-/// Where a job stands, as the document lists it; the store has the names.
+/// The state of a job.
 #[derive(ToSchema)]
 #[schema(as = JobState, rename_all = "snake_case")]
 #[expect(dead_code, reason = "for the document alone")]
 pub enum JobStateName {
-    /// A worker counts the video.
+    /// The video is being counted.
     Running,
     Waiting,
-    /// It waits until somebody resumes it.
+    /// It waits until it is resumed.
     Paused,
     Failed,
-    /// Somebody cancelled it; what is counted stays.
+    /// It was cancelled; what is counted stays.
     Cancelled,
     Done,
 }
 
-/// Which way an animal crossed a line, as the document lists it.
+/// Which way an animal crossed a line.
 #[derive(ToSchema)]
 #[schema(as = Direction, rename_all = "snake_case")]
 #[expect(dead_code, reason = "for the document alone")]
@@ -262,14 +262,14 @@ pub enum DirectionName {
     Backward,
 }
 
-/// What the background has to do with a video.
+/// The newest job of a video.
 #[derive(Serialize, ToSchema)]
 pub struct VideoJob {
     pub id: String,
-    /// As in `/api/jobs/{id}`, which tells more.
+    /// As in `/api/jobs/{id}`, which has more.
     #[schema(value_type = JobStateName)]
     pub state: &'static str,
-    /// Why it failed, was cancelled, or does not go on now.
+    /// Why it failed, was cancelled or waits.
     pub error: Option<String>,
     /// A short name of `error` that stays the same; null where it has none.
     pub reason_code: Option<String>,

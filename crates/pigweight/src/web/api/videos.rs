@@ -67,7 +67,7 @@ pub async fn one(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<
 /// What the background shall do with a video.
 #[derive(Deserialize, ToSchema)]
 pub struct WorkState {
-    /// Leave it alone: what is counted and made is kept, and the work goes on from there another time.
+    /// Pause the background work: what is counted stays, and the work continues from there later.
     pub paused: bool,
 }
 
@@ -75,7 +75,7 @@ impl RequestArguments for WorkState {
     const FIELDS: &'static [Field] = &[Field::needed("paused", Kind::Truth)];
 }
 
-/// Pauses the work on a video, or lets it go on; for as long as nobody says otherwise, also after a restart.
+/// Pauses or resumes the background work on a video. The setting survives a restart.
 #[utoipa::path(
     put, path = "/api/videos/{id}/work", request_body = WorkState,
     responses((status = 200, body = Video), (status = 400, body = Problem), (status = 404, body = Problem),

@@ -21,7 +21,7 @@ const FOREVER: HeaderValue = HeaderValue::from_static("private, max-age=31536000
 
 #[derive(Deserialize, IntoParams)]
 pub struct PreviewQuery {
-    /// The frame's pts, as `/api/videos/{id}/index` tells it.
+    /// The frame's pts, from `/api/videos/{id}/index`.
     pts: i64,
 }
 

@@ -177,7 +177,7 @@ fn broken(error: &serde_json::Error) -> String {
     }
 }
 
-/// A body as it is wanted.
+/// An example of the body that is expected.
 fn example(fields: &[Field]) -> String {
     let fields = fields.iter().map(|Field { name, kind, is_needed }| {
         let optional = if *is_needed { "" } else { ", if you like" };

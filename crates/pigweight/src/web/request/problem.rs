@@ -24,7 +24,7 @@ pub struct Problem {
     status: u16,
     /// One sentence for the reader.
     detail: String,
-    /// For a moment outside a video: the first and the last moment that can be asked for.
+    /// If the requested moment lies outside the video: the first and the last valid moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     valid_range_secs: Option<[f64; 2]>,
 }

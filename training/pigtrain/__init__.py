@@ -1,1 +1,1 @@
-"""Makes PigWeight's starter detector: from start weights and pictures with a clear licence to an ONNX file."""
+"""Trains PigWeight's built-in detector: pretrained weights and openly licensed images in, an ONNX file out."""

@@ -17,7 +17,7 @@ LEAST_LEFT, LEAST_PX = 0.2, 5
 
 
 def matrices(random, pool, numbers, size, zoom, quarter_turns, center=None):
-    """Of each picture the affine matrix (2 x 3) from its px to the input's."""
+    """The affine matrix (2 x 3) of each image, from its pixels to those of the input."""
     count, (width, height) = len(numbers), size
     extents = pool.extents[numbers]
     turns = numpy.where(random.random(count) < quarter_turns, random.integers(0, 4, count), 0)
@@ -40,7 +40,7 @@ def matrices(random, pool, numbers, size, zoom, quarter_turns, center=None):
 
 
 def warped(pool, numbers, rows, size):
-    """The pictures after their matrices: N x 3 x H x W, 0 to 255; boxes, clipped, and what each is."""
+    """Warps the images by their matrices: N x 3 x H x W, 0 to 255; the clipped boxes and their classes."""
     device, (width, height) = pool.pixels.device, size
     index = torch.as_tensor(numpy.asarray(numbers), device=device)
     linear = numpy.linalg.inv(rows[:, :, :2])
@@ -60,7 +60,7 @@ def warped(pool, numbers, rows, size):
 
 
 def moved(boxes, states, rows):
-    """Boxes after affine matrices. A pig fills its box like an ellipse: its own extent is what is turned, not the box's corners."""
+    """Warps boxes by affine matrices. A pig fills its box like an ellipse, so the ellipse is rotated, not the corners of the box."""
     center, half = (boxes[..., :2] + boxes[..., 2:]) / 2, (boxes[..., 2:] - boxes[..., :2]) / 2
     center = torch.einsum("nij,nkj->nki", rows[:, :, :2], center) + rows[:, None, :, 2]
     half = torch.einsum("nij,nkj->nki", rows[:, :, :2].square(), half.square()).sqrt()
@@ -68,7 +68,7 @@ def moved(boxes, states, rows):
 
 
 def clipped(boxes, states, window):
-    """Boxes cut off at a window's edges; of what too little is left is hidden, what is outside is nothing."""
+    """Clips boxes to a window. A box with too little left becomes hidden, one outside the window becomes empty."""
     low, high = torch.maximum(boxes[..., :2], window[..., :2]), torch.minimum(boxes[..., 2:], window[..., 2:])
     left = (high - low).clamp(min=0)
     whole = (boxes[..., 2:] - boxes[..., :2]).clamp(min=1e-3)
@@ -79,7 +79,7 @@ def clipped(boxes, states, window):
 
 
 def mosaic(random, draws, size):
-    """Four pictures in one: pigs are smaller and more, and their surroundings are other pens. `draws`: four times pool and numbers."""
+    """Mosaic of four images: more and smaller pigs, with other pens around them. `draws`: four pairs of pool and image numbers."""
     width, height = size
     count = len(draws[0][1])
     middle = random.uniform(0.35, 0.65, (count, 2)) * size
@@ -106,7 +106,7 @@ def mosaic(random, draws, size):
 
 
 def packed(boxes, states):
-    """The same without most of the places that hold nothing."""
+    """The same boxes with most of the empty padding removed."""
     is_box = states != NOTHING
     most = max(1, int(is_box.sum(1).max()))
     order = torch.argsort(~is_box, dim=1, stable=True)[:, :most]
@@ -114,7 +114,7 @@ def packed(boxes, states):
 
 
 def light(random, pixels):
-    """Other lamps, infrared, another camera, dirt on the lens, another encoder. N x 3 x H x W, 0 to 255."""
+    """Varies lighting, infrared, camera, dirt on the lens and encoder. N x 3 x H x W, 0 to 255."""
     count, _, height, width = pixels.shape
     device = pixels.device
 
@@ -126,7 +126,7 @@ def light(random, pixels):
         return torch.as_tensor(random.random((count, 1, 1, 1)) < share, device=device)
 
     def some(share):
-        """The numbers of this share of the pictures."""
+        """The numbers of a random share of the images."""
         return torch.as_tensor(numpy.sort(random.permutation(count)[: round(share * count)]), device=device)
 
     # Infrared: one channel, edges of the picture dark.
@@ -154,7 +154,7 @@ def light(random, pixels):
 
 
 def blurred(pixels, sigmas, reach=4):
-    """Each picture with a Gaussian of its own."""
+    """Blurs each image with its own Gaussian."""
     count, channels, height, width = pixels.shape
     away = torch.arange(-reach, reach + 1, device=pixels.device)
     sigmas = torch.as_tensor(sigmas, dtype=torch.float32, device=pixels.device)[:, None]
@@ -179,7 +179,7 @@ TO_YCC = torch.tensor([[0.114, 0.587, 0.299], [0.5, -0.3313, -0.1687], [-0.0813,
 
 
 def coded(pixels, qualities):
-    """As a JPEG of that quality comes back, 1 to 100: blocks of 8 x 8, chroma at half the size."""
+    """Simulates JPEG compression of a quality from 1 to 100: 8 x 8 blocks, chroma at half resolution."""
     device = pixels.device
     qualities = torch.as_tensor(qualities, dtype=torch.float32, device=device)
     factor = torch.where(qualities < 50, 50 / qualities, 2 - qualities / 50)[:, None, None, None, None]
@@ -193,7 +193,7 @@ def coded(pixels, qualities):
 
 
 def rounded(planes, table):
-    """Planes whose cosines are multiples of the table's numbers. Sides that are no multiples of 8 are filled up."""
+    """Rounds the DCT coefficients of planes to multiples of the quantisation table. Sides are padded to multiples of 8."""
     count, channels, height, width = planes.shape
     planes = functional.pad(planes, (0, -width % 8, 0, -height % 8), mode="replicate")
     cosines = COSINES.to(planes.device)

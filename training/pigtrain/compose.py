@@ -23,7 +23,7 @@ class Cutouts:
                     self.pigs.append(pig)
 
     def litter(self, random):
-        """The pigs that one scene is made of. Pigs of one pen are mostly alike: nothing but their shape parts them."""
+        """The pigs of one scene. Pigs of one pen mostly look alike, so only their shape separates them."""
         if random.random() < 0.3:
             return self.pigs
         # Neighbours in the list are of one picture, or of one camera.
@@ -50,7 +50,7 @@ def cut(pixels, outline):
 
 
 def noise(random, height, width, cell):
-    """Smooth noise, -1 to 1, of blots of about `cell` px."""
+    """Smooth noise from -1 to 1 with a feature size of about `cell` px."""
     small = random.uniform(-1, 1, (max(2, int(height / cell) + 2), max(2, int(width / cell) + 2))).astype("f4")
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
 
@@ -84,7 +84,7 @@ def floor(random, height, width):
 
 
 def furniture(random, canvas, owner):
-    """What is no pig: walls, feeders, pipes, balls, and bars before the pigs. It hides what lies beneath it."""
+    """Draws objects that aren't pigs: walls, feeders, pipes, balls, and bars in front of the pigs. They occlude what is below them."""
     height, width = canvas.shape[:2]
     for _ in range(random.integers(0, 5)):
         kind, shade = random.integers(6), random.uniform(20, 235, 3)
@@ -119,14 +119,14 @@ def furniture(random, canvas, owner):
 
 
 def cover(canvas, owner, mask, colour):
-    """Lays what is no pig over what is there. `mask` is of bytes, `colour` broadcasts over the canvas."""
+    """Draws an object over the canvas. `mask` holds bytes, `colour` broadcasts over the canvas."""
     alpha = mask[..., None] / numpy.float32(255)
     canvas[:] = numpy.clip(canvas * (1 - alpha) + colour * alpha, 0, 255)
     owner[mask > 127] = 0
 
 
 def ball(random, canvas, owner):
-    """A toy: light from one side, often a highlight, often in a pig's own colour."""
+    """A toy, lit from one side, often with a highlight, often the colour of a pig."""
     height, width = canvas.shape[:2]
     centre, size = random.uniform((0, 0), (width, height)), random.uniform(10, 60)
     colour = numpy.array([(40, 200, 230), (150, 160, 215), (200, 200, 200), (60, 60, 200), (200, 120, 50), random.uniform(20, 235, 3)][random.integers(6)])
@@ -142,7 +142,7 @@ def ball(random, canvas, owner):
 
 
 def person(random, canvas, owner):
-    """Somebody in an overall, seen from above at a slant: legs and boots, a body, arms, a head."""
+    """A person in overalls, seen obliquely from above: legs and boots, a body, arms, a head."""
     height, width = canvas.shape[:2]
     hip, size, angle = random.uniform((0, 0), (width, height)), random.uniform(50, 170), random.uniform(0, 2 * numpy.pi)
     up, aside = numpy.array((numpy.cos(angle), numpy.sin(angle))) * size, numpy.array((-numpy.sin(angle), numpy.cos(angle))) * size
@@ -168,7 +168,7 @@ def person(random, canvas, owner):
 
 
 def sprayed(random, pig):
-    """A pig with marks of coloured spray on its back: stripes, rings, a number."""
+    """A pig with spray marks on its back: stripes, rings, a number."""
     height, width = pig.shape[:2]
     colour = numpy.array([(60, 60, 200), (200, 80, 40), (70, 170, 60), (40, 40, 45), (150, 60, 160)][random.integers(5)], "f4")
     marks = numpy.zeros((height, width), "u1")
@@ -188,7 +188,7 @@ def sprayed(random, pig):
 
 
 class Coats:
-    """How the pigs of one scene look: all much alike, or each of its own shade."""
+    """The appearance of the pigs of one scene: nearly the same, or each with its own shade."""
 
     def __init__(self, random):
         self.spread = random.choice([0.03, 0.08, 0.25])
@@ -200,7 +200,7 @@ class Coats:
 
 
 def paste(canvas, owner, number, pig, centre, angle, length, coats, random):
-    """Lays a pig down; says how many px it covers, 0 where it lies outside."""
+    """Draws a pig and returns the number of px that it covers, 0 if it lies outside."""
     height, width = canvas.shape[:2]
     scale = length / pig.shape[1]
     thick = scale * random.uniform(0.8, 1.25)
@@ -233,7 +233,7 @@ def paste(canvas, owner, number, pig, centre, angle, length, coats, random):
 
 
 def herd(random, height, width, most):
-    """Places, directions and lengths: pigs stand about, or lie in rows, shoulder to shoulder, over one another."""
+    """Positions, directions and lengths: pigs stand apart, or lie in rows, side by side, over one another."""
     count = int(random.choice([random.integers(0, 6), random.integers(4, 16), random.integers(14, most + 1), random.integers(14, most + 1)]))
     # A full pen is seen whole: the more pigs, the smaller each.
     if count < 6:
@@ -256,7 +256,7 @@ def herd(random, height, width, most):
 
 
 def look(random, canvas, owner):
-    """A camera's view."""
+    """The view of a camera."""
     height, width = canvas.shape[:2]
     corners = numpy.array([(0, 0), (width, 0), (width, height), (0, height)], "f4")
     tilt = random.uniform(0, 0.55)
@@ -287,7 +287,7 @@ def look(random, canvas, owner):
 
 
 def scene(random, cutouts, grounds, size=(480, 640), most=40):
-    """A picture, the boxes of its pigs, and the boxes of those too hidden to be counted."""
+    """An image, the boxes of its pigs, and the boxes of pigs too occluded to be counted."""
     height, width = size
     if grounds and random.random() < 0.35:
         canvas = grounds[random.integers(len(grounds))].astype("f4")
@@ -321,7 +321,7 @@ def scene(random, cutouts, grounds, size=(480, 640), most=40):
 
 
 def emptied(picture, random):
-    """The picture's own floor without its pigs: each box filled from beside it. `None` where there is no room."""
+    """The floor of the image without its pigs: each box is filled from beside it. `None` if there is no room."""
     mask = numpy.zeros(picture.pixels.shape[:2], "u1")
     for box in picture.boxes.astype(int):
         cv2.rectangle(mask, tuple((box[:2] - 4).tolist()), tuple((box[2:] + 4).tolist()), 255, -1)

@@ -1,4 +1,4 @@
-"""Crowds composed of pictures, as a source of its own: python -m pigtrain.crowds --outlined DIR=PREFIX --out DIR
+"""Composes crowds from images and writes them as a source: python -m pigtrain.crowds --outlined DIR=PREFIX --out DIR
 
 Of pictures that training leaves out they are scenes to choose a threshold on.
 """

@@ -26,7 +26,7 @@ USUAL_THRESHOLD = 0.3
 
 
 def detect(binary, model, pictures):
-    """Of each picture the boxes (left, top, right, bottom, px) and scores, surest first, as `pigweight detect` gives them."""
+    """The boxes (left, top, right, bottom, px) and scores of each image, highest score first, from `pigweight detect`."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [f"{folder}/{number:06}.png" for number in range(len(pictures))]
         for path, pixels in zip(paths, pictures):
@@ -42,7 +42,7 @@ def detect(binary, model, pictures):
 
 
 def letterbox(pixels, width, height):
-    """The picture scaled into the middle of as much of the input as it fills, as the program does it; scale and borders."""
+    """The image scaled and centred in the input as the program does it, with the scale and the borders."""
     scale = min(width / pixels.shape[1], height / pixels.shape[0])
     size = [round(side * scale) for side in pixels.shape[1::-1]]
     whole = [-(-side // COARSEST_STRIDE) * COARSEST_STRIDE for side in size]
@@ -53,7 +53,7 @@ def letterbox(pixels, width, height):
 
 
 def detect_here(path, pictures):
-    """The same as `detect`, by ONNX Runtime alone: for detectors in this recipe's layout."""
+    """Like `detect`, but with ONNX Runtime alone. For detectors in the layout of this recipe."""
     model = onnx.load(path)
     shape = model.graph.input[0].type.tensor_type.shape.dim
     height, width = shape[2].dim_value, shape[3].dim_value
@@ -73,7 +73,7 @@ def detect_here(path, pictures):
 
 
 def scenes(options):
-    """Name, pictures and true boxes of each, and how much is seen of each pig where that is known."""
+    """The name, images and true boxes of each scene, and the visible share of each pig if known."""
     for path in options.videos:
         yield path.stem, *zip(*measure.video(path, options.every)), None
     for text in options.sources:
@@ -84,7 +84,7 @@ def scenes(options):
 
 
 def choose(found):
-    """The threshold whose counts are nearest on all scenes alike: the mean over scenes of the error by the number there is."""
+    """The threshold with the smallest mean over scenes of the count error divided by the true count."""
     thresholds = numpy.arange(0.02, 0.9, 0.01)
     errors = []
     for pictures in found:
@@ -96,7 +96,7 @@ def choose(found):
 
 
 def draw(path, pixels, boxes, truth):
-    """What was found in green over what is there in thin yellow."""
+    """Draws detections in green over the true boxes in thin yellow."""
     path.parent.mkdir(parents=True, exist_ok=True)
     canvas = pixels.copy()
     for rows, colour, thick in ((truth, (0, 220, 255), 1), (boxes, (60, 220, 60), 2)):

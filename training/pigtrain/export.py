@@ -28,12 +28,12 @@ LEAST_HALVED = 1000
 
 
 def score_shift(threshold):
-    """What to add to a score's log-odds so that the threshold is told as the usual one."""
+    """What to add to the log-odds of a score so that this threshold becomes the usual one."""
     return math.log(USUAL_THRESHOLD / (1 - USUAL_THRESHOLD)) - math.log(threshold / (1 - threshold))
 
 
 class Exported(nn.Module):
-    """The detector with batch normalisation folded, its input's scale in front and its boxes decoded."""
+    """The detector with folded batch normalisation, input scaling and decoded boxes."""
 
     def __init__(self, detector, threshold):
         super().__init__()
@@ -63,7 +63,7 @@ class Exported(nn.Module):
 
 
 def halve(graph):
-    """Large weights in half precision, each with a cast behind it that is carried out when the model is loaded."""
+    """Stores large weights in half precision. The cast behind each runs when the model is loaded."""
     casts = []
     for tensor in graph.initializer:
         weight = numpy_helper.to_array(tensor)
@@ -78,7 +78,7 @@ def halve(graph):
 
 
 def trained(weights):
-    """The detector that training kept, and the width and height of its input, px."""
+    """The detector that training saved, and the width and height of its input in px."""
     kept = torch.load(weights, weights_only=True, map_location="cpu")
     detector = network.Detector(network.Widths(**kept["widths"]))
     detector.load_state_dict(kept["weights"])
@@ -86,7 +86,7 @@ def trained(weights):
 
 
 def file_name(size):
-    """Of a detector with an input of this width and height: a square's tells its side alone."""
+    """The name of a detector with this input: width and height, or one side for a square."""
     width, height = size
     return f"pigs-{width}.onnx" if width == height else f"pigs-{width}x{height}.onnx"
 

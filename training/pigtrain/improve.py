@@ -1,4 +1,4 @@
-"""Makes a detector better on a farm's own frames: python -m pigtrain.improve --frames DIR... --out DIR [--others DIR...]
+"""Fine-tunes a detector on a farm's own frames: python -m pigtrain.improve --frames DIR... --out DIR [--others DIR...]
 
 DIR is what `pigweight frames export` wrote, with the boxes corrected. The last fifth of each video's frames is held out;
 the count on it is told before and after. --others are sources that the detector shall not unlearn.

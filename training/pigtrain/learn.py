@@ -1,4 +1,4 @@
-"""What the network learns from: which place answers for which pig, and how wrong it is.
+"""Assignment of anchors to pigs, and the loss.
 
 Assignment: task alignment (TOOD, Feng et al. 2021) with the constants of YOLOv8. Losses: binary cross entropy against the
 aligned IoU, complete IoU (Zheng et al. 2020), distribution focal loss (Li et al. 2020).
@@ -16,7 +16,7 @@ BOX_WEIGHT, SCORE_WEIGHT, DISTRIBUTION_WEIGHT = 7.5, 0.5, 1.5
 
 
 def overlap(one, other, complete=False):
-    """IoU of boxes (left, top, right, bottom) that broadcast; complete: less their distance and their shapes' difference."""
+    """IoU of broadcast boxes (left, top, right, bottom). `complete`: minus the penalties for distance and aspect ratio (CIoU)."""
     low, high = torch.maximum(one[..., :2], other[..., :2]), torch.minimum(one[..., 2:], other[..., 2:])
     common = (high - low).clamp(min=0).prod(-1)
     size, other_size = one[..., 2:] - one[..., :2], other[..., 2:] - other[..., :2]
@@ -35,7 +35,7 @@ def overlap(one, other, complete=False):
 
 @torch.no_grad()
 def assign(scores, boxes, at, truth, is_pig):
-    """Of each place the number of its pig, or -1, and the score it should have.
+    """The pig of each anchor, or -1, and its target score.
 
     Scores N x P, boxes N x P x 4, truth N x G x 4, is_pig N x G; all pictures of a batch at once.
     """
@@ -56,7 +56,7 @@ def assign(scores, boxes, at, truth, is_pig):
 
 
 def loss(outputs, at, truths, states):
-    """Of a batch. `outputs` N x P x (1 + 4 * BINS); of each picture boxes (N x G x 4, px) and what each is (`pool`)."""
+    """The loss of a batch. `outputs`: N x P x (1 + 4 * BINS); boxes: N x G x 4, px; classes as in `pool`."""
     scores, boxes = outputs[..., 0], boxes_of(outputs, at)
     aims, targets = assign(scores.detach(), boxes.detach(), at, truths, states == PIG)
     mine = aims >= 0

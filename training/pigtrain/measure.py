@@ -1,11 +1,11 @@
-"""How good a detector is: average precision, precision and recall, and the error of the count."""
+"""Accuracy of a detector: average precision, precision, recall and count error."""
 
 import cv2
 import numpy
 
 
 def suppress(boxes, scores, most_overlap=0.5):
-    """The numbers of the boxes that stay, surest first."""
+    """The indices of the boxes that are kept, highest score first."""
     order, kept = numpy.argsort(-scores, kind="stable"), []
     while len(order):
         first, order = order[0], order[1:]
@@ -23,7 +23,7 @@ def overlap(one, other):
 
 
 def matches(boxes, truth, least):
-    """For each box, surest first, whether it is a pig that no surer box was (the best of those left, as COCO does)."""
+    """For each box, highest score first, whether it matches a pig not matched before (the best one left, as in COCO)."""
     iou = overlap(boxes, truth)
     hits = numpy.zeros(len(boxes), bool)
     for number in range(len(boxes)):
@@ -34,7 +34,7 @@ def matches(boxes, truth, least):
 
 
 def average_precision(pictures, least):
-    """Over 101 points of recall, as COCO does. `pictures`: (boxes surest first, scores, truth)."""
+    """Average precision over 101 points of recall, as in COCO. `pictures`: (boxes by falling score, scores, truth)."""
     total = sum(len(truth) for _, _, truth in pictures)
     if total == 0:
         return float("nan")
@@ -70,7 +70,7 @@ SIZES = (1000, 2000, 4000, 8000, float("inf"))
 
 
 def by_size(pictures, shapes, least_score=0.1):
-    """How many pigs of which size are found, and how large boxes are beside the truth; of boxes above a score."""
+    """Recall by size of the pig, and the area of boxes relative to the truth, for boxes above a score."""
     areas = [(truth[:, 2:] - truth[:, :2]).prod(1) * (640 / shape[1]) ** 2 for (_, _, truth), shape in zip(pictures, shapes)]
     text, ratios = recall_by(pictures, areas, SIZES, "below {:g} px²", least_score)
     return text + (f"; box area {numpy.median(ratios):.2f} of the truth's" if ratios else "")
@@ -81,12 +81,12 @@ SHARES = (0.25, 0.5, 0.75, 1.0)
 
 
 def by_share(pictures, shares, least_score=0.1):
-    """How many pigs are found of which so much is seen."""
+    """Recall by the visible share of the pig."""
     return recall_by(pictures, [numpy.array(values) for values in shares], SHARES, "up to {:g} seen", least_score)[0]
 
 
 def recall_by(pictures, values, limits, title, least_score, least_overlap=0.5):
-    """Recall by what is told of each true box, and the area of each box that found one by the true one's."""
+    """Recall by a value of each true box, and the area of each matched box divided by the true area."""
     found, there, ratios = [0] * len(limits), [0] * len(limits), []
     for (boxes, scores, truth), of_truth in zip(pictures, values):
         boxes = boxes[scores >= least_score]
@@ -106,7 +106,7 @@ def recall_by(pictures, values, limits, title, least_score, least_overlap=0.5):
 
 
 def video(path, every):
-    """Every so many frames of a video with NAME.boxes.csv beside it (frame,x,y,w,h): pixels and true boxes."""
+    """Every `every`-th frame of a video with NAME.boxes.csv (frame,x,y,w,h) beside it: pixels and true boxes."""
     rows = numpy.loadtxt(path.with_suffix(".boxes.csv"), delimiter=",", skiprows=1, ndmin=2)
     reader, number = cv2.VideoCapture(str(path)), 0
     while True:

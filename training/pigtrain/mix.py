@@ -1,4 +1,4 @@
-"""What a batch is made of: rendered pens, composed crowds, real pictures, drawn scenes, and mosaics of all."""
+"""Composition of a batch: rendered pens, composed crowds, real images, drawn scenes, and mosaics of them."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from . import augment, pool
 
 @dataclasses.dataclass
 class Part:
-    """One kind of pictures in a batch."""
+    """One kind of image in a batch."""
 
     pool: pool.Pool
     # How often beside the other kinds.
@@ -26,7 +26,7 @@ MOSAICS = 0.15
 
 
 class Mix:
-    """Batches without end."""
+    """An endless iterator of batches."""
 
     def __init__(self, parts, batch, size, seed):
         self.parts, self.batch, self.size = parts, batch, size
@@ -35,7 +35,7 @@ class Mix:
         self.shares = shares / shares.sum()
 
     def next(self):
-        """Pixels (N x 3 x H x W, 0 to 255), boxes (N x G x 4, px of the input) and what each is."""
+        """Pixels (N x 3 x H x W, 0 to 255), boxes (N x G x 4, px of the input) and their classes."""
         random = self.random
         mosaics = int(round(MOSAICS * self.batch))
         counts = random.multinomial(self.batch - mosaics, self.shares)

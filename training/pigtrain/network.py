@@ -24,7 +24,7 @@ SLOPE = 0.1
 
 @dataclasses.dataclass(frozen=True)
 class Widths:
-    """Channels. `stages` are those of a stage's first convolution; inside it the blocks have half of them."""
+    """Numbers of channels. `stages`: of the first convolution of each stage; the blocks inside have half as many."""
 
     stem: int
     stages: tuple[int, int, int, int]
@@ -37,7 +37,7 @@ BLOCKS = (1, 2, 2, 3)
 
 
 class Convolution(nn.Sequential):
-    """Convolution, batch normalisation, LeakyReLU. `fold` turns the first two into one for the export."""
+    """Convolution, batch normalisation, LeakyReLU. `fold` merges the first two for the export."""
 
     def __init__(self, before, after, size=3, stride=1, active=True):
         super().__init__()
@@ -50,7 +50,7 @@ class Convolution(nn.Sequential):
         return functional.leaky_relu(x, SLOPE) if self.active else x
 
     def folded(self):
-        """Weight and bias of one convolution that does the same."""
+        """Weight and bias of one equivalent convolution."""
         normalisation = self.normalisation
         scale = normalisation.weight / torch.sqrt(normalisation.running_var + normalisation.eps)
         weight = self.convolution.weight * scale[:, None, None, None]
@@ -59,7 +59,7 @@ class Convolution(nn.Sequential):
 
 
 class Stage(nn.Module):
-    """A first convolution, blocks of two whose results are laid side by side, a last one; and the first beside it."""
+    """A first convolution, blocks of two with concatenated outputs, a last convolution, and a shortcut from the first."""
 
     def __init__(self, before, width, blocks, stride):
         super().__init__()
@@ -85,7 +85,7 @@ class Stage(nn.Module):
 
 
 class Detector(nn.Module):
-    """Pictures (N x 3 x H x W, BGR, normalised) to raw outputs N x P x (1 + 4 * BINS), P places of all strides."""
+    """Images (N x 3 x H x W, BGR, normalised) to raw outputs N x P x (1 + 4 * BINS), P anchors of all strides."""
 
     def __init__(self, widths=SMALL, classes=1):
         super().__init__()
@@ -122,7 +122,7 @@ def resize(x, factor):
 
 
 def places(height, width, device=None):
-    """Centres (x, y) and stride of each place, px of the input, in the order of the outputs: P x 3.
+    """Centre (x, y) and stride of each anchor, px of the input, in the order of the outputs: P x 3.
 
     The centre of cell (i, j) is at (i + 1/2, j + 1/2) * stride, as NanoDet's weights learned it.
     """
@@ -134,7 +134,7 @@ def places(height, width, device=None):
 
 
 def place_count(height, width):
-    """How many places there are."""
+    """The number of anchors."""
     return sum((height // stride) * (width // stride) for stride in STRIDES)
 
 

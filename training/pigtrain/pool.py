@@ -1,4 +1,4 @@
-"""Pictures to train on, decoded once and kept as bytes on the device that trains.
+"""Training images, decoded once and kept as bytes on the training device.
 
 A pool holds pictures of one kind on canvases of one size, so that a batch of them is one array.
 """
@@ -24,7 +24,7 @@ MOST_BOXES = 96
 
 
 class Pool:
-    """Pictures (blue, green, red), their boxes (left, top, right, bottom, px) and what each box is."""
+    """Images (blue, green, red), their boxes (left, top, right, bottom, px) and the class of each box."""
 
     def __init__(self, height, width, capacity, device="cpu"):
         self.pixels = torch.full((capacity, height, width, 3), GREY, dtype=torch.uint8, device=device)
@@ -48,7 +48,7 @@ class Pool:
         return self.pixels.shape[2], self.pixels.shape[1]
 
     def add(self, pixels, boxes, hidden, weight=1.0, margin_px=0.0):
-        """`margin_px`: how far outside of their edges to put boxes."""
+        """`margin_px`: how far boxes may reach outside the image."""
         height, width = pixels.shape[:2]
         if margin_px:
             grown = numpy.array([-margin_px, -margin_px, margin_px, margin_px], "f4")
@@ -66,7 +66,7 @@ class Pool:
         self.count += 1
 
     def draw(self, random, count):
-        """Numbers of some pictures."""
+        """Random image numbers."""
         if (self.weights[: self.count] == self.weights[0]).all():
             return random.integers(self.count, size=count)
         share = self.weights[: self.count] / self.weights[: self.count].sum()
@@ -74,7 +74,7 @@ class Pool:
 
 
 def fitted(picture):
-    """Pixels, boxes and hidden boxes of a picture that is no larger than a canvas may be."""
+    """Pixels, boxes and hidden boxes of an image, scaled down to the largest canvas if it is larger."""
     height, width = picture.pixels.shape[:2]
     scale = min(1, MOST_PX / max(height, width))
     if scale == 1:
@@ -84,7 +84,7 @@ def fitted(picture):
 
 
 def of_sources(farms, device="cpu"):
-    """A pool of whole sources: one with four times the pictures of another is drawn from twice as often."""
+    """A pool of whole sources. A source with four times the images of another is sampled twice as often."""
     pictures = [(fitted(picture), 1 / len(farm) ** 0.5) for farm in farms for picture in farm]
     height = max(pixels.shape[0] for (pixels, _, _), _ in pictures)
     width = max(pixels.shape[1] for (pixels, _, _), _ in pictures)
@@ -95,7 +95,7 @@ def of_sources(farms, device="cpu"):
 
 
 class GrowingPool:
-    """A pool of a folder that another process still writes into, all of its pictures of one size."""
+    """A pool of a folder that another process still writes to. All its images have one size."""
 
     def __init__(self, folder, capacity, device="cpu", least=1, wait_secs=600):
         self.folder, self.known = pathlib.Path(folder), set()
@@ -127,7 +127,7 @@ class GrowingPool:
             self.stops.wait(2)
 
     def grow(self, most=64):
-        """Takes in some of what came since."""
+        """Loads some of the images written since."""
         for _ in range(most):
             if self.pool.is_full or self.found.empty():
                 return

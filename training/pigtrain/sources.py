@@ -1,4 +1,4 @@
-"""Pictures with a stated licence, each with its boxes, and outlines where there are any.
+"""Openly licensed images with boxes, and outlines where they exist.
 
 Nothing without a licence is trained on. A source is a folder with `images/` and `labels/` (YOLO: class, centre, size, as
 parts of the picture) or `annotations/*.json` (COCO), and perhaps `polygons/` (YOLO: class, then x y of each corner). Where
@@ -16,7 +16,7 @@ import numpy
 
 @dataclasses.dataclass
 class Picture:
-    """BGR; boxes as left, top, right, bottom in px; outlines as px corners."""
+    """BGR; boxes as left, top, right, bottom in px; outlines as polygons in px."""
 
     name: str
     pixels: numpy.ndarray
@@ -28,7 +28,7 @@ class Picture:
 
 
 def read(folder, prefix="", without=None):
-    """The pictures of a source in order of their names: those that begin with `prefix`, but not with `without`."""
+    """The images of a source in order of name: those that start with `prefix` but not with `without`."""
     folder = pathlib.Path(folder)
     paths = sorted(path for path in (folder / "images").iterdir() if path.name.startswith(prefix))
     if not paths:
@@ -39,7 +39,7 @@ def read(folder, prefix="", without=None):
 
 
 def classes(folder):
-    """The classes' names where the source tells them."""
+    """The names of the classes, if the source has them."""
     path = pathlib.Path(folder) / "classes.txt"
     return path.read_text().split() if path.is_file() else []
 
@@ -49,7 +49,7 @@ def hidden_class(names):
 
 
 def coco(folder):
-    """Boxes (left, top, width, height, px) by the picture's name."""
+    """Boxes (left, top, width, height, px) by image name."""
     found = {}
     paths = sorted((folder / "annotations").glob("*.json"))
     if not paths:
@@ -93,7 +93,7 @@ HELD_OUT = 0.2
 
 
 def split(pictures):
-    """Those to learn from and those to examine with: of each video (its name, up to the last underscore) the last ones."""
+    """Splits into training and evaluation images: of each video (the name up to the last underscore), the last ones are for evaluation."""
     videos, learn, examine = {}, [], []
     for picture in pictures:
         videos.setdefault(picture.name.rpartition("_")[0], []).append(picture)

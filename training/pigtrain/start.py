@@ -24,7 +24,7 @@ LATERALS, TOWERS, HEADS = (25, 26, 27), (28, 30, 32), (29, 31, 33)
 
 
 def read(folder):
-    """The 34 convolutions, in the graph's order: weight (out, in, height, width) and bias."""
+    """The 34 convolutions in the order of the graph: weight (out, in, height, width) and bias."""
     model = json.loads((folder / "nanodet.json").read_text())
     data, offset, tensors = (folder / "nanodet.bin").read_bytes(), 0, {}
     for entry in model["weightsManifest"][0]["weights"]:
@@ -46,13 +46,13 @@ def read(folder):
 
 
 def strongest(weights, count):
-    """The numbers of the `count` output channels with the largest weights, in their order."""
+    """The indices of the `count` output channels with the largest weights, in ascending order."""
     strength = sum(weight.flatten(1).norm(dim=1) for weight in weights)
     return strength.topk(count).indices.sort().values
 
 
 def exported(path):
-    """The detector in an ONNX file that `export` wrote, to train on or to export anew: batch normalisation changes nothing."""
+    """The detector in an ONNX file written by `export`, to train further or export again. Its batch normalisation is the identity."""
     model = onnx.load(path)
     recipe = next((json.loads(entry.value) for entry in model.metadata_props if entry.key == RECIPE), None)
     if recipe is None:
@@ -81,7 +81,7 @@ def load(folder, widths, classes=1):
     network = Detector(widths, classes)
 
     def take(convolution, number, inputs, keep=None):
-        """Fills a convolution from the start's, of whose input channels those named are left; says which it kept."""
+        """Fills a convolution from a pretrained one with the named input channels; returns the output channels that it kept."""
         weight, bias = start[number]
         if keep is None:
             keep = strongest([weight], convolution.out_channels)

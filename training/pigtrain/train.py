@@ -30,7 +30,7 @@ WARM_UP = 0.03
 
 
 def size_of(text):
-    """Width and height in px of `WIDTHxHEIGHT`, or of a square's side."""
+    """Width and height in px from `WIDTHxHEIGHT`, or from the side of a square."""
     sides = [int(side) for side in text.split("x")]
     width, height = sides if len(sides) == 2 else sides * 2
     if width % 32 or height % 32:
@@ -64,7 +64,7 @@ def arguments():
 
 
 class SceneComposer:
-    """What a process that composes scenes has at hand."""
+    """The state of a process that composes scenes."""
 
     @classmethod
     def prepare(cls, pictures, grounds):
@@ -97,14 +97,14 @@ def composed(options, outlined, drawn, device):
 
 
 def normalised(pixels):
-    """N x 3 x H x W, with the channels last in memory: convolutions on a processor are a fifth faster so."""
+    """N x 3 x H x W with channels last in memory, which makes convolutions on a CPU a fifth faster."""
     mean, deviation = (torch.tensor(values, device=pixels.device)[:, None, None] for values in (network.MEAN, network.DEVIATION))
     return ((pixels - mean) / deviation).contiguous(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
 def settle(detector, batches):
-    """Gives batch normalisation the statistics of these pictures while the network still does what its weights did."""
+    """Sets the statistics of batch normalisation from these images without changing the output of the network."""
     sums, hooks = {}, []
 
     def keep(name):
@@ -133,7 +133,7 @@ def settle(detector, batches):
 
 
 class Average:
-    """The exponential moving average of the weights: what is kept."""
+    """The exponential moving average of the weights, which is what training saves."""
 
     def __init__(self, detector, decay):
         self.detector, self.decay, self.steps = copy.deepcopy(detector).eval(), decay, 0
@@ -152,7 +152,7 @@ class Average:
 
 
 def begun(path):
-    """The detector to begin with, and whether its batch normalisation has statistics already."""
+    """The detector to start from, and whether its batch normalisation has statistics already."""
     if path.suffix == ".pt":
         return export.trained(path)[0], True
     if path.suffix == ".onnx":
@@ -165,7 +165,7 @@ def begun(path):
 
 
 def train(options):
-    """A detector from start weights."""
+    """A detector from pretrained weights."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     began = time.monotonic()
     real = [sources.read(folder, without=options.without) for folder in options.outlined + options.boxed]
@@ -190,7 +190,7 @@ def train(options):
 
 
 def learn_from(options, detector, parts, growing=None, is_settled=False):
-    """Trains a detector, and keeps it in `detector.pt`."""
+    """Trains a detector and saves it as `detector.pt`."""
     torch.manual_seed(options.seed)
     device = parts[0].pool.pixels.device
     is_gpu = device.type == "cuda"

@@ -1,9 +1,9 @@
-//! Pens and corridors in three dimensions, as a farm's camera sees them, with their truth.
+//! Renders pens and corridors in three dimensions as a farm camera shows them, with exact ground truth.
 //!
-//! A [`Pen`] follows from its seed alone, and so does its picture: the same seed gives the same bytes. Rays are marched through
-//! bodies that are told by their signed distance (`shape.rs`, `pig.rs`), lit by lamps with soft shadows (`light.rs`, `trace.rs`) and
-//! seen through a camera with faults (`camera.rs`, `sensor.rs`). Each px knows whose it is, so boxes are exact, and how much of a pig
-//! is seen is counted, not guessed (`truth.rs`).
+//! A [`Pen`] and its picture depend on the seed alone: the same seed gives the same bytes. Bodies are signed distance functions
+//! (`shape.rs`, `pig.rs`), traced by ray marching and lit by lamps with soft shadows (`light.rs`, `trace.rs`). A simulated camera
+//! adds the faults of a real one (`camera.rs`, `sensor.rs`). The owner of each px is known, so boxes and visible shares are exact
+//! (`truth.rs`).
 
 mod camera;
 mod coat;
@@ -39,24 +39,24 @@ use surface::{Floor, Hall};
 use things::Material;
 use vector::{Vec3, vec3};
 
-/// What kind of scene it is.
+/// The kind of a scene.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// 20 to 40 growing or finishing pigs, seen obliquely from under the ceiling.
     Crowd,
     /// A pen of any size and age, from anywhere.
     Pen,
-    /// So near that one animal fills a tenth to a third of the picture.
+    /// Close-up: one animal fills a tenth to a third of the picture.
     Near,
     /// A sow on her side and her piglets.
     Litter,
     /// Pigs that walk along a corridor.
     Corridor,
-    /// No pig, and much that may be taken for one.
+    /// No pig, but objects that may be mistaken for one.
     Empty,
 }
 
-/// Of a hundred scenes, how many are of each kind.
+/// The number of scenes of each kind in a hundred.
 const SHARES: [(Kind, f32); 6] = [
     (Kind::Crowd, 0.42),
     (Kind::Pen, 0.2),
@@ -66,7 +66,7 @@ const SHARES: [(Kind, f32); 6] = [
     (Kind::Empty, 0.12),
 ];
 
-/// A body in the scene: a pig, or one material's parts of a thing.
+/// A body in the scene: a pig, or the parts of an object that share a material.
 struct Body {
     parts: Vec<Part>,
     center: Vec3,
@@ -81,7 +81,7 @@ enum Surface {
 }
 
 impl Body {
-    /// The direction of the skin, over muscles and folds.
+    /// The normal of the skin, with muscles and folds.
     fn uneven(&self, at: Vec3, normal: Vec3) -> Vec3 {
         let Surface::Skin { length_m, .. } = &self.surface else { return normal };
         let place = at * (9.0 / length_m);
@@ -89,7 +89,7 @@ impl Body {
         (normal + vec3(bump(0.0), bump(31.7), bump(57.3)) * 0.28).normalized()
     }
 
-    /// Colour and gloss at a place on it.
+    /// Colour and gloss at a point of its surface.
     fn color(&self, at: Vec3, normal: Vec3, parts: &[Part]) -> (Vec3, f32) {
         match &self.surface {
             Surface::Skin { coat, middle, yaw, length_m } => {
@@ -104,7 +104,7 @@ impl Body {
     }
 }
 
-/// All that is there, and the camera.
+/// The scene and the camera.
 struct Scene {
     /// px.
     width: usize,
@@ -122,17 +122,17 @@ struct Scene {
     grid: Grid,
 }
 
-/// A pen with its camera, ready to be photographed.
+/// A pen with its camera, ready to render.
 pub struct Pen {
     kind: Kind,
     scene: Scene,
     light: light::Kind,
-    /// Corners of the polygon that is left of the picture, at a height in the pen; outside of it is black.
+    /// Corners of the polygon that stays visible, at a height in the pen. Outside it the picture is black.
     mask: Option<([(f32, f32); 4], f32)>,
     seed: u64,
 }
 
-/// A picture and its truth.
+/// A picture and its ground truth.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Photograph {
     /// px.
@@ -143,11 +143,11 @@ pub struct Photograph {
     pub pixels: Vec<u8>,
     /// The pig at each px, or [`NOBODY`].
     pub owners: Vec<u16>,
-    /// Of all pigs of which something is seen.
+    /// The truth of every pig that is at least partly visible.
     pub truths: Vec<Truth>,
 }
 
-/// How many pigs, how heavy, how the pen is and from where it is seen.
+/// Number and weight of the pigs, size of the pen, and view.
 struct Plan {
     count: usize,
     weight_kg: f32,
@@ -163,7 +163,7 @@ impl Plan {
         use View::{Above, EyeLevel, Near, Oblique};
         let mut mood = Mood::varied(random);
         let weight = |random: &mut Random, low: f32, high: f32| random.between(low.ln(), high.ln()).exp();
-        // An animal's room, in squares of its own length.
+        // Space per animal, in squares of its length.
         let pen = |random: &mut Random, count: usize, weight_kg: f32, room: f32| {
             let length_m = 0.295 * weight_kg.cbrt();
             let area = (count as f32 * room * length_m * length_m).max(2.2 * length_m * length_m);
@@ -210,7 +210,7 @@ impl Plan {
 }
 
 impl Pen {
-    /// Any scene, as the seed wants it.
+    /// A scene of a kind chosen by the seed.
     pub fn varied(seed: u64, width: u32, height: u32) -> Self {
         let mut left = Random::new(seed ^ 0x6B69_6E64).unit();
         let kind = SHARES.iter().find(|(_, share)| {
@@ -220,7 +220,7 @@ impl Pen {
         Self::new(seed, kind.map_or(Kind::Empty, |(kind, _)| *kind), width, height)
     }
 
-    /// A scene of a kind.
+    /// A scene of this kind.
     pub fn new(seed: u64, kind: Kind, width: u32, height: u32) -> Self {
         let random = &mut Random::new(seed);
         let plan = Plan::new(random, kind);
@@ -237,7 +237,7 @@ impl Pen {
         let hall = Hall::varied(random, width_m, depth_m);
         let walls = enclosure::varied(random, plan.size_m, wall_m, plan.has_crates && kind != Kind::Litter);
         let mut things = things::furnish(random, plan.size_m, &camera, plan.plenty);
-        // Nothing right on the lens.
+        // Keeps objects off the lens.
         things.retain(|thing| shape::distance(&thing.parts, camera.position) > 0.25);
         let taken: Vec<_> = things.iter().flat_map(|thing| thing.footprint.iter().copied()).collect();
         let room = Room { width_m, depth_m, walls: &walls, taken: &taken };
@@ -310,7 +310,7 @@ impl Pen {
     }
 }
 
-/// A polygon roughly around the pen, at the height of the walls' tops or below.
+/// A polygon around the pen, at the height of the walls or below.
 fn mask(random: &mut Random, (width, depth): (f32, f32), wall_m: f32) -> ([(f32, f32); 4], f32) {
     let mut off = || random.between(-0.25, 0.35);
     let corners =

@@ -1,20 +1,20 @@
-//! Where the camera is and how its lens bends what it sees.
+//! Position of the camera and distortion of its lens.
 
 use super::vector::{UP, Vec3, vec3};
 use crate::random::Random;
 
-/// A camera: a place, three axes, a lens.
+/// A camera: position, three axes, lens.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Camera {
     pub position: Vec3,
     right: Vec3,
     down: Vec3,
     pub forward: Vec3,
-    /// Parts of half of the picture's width.
+    /// In halves of the picture's width.
     focal_length: f32,
-    /// How much farther out the picture's edges look than a lens without distortion.
+    /// Barrel distortion at the edges, relative to a lens without distortion.
     barrel: f32,
-    /// Whether angles rather than tangents grow evenly from the middle.
+    /// Fisheye: the angle instead of its tangent grows linearly from the centre.
     is_fisheye: bool,
     width: f32,
     height: f32,
@@ -23,7 +23,7 @@ pub(super) struct Camera {
 impl Camera {
     pub fn looking(position: Vec3, target: Vec3, roll: f32, angle_of_view: f32, size: (u32, u32)) -> Self {
         let forward = (target - position).normalized();
-        // Straight down there is no "up" in the picture but the one that the roll gives.
+        // A camera that points straight down has no "up" but the roll.
         let up = if forward.z < -0.97 { vec3(0.0, 1.0, 0.0) } else { UP };
         let right = forward.cross(up).normalized();
         let down = forward.cross(right).normalized();
@@ -50,7 +50,7 @@ impl Camera {
         Self { is_fisheye: true, focal_length: 2.0 / angle_of_view, ..self }
     }
 
-    /// The direction of what is seen at a place of the picture, px.
+    /// The direction of the ray through a position in the picture, px.
     #[inline]
     pub fn ray(&self, x: f32, y: f32) -> Vec3 {
         let half = self.width / 2.0;
@@ -77,7 +77,7 @@ impl Camera {
         self.position + self.forward * ahead_m + self.right * (right * scale) + self.down * (down * scale)
     }
 
-    /// Another camera in the same pen, mounted slightly differently.
+    /// A camera in the same pen, mounted slightly differently.
     pub fn varied(random: &mut Random, view: View, pen: (f32, f32), wall_m: f32, size: (u32, u32)) -> Self {
         let (width, depth) = pen;
         let longest = width.max(depth);
@@ -132,7 +132,7 @@ impl Camera {
     }
 }
 
-/// The angle of view that holds the whole pen.
+/// The angle of view that shows the whole pen.
 fn framing(position: Vec3, target: Vec3, (width, depth): (f32, f32)) -> f32 {
     let forward = (target - position).normalized();
     let corners = [(0.0, 0.0), (width, 0.0), (0.0, depth), (width, depth)];
@@ -151,8 +151,8 @@ pub(super) enum View {
     Above,
     /// From a corner or a wall under the ceiling.
     Oblique,
-    /// Over the wall, as a person stands.
+    /// From behind the wall at eye level of a person.
     EyeLevel,
-    /// So near that an animal fills a large part of the picture.
+    /// So near that one animal fills much of the picture.
     Near,
 }

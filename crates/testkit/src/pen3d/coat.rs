@@ -9,9 +9,9 @@ use crate::random::Random;
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Patches {
     None,
-    /// Blots all over; the share that they cover.
+    /// Blots over the whole body; the share that they cover.
     Spots(f32),
-    /// A ring around the body, from and to, parts of the length before and behind the middle.
+    /// A ring around the body, from and to, in lengths from the middle.
     Belt(f32, f32),
     /// The back only.
     Saddle,
@@ -26,7 +26,7 @@ enum Mark {
     Number(u32),
 }
 
-/// One pig's skin.
+/// The skin of one pig.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Coat {
     hair: Vec3,
@@ -43,7 +43,7 @@ pub(super) struct Coat {
 const BLACK: Vec3 = vec3(0.036, 0.033, 0.031);
 const RED: Vec3 = vec3(0.30, 0.15, 0.085);
 
-/// What the pigs of a pen have in common.
+/// What the coats of the pigs in a pen have in common.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Herdbook {
     breed: f32,
@@ -120,7 +120,7 @@ impl Herdbook {
 }
 
 impl Coat {
-    /// The colour at a place in the pig's own coordinates, parts of its length: along from the middle, left, above the floor.
+    /// The colour at a point in the pig's coordinates, in lengths: along from the middle, left, above the floor.
     pub fn color(&self, at: Vec3, nakedness: f32, facing_up: f32) -> Vec3 {
         let seeded = at + Vec3::splat(self.seed);
         let mut color = self.hair.lerp(self.skin, (0.15 + nakedness).min(0.9));
@@ -151,7 +151,7 @@ impl Coat {
                 color = color.lerp(paint, 0.75);
             }
         }
-        // Dirt from below, and where it lay.
+        // Dirt from below, and on the side it lay on.
         let low = 0.16 * (1.0 - smoothstep(0.05, 0.3, at.z));
         let dirty = smoothstep(
             0.98 - self.dirt - low,

@@ -26,14 +26,14 @@ fn rows(character: char) -> [u8; 7] {
     }
 }
 
-/// Whether a dot of a text is set; six columns a character, seven rows.
+/// Whether a dot of a text is set. A character has six columns and seven rows.
 pub(super) fn is_dot(text: &str, column: usize, row: usize) -> bool {
     let Some(character) = text.chars().nth(column / 6) else { return false };
     let Some(bits) = rows(character).get(row).copied() else { return false };
     column % 6 < 5 && bits >> (4 - column % 6) & 1 == 1
 }
 
-/// Whether a number covers a place, both from 0 to 1, from its left and lower edge.
+/// Whether a number covers a point, with both coordinates from 0 to 1 from the left and lower edge.
 pub(super) fn is_inked(number: u32, across: f32, up: f32) -> bool {
     if !(0.0..1.0).contains(&across) || !(0.0..1.0).contains(&up) {
         return false;

@@ -1,4 +1,4 @@
-//! Walls, bars and gates: what stands around the pigs and between them.
+//! Walls, bars and gates around and between the pigs.
 
 use super::surface::{Cladding, wall_color};
 use super::vector::{UP, Vec3, vec3};
@@ -10,7 +10,7 @@ pub(super) enum Build {
     Solid(Cladding),
     /// Upright bars, metres apart, under a rail.
     UprightBars(f32),
-    /// Level ones.
+    /// Horizontal bars.
     LevelBars(f32),
 }
 
@@ -18,7 +18,7 @@ pub(super) enum Build {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wall {
     along_x: bool,
-    /// Where it stands on the other axis.
+    /// Its position on the other axis.
     at_m: f32,
     from_m: f32,
     to_m: f32,
@@ -28,7 +28,7 @@ pub(super) struct Wall {
     seed: f32,
 }
 
-/// Where a ray meets a wall.
+/// The point where a ray hits a wall.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WallHit {
     pub distance_m: f32,
@@ -87,7 +87,7 @@ impl Wall {
                 if from_bar.abs() > BAR_M * 0.7 && !is_rail {
                     return None;
                 }
-                // Round enough: the normal turns with the place across the bar.
+                // Approximates a round bar: the normal turns with the position across it.
                 let bulge = (from_bar / (0.7 * BAR_M)).clamp(-0.9, 0.9);
                 let facing = if self.along_x {
                     vec3(0.0, -step.signum(), 0.0)
@@ -105,12 +105,12 @@ impl Wall {
         }
     }
 
-    /// Whether it keeps the light of a lamp away, bars not counted.
+    /// Whether it blocks the light of a lamp; bars do not.
     pub fn shades(&self, from: Vec3, direction: Vec3, distance_m: f32) -> bool {
         self.is_solid() && enter(self.extent(), from, direction).is_some_and(|(entry, _)| entry < distance_m)
     }
 
-    /// How far a point is from it; only near matters.
+    /// The distance of a point; exact only near the wall.
     pub fn distance(&self, at: Vec3) -> f32 {
         if !self.is_solid() || at.z > self.height_m {
             return f32::MAX;
@@ -131,7 +131,7 @@ impl Wall {
     }
 }
 
-/// Where a ray enters a block, and the face's normal.
+/// The distance at which a ray enters a block, and the normal there.
 fn enter((low, high): (Vec3, Vec3), from: Vec3, direction: Vec3) -> Option<(f32, Vec3)> {
     let (mut entry, mut exit, mut normal) = (f32::MIN, f32::MAX, UP);
     for (low, high, origin, step, axis) in [
@@ -150,7 +150,7 @@ fn enter((low, high): (Vec3, Vec3), from: Vec3, direction: Vec3) -> Option<(f32,
     (entry < exit && entry > 0.01).then_some((entry, normal))
 }
 
-/// A pen's or a corridor's walls, and perhaps some within it.
+/// The walls of a pen or corridor, and optionally some inside it.
 pub(super) fn varied(
     random: &mut Random,
     (width, depth): (f32, f32),

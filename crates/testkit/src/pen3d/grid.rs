@@ -1,23 +1,23 @@
-//! Which parts are near a place, for shadows: columns over the floor.
+//! Spatial index of parts for shadow rays: columns over the floor.
 
 use super::shape::Part;
 use super::vector::Vec3;
 
-/// Farther away than this nothing is told apart.
+/// Distances are exact up to this one.
 const MARGIN_M: f32 = 0.22;
 const CELL_M: f32 = 0.14;
-/// What is outside of the pen by less is in the grid.
+/// The grid reaches this far outside the pen.
 const BORDER_M: f32 = 0.5;
 
 /// The parts over each cell of the floor.
 pub(super) struct Grid {
     parts: Vec<Part>,
-    /// Where in `numbers` each cell begins.
+    /// The offset of each cell in `numbers`.
     starts: Vec<u32>,
     numbers: Vec<u16>,
     columns: usize,
     rows: usize,
-    /// Above it there is nothing.
+    /// The height of the highest part.
     pub top_m: f32,
 }
 

@@ -1,4 +1,4 @@
-//! Where the pigs of a pen are and what they do: in heaps, along walls, about the pen, mounting one another.
+//! Positions and postures of the pigs in a pen: in heaps, along walls, apart, mounting one another.
 
 use super::coat::Coat;
 use super::coat::Herdbook;
@@ -16,12 +16,12 @@ pub(super) struct Pig {
     posture: Posture,
 }
 
-/// How the herd is.
+/// The behaviour of the herd.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mood {
-    /// How many stand or walk.
+    /// The share that stands or walks.
     pub active_share: f32,
-    /// How many of the others lie close to another one.
+    /// The share of the others that lies close to another pig.
     pub heaping: f32,
     /// They walk along x.
     pub in_corridor: bool,
@@ -52,19 +52,19 @@ impl Mood {
     }
 }
 
-/// What the herd has to live in.
+/// The space for the herd.
 pub(super) struct Room<'a> {
     pub width_m: f32,
     pub depth_m: f32,
     pub walls: &'a [Wall],
-    /// Circles that are taken: x, y, radius.
+    /// Occupied circles: x, y, radius.
     pub taken: &'a [(f32, f32, f32)],
 }
 
-/// Tries for one pig, of which the first are beside another one where it wants to be.
+/// Attempts to place one pig. A pig that seeks company tries beside others first.
 const TRIES: usize = 160;
 const TRIES_BESIDE: usize = 110;
-/// How many pigs' lengths apart two of them never touch.
+/// The distance from which on two pigs never touch, in lengths of a pig.
 const FAR: f32 = 1.35;
 
 /// Adds as many pigs as wanted, or as many as fit.
@@ -99,7 +99,7 @@ pub(super) fn settle(
                 place.lift_m = random.between(0.08, 0.2) * build.length_m;
                 place.slope = 0.12 * random.normal();
             }
-            // How near others' circles may come: flesh gives way.
+            // Circles of two pigs may overlap a little, because bodies yield.
             let tolerance = if is_on_others { 0.5 } else { random.between(0.72, 0.92) };
             if fits(&pose.footprint(place), place, build.length_m, tolerance, pigs, room) {
                 let coat = herdbook.coat(random);
@@ -110,7 +110,7 @@ pub(super) fn settle(
     }
 }
 
-/// On the back of one that stands.
+/// Mounting a standing pig.
 fn mount(random: &mut Random, build: Build, herdbook: &Herdbook, pigs: &mut Vec<Pig>) -> bool {
     let Some(below) = pigs.iter().find(|pig| pig.posture == Posture::Standing) else { return false };
     let yaw = below.place.yaw + 0.2 * random.normal();
@@ -129,7 +129,7 @@ fn mount(random: &mut Random, build: Build, herdbook: &Herdbook, pigs: &mut Vec<
     true
 }
 
-/// At another one's side, mostly along it, or at its head or tail.
+/// Beside another pig, mostly parallel to it, or at its head or tail.
 fn beside(random: &mut Random, other: &Pig, length_m: f32) -> Place {
     let Place { x, y, yaw: its_yaw, .. } = other.place;
     if random.chance(0.75) {
@@ -155,7 +155,7 @@ fn beside(random: &mut Random, other: &Pig, length_m: f32) -> Place {
     Place { x: x + towards.cos() * apart, y: y + towards.sin() * apart, yaw, lift_m: 0.0, slope: 0.0 }
 }
 
-/// Somewhere, often along a wall.
+/// At a random position, often along a wall.
 fn alone(random: &mut Random, room: &Room<'_>, length_m: f32, mood: Mood) -> Place {
     let (width, depth) = (room.width_m, room.depth_m);
     let (mut x, mut y) = (width * random.unit(), depth * random.unit());

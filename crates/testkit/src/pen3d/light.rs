@@ -1,4 +1,4 @@
-//! Lamps, daylight and infrared, and what their light gives.
+//! Lamps, daylight and infrared.
 
 use super::vector::{Vec3, vec3};
 use crate::random::Random;
@@ -9,17 +9,17 @@ use std::f32::consts::TAU;
 pub(super) enum Kind {
     Lamps,
     Daylight,
-    /// The camera's own, at night.
+    /// The infrared lamps of the camera, at night.
     Infrared,
 }
 
-/// A light in a place.
+/// A lamp with a position.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lamp {
     pub position: Vec3,
     color: Vec3,
     pub casts_shadow: bool,
-    /// Bars before it: their distance in what they shade, metres, direction and the share that they shade.
+    /// Bars in front of it: spacing of their shadows in metres, direction, and the share that they shade.
     stripes: Option<(f32, f32, f32)>,
 }
 
@@ -28,7 +28,7 @@ impl Lamp {
         Self { position, color, casts_shadow, stripes: None }
     }
 
-    /// Light at a place, before anything in between.
+    /// The light at a point, without shadows.
     pub fn light_at(&self, at: Vec3, distance_m: f32) -> Vec3 {
         let mut light = self.color * (1.0 / (0.4 + distance_m * distance_m));
         if let Some((pitch_m, yaw, share)) = self.stripes {
@@ -46,9 +46,9 @@ impl Lamp {
 pub(super) struct Lighting {
     pub lamps: Vec<Lamp>,
     pub ambient: Vec3,
-    /// How dark corners and clefts between two pigs are.
+    /// Strength of ambient occlusion.
     pub depth: f32,
-    /// Dust in the air: how much of a metre's light it scatters, and its colour.
+    /// Dust in the air: the share of light scattered per metre, and its colour.
     pub haze: (f32, Vec3),
 }
 

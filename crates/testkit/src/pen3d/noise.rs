@@ -1,4 +1,4 @@
-//! Smooth noise in space: what makes concrete, dirt and skin uneven.
+//! Smooth noise in three dimensions, for concrete, dirt and skin.
 
 use super::vector::{Vec3, vec3};
 
@@ -14,7 +14,7 @@ fn grain(x: i32, y: i32, z: i32) -> f32 {
     (bits & 0xFF_FFFF) as f32 / 16_777_216.0
 }
 
-/// From 0 to 1, one lump a unit.
+/// From 0 to 1, with one feature per unit.
 pub(super) fn noise(at: Vec3) -> f32 {
     let low = vec3(at.x.floor(), at.y.floor(), at.z.floor());
     let (x, y, z) = (low.x as i32, low.y as i32, low.z as i32);
@@ -25,7 +25,7 @@ pub(super) fn noise(at: Vec3) -> f32 {
     mix(mix(row(y, z), row(y + 1, z), b), mix(row(y, z + 1), row(y + 1, z + 1), b), c)
 }
 
-/// Noise over noise of half the size: from 0 to 1, mostly near the middle.
+/// Octaves of noise, each of half the size: from 0 to 1, mostly near the middle.
 pub(super) fn fractal(at: Vec3, octaves: u32) -> f32 {
     let (mut sum, mut total, mut weight, mut place) = (0.0, 0.0, 0.5, at);
     for _ in 0..octaves {

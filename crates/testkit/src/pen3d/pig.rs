@@ -1,4 +1,4 @@
-//! A pig's body: a bent spine with a barrel around it, head, ears, legs and tail, in one of the postures of a pen.
+//! The body of a pig in a posture: a bent spine with a barrel around it, head, ears, legs and tail.
 
 use super::noise::smoothstep;
 use super::shape::Part;
@@ -6,16 +6,16 @@ use super::vector::{Vec3, vec3};
 use crate::random::Random;
 use std::f32::consts::{FRAC_PI_2, PI};
 
-/// What it does.
+/// The posture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Posture {
     Standing,
     Walking,
     OnSide,
     OnBelly,
-    /// Like a dog.
+    /// Sitting like a dog.
     Sitting,
-    /// Its forelegs on another one's back.
+    /// Its forelegs on the back of another pig.
     Mounting,
 }
 
@@ -25,10 +25,10 @@ impl Posture {
     }
 }
 
-/// The proportions that the pigs of one pen share, or nearly.
+/// Body proportions, similar for all pigs of a pen.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Build {
-    /// From the snout to the tail's root.
+    /// Length from the snout to the root of the tail.
     pub length_m: f32,
     /// Thickness of the body, 1 for a usual finishing pig.
     pub girth: f32,
@@ -39,7 +39,7 @@ pub(super) struct Build {
 }
 
 impl Build {
-    /// By weight: a piglet is short and thin, with a large head; a sow is long and heavy.
+    /// Proportions by weight: a piglet is short and thin with a large head, a sow is long and heavy.
     pub fn of_weight(weight_kg: f32, random: &mut Random) -> Self {
         let age = smoothstep(1.6, 5.0, weight_kg.ln());
         Self {
@@ -50,7 +50,7 @@ impl Build {
         }
     }
 
-    /// Another pig of the same pen.
+    /// The proportions of another pig in the same pen.
     pub fn littermate(self, random: &mut Random) -> Self {
         Self {
             length_m: self.length_m * random.between(0.91, 1.09),
@@ -60,7 +60,7 @@ impl Build {
     }
 }
 
-/// Along the spine, from the rump (0) to the snout (1), and the radius there; parts of the length.
+/// Positions along the spine, from the rump (0) to the snout (1), with the radius there, in lengths.
 const SPINE: [(f32, f32); 10] = [
     (0.085, 0.098),
     (0.19, 0.122),
@@ -73,25 +73,25 @@ const SPINE: [(f32, f32); 10] = [
     (0.905, 0.051),
     (0.962, 0.044),
 ];
-/// The spine's middle: what lies in the pig's place.
+/// The middle of the spine, which lies at the pig's position.
 const MIDDLE: f32 = 0.45;
-/// Where the head begins in `SPINE`.
+/// Index in `SPINE` at which the head begins.
 const NECK: usize = 6;
 
-/// A pig in a posture, without a place.
+/// A pig in a posture, without a position.
 #[derive(Clone, Debug)]
 pub(super) struct Pose {
     pub build: Build,
     pub posture: Posture,
-    /// How much the spine bends to the left and up, radians per length.
+    /// Bend of the spine to the left and up, radians per length.
     bend: (f32, f32),
-    /// How far the head is turned to the left and up, radians.
+    /// Rotation of the head to the left and up, radians.
     head_turn: (f32, f32),
-    /// The body's turn about its own axis, radians; more than 1: it lies on its side.
+    /// Roll of the body, radians; above 1 it lies on its side.
     roll: f32,
-    /// How far the front is lifted, radians.
+    /// Pitch of the body, radians.
     pitch: f32,
-    /// How the legs stand: a number from -1 to 1 for each.
+    /// Stride: a number from -1 to 1 for each leg.
     legs: [f32; 8],
     tail: (f32, f32),
     ears: [(f32, f32, f32); 2],
@@ -100,19 +100,19 @@ pub(super) struct Pose {
 /// A body in the pen.
 pub(super) struct Figure {
     pub parts: Vec<Part>,
-    /// Circles on the floor that others keep out of: x, y, radius.
+    /// Circles on the floor that others avoid: x, y, radius.
     pub footprint: Vec<(f32, f32, f32)>,
-    /// The spine's middle.
+    /// The middle of the spine.
     pub middle: Vec3,
 }
 
-/// Where a pig is.
+/// Position of a pig.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub x: f32,
     pub y: f32,
     pub yaw: f32,
-    /// Above the floor: it lies on others.
+    /// Height above the floor if it lies on others.
     pub lift_m: f32,
     pub slope: f32,
 }
@@ -160,7 +160,7 @@ impl Pose {
         }
     }
 
-    /// A point of the spine and the directions along, to the left and up there; of a pig of length 1.
+    /// A point of the spine with the directions along, left and up there, for a pig of length 1.
     fn spine(&self, at: f32) -> (Vec3, [Vec3; 3]) {
         const STEPS: usize = 12;
         let step = (at - MIDDLE) / STEPS as f32;
@@ -178,13 +178,13 @@ impl Pose {
         (point, [forward, left, forward.cross(left)])
     }
 
-    /// A point beside the spine, metres from the spine's middle.
+    /// A point beside the spine, in metres from the middle of the spine.
     fn beside(&self, along: f32, left: f32, up: f32) -> Vec3 {
         let (point, axes) = self.spine(along);
         (point + axes[1] * left + axes[2] * up) * self.build.length_m
     }
 
-    /// Height of the spine's middle.
+    /// Height of the middle of the spine.
     fn axis_m(&self) -> f32 {
         let Build { length_m, girth, .. } = self.build;
         match self.posture {
@@ -194,14 +194,14 @@ impl Pose {
         }
     }
 
-    /// Rolled and pitched, over the floor.
+    /// Rolled and pitched, above the floor.
     fn settled(&self, point: Vec3) -> Vec3 {
         let (cosine, sine) = (self.roll.cos(), self.roll.sin());
         let rolled = vec3(point.x, point.y * cosine - point.z * sine, point.y * sine + point.z * cosine);
         let mut point = rolled + vec3(0.0, 0.0, self.axis_m());
         if self.pitch > 0.0 {
             let Build { length_m, girth, .. } = self.build;
-            // About the hips: those of a sitting pig are on the floor.
+            // Pitch turns about the hips, because those of a sitting pig are on the floor.
             let hips = vec3(-0.33 * length_m, 0.0, self.axis_m());
             let floor = if self.posture == Posture::Sitting { 0.118 * length_m * girth } else { hips.z };
             let offset = point - hips;
@@ -215,7 +215,7 @@ impl Pose {
         point
     }
 
-    /// Settled, with what would be in the floor on it; `droop` of it sinks to the floor where the pig lies.
+    /// Settled on the floor: parts below it are raised to it. `droop` is the share by which parts of a lying pig sink to the floor.
     fn laid(&self, point: Vec3, radius_m: f32, droop: f32) -> Vec3 {
         let mut point = self.settled(point);
         if self.posture.is_lying() {
@@ -230,7 +230,7 @@ impl Pose {
         SPINE[number].1 * length_m * if number >= NECK { head } else { girth }
     }
 
-    /// The spine's points and radii, settled.
+    /// Points and radii of the settled spine.
     fn barrel(&self) -> Vec<(Vec3, f32)> {
         (0..SPINE.len())
             .map(|number| {
@@ -242,7 +242,7 @@ impl Pose {
             .collect()
     }
 
-    /// Where it would be in others' way.
+    /// The circles that it occupies.
     pub fn footprint(&self, place: Place) -> Vec<(f32, f32, f32)> {
         self.barrel()
             .into_iter()
@@ -253,7 +253,7 @@ impl Pose {
             .collect()
     }
 
-    /// The body at a place.
+    /// The body at a position.
     pub fn figure(&self, place: Place) -> Figure {
         let length_m = self.build.length_m;
         let barrel = self.barrel();
@@ -402,7 +402,7 @@ impl Pose {
     fn ear(&self, side: f32, barrel: &[(Vec3, f32)], parts: &mut Vec<Part>) {
         let Build { length_m, head, has_lop_ears, .. } = self.build;
         let (out, up, along) = self.ears[usize::from(side > 0.0)];
-        // The head of a lying pig has sunk to the floor, its ears with it.
+        // The head of a lying pig rests on the floor, and its ears with it.
         let sunk = barrel[NECK].0 - self.settled(self.beside(SPINE[NECK].0, 0.0, 0.0));
         let place = |point: Vec3| {
             let mut point = self.settled(point) + sunk;
@@ -430,7 +430,7 @@ impl Pose {
     }
 }
 
-/// From the pig's own coordinates to the pen's.
+/// From coordinates of the pig to those of the pen.
 fn moved(point: Vec3, place: Place) -> Vec3 {
     let turned = point.turned(place.yaw.cos(), place.yaw.sin());
     let height = point.z + place.slope * point.x + place.lift_m;

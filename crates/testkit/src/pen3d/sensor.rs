@@ -1,16 +1,16 @@
-//! From light to the picture that a farm's camera gives: exposure, infrared, lens, dirt, noise, a clock in the corner.
+//! Camera simulation: exposure, infrared, lens, dirt, noise, a clock in the corner.
 
 use super::digits;
 use super::light::Kind;
 use super::vector::{Vec3, vec3};
 use crate::random::Random;
 
-/// A picture in the making.
+/// A picture between two steps of the simulation.
 pub(super) struct Frame<'a> {
     pub width: usize,
     pub height: usize,
     pub light: Vec<Vec3>,
-    /// What a polygon covers is black.
+    /// Px inside the polygon are black.
     pub is_masked: &'a [bool],
 }
 
@@ -30,7 +30,7 @@ impl Frame<'_> {
         (x as f32 / self.width as f32 - 0.5, y as f32 / self.height as f32 - 0.5)
     }
 
-    /// Linear light to 0 to 255, by the brightness of what is to be seen.
+    /// Exposure: linear light to 0 to 255 by the brightness of the scene.
     fn expose(&mut self, random: &mut Random, kind: Kind) {
         let seen = self.light.iter().zip(self.is_masked).filter(|(_, is_masked)| !**is_masked);
         let mut brightness: Vec<f32> = seen.map(|(light, _)| light.luminance()).collect();
@@ -45,7 +45,7 @@ impl Frame<'_> {
         let (saturation, contrast) = (random.between(0.4, 1.2), random.between(0.0, 0.3));
         let lift = if random.chance(0.35) { random.between(0.0, 0.12) } else { 0.0 };
         let cast = vec3(1.0 + 0.06 * random.normal(), 1.0, 1.0 + 0.06 * random.normal());
-        // Infrared lamps burn a hole into the picture where something is near.
+        // Infrared lamps overexpose what is near.
         let spot = (is_infrared && random.chance(0.35)).then(|| {
             let place = (random.between(-0.6, 0.6), random.between(-0.6, 0.6));
             (place, random.between(0.02, 0.12), random.between(0.4, 3.0), random.between(-1.0, 1.0))
@@ -83,7 +83,7 @@ impl Frame<'_> {
         }
     }
 
-    /// Dust and flies on the lens, cobwebs before it.
+    /// Dust and flies on the lens, cobwebs in front of it.
     fn dirty(&mut self, random: &mut Random) {
         if random.chance(0.3) {
             for _ in 0..1 + random.below(9) {
@@ -107,7 +107,7 @@ impl Frame<'_> {
         }
     }
 
-    /// Changes what is around a place, the less the farther away.
+    /// Changes the px around a point, less with distance.
     fn blot(&mut self, (x, y): (f32, f32), size: f32, change: impl Fn(f32, Vec3) -> Vec3) {
         let range = |at: f32, limit: usize| {
             ((at - 2.0 * size).max(0.0) as usize).min(limit)
@@ -124,7 +124,7 @@ impl Frame<'_> {
         }
     }
 
-    /// Out of focus, moved, sharpened again.
+    /// Defocus, motion blur, sharpening.
     fn soften(&mut self, random: &mut Random) {
         let mut sigma = random.between(0.3, 1.0);
         if random.chance(0.08) {
@@ -177,7 +177,7 @@ impl Frame<'_> {
         pixels
     }
 
-    /// A clock, a camera's name.
+    /// The overlay: a clock and the name of the camera.
     fn burn_in(&self, random: &mut Random, pixels: &mut [u8]) {
         if random.chance(0.65) {
             return;

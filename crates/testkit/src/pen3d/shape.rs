@@ -1,13 +1,13 @@
-//! Bodies as smooth unions of simple parts, told by their signed distance.
+//! Bodies as smooth unions of simple parts, given by signed distance functions.
 
 use super::vector::{Vec3, vec3};
 
-/// The form of a part.
+/// The shape of a part.
 #[derive(Clone, Copy, Debug)]
 enum Form {
-    /// A capsule whose radius changes along it, perhaps pressed flat along a direction.
+    /// A capsule with a radius that changes along it, optionally flattened along a direction.
     Cone { axis: Vec3, inverse_square_length: f32, radius_change_m: f32, flat_along: Vec3, flatness: f32 },
-    /// A block turned about z, with rounded edges.
+    /// A block rotated about z, with rounded edges.
     Block { half: Vec3, cosine: f32, sine: f32 },
 }
 
@@ -17,18 +17,18 @@ pub(super) struct Part {
     form: Form,
     start: Vec3,
     radius_m: f32,
-    /// Over what distance it flows into the parts before it; 0: not at all.
+    /// The distance over which it blends into the parts before it; 0: no blending.
     blend_m: f32,
-    /// It is cut off below and above.
+    /// The heights at which it is cut off below and above.
     lowest_m: f32,
     highest_m: f32,
-    /// How much it is naked skin: snout, ears, legs.
+    /// The share of bare skin: snout, ears, legs.
     pub nakedness: f32,
     pub center: Vec3,
     pub bound_m: f32,
 }
 
-/// Beyond this nothing is cut off.
+/// A height beyond every part, for parts that are not cut off.
 const UNCUT_M: f32 = 9.0;
 
 impl Part {
@@ -66,7 +66,7 @@ impl Part {
         }
     }
 
-    /// Moved: every point by `to`, directions turned by `yaw`.
+    /// Moved by `to`, with directions rotated by `yaw`.
     pub fn moved(mut self, to: impl Fn(Vec3) -> Vec3, yaw: f32) -> Self {
         if let Form::Cone { axis, flat_along, radius_change_m, flatness, .. } = self.form {
             let radii_m = (self.radius_m, self.radius_m + radius_change_m);
@@ -87,7 +87,7 @@ impl Part {
         Self { nakedness, ..self }
     }
 
-    /// Pressed flat along a direction.
+    /// Flattened along a direction.
     pub fn flattened(mut self, along: Vec3, by: f32) -> Self {
         if let Form::Cone { flat_along, flatness, .. } = &mut self.form {
             (*flat_along, *flatness) = (along, by);
@@ -95,12 +95,12 @@ impl Part {
         self
     }
 
-    /// What lies below and above these heights is cut off.
+    /// Cut off below and above these heights.
     pub fn cut(self, lowest_m: f32, highest_m: f32) -> Self {
         Self { lowest_m, highest_m, ..self }
     }
 
-    /// How far a point lies outside.
+    /// The signed distance of a point.
     #[inline]
     pub fn distance(&self, at: Vec3) -> f32 {
         let mut offset = at - self.start;
@@ -112,7 +112,7 @@ impl Part {
                 }
                 let along = (offset.dot(axis) * inverse_square_length).clamp(0.0, 1.0);
                 let distance = (offset - axis * along).length() - self.radius_m - radius_change_m * along;
-                // Stretching space makes distances longer than they are.
+                // Scaled space overestimates distances.
                 if is_flat { distance * 0.6 } else { distance }
             }
             Form::Block { half, cosine, sine } => {
@@ -128,17 +128,17 @@ impl Part {
         distance
     }
 
-    /// The sphere that holds it, the place where it flows into others too.
+    /// The bounding sphere, with the region where it blends into others.
     pub fn reach_m(&self) -> f32 {
         self.bound_m + 0.6 * self.blend_m
     }
 
-    /// Its highest point, at most.
+    /// An upper bound of its height.
     pub fn top_m(&self) -> f32 {
         (self.center.z + self.bound_m).min(self.highest_m)
     }
 
-    /// The lowest and highest corner of what it may fill.
+    /// The lowest and highest corner of its bounding box.
     pub fn extent(&self) -> (Vec3, Vec3) {
         match self.form {
             Form::Cone { axis, radius_change_m, .. } => {
@@ -154,7 +154,7 @@ impl Part {
     }
 }
 
-/// The union's distance, parts flowing into those before them.
+/// The signed distance of the union. Each part blends into those before it.
 #[inline]
 pub(super) fn distance(parts: &[Part], at: Vec3) -> f32 {
     let mut nearest = UNCUT_M;
@@ -170,7 +170,7 @@ pub(super) fn distance(parts: &[Part], at: Vec3) -> f32 {
     nearest
 }
 
-/// How naked the skin is at a point of the surface.
+/// The share of bare skin at a point of the surface.
 pub(super) fn nakedness(parts: &[Part], at: Vec3) -> f32 {
     let (mut sum, mut total) = (0.0, 1e-6);
     for part in parts {
@@ -181,7 +181,7 @@ pub(super) fn nakedness(parts: &[Part], at: Vec3) -> f32 {
     sum / total
 }
 
-/// The sphere that holds all parts.
+/// The bounding sphere of all parts.
 pub(super) fn bounding_sphere(parts: &[Part]) -> (Vec3, f32) {
     let center =
         parts.iter().fold(Vec3::default(), |sum, part| sum + part.center) * (1.0 / parts.len().max(1) as f32);

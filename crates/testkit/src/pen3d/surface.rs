@@ -4,17 +4,17 @@ use super::noise::{fractal, noise, smoothstep};
 use super::vector::{Vec3, vec3};
 use crate::random::Random;
 
-/// What a floor is made of.
+/// The material of a floor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FloorKind {
     /// Concrete beams with rows of short slots.
     Slots,
     /// Long gaps.
     Slats,
-    /// Concrete, worn.
+    /// Worn concrete.
     Solid,
     Straw,
-    /// Part concrete, part slots.
+    /// Partly solid concrete, partly slatted.
     Half,
     /// A plastic or steel grid.
     Grid,
@@ -25,11 +25,11 @@ pub(super) enum FloorKind {
 pub(super) struct Floor {
     kind: FloorKind,
     color: Vec3,
-    /// Distance and width of the gaps across, and along.
+    /// Spacing and width of the gaps, across and along.
     gaps_m: [(f32, f32); 2],
-    /// Slots of neighbouring rows stand apart by half.
+    /// Slots of neighbouring rows are offset by half.
     is_staggered: bool,
-    /// Where concrete ends on a `Half` one.
+    /// Where the solid part of a `Half` floor ends.
     border_m: f32,
     dirt: f32,
     wet: f32,
@@ -74,7 +74,7 @@ impl Floor {
         }
     }
 
-    /// Colour and gloss at a place of which a px covers `footprint_m`.
+    /// Colour and gloss at a point, averaged over `footprint_m`, the size of a px there.
     pub fn color(&self, at: Vec3, footprint_m: f32) -> (Vec3, f32) {
         let at = if self.is_turned { vec3(at.y, at.x, at.z) } else { at };
         let seeded = vec3(at.x + self.seed, at.y, self.seed);
@@ -117,7 +117,7 @@ impl Floor {
     }
 }
 
-/// How much of a px lies in a gap; a mean where gaps are finer than px.
+/// The share of a px that lies in a gap; the mean if gaps are finer than px.
 fn gap_share(at: f32, pitch: f32, gap: f32, footprint_m: f32) -> f32 {
     let part = (at / pitch - (at / pitch).floor()) * pitch;
     let soft = 0.6 * footprint_m + 0.003;
@@ -127,7 +127,7 @@ fn gap_share(at: f32, pitch: f32, gap: f32, footprint_m: f32) -> f32 {
     sharp * (1.0 - blurred) + gap / pitch * blurred
 }
 
-/// What a solid wall is made of.
+/// The material of a solid wall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cladding {
     Concrete,
@@ -136,7 +136,7 @@ pub(super) enum Cladding {
     Boards,
 }
 
-/// A wall's face: `along` it and `up`, metres.
+/// Colour of a wall at `along` and `up`, metres.
 pub(super) fn wall_color(cladding: Cladding, base: Vec3, seed: f32, along: f32, up: f32) -> Vec3 {
     let at = vec3(along + seed, up, seed);
     let blotch = 0.75 + 0.4 * fractal(at * 1.7, 3) + 0.12 * (noise(at * 14.0) - 0.5);
@@ -150,7 +150,7 @@ pub(super) fn wall_color(cladding: Cladding, base: Vec3, seed: f32, along: f32, 
         Cladding::Boards => seam(up, 0.25, 0.008) || seam(along, 0.9, 0.006),
     };
     let color = base * blotch * if is_joint { 0.7 } else { 1.0 };
-    // Pigs rub along it: dirty up to a back's height.
+    // Pigs rub along it, so it is dirty up to the height of their backs.
     let splash = fractal(vec3(1.9 * along, 3.0 * up, seed + 7.0), 3) + 0.35 * (0.5 - up);
     color.lerp(vec3(0.1, 0.08, 0.055), 0.7 * smoothstep(0.5, 0.75, splash))
 }
@@ -189,7 +189,7 @@ impl Hall {
         self.floor * (0.6 + 0.6 * fractal(vec3(at.x, at.y, self.seed) * 1.5, 3))
     }
 
-    /// Distance and colour of its wall or ceiling in a direction; windows shine by themselves.
+    /// Distance and colour of its wall or ceiling in a direction. Windows emit light.
     pub fn hit(&self, from: Vec3, direction: Vec3) -> (f32, Vec3, bool) {
         let mut nearest = (60.0, 0);
         for (axis, (origin, step, low, high)) in [

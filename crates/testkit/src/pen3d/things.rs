@@ -6,21 +6,21 @@ use super::vector::{Vec3, vec3};
 use crate::random::Random;
 use std::f32::consts::TAU;
 
-/// What a thing is made of.
+/// The material of an object.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Material {
     pub color: Vec3,
     pub gloss: f32,
-    /// How uneven its colour is.
+    /// Variation of its colour.
     pub wear: f32,
     pub seed: f32,
 }
 
-/// A thing: parts of one material each.
+/// An object: parts of one material each.
 pub(super) struct Thing {
     pub parts: Vec<Part>,
     pub material: Material,
-    /// Circles on the floor that pigs keep out of: x, y, radius.
+    /// Circles on the floor that pigs avoid: x, y, radius.
     pub footprint: Vec<(f32, f32, f32)>,
 }
 
@@ -56,14 +56,14 @@ fn any_color(random: &mut Random) -> Vec3 {
     colors[random.below(colors.len())] * random.between(0.6, 1.15)
 }
 
-/// A place in the pen, `away_m` from its walls.
+/// A position in the pen, `away_m` from its walls.
 fn anywhere(random: &mut Random, (width, depth): (f32, f32), away_m: f32) -> (f32, f32) {
     let mut place =
         |length: f32| random.between(away_m.min(0.5 * length), (length - away_m).max(0.5 * length));
     (place(width), place(depth))
 }
 
-/// A place by one of the walls.
+/// A position at one of the walls.
 fn by_a_wall(random: &mut Random, (width, depth): (f32, f32), away_m: f32) -> (f32, f32) {
     let along = (random.unit() * width, random.unit() * depth);
     match random.below(4) {
@@ -94,7 +94,7 @@ pub(super) fn feeder(random: &mut Random, pen: (f32, f32)) -> Thing {
     let bowl = Part::cone(vec3(x, y, -0.3), vec3(x, y, 0.4), (bowl_radius, bowl_radius)).cut(0.0, 0.12);
     let post = Part::cone(vec3(x, y, 0.0), vec3(x, y, top), (0.05, 0.05));
     let mut parts = vec![hopper, bowl, post];
-    // Bars around it that part those who eat.
+    // Bars that separate the eating places.
     if random.chance(0.3) {
         let (turn, away) = (random.between(0.0, TAU), 1.25 * radius);
         for number in 0..4 {
@@ -109,7 +109,7 @@ pub(super) fn feeder(random: &mut Random, pen: (f32, f32)) -> Thing {
     Thing::new(parts, color, 0.15, random).standing(x, y, 0.9 * radius)
 }
 
-/// A hopper that hangs askew from a pipe, as wide as a pig is long.
+/// A hopper that hangs tilted from a pipe, as wide as a pig is long.
 pub(super) fn hanging_hopper(random: &mut Random, pen: (f32, f32)) -> Thing {
     let (x, y) = if random.chance(0.6) { by_a_wall(random, pen, 0.3) } else { anywhere(random, pen, 0.5) };
     let (radius, height) = (random.between(0.2, 0.4), random.between(0.35, 0.9));
@@ -161,7 +161,7 @@ pub(super) fn trough(random: &mut Random, (width, depth): (f32, f32)) -> Thing {
     thing
 }
 
-/// A pipe on the wall with a nipple to drink from.
+/// A drinker: a pipe on the wall with a nipple.
 pub(super) fn drinker(random: &mut Random, pen: (f32, f32)) -> Thing {
     let (x, y) = (if random.chance(0.5) { 0.06 } else { pen.0 - 0.06 }, pen.1 * random.between(0.1, 0.9));
     let reach = if x < 1.0 { 0.16 } else { -0.16 };
@@ -170,7 +170,7 @@ pub(super) fn drinker(random: &mut Random, pen: (f32, f32)) -> Thing {
     Thing::new(vec![pipe, nipple], Vec3::splat(0.5), 0.3, random)
 }
 
-/// A toy; often in a pig's own colour.
+/// A toy, often the colour of a pig.
 pub(super) fn ball(random: &mut Random, pen: (f32, f32)) -> Thing {
     let radius = random.between(0.08, 0.3);
     let (x, y) = anywhere(random, pen, radius);
@@ -194,7 +194,7 @@ pub(super) fn bucket(random: &mut Random, pen: (f32, f32)) -> Thing {
     Thing::new(vec![body], color, 0.2, random).standing(x, y, radius)
 }
 
-/// A sack or a heap of something: soft, as long as a pig, and none.
+/// A sack or heap: soft and as long as a pig.
 pub(super) fn sack(random: &mut Random, pen: (f32, f32)) -> Thing {
     let (x, y) = anywhere(random, pen, 0.4);
     let mut parts = Vec::new();
@@ -211,7 +211,7 @@ pub(super) fn sack(random: &mut Random, pen: (f32, f32)) -> Thing {
     Thing::new(parts, color, 0.02, random).standing(x, y, 0.4)
 }
 
-/// A panel that people drive pigs with.
+/// A sorting panel for driving pigs.
 pub(super) fn panel(random: &mut Random, pen: (f32, f32)) -> Thing {
     let (x, y) = anywhere(random, pen, 0.5);
     let half = vec3(random.between(0.3, 0.6), 0.015, random.between(0.3, 0.45));
@@ -221,7 +221,7 @@ pub(super) fn panel(random: &mut Random, pen: (f32, f32)) -> Thing {
     Thing::new(vec![body], color, 0.2, random).standing(x, y, 0.3)
 }
 
-/// A chain or rope from the ceiling with something to chew at its end.
+/// A chain or rope from the ceiling with a chew toy at its end.
 pub(super) fn hanging_toy(random: &mut Random, pen: (f32, f32)) -> Thing {
     let (x, y) = anywhere(random, pen, 0.2);
     let low = random.between(0.15, 1.4);
@@ -232,7 +232,7 @@ pub(super) fn hanging_toy(random: &mut Random, pen: (f32, f32)) -> Thing {
     Thing::new(vec![chain, end], color, 0.15, random)
 }
 
-/// A heat lamp's shade.
+/// The shade of a heat lamp.
 pub(super) fn heat_lamp(random: &mut Random, pen: (f32, f32)) -> Thing {
     let (x, y) = anywhere(random, pen, 0.2);
     let low = random.between(0.6, 1.6);
@@ -242,7 +242,7 @@ pub(super) fn heat_lamp(random: &mut Random, pen: (f32, f32)) -> Thing {
     Thing::new(vec![shade, cord], color, 0.3, random)
 }
 
-/// A person in an overall and boots: legs and boots, then the rest, as two objects of two colours, and a head.
+/// A person in overalls and boots: the legs, the rest and the head, in different colours.
 pub(super) fn person(random: &mut Random, pen: (f32, f32)) -> Vec<Thing> {
     let (x, y) = anywhere(random, pen, -0.6);
     let size = random.between(0.92, 1.08);
@@ -287,7 +287,7 @@ pub(super) fn person(random: &mut Random, pen: (f32, f32)) -> Vec<Thing> {
     ]
 }
 
-/// A frame of pipes right before the camera.
+/// A frame of pipes directly in front of the camera.
 pub(super) fn rail(random: &mut Random, camera: &Camera) -> Option<Thing> {
     let (ahead, side) = (random.between(0.8, 1.6), random.sign());
     let from = camera.before(ahead, side * random.between(0.1, 0.9), random.between(0.25, 0.55));
@@ -301,7 +301,7 @@ pub(super) fn rail(random: &mut Random, camera: &Camera) -> Option<Thing> {
     Some(Thing::new(parts, Vec3::splat(random.between(0.15, 0.5)), 0.2, random))
 }
 
-/// Some of all that, in a pen of this size.
+/// A random choice of objects for a pen of this size.
 pub(super) fn furnish(random: &mut Random, pen: (f32, f32), camera: &Camera, plenty: f32) -> Vec<Thing> {
     let mut things = Vec::new();
     type Make = fn(&mut Random, (f32, f32)) -> Thing;

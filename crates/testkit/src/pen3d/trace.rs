@@ -1,4 +1,4 @@
-//! From the scene to light on the sensor: rays, tile by tile, and for each px whose it is.
+//! Ray marching of the scene, tile by tile: the light of each px and the pig it belongs to.
 
 use super::Scene;
 use super::light::Lamp;
@@ -7,22 +7,22 @@ use super::shape::{self, Part};
 use super::truth::NOBODY;
 use super::vector::{UP, Vec3, vec3};
 
-/// Px of a tile's side: what may be met is sought once for all of its rays.
+/// Side of a tile in px. Candidates for intersection are found once for all rays of a tile.
 const TILE: usize = 8;
 const MARCH_STEPS: usize = 56;
-/// Where pieces of a px are looked at again at an edge.
+/// Positions of the subsamples of a px at an edge.
 const EDGE_SAMPLES: [(f32, f32); 2] = [(0.15, 0.25), (0.85, 0.75)];
 
-/// Light and owners of all px.
+/// The light and owner of each px.
 pub(super) struct Exposure {
     pub light: Vec<Vec3>,
     /// The pig at each px.
     pub owners: Vec<u16>,
-    /// How many px each pig would fill if it stood alone.
+    /// Number of px that each pig would fill without occlusion.
     pub silhouettes: Vec<u32>,
 }
 
-/// What a body is to a tile.
+/// A body that rays of a tile may hit.
 struct Candidate {
     body: usize,
     center: Vec3,
@@ -30,11 +30,11 @@ struct Candidate {
     parts: Vec<Part>,
 }
 
-/// What a ray met.
+/// What a ray hit.
 struct Hit {
     distance_m: f32,
     light: Vec3,
-    /// A number that differs where something else begins.
+    /// A number that changes at the edge between two surfaces.
     label: u32,
     owner: u16,
 }
@@ -71,7 +71,7 @@ pub(super) fn expose(scene: &Scene) -> Exposure {
     exposure
 }
 
-/// Where something else begins beside a px, its light is the mean of several rays.
+/// Antialiasing: at an edge between surfaces, the light of a px is the mean of several rays.
 fn smooth_edges(
     scene: &Scene,
     candidates: &[Candidate],
@@ -88,7 +88,7 @@ fn smooth_edges(
             let differs = |other: usize| {
                 labels[other].0 != label || (labels[other].1 - distance_m).abs() > 0.06 * distance_m
             };
-            // Tiles to the right and below are not there yet.
+            // Tiles to the right and below are not traced yet.
             let is_edge = (x > 0 && differs(place - 1))
                 || (y > 0 && differs(place - width))
                 || (x + 1 < right && differs(place + 1))
@@ -105,7 +105,7 @@ fn smooth_edges(
     }
 }
 
-/// The bodies and parts that rays of a tile may meet: those that reach into its cone.
+/// The bodies and parts that rays of a tile may hit: those that reach into its cone.
 fn candidates(scene: &Scene, left: usize, top: usize) -> Vec<Candidate> {
     let (left, top, side) = (left as f32, top as f32, TILE as f32);
     let axis = scene.camera.ray(left + side / 2.0, top + side / 2.0);
@@ -131,14 +131,14 @@ fn candidates(scene: &Scene, left: usize, top: usize) -> Vec<Candidate> {
     .collect()
 }
 
-/// Follows a ray; `met` gets the pigs on its way, those behind others too.
+/// Traces a ray. `met` receives every pig on its way, also those behind others.
 fn trace(scene: &Scene, candidates: &[Candidate], direction: Vec3, met: &mut Vec<u16>) -> Hit {
     let from = scene.camera.position;
     let floor_m = if direction.z < -1e-4 { -from.z / direction.z } else { f32::MAX };
     let mut nearest: Option<(f32, &Candidate)> = None;
     for candidate in candidates {
         let Some(distance_m) = march(scene, candidate, direction) else { continue };
-        // What is in the floor would not be seen alone either.
+        // A part below the floor would not be visible without occlusion either.
         if distance_m > floor_m {
             continue;
         }
@@ -196,7 +196,7 @@ fn trace(scene: &Scene, candidates: &[Candidate], direction: Vec3, met: &mut Vec
     Hit { distance_m, light: hazy(light, distance_m), label, owner: body.pig.unwrap_or(NOBODY) }
 }
 
-/// The distance at which a ray meets a body.
+/// The distance at which a ray hits a body.
 fn march(scene: &Scene, candidate: &Candidate, direction: Vec3) -> Option<f32> {
     let from = scene.camera.position;
     let offset = candidate.center - from;
@@ -222,7 +222,7 @@ fn march(scene: &Scene, candidate: &Candidate, direction: Vec3) -> Option<f32> {
     None
 }
 
-/// The surface's direction, by four differences (Quilez's tetrahedron).
+/// The surface normal from four differences (Quilez's tetrahedron technique).
 fn normal(parts: &[Part], at: Vec3, step: f32) -> Vec3 {
     let corners = [vec3(1.0, -1.0, -1.0), vec3(-1.0, -1.0, 1.0), vec3(-1.0, 1.0, -1.0), vec3(1.0, 1.0, 1.0)];
     corners
@@ -231,11 +231,11 @@ fn normal(parts: &[Part], at: Vec3, step: f32) -> Vec3 {
         .normalized()
 }
 
-/// The light that a surface sends to the camera.
+/// The light that a surface reflects to the camera.
 fn shade(scene: &Scene, at: Vec3, normal: Vec3, direction: Vec3, color: Vec3, gloss: f32) -> Vec3 {
     let lighting = &scene.lighting;
     let open = openness(scene, at, normal);
-    // Light from above mostly.
+    // Ambient light comes mostly from above.
     let mut light = color * lighting.ambient * (open * (0.7 + 0.3 * normal.z));
     for lamp in &lighting.lamps {
         let offset = lamp.position - at;
@@ -258,7 +258,7 @@ fn shade(scene: &Scene, at: Vec3, normal: Vec3, direction: Vec3, color: Vec3, gl
     light
 }
 
-/// How much of the sky is free above a place: 1 in the open, little in a corner or between two pigs.
+/// Ambient occlusion: 1 in the open, low in a corner or between two pigs.
 fn openness(scene: &Scene, at: Vec3, normal: Vec3) -> f32 {
     let (mut taken, mut weight) = (0.0, 1.0);
     for number in 1..=3 {
@@ -274,7 +274,7 @@ fn openness(scene: &Scene, at: Vec3, normal: Vec3) -> f32 {
     (1.0 - scene.lighting.depth * taken).clamp(0.12, 1.0)
 }
 
-/// How much of a lamp is seen from a place: soft shadows by the narrowest passage on the way (Quilez).
+/// The visible share of a lamp from a point. Soft shadows from the smallest distance along the ray (Quilez).
 fn lit_share(scene: &Scene, at: Vec3, lamp: &Lamp) -> f32 {
     const SOFTNESS: f32 = 9.0;
     let offset = lamp.position - at;
@@ -299,7 +299,7 @@ fn lit_share(scene: &Scene, at: Vec3, lamp: &Lamp) -> f32 {
     smoothstep(0.0, 1.0, least)
 }
 
-/// How uneven the colour of a thing is at a place.
+/// The variation of colour of an object at a point.
 pub(super) fn worn(at: Vec3, wear: f32, seed: f32) -> f32 {
     1.0 + wear * (fractal(at * 6.0 + Vec3::splat(seed), 3) - 0.6)
 }

@@ -1,36 +1,36 @@
-//! What is true of a picture: where each pig is, and how much of it is seen.
+//! Ground truth of a picture: the box of each pig and its visible share.
 
 use pigweight_core::geometry::Rect;
 
-/// A pig of which less is visible is neither asked for nor wrong to find.
+/// A pig with a smaller visible share is ignored: neither a miss nor a false detection.
 pub const LEAST_VISIBLE_SHARE: f32 = 0.1;
-/// Nor one of which fewer px are.
+/// A pig with fewer visible px is ignored as well.
 pub const LEAST_VISIBLE_PX: u32 = 25;
 
-/// No pig is seen at a px.
+/// The owner of a px without a pig.
 pub const NOBODY: u16 = u16::MAX;
 
 /// One pig on one picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Truth {
-    /// Which one: the number in [`super::Photograph::owners`].
+    /// Its number in [`super::Photograph::owners`].
     pub pig: u16,
-    /// Around its px that are seen, in px of the picture.
+    /// The box around its visible px, in px of the picture.
     pub rect: Rect,
-    /// How many px of it are seen.
+    /// Number of visible px.
     pub visible_px: u32,
-    /// Of the px in the picture that it would fill if nothing stood before it.
+    /// Visible px divided by the px that it would fill without occlusion.
     pub visible_share: f32,
 }
 
 impl Truth {
-    /// Whether too little of it is seen to ask for.
+    /// Whether it is too occluded to be expected of a detector.
     pub fn is_hidden(&self) -> bool {
         self.visible_share < LEAST_VISIBLE_SHARE || self.visible_px < LEAST_VISIBLE_PX
     }
 }
 
-/// The pigs that are seen: `owners` has the number of the pig at each px, `silhouettes` how many px each would fill.
+/// The visible pigs. `owners`: the number of the pig at each px; `silhouettes`: the px that each would fill without occlusion.
 pub(super) fn of_picture(owners: &[u16], width: usize, silhouettes: &[u32]) -> Vec<Truth> {
     let mut bounds = vec![(usize::MAX, usize::MAX, 0, 0, 0_u32); silhouettes.len()];
     for (place, &owner) in owners.iter().enumerate() {

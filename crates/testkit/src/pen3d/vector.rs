@@ -21,7 +21,7 @@ impl Vec3 {
         vec3(value, value, value)
     }
 
-    /// In the plane of the floor, `yaw` in radians from x towards y.
+    /// A direction in the plane of the floor; `yaw` in radians from x towards y.
     pub fn heading(yaw: f32) -> Self {
         vec3(yaw.cos(), yaw.sin(), 0.0)
     }
@@ -58,7 +58,7 @@ impl Vec3 {
         0.3 * self.x + 0.59 * self.y + 0.11 * self.z
     }
 
-    /// Turned about z by the angle with this cosine and sine.
+    /// Rotated about z by the angle with this cosine and sine.
     #[inline]
     pub fn turned(self, cosine: f32, sine: f32) -> Self {
         vec3(self.x * cosine - self.y * sine, self.x * sine + self.y * cosine, self.z)

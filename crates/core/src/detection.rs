@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_grid_moves_no_corner_by_more_than_half_a_step_and_keeps_every_box() {
+    fn quantisation_moves_no_corner_by_more_than_half_a_step_and_keeps_every_box() {
         let boxes = [
             (10.49, 20.51, 30.02, 5.0),
             (-3.5, 0.0, 7.25, 0.75),

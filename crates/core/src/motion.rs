@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_moves_by_a_tenth_of_itself_is_seen_and_noise_is_not() {
+    fn motion_by_a_tenth_of_a_body_is_detected_and_noise_is_not() {
         for (width, height) in [(640, 360), (1920, 1080), (704, 576), (360, 640), (3840, 2160)] {
             let (wide, high) = (width / 10, height / 8);
             let before = picture(width, height, (width / 3, height / 3, wide, high), 20);

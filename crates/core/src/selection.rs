@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn unsure_frames_come_first_and_no_two_of_the_same_moment() {
+    fn uncertain_frames_come_first_and_none_are_adjacent() {
         let scene = |grey| (0..10).map(move |n| candidate(f64::from(n) * 0.1, 5.0, grey));
         let mut candidates: Vec<_> = scene(40).chain(scene(200)).collect();
         candidates.push(candidate(500.0, 0.0, 120));

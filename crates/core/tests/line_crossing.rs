@@ -50,7 +50,7 @@ fn steps(from: f32, to: f32, count: u16) -> impl Iterator<Item = f32> {
 use Direction::{Backward, Forward};
 
 #[test]
-fn a_passage_is_told_with_the_first_frame_past_the_line_and_counted_once() {
+fn a_crossing_has_the_first_frame_past_the_line_and_is_counted_once() {
     let crossings = count(middle(), &walk(steps(200.0, 440.0, 48)));
     assert_eq!(directions(&crossings), [Forward]);
     // 5 px a frame: 320 at frame 24 is on the line, 325 at frame 25 is past it.
@@ -70,7 +70,7 @@ fn turning_back_on_the_line_counts_nothing() {
 }
 
 #[test]
-fn a_stop_on_the_line_counts_once_when_the_walk_goes_on_and_tells_its_last_passing() {
+fn an_animal_that_stops_on_the_line_is_counted_once_at_its_last_passage() {
     let jitter = (0..200).map(|n| if n % 2 == 0 { 327.0 } else { 313.0 });
     let frames = walk(steps(200.0, 320.0, 20).chain(jitter).chain(steps(325.0, 440.0, 20)));
     let crossings = count(middle(), &frames);
@@ -79,7 +79,7 @@ fn a_stop_on_the_line_counts_once_when_the_walk_goes_on_and_tells_its_last_passi
 }
 
 #[test]
-fn a_way_round_the_end_of_the_line_is_no_crossing_and_the_way_back_through_it_is() {
+fn a_path_around_the_end_of_a_line_is_no_crossing_and_the_way_back_through_it_is() {
     let half = Line::new(Point::new(320.0, 300.0), Point::new(320.0, 0.0)).unwrap();
     let round: Vec<Frame> = steps(200.0, 440.0, 20).map(|x| vec![animal(1, x, 400.0)]).collect();
     let back: Vec<Frame> = steps(440.0, 200.0, 20).map(|x| vec![animal(1, x, 200.0)]).collect();
@@ -98,7 +98,7 @@ fn a_change_of_number_on_the_line_counts_once() {
 }
 
 #[test]
-fn a_newcomer_takes_over_only_what_ended_near_and_lately() {
+fn a_new_track_takes_over_only_a_recent_track_that_ended_nearby() {
     let before: Vec<Frame> = steps(200.0, 318.0, 20).map(|x| vec![animal(1, x, 200.0)]).collect();
     let after = |y: f32| -> Vec<Frame> { steps(345.0, 440.0, 20).map(|x| vec![animal(2, x, y)]).collect() };
     let late = [before.clone(), vec![Frame::new(); 50], after(200.0)].concat();
@@ -110,7 +110,7 @@ fn a_newcomer_takes_over_only_what_ended_near_and_lately() {
 }
 
 #[test]
-fn who_was_only_hidden_still_counts_after_another_began_in_its_place() {
+fn an_occluded_animal_still_counts_after_another_track_began_in_its_place() {
     let first = steps(200.0, 300.0, 20).map(|x| vec![animal(1, x, 200.0)]);
     let second = steps(295.0, 440.0, 20).map(|x| vec![animal(2, x, 200.0)]);
     let again = steps(305.0, 440.0, 20).map(|x| vec![animal(1, x, 200.0)]);

@@ -19,7 +19,7 @@ fn two_walkers(secs: f64) -> [Detection; 2] {
 }
 
 #[test]
-fn one_missed_look_at_a_still_scene_leaves_no_hole() {
+fn one_missed_detection_in_a_still_scene_leaves_no_gap() {
     // Inferred once a second; the detector misses the animal once, then twice, then for good.
     let seen = |second: usize| !matches!(second, 3 | 6 | 7 | 9..);
     let frames: Vec<_> = (0..15 * 5)
@@ -77,7 +77,7 @@ fn animals_keep_their_number_at_any_frame_rate() {
 }
 
 #[test]
-fn an_animal_hidden_for_less_than_a_second_keeps_its_number_and_the_gap_is_filled() {
+fn an_animal_occluded_for_less_than_a_second_keeps_its_track_and_the_gap_is_interpolated() {
     for hz in [5.0, 10.0, 25.0, 30.0] {
         let frames: Vec<_> = (0..(6.0 * hz) as u32)
             .map(|n| f64::from(n) / hz)
@@ -96,7 +96,7 @@ fn an_animal_hidden_for_less_than_a_second_keeps_its_number_and_the_gap_is_fille
 }
 
 #[test]
-fn an_animal_away_for_longer_comes_back_as_another_and_the_gap_stays_empty() {
+fn an_animal_absent_for_longer_returns_as_a_new_track_and_the_gap_stays_empty() {
     let frames: Vec<_> = (0..100)
         .map(|n| f64::from(n) / 10.0)
         .map(|secs| {
@@ -109,7 +109,7 @@ fn an_animal_away_for_longer_comes_back_as_another_and_the_gap_stays_empty() {
 }
 
 #[test]
-fn frames_not_looked_at_come_from_both_neighbours() {
+fn frames_without_inference_are_interpolated_from_both_neighbours() {
     let frames: Vec<_> = (0..91)
         .map(|n| (f64::from(n) / 30.0, (n % 3 == 0).then(|| two_walkers(f64::from(n) / 30.0).to_vec())))
         .collect();
@@ -124,7 +124,7 @@ fn frames_not_looked_at_come_from_both_neighbours() {
 }
 
 #[test]
-fn a_sight_that_does_not_repeat_is_no_track_and_a_first_sight_that_does_is_restored() {
+fn a_single_detection_is_no_track_and_a_confirmed_track_includes_its_first_detection() {
     let mut frames: Vec<_> =
         (0..60).map(|n| (f64::from(n) / 30.0, Some(vec![pig(100.0, 100.0, 0.9)]))).collect();
     frames[20].1.as_mut().unwrap().push(pig(400.0, 300.0, 0.95));
@@ -151,7 +151,7 @@ fn a_duplicate_of_a_lost_animal_does_not_stay() {
 }
 
 #[test]
-fn a_detector_that_is_sure_at_a_quarter_is_tracked_like_one_that_is_sure_at_0_6() {
+fn a_detector_with_low_scores_is_tracked_like_one_with_high_scores() {
     let looks = |score: f32| -> Vec<(f64, Vec<Detection>)> {
         let at = |secs: f64| two_walkers(secs).map(|one| Detection { score, ..one }).to_vec();
         (0..60).map(|n| f64::from(n) / 30.0).map(|secs| (secs, at(secs))).collect()

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_vanishes_is_stood_in_for_where_nobody_named_it() {
+    fn a_lost_device_is_replaced_by_the_processor_unless_it_was_named() {
         let mut detector = vanished(DeviceChoice::Auto);
         assert_eq!(look(&mut detector).expect("the processor looks").1, Device::Cpu);
         let report = detector.model.device();
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_is_not_there_is_an_error_and_auto_tells_what_it_tried() {
+    fn a_missing_device_is_an_error_and_auto_lists_what_it_tried() {
         std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).expect("the root");
         let load = |choice| {
             let device = DeviceSettings { choice, ..DeviceSettings::default() };

@@ -217,7 +217,7 @@ mod tests {
     type Case<'a> = (usize, &'a [(&'a str, &'a [usize])], (Head, usize, usize));
 
     #[test]
-    fn every_published_layout_is_told_by_its_shapes() {
+    fn every_published_layout_is_recognised_by_its_shapes() {
         let cases: &[Case<'_>] = &[
             (416, &[("output", &[1, 3549, 6])], (Head::Yolox, 3549, 1)),
             (640, &[("output", &[1, 8400, 85])], (Head::Yolox, 8400, 80)),
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_detector_is_not_taken_for_one() {
+    fn a_model_that_is_no_detector_is_not_accepted() {
         let cases: &[&[(&str, &[usize])]] = &[
             &[("probabilities", &[1, 1000])],
             &[("output", &[1, 17, 64, 48])],
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_metadata_and_the_configuration_settle_what_shapes_leave_open() {
+    fn metadata_and_configuration_resolve_ambiguous_shapes() {
         let shapes = outputs(&[("output", &[1, 8400, 85])]);
         assert_eq!(recognise(640, 640, &shapes, Some(Head::Yolov5), None), None);
         assert_eq!(recognise(640, 640, &shapes, None, Some(3)), None);

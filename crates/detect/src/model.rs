@@ -549,7 +549,7 @@ mod tests {
     }
 
     #[test]
-    fn pigs_are_wanted_by_default_and_unknown_classes_are_refused() {
+    fn pigs_are_the_default_class_and_unknown_classes_are_refused() {
         let classes = ["person", "pig", "Sow"].map(String::from);
         let source = &ModelSource::File("m.onnx".into());
         assert_eq!(wanted_classes(source, &classes, &[]).expect("fits"), [false, true, true]);

@@ -133,7 +133,7 @@ mod tests {
     use crate::source::ModelSource;
 
     #[test]
-    fn another_size_changes_the_input_and_nothing_that_is_passed_on() {
+    fn another_size_changes_the_input_and_no_node_or_weight() {
         let before = ModelSource::BuiltIn.read().expect("it is built in");
         let after = with_input_shape(&before, [1, 3, 256, 448]).expect("it is a model");
         let read = |bytes: &[u8]| Model::decode(Bytes::copy_from_slice(bytes)).expect("a model");
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_model_is_refused() {
+    fn a_file_that_is_no_model_is_refused() {
         for bytes in [&b"no model"[..], &[], &[0x3a, 0x00]] {
             assert!(with_input_shape(bytes, [1, 3, 256, 416]).is_err(), "{bytes:?}");
         }

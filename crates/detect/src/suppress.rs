@@ -26,7 +26,7 @@ mod tests {
     use pigweight_core::geometry::Rect;
 
     #[test]
-    fn the_surest_of_a_heap_stays_and_neighbours_are_left_alone() {
+    fn suppression_keeps_the_highest_score_of_a_cluster_and_its_neighbours() {
         let candidate =
             |x: f32, score: f32, row| Candidate { rect: Rect::new(x, 0.0, 10.0, 10.0), score, class: 0, row };
         let kept =

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn inputs_for_pictures_are_told_from_others() {
+    fn picture_inputs_are_distinguished_from_others() {
         let planes = form(Kind::Float32, &[1, 3, 192, 320]).expect("planes");
         assert_eq!((planes.width, planes.height, planes.pictures), (320, 192, Some(1)));
         let pixels = form(Kind::Uint8, &[-1, 192, 320, 3]).expect("pixels");
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wide_input_stands_on_its_side_for_a_high_picture() {
+    fn a_landscape_input_is_rotated_for_a_portrait_picture() {
         let wide =
             Form { width: 640, height: 384, is_bytes: false, is_channels_last: false, pictures: Some(1) };
         let high = Form { width: 384, height: 640, ..wide };

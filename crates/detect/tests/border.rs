@@ -80,7 +80,7 @@ fn a_high_picture_is_seen_as_large_as_a_wide_one() {
 }
 
 #[test]
-fn what_is_made_for_one_size_is_looked_at_whole() {
+fn a_model_of_fixed_size_gets_the_whole_picture() {
     // Their grids and positions are constants of the file, as exporters write them.
     for name in ["yolov8", "yolov8-seg", "yolov5", "yolox", "end_to_end", "detr"] {
         let model = load(fixture(name), true);

@@ -83,7 +83,7 @@ fn the_urgent_come_first_and_equals_take_turns() {
 }
 
 #[test]
-fn a_model_that_finds_all_there_may_be_everywhere_is_doubted() {
+fn a_model_that_always_returns_the_maximum_is_reported() {
     // Without a threshold every cell is a box.
     std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap();
     let source = ModelSource::File("fixtures/models/yolov5.onnx".into());
@@ -107,7 +107,7 @@ fn a_model_that_finds_all_there_may_be_everywhere_is_doubted() {
 }
 
 #[test]
-fn what_is_given_up_leaves_the_queue() {
+fn an_abandoned_request_leaves_the_queue() {
     let inference = inference(1);
     let go = occupy(&inference);
     let (told, order) = bounded::<&'static str>(16);
@@ -125,7 +125,7 @@ fn what_is_given_up_leaves_the_queue() {
 }
 
 #[test]
-fn a_full_queue_makes_its_owner_wait_and_nobody_else() {
+fn a_full_queue_blocks_only_its_own_client() {
     let inference = inference(1);
     let go = occupy(&inference);
     let full = inference.client(Urgency::Background, 1);
@@ -197,7 +197,7 @@ fn sessions_work_side_by_side_and_find_the_same() {
 }
 
 #[test]
-fn who_is_waited_for_does_not_stand_behind_the_background() {
+fn interactive_requests_overtake_background_ones() {
     static GAVE_WAY: AtomicUsize = AtomicUsize::new(0);
     std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap();
     let model = Model::load(ModelSettings::new(ModelSource::BuiltIn)).unwrap();

@@ -25,7 +25,7 @@ fn count(detector: &mut Detector, scene: &Scene) -> usize {
 }
 
 #[test]
-fn it_knows_pigs_and_says_so() {
+fn the_builtin_detector_has_the_class_pig() {
     let model = model();
     assert_eq!(model.info().classes, ["pig"]);
     assert_eq!((model.info().input_width, model.info().input_height), (640, 384));

@@ -33,7 +33,7 @@ fn missing_empty_text_folder_sound_only_and_unfinished() {
 }
 
 #[test]
-fn a_truncated_mp4_gives_what_is_there_and_says_so() {
+fn a_truncated_mp4_gives_its_frames_and_reports_damage() {
     let opened = Video::open(&video("truncated.mp4")).expect("its index is whole");
     assert!(opened.index().damage().is_some(), "the loss is told");
     let (count, numbers) = decodable("truncated.mp4");
@@ -43,7 +43,7 @@ fn a_truncated_mp4_gives_what_is_there_and_says_so() {
 
 /// libav takes the end of a cut Matroska file for the end of the video.
 #[test]
-fn a_truncated_mkv_gives_what_is_there_and_says_so() {
+fn a_truncated_mkv_gives_its_frames_and_reports_damage() {
     let opened = Video::open(&video("truncated.mkv")).expect("it opens");
     let damage = opened.index().damage().expect("the loss is told");
     assert!(damage.contains("bytes are missing"), "{damage}");
@@ -53,7 +53,7 @@ fn a_truncated_mkv_gives_what_is_there_and_says_so() {
 }
 
 #[test]
-fn what_is_whole_is_not_called_damaged() {
+fn a_sound_file_is_not_reported_as_damaged() {
     let whole = [
         "gop25.mp4",
         "copy.mkv",
@@ -82,7 +82,7 @@ fn a_transport_stream_cut_at_both_ends_starts_at_its_first_keyframe() {
 }
 
 #[test]
-fn a_corrupt_video_is_read_to_its_end_and_any_frame_of_it_is_answered() {
+fn a_corrupt_video_is_read_to_its_end_and_every_frame_request_is_answered() {
     let (count, numbers) = decodable("corrupt.mp4");
     assert!(count > 75, "the first half is sound, got {count}");
     assert_eq!(numbers[..50], (0..50).collect::<Vec<_>>());
@@ -101,7 +101,7 @@ fn an_8k_video_decodes() {
 }
 
 #[test]
-fn pictures_open_and_what_is_none_does_not() {
+fn pictures_open_and_other_files_do_not() {
     for name in ["picture.png", "picture.jpg"] {
         let picture = still::open(&video(name)).expect("a picture");
         assert_eq!((picture.width(), picture.height()), (384, 216));
@@ -113,7 +113,7 @@ fn pictures_open_and_what_is_none_does_not() {
 
 /// A frame whose bytes hold no picture at all is answered with the one before it, however the seeker came there.
 #[test]
-fn a_frame_that_does_not_come_out_is_answered_with_the_one_before() {
+fn an_undecodable_frame_is_answered_with_the_one_before() {
     use std::io::{Seek as _, SeekFrom, Write as _};
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("hole.mp4");

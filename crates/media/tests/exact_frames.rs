@@ -181,7 +181,7 @@ fn one_frame() {
 }
 
 #[test]
-fn a_turned_video_stands_upright() {
+fn a_rotated_video_is_shown_upright() {
     let video = open(&video("rot90.mp4"));
     assert_eq!((video.info().width, video.info().height), (216, 384));
     let frame = FrameSeeker::open(&video)
@@ -196,7 +196,7 @@ fn a_turned_video_stands_upright() {
 }
 
 #[test]
-fn reading_goes_on_after_any_frame() {
+fn reading_continues_after_any_frame() {
     for name in ["gop25.mp4", "opengop.mp4", "copy.ts", "copy.mkv", "mpeg4.avi", "vfr.mp4"] {
         let video = open(&video(name));
         let frames = read_all(&video);
@@ -212,7 +212,7 @@ fn reading_goes_on_after_any_frame() {
 }
 
 #[test]
-fn a_moment_outside_the_video_is_told_with_its_range() {
+fn a_moment_outside_the_video_is_refused_with_the_valid_range() {
     let video = open(&video("gop25.mp4"));
     for secs in [-0.01, 6.1, f64::NAN, f64::INFINITY] {
         let error = video.frame_at(secs).expect_err("outside");

@@ -12,7 +12,7 @@ fn parts(name: &str) -> (Vec<Video>, Video) {
 }
 
 #[test]
-fn each_part_is_a_beginning_of_the_whole_and_its_frames_are_exact() {
+fn each_partial_index_is_a_prefix_of_the_whole_and_its_frames_are_exact() {
     for name in [
         "copy.ts",
         "copy.mkv",
@@ -60,7 +60,7 @@ fn each_part_is_a_beginning_of_the_whole_and_its_frames_are_exact() {
 }
 
 #[test]
-fn what_only_the_whole_file_tells_is_not_told_before() {
+fn whole_file_properties_are_unknown_until_the_end() {
     // Times are counted; the list tells all at once; there is one keyframe.
     for name in ["raw.h264", "gop25.mp4", "vp9.webm"] {
         assert!(parts(name).0.is_empty(), "{name}");
@@ -68,7 +68,7 @@ fn what_only_the_whole_file_tells_is_not_told_before() {
 }
 
 #[test]
-fn nobody_is_bothered_more_often_than_agreed() {
+fn progress_is_reported_no_more_often_than_agreed() {
     let mut told = 0;
     let opened = Video::open_in_parts(&video("copy.ts"), None, Duration::from_secs(600), &mut |_| told += 1);
     assert!(opened.is_ok());
@@ -76,7 +76,7 @@ fn nobody_is_bothered_more_often_than_agreed() {
 }
 
 #[test]
-fn what_a_container_says_of_its_length_is_told() {
+fn the_container_duration_is_reported() {
     for name in ["copy.mkv", "copy.ts", "gop25.mp4"] {
         let whole = parts(name).1;
         let stated = whole.info().stated_secs.expect(name);

@@ -66,7 +66,7 @@ fn all_fragments_together_are_the_video() {
 }
 
 #[test]
-fn a_player_may_begin_with_any_fragment() {
+fn a_player_can_start_at_any_fragment() {
     let folder = tempfile::tempdir().unwrap();
     for name in STREAMED {
         let opened = Video::open(&video(name)).expect(name);
@@ -97,7 +97,7 @@ fn a_player_may_begin_with_any_fragment() {
 }
 
 #[test]
-fn the_playlist_is_cut_at_keyframes_and_adds_up_to_the_video() {
+fn the_playlist_is_cut_at_keyframes_and_covers_the_video() {
     let opened = Video::open(&video("gop25.mp4")).unwrap();
     let segments = Segments::of(&opened).unwrap();
     assert_eq!(
@@ -199,7 +199,7 @@ fn fragments_are_the_same_in_whatever_order_they_are_made() {
 }
 
 #[test]
-fn a_file_that_lost_its_end_gives_an_error_and_no_half_fragment() {
+fn a_truncated_file_gives_an_error_and_no_partial_fragment() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shrinks.mp4");
     std::fs::copy(video("gop25.mp4"), &path).unwrap();
@@ -248,7 +248,7 @@ fn sound_pts(path: &Path) -> Vec<f64> {
 }
 
 #[test]
-fn what_a_browser_cannot_play_as_it_is_is_refused_with_its_reason() {
+fn formats_that_browsers_cannot_play_are_refused_with_a_reason() {
     for (name, reason) in [
         ("mpeg4.avi", "coded as mpeg4"),
         ("mjpeg.avi", "coded as mjpeg"),

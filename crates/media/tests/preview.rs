@@ -100,7 +100,7 @@ fn a_turned_video_has_upright_previews() {
 }
 
 #[test]
-fn writing_goes_on_behind_the_last_whole_frame() {
+fn writing_continues_after_the_last_complete_frame() {
     let (video, folder) = (open("gop25.mp4"), tempfile::tempdir().unwrap());
     let path = folder.path();
     write(&video, path, 192, |place| place < 60).flush().unwrap();
@@ -133,7 +133,7 @@ fn writing_goes_on_behind_the_last_whole_frame() {
 }
 
 #[test]
-fn files_that_are_no_previews_are_begun_anew_and_never_trusted() {
+fn invalid_preview_files_are_rewritten_and_never_served() {
     let (video, folder) = (open("gop25.mp4"), tempfile::tempdir().unwrap());
     let path = folder.path();
     assert!(PreviewReader::open(path).unwrap().is_none());
@@ -167,7 +167,7 @@ fn zeros_behind_the_ends_lose_no_frame() {
 }
 
 #[test]
-fn a_full_disk_is_told_with_what_to_do() {
+fn a_full_disk_is_reported_with_what_to_do() {
     let (video, folder) = (open("gop25.mp4"), tempfile::tempdir().unwrap());
     std::os::unix::fs::symlink("/dev/full", folder.path().join("frames.jpegs")).unwrap();
     // A device has no length to cut.

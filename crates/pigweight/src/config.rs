@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_toml_is_told_in_one_line_with_its_place() {
+    fn a_toml_error_is_one_line_with_its_position() {
         for (text, place, words) in [
             (
                 "videos = [\"a\"]\n[detect\nmin_score = 1\n",

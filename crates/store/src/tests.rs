@@ -12,7 +12,7 @@ async fn fill(store: &Store) {
 }
 
 #[tokio::test]
-async fn after_a_full_disk_nobody_reads_what_was_there_before() {
+async fn after_a_full_disk_no_stale_data_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).await.unwrap();
     for number in 0..4 * MAX_CONNECTIONS {

@@ -111,7 +111,7 @@ async fn each_damage_is_found() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_damaged_is_told_as_such() {
+async fn a_damaged_file_is_reported_as_damaged() {
     let folder = filled().await;
     let path = folder.path().join("pigweight.sqlite");
     let mut bytes = std::fs::read(&path).unwrap();
@@ -124,7 +124,7 @@ async fn a_file_that_is_damaged_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn who_cannot_check_says_why() {
+async fn a_failed_check_says_why() {
     let folder = filled().await;
     let store = Store::open(folder.path()).await.unwrap();
     let refused = Store::open_read_only(folder.path()).await.err().unwrap();

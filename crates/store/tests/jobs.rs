@@ -85,7 +85,7 @@ async fn the_next_is_the_most_urgent_and_among_those_the_oldest() {
 }
 
 #[tokio::test]
-async fn of_two_who_take_a_job_one_has_it() {
+async fn only_one_of_two_workers_leases_a_job() {
     let (_folder, store) = with_jobs(&["a"]).await;
     let id = id_of(&store, "a").await;
     let (one, other) = tokio::join!(store.take_job(&id, "one"), store.take_job(&id, "other"));
@@ -106,7 +106,7 @@ async fn of_two_who_take_a_job_one_has_it() {
 }
 
 #[tokio::test]
-async fn tries_that_get_nowhere_come_to_an_end_and_steps_begin_them_anew() {
+async fn attempts_without_progress_are_limited_and_progress_resets_them() {
     let (_folder, store) = with_jobs(&["a"]).await;
     let id = id_of(&store, "a").await;
     let video_id = store.job(&id).await.unwrap().video_id;
@@ -148,7 +148,7 @@ async fn tries_that_get_nowhere_come_to_an_end_and_steps_begin_them_anew() {
 }
 
 #[tokio::test]
-async fn what_a_person_says_holds_against_whoever_works_on_it() {
+async fn a_user_request_holds_against_the_worker_of_the_job() {
     let (_folder, store) = with_jobs(&["a", "b"]).await;
     let (a, b) = (id_of(&store, "a").await, id_of(&store, "b").await);
     store.take_job(&a, "me").await.unwrap().unwrap();
@@ -188,7 +188,7 @@ async fn what_a_person_says_holds_against_whoever_works_on_it() {
 }
 
 #[tokio::test]
-async fn another_model_or_another_file_replaces_what_was_wanted() {
+async fn another_model_or_file_replaces_the_job() {
     let (_folder, store) = with_jobs(&["a"]).await;
     let first = store.job(&id_of(&store, "a").await).await.unwrap();
     store.take_job(&first.id, "me").await.unwrap().unwrap();
@@ -222,7 +222,7 @@ async fn another_model_or_another_file_replaces_what_was_wanted() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_put_back_goes_on_where_its_job_was() {
+async fn a_restored_file_continues_its_job() {
     let sampled = |nanos: i64, samples: &str| FileIdentity {
         stat: FileStat { modified_nanos: nanos, ..file("a", "head").stat },
         samples_hash: Some(samples.to_owned()),
@@ -262,7 +262,7 @@ async fn a_file_that_is_put_back_goes_on_where_its_job_was() {
 }
 
 #[tokio::test]
-async fn jobs_are_found_by_the_beginning_or_the_end_of_their_names() {
+async fn jobs_are_found_by_the_beginning_or_end_of_their_identifiers() {
     let (_folder, store) = with_jobs(&["a", "b"]).await;
     let id = id_of(&store, "b").await;
     for word in [&id[..], &id[18..], &id[18..22], &id[..25], &id[18..].to_uppercase()] {

@@ -121,7 +121,7 @@ async fn another_file_at_the_same_path_is_another_video() {
 }
 
 #[tokio::test]
-async fn who_registers_a_file_at_the_same_time_gets_the_same_video() {
+async fn concurrent_registrations_of_a_file_return_the_same_video() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).await.unwrap();
     for round in 0..20 {

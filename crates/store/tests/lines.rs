@@ -153,7 +153,7 @@ async fn a_line_of_a_source_holds_for_all_its_recordings_scaled_to_their_size() 
 }
 
 #[tokio::test]
-async fn a_line_that_is_drawn_while_a_run_goes_on_catches_up() {
+async fn a_line_drawn_during_a_run_catches_up() {
     let (_folder, store) = opened().await;
     let video = described(&store, "a", (800, 400)).await;
     let run = store.start_run(&common::new_run(&video.id, "s")).await.unwrap();

@@ -15,7 +15,7 @@ async fn shown(store: &Store, video_id: &str) -> Option<(String, RunState)> {
 }
 
 #[tokio::test]
-async fn a_count_does_not_vanish_while_it_is_made_anew() {
+async fn a_count_does_not_vanish_during_a_recount() {
     let (_folder, store) = opened().await;
     let video = described(&store, "a", (800, 400)).await;
     assert_eq!(shown(&store, &video.id).await, None);
@@ -68,7 +68,7 @@ async fn going_back_to_earlier_settings_shows_the_earlier_run_at_once() {
 }
 
 #[tokio::test]
-async fn a_run_that_nobody_continues_is_abandoned_and_never_shown() {
+async fn an_unfinished_run_with_other_settings_is_abandoned_and_never_shown() {
     let (_folder, store) = opened().await;
     let video = described(&store, "a", (800, 400)).await;
     store.plan_jobs(&[job(&video.id, "first")]).await.unwrap();

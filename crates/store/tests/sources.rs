@@ -44,7 +44,7 @@ async fn files_of_a_folder_share_a_source_and_each_upload_has_its_own() {
 }
 
 #[tokio::test]
-async fn present_is_what_the_last_scan_or_an_upload_saw() {
+async fn presence_comes_from_the_last_scan_or_an_upload() {
     let (_folder, store) = opened().await;
     let (a, b) = (described(&store, "a", (800, 400)).await, described(&store, "b", (800, 400)).await);
     assert!(!a.is_present);

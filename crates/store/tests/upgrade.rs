@@ -125,7 +125,7 @@ async fn every_number_of_the_version_before_is_there() {
 }
 
 #[tokio::test]
-async fn each_folder_and_each_upload_becomes_a_source_and_lines_stay_with_their_recordings() {
+async fn upgrade_makes_a_source_of_each_folder_and_upload_and_keeps_lines_with_their_recordings() {
     let folder = tempfile::tempdir().unwrap();
     lay_out(folder.path()).await;
     let store = Store::open(folder.path()).await.unwrap();

@@ -10,7 +10,7 @@ fn scenes(settings: &SceneSettings) -> [Scene; 2] {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_bytes_whatever_was_asked_before() {
+fn the_same_seed_gives_the_same_bytes_after_any_requests() {
     for (mut one, mut other) in
         scenes(&SceneSettings::default()).into_iter().zip(scenes(&SceneSettings::default()))
     {
@@ -42,7 +42,7 @@ fn painted(scene: &Scene) -> Vec<(f32, f32)> {
 }
 
 #[test]
-fn boxes_hold_all_that_is_drawn_of_a_body_and_little_else() {
+fn boxes_are_tight_around_the_drawn_body() {
     let settings = SceneSettings { noise: 0.0, shadows: false, ..SceneSettings::default() };
     let mirrored = SceneSettings { mirrored: true, ..settings.clone() };
     let (mut seen, mut tight) = (0, 0);
@@ -139,7 +139,7 @@ fn a_pen_keeps_its_animals_on_the_picture() {
 }
 
 #[test]
-fn crossings_on_balance_are_those_who_ended_on_the_other_side() {
+fn net_crossings_equal_the_animals_that_end_on_the_other_side() {
     let (mut all, mut backward, mut again) = (0, 0, 0);
     for seed in 0..6 {
         let mut scene = Scene::corridor(seed, SceneSettings::default());
@@ -197,7 +197,7 @@ fn mirroring_swaps_picture_boxes_and_directions() {
 }
 
 #[test]
-fn infrared_has_no_colour_and_every_look_is_drawn() {
+fn infrared_has_no_colour_and_every_style_is_drawn() {
     for floor in [Floor::Concrete, Floor::Slats, Floor::Straw] {
         for look in [Lighting::Daylight, Lighting::Lamp, Lighting::Infrared] {
             let settings =
@@ -216,7 +216,7 @@ fn infrared_has_no_colour_and_every_look_is_drawn() {
 }
 
 #[test]
-fn varied_scenes_follow_from_their_seed_and_are_of_every_kind() {
+fn varied_scenes_depend_on_their_seed_and_cover_every_kind() {
     let scenes: Vec<Scene> = (0..40).map(|seed| Scene::varied(seed, 30)).collect();
     assert_eq!(Scene::varied(3, 30).draw(), scenes[3].draw());
     let counts: BTreeSet<usize> = scenes.iter().map(|scene| scene.boxes().len()).collect();

@@ -82,7 +82,7 @@ fn longest_pause(seen: &Seen, from: f64, to: f64) -> f64 {
 const BY_MOTION: Schedule = Schedule::ByMotion(InferenceIntervals::USUAL);
 
 #[test]
-fn a_fixed_interval_loses_no_look_of_a_slow_video_and_keeps_its_floor() {
+fn a_fixed_interval_skips_no_inference_of_a_slow_video_and_keeps_its_minimum() {
     let count = |schedule, fps| {
         let source = Source { fps, secs: 100.0 / fps, place: |_| 0.0 };
         looks(&source.run(schedule, &|_| false)).len()
@@ -110,7 +110,7 @@ fn every_frame_comes_out_once_and_in_order() {
 }
 
 #[test]
-fn a_still_scene_is_looked_at_once_a_second() {
+fn a_still_scene_is_inferred_once_a_second() {
     for fps in [5.0, 25.0, 60.0] {
         let source = Source { fps, secs: 20.0, place: |_| 3.0 };
         let seen = source.run(BY_MOTION, &|_| true);
@@ -137,7 +137,7 @@ fn floors_hold_whatever_the_frame_rate() {
 }
 
 #[test]
-fn what_moves_wakes_at_once_and_the_half_second_before_it_is_looked_at() {
+fn motion_starts_inference_at_once_and_covers_the_half_second_before() {
     // It moves from 4.5 s on.
     let source = Source {
         fps: 25.0,
@@ -177,7 +177,7 @@ fn slow_drift_adds_up_and_wakes() {
 }
 
 #[test]
-fn whoever_goes_on_from_any_frame_looks_at_the_same() {
+fn a_schedule_resumed_at_any_frame_infers_the_same_frames() {
     let place = |secs: f64| if (2.7..4.0).contains(&secs) || secs > 7.3 { secs * 2.0 % 10.0 } else { 1.0 };
     let source = Source { fps: 12.5, secs: 10.0, place };
     let near = |secs: f64| (3.0..3.5).contains(&secs);

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_or_above_the_gate_is_never_chosen() {
+    fn nan_and_costs_above_the_gate_are_never_assigned() {
         let costs = Costs::from_pairs(2, 2, |row, column| match (row, column) {
             (0, 0) => Some(f32::NAN),
             (0, 1) => Some(2.0),

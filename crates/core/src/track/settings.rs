@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn sureness_is_the_score_itself_for_mot_and_rises_from_0_to_1_for_all() {
+    fn confidence_is_the_score_for_mot_and_rises_from_0_to_1() {
         let mot = TrackerSettings::mot();
         for score in [0.0, 0.05, 0.3, 0.6, 0.8, 1.0] {
             assert!((mot.sureness(score) - score).abs() < 1e-6);

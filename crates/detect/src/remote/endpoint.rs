@@ -324,7 +324,7 @@ mod tests {
     use super::check_address;
 
     #[test]
-    fn an_address_that_nothing_listens_at_is_refused_with_the_one_that_was_meant() {
+    fn a_wrong_port_is_refused_with_the_right_address() {
         for sound in [
             "http://gpu-1:8001",
             "https://gpu-1",

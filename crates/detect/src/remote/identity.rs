@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_version_is_part_of_what_a_model_is() {
+    fn the_version_is_part_of_the_model_identity() {
         let described =
             |name: &str| Described { name: name.into(), datatype: "FP32".into(), shape: vec![1, 3, 32, 32] };
         let identity = |version: &str| {

@@ -89,7 +89,7 @@ fn a_model_that_takes_bytes_gets_the_pictures_own() {
 }
 
 #[test]
-fn the_version_and_what_the_server_says_make_the_model() {
+fn the_model_identity_includes_version_and_server_metadata() {
     let hash = |manner: Manner| {
         let server = Fake::start(manner);
         load(&[&server], |_| {}).unwrap().info().hash.clone()
@@ -124,7 +124,7 @@ fn every_fault_leaves_a_server_out_and_loses_no_picture() {
 }
 
 #[test]
-fn work_waits_for_a_server_that_is_gone_and_goes_on_when_it_is_back() {
+fn work_waits_for_a_lost_server_and_continues_when_it_returns() {
     let mut server = Fake::start(Manner::default());
     let model = load(&[&server], |_| {}).unwrap();
     let mut detector = model.detector();
@@ -138,7 +138,7 @@ fn work_waits_for_a_server_that_is_gone_and_goes_on_when_it_is_back() {
 }
 
 #[test]
-fn patience_ends_and_what_is_gone_is_told() {
+fn a_timeout_ends_the_wait_and_names_the_missing_server() {
     let mut server = Fake::start(Manner::default());
     let model = load(&[&server], |remote| remote.patience = Duration::from_millis(100)).unwrap();
     let mut detector = model.detector();
@@ -188,7 +188,7 @@ fn a_port_for_http_is_told_from_one_for_grpc() {
 }
 
 #[test]
-fn a_model_of_another_version_is_not_mixed_into_what_goes_on() {
+fn another_model_version_is_not_mixed_into_a_running_analysis() {
     let server = Fake::start(Manner::default());
     let model = load(&[&server], |remote| remote.patience = Duration::ZERO).unwrap();
     let mut detector = model.detector();
@@ -246,7 +246,7 @@ fn requests_under_way_have_a_bound_and_hide_the_latency() {
 }
 
 #[test]
-fn pictures_that_wait_are_looked_at_at_once_where_the_model_takes_them() {
+fn waiting_pictures_are_inferred_as_a_batch_if_the_model_allows_it() {
     let server = Fake::start(Manner { pictures: -1, ..Manner::default() });
     let model = load(&[&server], |remote| remote.in_flight = 1).unwrap();
     assert_eq!(model.device().batch, 4);
@@ -281,7 +281,7 @@ fn pictures_that_wait_are_looked_at_at_once_where_the_model_takes_them() {
 }
 
 #[test]
-fn this_machine_does_not_stand_in_with_another_model() {
+fn local_inference_does_not_replace_a_server_with_another_model() {
     // ONNX Runtime lies in `.tools` there, wherever cargo builds.
     std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap();
     let mut server = Fake::start(Manner::default());

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_farthest_frames_go_and_more_is_kept_ahead_than_behind() {
+    fn the_farthest_frames_are_evicted_and_more_are_kept_ahead_than_behind() {
         let mut window = Window::new();
         assert!(window.find(Pts(100)).is_none());
         let mut ahead = 100;

@@ -146,7 +146,7 @@ mod tests {
     use pigweight_testkit::videos::video;
 
     #[test]
-    fn the_list_says_what_reading_all_packets_says() {
+    fn the_sample_table_equals_reading_all_packets() {
         let mut listed = Vec::new();
         for path in std::fs::read_dir(video("").as_path()).unwrap().map(|entry| entry.unwrap().path()) {
             let Ok((mut input, stream)) = open_input(&path) else { continue };

@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn each_end_of_a_process_is_told_as_what_it_is() {
+    fn each_way_a_worker_ends_has_its_own_error() {
         let soon = Duration::from_millis(50);
         let long = Duration::from_secs(60);
         assert!(matches!(outcome("exec sleep 1000", soon), Error::WorkerStuck { .. }));
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_not_there_is_told() {
+    fn a_missing_program_is_reported() {
         let settings = WorkerSettings {
             program: "/nowhere/pigweight".into(),
             arguments: Vec::new(),

@@ -203,7 +203,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn a_confined_thread_reads_its_file_computes_and_does_nothing_else() {
+    fn a_sandboxed_thread_reads_its_file_computes_and_can_do_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let [own, other] = ["own.mp4", "other.mp4"].map(|name| {
             let path = folder.path().join(name);

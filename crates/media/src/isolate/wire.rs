@@ -135,7 +135,7 @@ mod tests {
     use std::os::unix::ffi::OsStringExt as _;
 
     #[test]
-    fn errors_arrive_as_they_were_told_whatever_the_file_is_called() {
+    fn errors_arrive_unchanged_for_any_file_name() {
         let name = std::ffi::OsString::from_vec(b"\xffpen \xd0\xb4.mp4".to_vec());
         let error = Error::Unfinished { path: name.into() };
         let mut wire = Vec::new();
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_or_cut_is_refused_before_memory_is_taken_for_it() {
+    fn oversized_or_truncated_messages_are_refused_before_allocation() {
         let mut wire = u32::MAX.to_le_bytes().to_vec();
         wire.extend([0; 100]);
         assert!(read::<Response>(&mut wire.as_slice()).is_err());

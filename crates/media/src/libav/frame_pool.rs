@@ -111,7 +111,7 @@ mod tests {
     use pigweight_core::picture::Planes;
 
     #[test]
-    fn frames_of_any_size_are_whole_and_their_memory_is_used_again() {
+    fn frames_of_any_size_are_complete_and_their_buffers_are_reused() {
         let mut pool = FramePool::new();
         let mut address = |size: (u32, u32), shade: u8| {
             let mut frame = pool.yuv(size, (1, 1), ColorMatrix::Bt709, false).unwrap();

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_does_not_tell_allows_nothing() {
+    fn an_unreadable_header_allows_no_layers() {
         let whole = record(&[set(0)]);
         for length in 0..whole.len() - 1 {
             assert!(!has_one_layer(&whole[..length]) || length > whole.len() - 4, "{length}");

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_threshold_lies_between_what_counts_and_what_does_not() {
+    fn the_calibrated_threshold_lies_between_pigs_and_false_detections() {
         let videos = [video([0.8, 0.7, 0.2], 2), video([0.9, 0.75, 0.1], 2)];
         let best = best_threshold(&[&videos[0], &videos[1]]);
         // New tracks start a quarter of the way above the threshold.
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_calibration_is_read_as_it_was_kept_and_nonsense_is_refused() {
+    fn a_calibration_is_read_as_stored_and_an_invalid_one_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let kept = Calibration { model: "abc".into(), min_score: 0.23 };
         let path = kept.keep(folder.path()).unwrap();

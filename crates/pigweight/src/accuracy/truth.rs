@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_told_with_its_line() {
+    fn an_impossible_value_is_reported_with_its_line() {
         for (text, told) in [
             ("", "is empty"),
             ("0,3\n1,4\n", "line 1 has no column frame"),
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_behind_the_end_of_the_video_are_told() {
+    fn rows_after_the_end_of_the_video_are_reported() {
         let (counts, empty_before) = parse_counts("frame,count\n0,3\n99,4\n").unwrap();
         let truth = Truth { path: "pen.counts.csv".into(), counts, empty_before };
         assert!(truth.beyond(100).is_none());

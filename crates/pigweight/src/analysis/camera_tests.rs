@@ -204,7 +204,7 @@ impl StoredCamera {
 }
 
 #[test]
-fn a_busy_detector_never_holds_a_camera_up_and_losses_are_counted() {
+fn a_busy_detector_never_blocks_a_camera_and_dropped_frames_are_counted() {
     let folder = tempfile::tempdir().expect("a folder");
     let film = film(folder.path());
     let inference = inference();
@@ -271,7 +271,7 @@ fn animals_are_not_followed_across_a_gap() {
 }
 
 #[test]
-fn a_camera_that_comes_back_goes_on_in_the_same_run_and_ends_when_it_is_told() {
+fn a_reconnected_camera_continues_the_same_run_and_stops_on_request() {
     let folder = tempfile::tempdir().expect("a folder");
     let film = film(folder.path());
     let (inference, kept) = (inference(), StoredCamera::open(folder.path()));

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_is_that_of_the_last_look_a_second_before() {
+    fn proximity_is_that_of_the_last_inference_a_second_before() {
         let line_proximity = LineProximity::default();
         for (inference, is_near) in [(0.0, true), (0.5, false), (1.0, true)] {
             line_proximity.expect(inference);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn decoding_waits_for_tracking_and_not_for_one_that_has_ended() {
+    fn decoding_waits_for_tracking_unless_tracking_has_ended() {
         let line_proximity = LineProximity::default();
         line_proximity.expect(0.0);
         std::thread::scope(|scope| {
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_of_looks_keep_a_second() {
+    fn only_the_last_second_of_inferences_is_kept() {
         let line_proximity = LineProximity::default();
         for second in 0..10_000 {
             line_proximity.expect(f64::from(second));

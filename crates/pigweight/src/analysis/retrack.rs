@@ -99,7 +99,7 @@ mod tests {
     use pigweight_core::track::{TrackId, TrackedBox};
 
     #[test]
-    fn what_the_detector_saw_is_told_apart_from_what_was_filled_in() {
+    fn measured_boxes_are_distinguished_from_interpolated_ones() {
         let rect = Rect::new(1.0, 2.0, 3.0, 4.0);
         let tracked = |score, origin| TrackedBox { track: TrackId(1), rect, score, class: 2, origin };
         let frame = SettledFrame {

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_unused_make_room_and_keep_their_thumbnails() {
+    fn the_least_recently_used_previews_are_evicted_and_keep_their_thumbnails() {
         let data = tempfile::tempdir().unwrap();
         let budget = DiskBudget::new(data.path().to_owned(), 1000);
         keep(&budget, "old", 300, 10);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_used_within_a_day_goes_only_for_somebody_who_waits() {
+    fn previews_used_within_a_day_are_evicted_only_for_a_waiting_viewer() {
         let data = tempfile::tempdir().unwrap();
         let budget = DiskBudget::new(data.path().to_owned(), 1000);
         let now_secs = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();

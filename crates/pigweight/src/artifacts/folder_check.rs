@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_damage_of_files_is_found_and_a_sound_folder_has_none() {
+    async fn each_kind_of_damage_is_found_and_a_sound_folder_has_none() {
         let (data, store, _) = filled().await;
         assert_eq!(codes(data.path(), &store).await, [""; 0]);
         type Damage = fn(&Path, &Path) -> io::Result<()>;

@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_without_a_preview_is_told_once() {
+    fn a_request_without_a_preview_is_reported_once() {
         let data = tempfile::tempdir().unwrap();
         let previews = Previews::new(data.path(), 1.0);
         assert_eq!(previews.frame("gone", 3).unwrap(), None);

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_video_that_is_meant_stops_and_the_end_stops_all() {
+    fn stopping_one_video_leaves_the_others_and_shutdown_stops_all() {
         let work = Cancellation::default();
         let first = work.begin("first");
         work.stop("second");

@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn what_gives_way_is_idle_with_the_processes_that_it_starts() {
+    fn background_threads_and_their_child_processes_have_idle_priority() {
         const SCHED_IDLE: u32 = 5;
         let read = || {
             let own = std::fs::read_to_string("/proc/thread-self/stat").expect("Linux tells it");

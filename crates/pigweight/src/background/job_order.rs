@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn one_turn_keeps_the_order_and_the_others_take_what_is_short() {
+    fn turns_keep_the_order_and_other_workers_take_short_videos() {
         let waiting = [job(1, 0, Some(900_000)), job(2, 0, Some(500)), job(3, 0, None)];
         assert_eq!(next(JobOrder::of(0), &waiting), 1);
         assert_eq!(next(JobOrder::of(1), &waiting), 2);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_on_gives_way_to_what_is_wished_or_much_shorter_and_never_to_and_fro() {
+    fn a_running_job_yields_to_a_higher_priority_or_a_much_shorter_one_without_thrashing() {
         let (long, short) = (job(1, 0, Some(900_000)), job(2, 0, Some(500)));
         assert!(
             JobOrder::ShortestFirst.preempts(&short, &long)

@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_committed_reference_is_the_one_that_the_structs_tell() {
+    fn the_committed_reference_matches_the_structs() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/config.md");
         let committed = std::fs::read_to_string(path).expect("it is there");
         assert!(

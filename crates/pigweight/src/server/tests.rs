@@ -28,7 +28,7 @@ fn threads() -> usize {
 }
 
 #[test]
-fn servers_start_and_stop_in_one_process_and_leave_nothing_behind() {
+fn servers_start_and_stop_in_one_process_and_leave_no_threads() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut before = None;
     for _ in 0..3 {
@@ -44,7 +44,7 @@ fn servers_start_and_stop_in_one_process_and_leave_nothing_behind() {
 }
 
 #[test]
-fn a_folder_in_use_is_told_and_the_server_that_has_it_goes_on() {
+fn a_data_folder_in_use_is_refused_and_its_server_continues() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(config(folder.path())).expect("it starts");
     let error = Server::start(config(folder.path())).err().expect("the folder is in use");
@@ -112,7 +112,7 @@ impl Authenticator for Everybody {
 }
 
 #[test]
-fn a_caller_who_may_see_changes_nothing_and_one_who_may_not_sees_nothing() {
+fn a_caller_with_view_permission_changes_nothing_and_one_without_sees_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     for view in [true, false] {
         let caller = Everybody(Permissions { view, operate: false });

@@ -446,7 +446,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_lose_what_leads_out_or_cannot_be_written() {
+    fn file_names_lose_path_separators_and_unwritable_characters() {
         for (name, expected) in [
             ("pen.mp4", Some("pen.mp4")),
             ("Загон №1, утро.MP4", Some("Загон №1, утро.MP4")),

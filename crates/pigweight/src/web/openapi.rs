@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn operations_have_names_of_their_own_and_every_reference_leads_somewhere() {
+    fn operation_ids_are_unique_and_every_reference_resolves() {
         let mut document: Value = serde_json::from_str(&openapi_json()).expect("JSON");
         let mut names = BTreeSet::new();
         for (path, method, operation) in operations(&mut document) {

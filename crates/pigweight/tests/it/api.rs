@@ -188,7 +188,7 @@ fn without_onnx_runtime_videos_are_shown_and_it_says_what_to_do() {
 }
 
 #[test]
-fn the_original_is_served_by_ranges_and_nothing_outside_the_folders_is() {
+fn the_original_is_served_by_ranges_and_no_file_outside_the_folders_is() {
     let (videos, data) = (folder_of(&["gop25.mp4"]), tempfile::tempdir().unwrap());
     let secret = tempfile::tempdir().unwrap();
     std::fs::write(secret.path().join("secret.mp4"), "secret").unwrap();
@@ -245,7 +245,7 @@ fn the_original_is_served_by_ranges_and_nothing_outside_the_folders_is() {
 }
 
 #[test]
-fn a_video_that_was_replaced_says_where_to_look_for_the_new_one() {
+fn a_replaced_video_points_to_the_new_one() {
     let (videos, data) = (folder_of(&["gop25.mp4"]), tempfile::tempdir().unwrap());
     let server = Server::start(videos.path(), data.path(), None);
     let id = indexed(&server, "gop25.mp4")["id"].as_str().unwrap().to_owned();
@@ -292,7 +292,7 @@ fn every_error_is_a_problem_document() {
 
 /// A connection closed while the client still sends is reset, and the reset takes the answer with it.
 #[test]
-fn who_sends_too_much_still_gets_the_answer() {
+fn a_client_that_sends_too_much_still_gets_the_answer() {
     let (videos, data) = (folder_of(&[]), tempfile::tempdir().unwrap());
     let server = Server::start(videos.path(), data.path(), None);
     // More than the buffers of both ends hold.
@@ -348,7 +348,7 @@ fn broken_videos_are_listed_with_their_reason_and_do_not_stop_the_others() {
 }
 
 #[test]
-fn after_kill_9_the_server_goes_on_and_ends_with_the_same_numbers() {
+fn after_kill_9_the_server_continues_and_ends_with_the_same_numbers() {
     let (videos, data, undisturbed) = (demo(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let numbers = |server: &Server| {
         let id = indexed(server, "pen.mp4")["id"].as_str().unwrap().to_owned();
@@ -374,7 +374,7 @@ fn after_kill_9_the_server_goes_on_and_ends_with_the_same_numbers() {
 
 /// A dashboard that asks for what nobody tells shows empty panels and no error.
 #[test]
-fn the_dashboard_asks_for_nothing_that_is_not_told() {
+fn the_dashboard_queries_only_existing_metrics() {
     let (videos, data) = (demo(), tempfile::tempdir().unwrap());
     let server = Server::start(videos.path(), data.path(), Some(&model()));
     let id = indexed(&server, "corridor.mp4")["id"].as_str().unwrap().to_owned();
@@ -477,7 +477,7 @@ fn the_committed_api_document_is_the_one_that_is_served() {
 }
 
 #[test]
-fn a_folder_that_somebody_lets_go_of_is_taken() {
+fn a_released_data_folder_can_be_opened() {
     let (videos, data) = (folder_of(&[]), tempfile::tempdir().unwrap());
     // As a process that a killed server was about to start.
     let lock = std::fs::File::create(data.path().join("lock")).unwrap();

@@ -11,7 +11,7 @@ fn ask(server: &Server, id: &str, secs: f64) -> Value {
 }
 
 #[test]
-fn what_was_not_counted_yet_is_looked_at_for_the_question() {
+fn an_uncounted_moment_is_inferred_for_the_request() {
     let corridor = Corridor::draw(4, SECS, false);
     let (videos, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     std::fs::copy(&corridor.video, videos.path().join("asked.mp4")).unwrap();

@@ -82,7 +82,7 @@ fn text_is_no_model() {
 }
 
 #[test]
-fn a_classifier_is_described_beside_what_is_understood() {
+fn a_classifier_is_refused_with_the_supported_layouts() {
     let told = refusal(Some(&fixture("classifier")), None);
     assert_tells(
         &told,
@@ -91,7 +91,7 @@ fn a_classifier_is_described_beside_what_is_understood() {
 }
 
 #[test]
-fn a_class_that_the_model_does_not_have_is_named_beside_those_it_has() {
+fn an_unknown_class_is_refused_with_the_list_of_known_ones() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("pigweight.toml");
     std::fs::write(&config, "[detect]\nclasses = [\"cow\"]\n").expect("a file");

@@ -14,7 +14,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn what_cannot_be_read_gets_one_line_and_no_numbers() {
+fn an_unreadable_video_gets_one_line_and_no_numbers() {
     let cases = [
         ("empty.mp4", "empty"),
         ("text.mp4", "not a video"),
@@ -35,7 +35,7 @@ fn what_cannot_be_read_gets_one_line_and_no_numbers() {
 }
 
 #[test]
-fn what_is_damaged_is_counted_as_far_as_it_goes_and_marked() {
+fn a_damaged_video_is_counted_as_far_as_possible_and_marked() {
     for name in ["truncated.mp4", "truncated.mkv", "corrupt.mp4"] {
         let output = count(&video(name));
         assert_eq!(output.status.code(), Some(3), "{name}: {}", said(&output));
@@ -51,7 +51,7 @@ fn what_is_damaged_is_counted_as_far_as_it_goes_and_marked() {
 }
 
 #[test]
-fn what_is_only_unusual_is_counted_like_any_other() {
+fn unusual_but_sound_videos_are_counted_like_any_other() {
     // As fixtures/make_videos.sh selects them.
     let variable = (0..300).filter(|n| n % 7 == 0 || n % 11 == 3 || n % 100 < 20).count();
     let cases = [
@@ -97,7 +97,7 @@ fn a_closed_pipe_is_no_failure_and_a_wrong_line_is() {
 }
 
 #[test]
-fn a_picture_is_told_to_go_to_detect() {
+fn count_of_a_picture_points_to_detect() {
     for name in ["picture.jpg", "picture.png"] {
         let output = count(&video(name));
         assert_eq!(output.status.code(), Some(1), "{name}");
@@ -107,14 +107,14 @@ fn a_picture_is_told_to_go_to_detect() {
 }
 
 #[test]
-fn one_frame_is_told_in_the_singular() {
+fn one_frame_is_written_in_the_singular() {
     let mut command = pigweight();
     let output = command.args(["count", "--model"]).arg(model()).arg(video("oneframe.mp4")).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains("1 frame (1 inferred)"), "{output:?}");
 }
 
 #[test]
-fn damage_tells_only_what_there_is() {
+fn damage_lists_only_actual_faults() {
     for name in ["truncated.mp4", "corrupt.mp4"] {
         let output = count(&video(name));
         let said = said(&output);

@@ -109,7 +109,7 @@ fn the_usual_schedule_counts_the_same_with_fewer_looks() {
 }
 
 #[test]
-fn csv_has_a_row_for_each_frame_and_says_what_json_says() {
+fn csv_has_a_row_for_each_frame_and_matches_json() {
     let text = printed(count(&PLAIN, &["--every-frame"]).arg("--csv"));
     let mut rows = text.lines();
     assert_eq!(rows.next(), Some("secs,count"));
@@ -164,7 +164,7 @@ fn frames_in(line: &str) -> u32 {
 }
 
 #[test]
-fn killed_in_the_middle_and_started_again_it_counts_as_if_undisturbed() {
+fn a_count_killed_midway_and_restarted_equals_an_undisturbed_one() {
     for arguments in [&["--every-frame"][..], &[]] {
         let undisturbed = document(&PLAIN, arguments);
         let folder = tempfile::tempdir().unwrap();

@@ -16,7 +16,7 @@ fn is_present(output: &Output, device: &str) -> bool {
 }
 
 #[test]
-fn a_named_device_that_is_not_there_is_an_error_that_says_what_to_do() {
+fn a_missing_named_device_is_an_error_that_says_what_to_do() {
     let picture = root().join("fixtures/pictures/golden.png");
     for device in ["cuda", "tensorrt", "openvino"] {
         let output = pigweight().args(["detect", "--device", device]).arg(&picture).output().unwrap();
@@ -65,7 +65,7 @@ fn a_gpu_finds_what_the_processor_finds() {
 }
 
 #[test]
-fn what_looks_is_told_everywhere() {
+fn the_inference_device_is_reported_everywhere() {
     let corridor = Corridor::draw(4, 4, false);
     let (videos, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     std::fs::copy(&corridor.video, videos.path().join("corridor.mp4")).unwrap();

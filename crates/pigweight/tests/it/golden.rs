@@ -253,7 +253,7 @@ fn a_jpeg_gives_the_same_boxes() {
 /// row, so suppression among them is a matter of chance, and some of their boxes jump when a grey level is rounded: most
 /// of the boxes found must be among the rows.
 #[test]
-fn models_of_the_usual_sizes_are_read_as_their_families_read_them() {
+fn common_model_layouts_are_decoded_like_their_reference_code() {
     let stated = std::env::var_os("PIGWEIGHT_TEST_DATA").map(PathBuf::from);
     let data = stated.unwrap_or_else(|| root().join("../shared/data"));
     let image = data.join("pigs-ccby/images/side_03.png");

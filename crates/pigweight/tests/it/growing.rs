@@ -24,7 +24,7 @@ fn frame(server: &Server, id: &str, pts: i64) -> Answer {
 }
 
 #[test]
-fn what_is_known_is_served_at_once_and_what_is_not_is_waited_for() {
+fn indexed_fragments_are_served_at_once_and_others_are_waited_for() {
     let (videos, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     long_video(videos.path());
     let settings = [("PIGWEIGHT_PREVIEW__DISK_GB", "0")];
@@ -84,7 +84,7 @@ fn what_is_known_is_served_at_once_and_what_is_not_is_waited_for() {
 }
 
 #[test]
-fn a_server_that_is_stopped_does_not_wait_for_a_long_file() {
+fn stopping_a_server_does_not_wait_for_a_long_file() {
     let (videos, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     long_video(videos.path());
     let server = Server::start_with(videos.path(), data.path(), None, &[]);
@@ -97,7 +97,7 @@ fn a_server_that_is_stopped_does_not_wait_for_a_long_file() {
 }
 
 #[test]
-fn a_new_video_is_seen_while_another_one_is_read_for_long() {
+fn a_new_video_is_registered_while_a_long_one_is_read() {
     let (videos, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     long_video(videos.path());
     let server = Server::start_with(videos.path(), data.path(), None, &[]);
@@ -121,7 +121,7 @@ fn a_new_video_is_seen_while_another_one_is_read_for_long() {
 }
 
 #[test]
-fn a_process_that_ends_while_it_reads_is_replaced_and_nothing_is_missing() {
+fn a_worker_that_dies_while_reading_is_replaced_and_no_frame_is_lost() {
     let (videos, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     long_video(videos.path());
     let server = Server::start_with(videos.path(), data.path(), None, &[]);

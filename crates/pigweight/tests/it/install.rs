@@ -22,7 +22,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn an_installed_program_works_by_itself_and_is_removed_without_a_trace() {
+fn an_installed_program_works_alone_and_uninstall_removes_every_file() {
     let folder = tempfile::tempdir().unwrap();
     install(&[], folder.path());
     let prefix = folder.path().join("usr/local");

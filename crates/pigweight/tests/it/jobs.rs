@@ -65,7 +65,7 @@ pub fn prioritise(server: &Server, job: &Value, priority: &Value) -> Answer {
 }
 
 #[test]
-fn a_short_video_does_not_wait_for_long_ones_and_nothing_is_lost_by_it() {
+fn a_short_video_does_not_wait_for_long_ones_and_no_progress_is_lost() {
     let videos = videos(&[("a long.mp4", 12), ("b long.mp4", 12), ("c short.mp4", 1)]);
     let data = tempfile::tempdir().unwrap();
     let server = start(videos.path(), data.path(), &[]);
@@ -90,7 +90,7 @@ fn a_short_video_does_not_wait_for_long_ones_and_nothing_is_lost_by_it() {
 }
 
 #[test]
-fn what_is_wished_first_goes_first_and_what_goes_on_gives_way() {
+fn higher_priority_runs_first_and_running_jobs_yield() {
     let videos = videos(&[("a.mp4", 12), ("b.mp4", 12), ("c.mp4", 1)]);
     let data = tempfile::tempdir().unwrap();
     let server = start(videos.path(), data.path(), &[ONE_BY_ONE]);
@@ -109,7 +109,7 @@ fn what_is_wished_first_goes_first_and_what_goes_on_gives_way() {
 }
 
 #[test]
-fn a_job_is_stopped_and_taken_up_as_people_say_and_wrong_wishes_are_told() {
+fn jobs_are_paused_resumed_and_cancelled_and_invalid_requests_are_refused() {
     let videos = videos(&[("a.mp4", 12), ("b.mp4", 1)]);
     let data = tempfile::tempdir().unwrap();
     let server = start(videos.path(), data.path(), &[ONE_BY_ONE]);
@@ -169,7 +169,7 @@ fn a_job_is_stopped_and_taken_up_as_people_say_and_wrong_wishes_are_told() {
 }
 
 #[test]
-fn after_kill_9_jobs_are_as_they_were_and_go_on() {
+fn after_kill_9_jobs_keep_their_state_and_continue() {
     let videos = videos(&[("a.mp4", 8), ("b.mp4", 8), ("c.mp4", 1)]);
     let data = tempfile::tempdir().unwrap();
     let server = start(videos.path(), data.path(), &[ONE_BY_ONE]);
@@ -194,7 +194,7 @@ fn after_kill_9_jobs_are_as_they_were_and_go_on() {
 
 /// A file that ends every process that reads it must not keep the others from their turn for ever.
 #[test]
-fn a_video_that_ends_its_readers_has_so_many_tries_and_no_more() {
+fn a_video_that_kills_its_workers_has_a_limited_number_of_attempts() {
     let videos = videos(&[("a.mp4", 12)]);
     let data = tempfile::tempdir().unwrap();
     let server = start(videos.path(), data.path(), &[ONE_BY_ONE]);
@@ -216,7 +216,7 @@ fn a_video_that_ends_its_readers_has_so_many_tries_and_no_more() {
 }
 
 #[test]
-fn a_video_that_is_taken_away_is_waited_for_and_one_that_is_read_is_read_to_its_end() {
+fn a_removed_video_keeps_its_job_and_an_open_one_is_counted_to_its_end() {
     let videos = videos(&[("a.mp4", 12), ("b.mp4", 1)]);
     let (data, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let server = start(videos.path(), data.path(), &[ONE_BY_ONE]);
@@ -246,7 +246,7 @@ fn a_video_that_is_taken_away_is_waited_for_and_one_that_is_read_is_read_to_its_
 }
 
 #[test]
-fn the_command_speaks_with_the_server_or_with_what_is_kept() {
+fn the_jobs_command_uses_the_server_or_the_data_folder() {
     let videos = videos(&[("a.mp4", 12), ("b.mp4", 1)]);
     let data = tempfile::tempdir().unwrap();
     let command = |words: &[&str]| {
@@ -319,7 +319,7 @@ fn the_command_speaks_with_the_server_or_with_what_is_kept() {
 }
 
 #[test]
-fn whoever_follows_a_count_hears_crossings_device_and_how_far_it_lies_behind() {
+fn the_count_socket_sends_crossings_device_and_lag() {
     let videos = videos(&[("a.mp4", 12)]);
     let data = tempfile::tempdir().unwrap();
     let server = start(videos.path(), data.path(), &[]);
@@ -360,12 +360,12 @@ fn whoever_follows_a_count_hears_crossings_device_and_how_far_it_lies_behind() {
 }
 
 #[test]
-fn a_job_tells_of_a_full_disk_and_goes_on_when_there_is_room() {
+fn a_job_reports_a_full_disk_and_continues_when_there_is_room() {
     crate::small_disk::with("16m", fill_the_disk);
 }
 
 #[test]
-fn a_full_disk_is_told_while_nothing_goes_on() {
+fn a_full_disk_is_reported_while_no_job_runs() {
     crate::small_disk::with("16m", |data| {
         let videos = tempfile::tempdir().unwrap();
         let server = start(videos.path(), data, &[]);
@@ -429,7 +429,7 @@ fn fill_the_disk(data: &Path) {
 
 /// The kind of process that reads a video may be stopped for a while by its machine.
 #[test]
-fn a_job_is_held_while_its_reader_says_nothing() {
+fn a_job_keeps_its_lease_while_its_worker_is_silent() {
     let videos = videos(&[("a.mp4", 12)]);
     let data = tempfile::tempdir().unwrap();
     let server = start(videos.path(), data.path(), &[]);

@@ -105,7 +105,7 @@ fn one_bad_video_does_not_keep_the_others_from_being_checked_and_calibrated() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_told_with_what_was_found() {
+fn an_unwritable_folder_is_reported_with_the_result() {
     let folder = pen_alone();
     // Root may write anywhere: a folder in the file's place stops it, too.
     std::fs::create_dir_all(folder.path().join("pigweight-calibration.toml/in the way")).unwrap();

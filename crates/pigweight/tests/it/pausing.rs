@@ -23,7 +23,7 @@ fn pause(server: &Server, id: &str, paused: bool) -> serde_json::Value {
 }
 
 #[test]
-fn a_paused_video_stays_where_it_is_over_a_restart_and_goes_on_when_told() {
+fn a_paused_video_stays_paused_over_a_restart_and_continues_when_resumed() {
     let (videos, data) = (drawn(20), tempfile::tempdir().unwrap());
     let server = start(videos.path(), data.path());
     let id = crate::api::indexed(&server, "corridor.mp4")["id"].as_str().unwrap().to_owned();
@@ -49,7 +49,7 @@ fn a_paused_video_stays_where_it_is_over_a_restart_and_goes_on_when_told() {
 }
 
 #[test]
-fn a_wish_that_is_none_is_refused() {
+fn an_invalid_pause_request_is_refused() {
     let (videos, data) = (crate::api::folder_of(&["gop25.mp4"]), tempfile::tempdir().unwrap());
     let server = Server::start(videos.path(), data.path(), None);
     let id = crate::api::indexed(&server, "gop25.mp4")["id"].as_str().unwrap().to_owned();

@@ -18,7 +18,7 @@ fn put_back(from: &Path, to: &Path) {
 }
 
 #[test]
-fn a_file_that_was_put_back_is_not_counted_from_its_beginning_again() {
+fn a_restored_file_is_not_counted_from_the_start_again() {
     let videos = videos(&[("a.mp4", 12), ("b.mp4", 1)]);
     let (data, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let path = |name: &str| videos.path().join(name);
@@ -62,7 +62,7 @@ fn a_file_that_was_put_back_is_not_counted_from_its_beginning_again() {
 }
 
 #[test]
-fn a_job_whose_file_was_replaced_is_not_offered_to_be_counted_again() {
+fn a_job_of_a_replaced_file_cannot_be_retried() {
     let videos = videos(&[("a.mp4", 12), ("b.mp4", 1)]);
     let data = tempfile::tempdir().unwrap();
     let server = start(videos.path(), data.path(), &[ONE_BY_ONE]);
@@ -103,7 +103,7 @@ fn a_job_whose_file_is_gone_has_no_place_in_the_queue() {
 }
 
 #[test]
-fn a_folder_that_is_away_is_told_and_what_is_in_it_comes_back() {
+fn a_missing_folder_is_reported_and_its_videos_return_with_it() {
     let outer = tempfile::tempdir().unwrap();
     let (folder, away) = (outer.path().join("videos"), outer.path().join("away"));
     std::fs::rename(videos(&[("a.mp4", 1)]).keep(), &folder).unwrap();

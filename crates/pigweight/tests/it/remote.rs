@@ -144,7 +144,7 @@ impl Counting {
 }
 
 #[test]
-fn a_server_that_is_killed_in_mid_run_loses_and_doubles_nothing() {
+fn a_server_killed_during_a_run_neither_loses_nor_repeats_frames() {
     let marked = model().canonicalize().unwrap();
     let Some(mut there) = InferenceServer::mlserver(&[("pigs", "1", &marked)]) else { return };
     let counting = start_counting(&asking(&there.url(), "pigs"), None);
@@ -191,7 +191,7 @@ fn a_server_that_is_killed_in_mid_run_loses_and_doubles_nothing() {
 }
 
 #[test]
-fn videos_are_counted_as_soon_as_a_server_is_there_that_was_not_at_the_start() {
+fn counting_starts_when_an_inference_server_missing_at_startup_appears() {
     let marked = model().canonicalize().unwrap();
     let Some(mut there) = InferenceServer::mlserver(&[("pigs", "1", &marked)]) else { return };
     there.kill();
@@ -264,7 +264,7 @@ fn servers_that_stay_missing_are_logged_once() {
 }
 
 #[test]
-fn this_machine_stands_in_for_a_killed_server_where_it_is_told_to() {
+fn local_inference_replaces_a_killed_server_if_configured() {
     let marked = model().canonicalize().unwrap();
     let Some(mut there) = InferenceServer::mlserver(&[("pigs", "1", &marked)]) else { return };
     let mut settings = asking(&there.url(), "pigs");

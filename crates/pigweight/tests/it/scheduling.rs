@@ -19,7 +19,7 @@ fn counts(document: &Value) -> Vec<f64> {
 }
 
 #[test]
-fn a_scene_that_stands_is_looked_at_seldom_and_counted_the_same() {
+fn a_still_scene_is_inferred_rarely_and_counted_the_same() {
     let (usual, every) = (document(&STANDING, &[]), document(&STANDING, &["--every-frame"]));
     assert_same(&counted(&usual), &counted(&every));
     assert!(!counted(&every).is_empty());
@@ -34,7 +34,7 @@ fn a_scene_that_stands_is_looked_at_seldom_and_counted_the_same() {
 }
 
 #[test]
-fn each_look_is_explained_and_two_analyses_are_compared() {
+fn each_inference_has_a_reason_and_two_analyses_are_compared() {
     let (videos, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let path = videos.path().join("corridor.mp4");
     std::fs::copy(&STANDING.video, &path).unwrap();
@@ -91,7 +91,7 @@ fn an_interval_of_ones_own_is_kept() {
 }
 
 #[test]
-fn another_threshold_needs_no_other_look_at_the_video() {
+fn another_threshold_needs_no_new_inference() {
     let kept = tempfile::tempdir().unwrap();
     let run = |data: &std::path::Path, min_score: &str| {
         let mut command = crate::server::pigweight();
@@ -117,7 +117,7 @@ fn another_threshold_needs_no_other_look_at_the_video() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_is_counted_gives_way_to_what_somebody_looks_at() {
+fn counting_yields_to_viewing() {
     let (videos, data) = (crate::api::folder_of(&["gop25.mp4"]), tempfile::tempdir().unwrap());
     let server = Server::start(videos.path(), data.path(), Some(&model()));
     let id = crate::api::indexed(&server, "gop25.mp4")["id"].as_str().unwrap().to_owned();

@@ -30,7 +30,7 @@ fn two_sources() -> tempfile::TempDir {
 }
 
 #[test]
-fn a_line_of_a_source_counts_all_its_recordings_and_a_move_tells_what_changed() {
+fn a_line_of_a_source_counts_all_its_recordings_and_moving_it_returns_the_difference() {
     let (videos, data) = (two_sources(), tempfile::tempdir().unwrap());
     let server = start(videos.path(), data.path(), &[]);
     let [a, b, c] = ["yard/a.mp4", "yard/b.mp4", "c.mp4"].map(|name| server.video(name));
@@ -100,7 +100,7 @@ fn a_line_of_a_source_counts_all_its_recordings_and_a_move_tells_what_changed() 
 }
 
 #[test]
-fn a_count_stays_while_it_is_made_anew_and_comes_back_with_its_settings() {
+fn a_published_count_stays_during_a_recount_and_returns_with_its_settings() {
     let (videos, data) = (videos(&[("a.mp4", 6)]), tempfile::tempdir().unwrap());
     let server = start(videos.path(), data.path(), &[]);
     let video = server.video("a.mp4");
@@ -138,7 +138,7 @@ fn a_count_stays_while_it_is_made_anew_and_comes_back_with_its_settings() {
 }
 
 #[test]
-fn an_abandoned_run_is_never_shown_and_goes_on_when_its_settings_come_back() {
+fn an_abandoned_run_is_never_shown_and_continues_when_its_settings_return() {
     let (videos, data) = (videos(&[("a.mp4", 30)]), tempfile::tempdir().unwrap());
     let server = start(videos.path(), data.path(), &[]);
     let video = server.video("a.mp4");
@@ -164,7 +164,7 @@ fn check_data(data: &Path) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn check_data_finds_nothing_in_a_folder_of_a_server_and_tells_what_is_wrong() {
+fn check_data_accepts_a_sound_folder_and_reports_each_fault() {
     let (videos, data) = (videos(&[("a.mp4", 1)]), tempfile::tempdir().unwrap());
     let server = Server::start(videos.path(), data.path(), Some(&model()));
     let video = server.video("a.mp4");

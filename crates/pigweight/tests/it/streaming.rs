@@ -55,7 +55,7 @@ fn a_player_gets_every_packet_once_and_can_decode_all() {
 }
 
 #[test]
-fn pieces_are_named_beside_the_playlist_and_nothing_else_is_there() {
+fn the_playlist_names_its_segments_and_no_other_path_exists() {
     let (_folder, _data, server) = serve();
     let playlist = playlist_of(&server, "gop25.mp4");
     let answer = server.get(&playlist);

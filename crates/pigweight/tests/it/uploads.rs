@@ -80,7 +80,7 @@ fn a_file_in_pieces_becomes_a_video_at_once() {
 }
 
 #[test]
-fn whoever_did_not_hear_of_the_last_byte_is_told_and_sends_nothing_again() {
+fn a_client_that_missed_the_last_answer_learns_the_offset_and_resends_nothing() {
     let data = tempfile::tempdir().unwrap();
     let (_videos, server) = started(data.path());
     let film = film();
@@ -106,7 +106,7 @@ fn whoever_did_not_hear_of_the_last_byte_is_told_and_sends_nothing_again() {
 }
 
 #[test]
-fn what_came_over_a_connection_that_broke_is_kept_also_through_kill_9() {
+fn an_interrupted_upload_keeps_received_bytes_also_through_kill_9() {
     let data = tempfile::tempdir().unwrap();
     let (_videos, server) = started(data.path());
     let film = film();
@@ -176,7 +176,7 @@ fn take_over(server: &Server, film: &[u8]) -> String {
 }
 
 #[test]
-fn lies_about_size_and_place_are_refused_and_nothing_is_lost() {
+fn wrong_sizes_and_offsets_are_refused_and_no_byte_is_lost() {
     let data = tempfile::tempdir().unwrap();
     let (_videos, server) = started(data.path());
     let film = film();
@@ -194,7 +194,7 @@ fn lies_about_size_and_place_are_refused_and_nothing_is_lost() {
 }
 
 #[test]
-fn what_cannot_be_taken_is_said_at_the_announcement() {
+fn an_unacceptable_upload_is_refused_at_creation() {
     let (videos, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let server =
         Server::start_with(videos.path(), data.path(), None, &[("PIGWEIGHT_UPLOAD__MAX_GB", "0.001")]);

@@ -46,7 +46,7 @@ fn all(video: &Video) -> (Vec<Whole>, usize) {
 }
 
 #[test]
-fn a_process_gives_the_very_frames_and_fragments_that_are_read_without_it() {
+fn an_isolated_worker_returns_the_same_frames_and_fragments_as_direct_access() {
     let names = [
         "rot90.mp4",
         "vfr.mp4",
@@ -97,7 +97,7 @@ fn a_process_gives_the_very_frames_and_fragments_that_are_read_without_it() {
 }
 
 #[test]
-fn what_is_wrong_with_a_file_is_told_as_without_a_process() {
+fn a_worker_reports_file_errors_like_direct_access() {
     for name in ["empty.mp4", "nomoov.mp4", "text.mp4", "soundonly.mp4", "nothing.mp4"] {
         let path = video("").join(name);
         let [here, there] =
@@ -107,7 +107,7 @@ fn what_is_wrong_with_a_file_is_told_as_without_a_process() {
 }
 
 #[test]
-fn nobody_waits_for_a_frame_and_the_process_stops_decoding_it() {
+fn an_abandoned_frame_request_stops_its_decoding() {
     let opened = workers().open(&video("gop150.mp4"), None).unwrap();
     let mut seeker = FrameSeeker::open(&opened).unwrap();
     let last = opened.index().last_pts();
@@ -116,7 +116,7 @@ fn nobody_waits_for_a_frame_and_the_process_stops_decoding_it() {
 }
 
 #[test]
-fn more_memory_than_a_process_may_have_is_its_own_affair() {
+fn a_worker_beyond_its_memory_limit_fails_alone() {
     let opened = workers().open(&video("large8k.mp4"), None).unwrap();
     let first = opened.index().first_pts();
     assert!(FrameSeeker::open(&opened).unwrap().frame(first).is_ok());
@@ -156,7 +156,7 @@ fn ended_from_outside(folder: &Path, ended: &[u32], how: &str) -> Workers {
 }
 
 #[test]
-fn a_frame_is_tried_for_once_more_when_its_process_is_ended_from_outside() {
+fn a_frame_is_decoded_again_once_when_its_worker_is_killed() {
     // Which are ended and how, whether opening and a frame come to pass all the same, and how many processes are started.
     let cases: [(&[u32], &str, bool, bool, usize); 8] = [
         (&[1], BEFORE_A_WORD, true, true, 3),
@@ -202,7 +202,7 @@ fn quiet_server(videos: &Path, data: &Path) -> Server {
 }
 
 #[test]
-fn a_process_that_ends_or_hangs_is_replaced_and_the_server_lives() {
+fn a_worker_that_dies_or_hangs_is_replaced_and_the_server_survives() {
     let (videos, data) = (folder_of(&["gop150.mp4"]), tempfile::tempdir().unwrap());
     let server = quiet_server(videos.path(), data.path());
     let id = crate::api::indexed(&server, "gop150.mp4")["id"].as_str().unwrap().to_owned();
@@ -249,7 +249,7 @@ fn processes_end_with_their_server() {
 }
 
 #[test]
-fn a_count_goes_on_behind_the_end_of_the_process_that_read_the_video() {
+fn a_count_continues_after_the_worker_of_the_video_dies() {
     let (videos, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let drawn = pigweight().args(["demo", "--marked", "--secs", "20"]).arg(videos.path()).output().unwrap();
     assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));

@@ -9,7 +9,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn a_wrong_option_ends_with_2_whoever_finds_it() {
+fn every_wrong_option_exits_with_2() {
     let cases: [&[&str]; 12] = [
         &[],
         &["weigh"],
@@ -55,7 +55,7 @@ fn one_bad_picture_does_not_cost_the_others() {
 }
 
 #[test]
-fn a_video_is_told_to_go_to_count() {
+fn detect_of_a_video_points_to_count() {
     for name in ["gop25.mp4", "mpeg4.avi", "raw.h264"] {
         let mut command = pigweight();
         let output = command.arg("detect").arg(video(name)).arg("--model").arg(model()).output().unwrap();
@@ -76,7 +76,7 @@ fn a_log_that_no_terminal_shows_has_no_colours() {
 }
 
 #[test]
-fn check_says_which_folder_it_looks_into() {
+fn check_explains_which_folders_it_searches() {
     let output = pigweight().args(["check", "--help"]).output().unwrap();
     // The help is wrapped to the width of the terminal, so a line may end inside the sentence.
     let help = String::from_utf8_lossy(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ");

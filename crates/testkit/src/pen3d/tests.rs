@@ -15,7 +15,7 @@ fn the_same_seed_gives_the_same_picture_and_another_one_another() {
 }
 
 #[test]
-fn boxes_are_the_extent_of_what_is_seen() {
+fn boxes_are_the_extent_of_visible_pixels() {
     for seed in 0..4 {
         let photograph = pen(seed, Kind::Crowd).photograph();
         for truth in &photograph.truths {
@@ -40,14 +40,14 @@ fn boxes_are_the_extent_of_what_is_seen() {
 }
 
 #[test]
-fn where_no_pig_is_there_is_no_truth() {
+fn scenes_without_pigs_have_no_boxes() {
     for seed in 0..6 {
         assert_eq!(pen(seed, Kind::Empty).photograph().truths, []);
     }
 }
 
 #[test]
-fn the_share_that_is_seen_is_of_what_the_pig_fills_alone() {
+fn the_visible_share_is_relative_to_the_unoccluded_pig() {
     let mut compared = 0;
     for seed in 0..6 {
         let truths = pen(seed, Kind::Crowd).photograph().truths;

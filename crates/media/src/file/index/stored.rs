@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_index_is_made_anew() {
+    fn an_invalid_stored_index_is_rebuilt() {
         let opened = Video::open(&video("gop25.mp4")).unwrap();
         let bytes = opened.index().to_bytes();
         let older = [&[FORMAT_VERSION - 1], &bytes[1..]].concat();

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn only_moments_that_both_have_counted_are_beside_each_other() {
+    fn only_moments_counted_by_both_runs_are_compared() {
         let one = [point(0.0, 3.0), point(1.0, 4.0), point(2.0, 9.0), point(3.0, 9.0)];
         let other = [point(0.0, 3.0), point(1.000_000_1, 2.0), point(3.0, 1.0)];
         let points = beside(&one, &other, 2.5);

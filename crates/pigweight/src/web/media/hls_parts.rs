@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_slow_readers_hold_has_a_bound_and_is_given_back() {
+    fn memory_of_slow_readers_is_bounded_and_released() {
         let hls_parts = HlsParts::default();
         let large = vec![0; MAX_BYTES_IN_FLIGHT / 2];
         let held: Vec<Bytes> =

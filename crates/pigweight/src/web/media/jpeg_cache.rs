@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_stay_within_the_bytes_and_one_put_again_counts_once() {
+    fn the_cache_stays_within_its_bytes_and_counts_a_replaced_picture_once() {
         let cache = JpegCache::new(1000);
         let put = |key: String, size| cache.put(key, vec![0; size].into());
         for number in 0..100 {

@@ -229,7 +229,7 @@ mod tests {
         ["deserialize", "invalid type", "invalid value", "unknown", "variant", "expected", "i64", "EOF"];
 
     #[tokio::test]
-    async fn a_wrong_body_is_told_in_words_of_our_own_with_its_field() {
+    async fn a_bad_body_is_refused_naming_the_field() {
         for (body, words) in [
             ("", "the body is empty; write {\"priority\": a whole number from -100 to 100"),
             ("{\"priority\":", "JSON that breaks off"),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wrong_address_is_told_in_words_of_our_own_with_its_field() {
+    async fn a_bad_query_is_refused_naming_the_field() {
         let ask = async |query: &str| {
             let request = Request::builder().uri(format!("/?{query}")).body(()).unwrap();
             Query::<Wish>::from_request_parts(&mut request.into_parts().0, &()).await

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_clamped_and_what_is_none_is_ignored() {
+    fn ranges_are_clamped_and_invalid_ones_are_ignored() {
         for (header, expected) in [
             ("bytes=0-0", RangeRequest::Part(0, 0)),
             ("bytes=10-", RangeRequest::Part(10, 99)),

@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| pigweight_media::isolate::fuzzing::hear(bytes));
+fuzz_target!(|bytes: &[u8]| pigweight_media::isolate::fuzzing::read_answer(bytes));

@@ -295,7 +295,7 @@ impl LineCounter {
                     taken_over: false,
                 };
                 let walk = self.walks.entry(tracked.track).or_insert_with(new_walk);
-                let crossed = walk.go_on(line, pts, secs, tracked.rect);
+                let crossed = walk.advance(line, pts, secs, tracked.rect);
                 walk.seen_secs = now_secs;
                 walk.taken_over = false;
                 let (direction, passage) = crossed?;
@@ -333,7 +333,7 @@ impl LineCounter {
 
 impl Walk {
     /// Takes the next position and returns the crossing that it settles.
-    fn go_on(&mut self, line: Line, pts: Pts, secs: f64, rect: Rect) -> Option<(Direction, Passage)> {
+    fn advance(&mut self, line: Line, pts: Pts, secs: f64, rect: Rect) -> Option<(Direction, Passage)> {
         let (from, to) = (self.rect.center(), rect.center());
         self.rect = rect;
         let rightness = line.rightness(to);

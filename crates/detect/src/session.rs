@@ -259,7 +259,9 @@ fn configured(environment: &ort::environment::Environment, setup: Setup<'_>) -> 
 fn one_line(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.rsplit_once(": FAIL : ") {
-        Some((_, told)) if line.starts_with("/onnxruntime_src/") && !told.is_empty() => told.to_owned(),
+        Some((_, message)) if line.starts_with("/onnxruntime_src/") && !message.is_empty() => {
+            message.to_owned()
+        }
         _ => line,
     }
 }

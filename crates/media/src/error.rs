@@ -143,8 +143,8 @@ pub enum Error {
         reason: String,
     },
     /// The caller no longer waits.
-    #[error("given up, since no one waits for it")]
-    GivenUp,
+    #[error("cancelled, because nobody waits for it")]
+    Cancelled,
     /// The packets no longer match the index.
     #[error("{path} was changed while it was being read; open it again")]
     Changed {
@@ -233,7 +233,7 @@ impl Error {
             Self::TooLarge { .. } => "picture_too_large",
             Self::OutsideVideo { .. } => "outside_video",
             Self::NotStreamable { .. } => "not_streamable",
-            Self::GivenUp => "given_up",
+            Self::Cancelled => "request_cancelled",
             Self::Changed { .. } => "file_changed",
             Self::StaleIndex => "stale_index",
             Self::Libav { .. } => "decoding_failed",

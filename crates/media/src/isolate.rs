@@ -31,7 +31,7 @@ pub mod fuzzing {
     use crate::libav::FramePool;
 
     /// Reads an answer and the following bytes, like an owner.
-    pub fn hear(mut bytes: &[u8]) {
+    pub fn read_answer(mut bytes: &[u8]) {
         let Ok((answer, length)) = wire::read::<Response>(&mut bytes) else { return };
         match answer {
             Response::Frame(FrameHead { width, height, samples, .. }) => {

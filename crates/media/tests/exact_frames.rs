@@ -56,7 +56,7 @@ fn every_frame_is_exact(name: &str, expected: &[u32]) {
             assert_eq!((frame.pts, number(&frame.picture.view(), &video)), (pts, expected), "{name} ahead");
             // Now and then it is called away.
             let left = std::cell::Cell::new(if step.is_multiple_of(2) { usize::MAX } else { place % 20 });
-            seeker.go_ahead(&|| left.replace(left.get().saturating_sub(1)) == 0);
+            seeker.decode_ahead(&|| left.replace(left.get().saturating_sub(1)) == 0);
         }
     }
     // Forwards, within groups of pictures and over them: on the way pictures are left out.

@@ -307,12 +307,12 @@ async fn within<T>(timeout: Duration, call: impl Future<Output = Result<T, Statu
 /// One line of a status, which may contain a whole traceback.
 fn in_words(status: &Status) -> String {
     let root = std::error::Error::source(status).map(protocol::root);
-    let told = match (status.code(), root) {
+    let text = match (status.code(), root) {
         (Code::Unavailable, Some(root)) => root,
         (code, _) if status.message().is_empty() => code.description().to_owned(),
         _ => status.message().to_owned(),
     };
-    let line = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(300) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,

@@ -141,14 +141,14 @@ impl Pool {
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let (told, done) = mpsc::sync_channel(1);
+        let (sender, receiver) = mpsc::sync_channel(1);
         if let Some(runtime) = &self.runtime {
             runtime.spawn(async move {
                 // The caller waits below.
-                let _waits = told.send(work.await);
+                let _waits = sender.send(work.await);
             });
         }
-        done.recv().unwrap_or_else(|_| Err(self.shared.nobody()))
+        receiver.recv().unwrap_or_else(|_| Err(self.shared.nobody()))
     }
 }
 

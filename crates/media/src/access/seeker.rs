@@ -46,27 +46,27 @@ impl FrameSeeker {
 
     /// Read-ahead: decodes the frames after the last one until something else `is_wanted`. A worker process does so by
     /// itself while it is idle.
-    pub fn go_ahead(&mut self, is_wanted: &dyn Fn() -> bool) {
+    pub fn decode_ahead(&mut self, is_wanted: &dyn Fn() -> bool) {
         if let Location::InProcess(seeker) = &mut self.place {
-            seeker.go_ahead(is_wanted);
+            seeker.decode_ahead(is_wanted);
         }
     }
 
     /// As [`Self::frame`], but checks before each packet whether the caller still waits.
     ///
     /// # Errors
-    /// Also [`Error::GivenUp`] if it doesn't; the seeker stays usable.
-    pub fn frame_unless(&mut self, pts: Pts, is_given_up: &dyn Fn() -> bool) -> Result<DecodedFrame> {
+    /// Also [`Error::Cancelled`] if it doesn't; the seeker stays usable.
+    pub fn frame_unless(&mut self, pts: Pts, is_cancelled: &dyn Fn() -> bool) -> Result<DecodedFrame> {
         match &mut self.place {
             Location::InProcess(seeker) => {
-                let frame = seeker.frame_unless(pts, is_given_up);
+                let frame = seeker.frame_unless(pts, is_cancelled);
                 self.sought = seeker.sought();
                 frame
             }
-            Location::Worker(_) if is_given_up() => Err(Error::GivenUp),
+            Location::Worker(_) if is_cancelled() => Err(Error::Cancelled),
             Location::Worker(held) => {
                 let video = &self.video;
-                let (frame, sought) = held.with(|worker| Self::found_by(worker, video, pts, is_given_up))?;
+                let (frame, sought) = held.with(|worker| Self::found_by(worker, video, pts, is_cancelled))?;
                 self.sought = sought;
                 Ok(frame)
             }
@@ -77,10 +77,10 @@ impl FrameSeeker {
         worker: &mut Worker,
         video: &Video,
         pts: Pts,
-        is_given_up: &dyn Fn() -> bool,
+        is_cancelled: &dyn Fn() -> bool,
     ) -> Result<(DecodedFrame, Option<Duration>)> {
         worker.send(&Request::Frame { pts }, &[])?;
-        match worker.receive_unless(is_given_up)? {
+        match worker.receive_unless(is_cancelled)? {
             Response::Frame(head) => Ok((worker.frame(&head, video)?, head.sought)),
             _ => Err(worker.protocol_error()),
         }

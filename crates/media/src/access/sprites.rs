@@ -50,7 +50,7 @@ pub fn make(video: &Video, folder: &Path, is_stopped: &dyn Fn() -> bool) -> Resu
         for (place, &pts) in moments_of_sheet.iter().enumerate() {
             // A keyframe that can't be decoded, or is replaced by the frame before it, isn't in the map.
             let frame = match seeker.frame_unless(pts, is_stopped) {
-                Err(Error::GivenUp) => return Ok(false),
+                Err(Error::Cancelled) => return Ok(false),
                 Err(error) if error.is_of_worker() && workers_lost == MOST_WORKERS_LOST => return Err(error),
                 Err(error) if error.is_of_worker() => {
                     workers_lost += 1;

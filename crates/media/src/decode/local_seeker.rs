@@ -72,7 +72,7 @@ impl LocalSeeker {
     }
 
     /// See [`crate::FrameSeeker::frame_unless`].
-    pub(crate) fn frame_unless(&mut self, pts: Pts, is_given_up: &dyn Fn() -> bool) -> Result<DecodedFrame> {
+    pub(crate) fn frame_unless(&mut self, pts: Pts, is_cancelled: &dyn Fn() -> bool) -> Result<DecodedFrame> {
         let index = self.video.index();
         let ordinal = index.ordinal_of(pts).ok_or_else(|| Error::OutsideVideo {
             secs: self.video.secs(pts),
@@ -99,11 +99,11 @@ impl LocalSeeker {
             self.start_at(key)?;
             self.sought = Some(started.elapsed());
         }
-        let mut found = self.decode_until(pts, ordinal, is_given_up)?;
+        let mut found = self.decode_until(pts, ordinal, is_cancelled)?;
         if found.is_none() && can_go_on {
             // It doesn't come out, and the one before it was already returned: it is decoded again.
             self.start_at(key)?;
-            found = self.decode_until(pts, ordinal, is_given_up)?;
+            found = self.decode_until(pts, ordinal, is_cancelled)?;
         }
         match &found {
             Some(frame) if frame.pts == pts => self.ahead_of = Some(pts),
@@ -114,7 +114,7 @@ impl LocalSeeker {
             // A container may hide the right start (a false keyframe): reading from the beginning can't miss.
             None if key > 0 => {
                 self.restart()?;
-                self.decode_until(pts, ordinal, is_given_up)?
+                self.decode_until(pts, ordinal, is_cancelled)?
                     .ok_or_else(|| Error::NoFrames { path: self.video.path().to_owned() })
             }
             None => Err(Error::NoFrames { path: self.video.path().to_owned() }),
@@ -122,7 +122,7 @@ impl LocalSeeker {
     }
 
     /// Decodes the frames after the last requested one, until something else `is_wanted` or there is no space for more.
-    pub(crate) fn go_ahead(&mut self, is_wanted: &dyn Fn() -> bool) {
+    pub(crate) fn decode_ahead(&mut self, is_wanted: &dyn Fn() -> bool) {
         let Some(from) = self.ahead_of.take() else { return };
         let end_secs = self.video.secs(from) + AHEAD_SECS;
         while self.last_shown.is_some_and(|last| self.video.secs(last) < end_secs) {
@@ -172,15 +172,15 @@ impl LocalSeeker {
         &mut self,
         target: Pts,
         target_ordinal: usize,
-        is_given_up: &dyn Fn() -> bool,
+        is_cancelled: &dyn Fn() -> bool,
     ) -> Result<Option<DecodedFrame>> {
         let mut before = None;
         let mut errors_at_end = 0;
         loop {
-            if is_given_up() {
+            if is_cancelled() {
                 // Pictures before the target were skipped: a nearer one can't be reached by continuing.
                 self.last_shown = None;
-                return Err(Error::GivenUp);
+                return Err(Error::Cancelled);
             }
             match self.decoder.receive() {
                 Ok(Received::Frame(frame, ordinal)) => {

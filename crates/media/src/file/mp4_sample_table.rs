@@ -59,13 +59,13 @@ pub(crate) fn packets(path: &Path, input: &mut Input, stream: &StreamInfo) -> Op
     }
     let mut reader = Comparison { input, stream_index: stream.index, durations: vec![0; packets.len()] };
     reader.take(&first, &packets, 0)?;
-    reader.go_on(&packets, 1, COMPARED)?;
+    reader.compare(&packets, 1, COMPARED)?;
     for place in 1..=PLACES {
         let landed = reader.seek(&packets, keys[place * (keys.len() - 1) / (PLACES + 1)])?;
-        reader.go_on(&packets, landed + 1, COMPARED)?;
+        reader.compare(&packets, landed + 1, COMPARED)?;
     }
     let landed = reader.seek(&packets, last_key)?;
-    reader.go_on(&packets, landed + 1, usize::MAX)?;
+    reader.compare(&packets, landed + 1, usize::MAX)?;
     let durations = reader.durations;
     next_of(input, stream.index).is_none().then(|| PacketList { packets, durations, ..PacketList::default() })
 }
@@ -99,8 +99,8 @@ impl Comparison<'_> {
         is_as_listed(packet, listed.get(number)?).then_some(())
     }
 
-    /// At most `most` from this number on.
-    fn go_on(&mut self, listed: &[PacketEntry], from: usize, most: usize) -> Option<()> {
+    /// Compares at most `most` packets from this number on.
+    fn compare(&mut self, listed: &[PacketEntry], from: usize, most: usize) -> Option<()> {
         (from..listed.len()).take(most).try_for_each(|number| {
             let packet = next_of(self.input, self.stream_index)?;
             self.take(&packet, listed, number)

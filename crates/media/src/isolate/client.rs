@@ -89,17 +89,17 @@ impl Worker {
     }
 
     /// The same; checks now and then whether the caller still waits, and tells the process if not. It answers all the same.
-    pub(crate) fn receive_unless(&mut self, is_given_up: &dyn Fn() -> bool) -> Result<Response> {
-        let mut is_told = false;
+    pub(crate) fn receive_unless(&mut self, is_cancelled: &dyn Fn() -> bool) -> Result<Response> {
+        let mut is_sent = false;
         let answer = loop {
             let mut from = TimedPipe::new(&self.from, self.silence);
             let to = &self.to;
             let silence = self.silence;
             let mut look_up = || {
-                if !is_told && is_given_up() {
-                    is_told = true;
+                if !is_sent && is_cancelled() {
+                    is_sent = true;
                     // A process that no longer reads is detected when it doesn't answer.
-                    let _gone = wire::write(&mut TimedPipe::new(to, silence), &Request::GiveUp, &[]);
+                    let _gone = wire::write(&mut TimedPipe::new(to, silence), &Request::Cancel, &[]);
                 }
             };
             from.look_up = Some(&mut look_up);

@@ -54,7 +54,7 @@ pub fn serve() -> std::result::Result<(), ServeError> {
     std::thread::Builder::new().name("signs".into()).spawn(move || give_signs(&owner, &signs_to))?;
     answer(&to, &Response::Ready(confinement), &[])?;
     let mut work = Work { path, from, to, opened: None };
-    work.go_on()
+    work.run()
 }
 
 fn owned(fd: std::os::fd::BorrowedFd<'_>) -> io::Result<OwnedFd> {
@@ -103,16 +103,16 @@ struct Opened {
 }
 
 impl Work {
-    fn go_on(&mut self) -> std::result::Result<(), ServeError> {
+    fn run(&mut self) -> std::result::Result<(), ServeError> {
         loop {
-            self.use_the_time();
+            self.decode_while_idle();
             let (request, length) = match wire::read(&mut self.from) {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
                 read => read?,
             };
             match request {
                 Request::Start { .. } => return Err(ServeError::Order),
-                Request::GiveUp => {}
+                Request::Cancel => {}
                 Request::Open => {
                     let index = wire::read_bytes(&mut self.from, length, wire::MOST_INDEX_BYTES)?;
                     self.open(&index)?;
@@ -125,40 +125,40 @@ impl Work {
                 }
                 Request::Frame { pts } => {
                     let found = self.frame(pts);
-                    self.tell(found)?;
+                    self.send_frame(found)?;
                 }
                 Request::Read(pass) => self.read(pass)?,
-                Request::Init => self.piece(LocalStreamer::init)?,
-                Request::Fragment { number } => self.piece(|streamer| streamer.fragment(number))?,
+                Request::Init => self.send_segment(LocalStreamer::init)?,
+                Request::Fragment { number } => self.send_segment(|streamer| streamer.fragment(number))?,
             }
         }
     }
 
     /// Reads ahead around the last frame while there is no request.
-    fn use_the_time(&mut self) {
+    fn decode_while_idle(&mut self) {
         let owner = &self.from;
         if let Some(seeker) = self.opened.as_mut().and_then(|opened| opened.seeker.as_mut())
             && !is_waiting(owner, AHEAD_AFTER)
         {
-            seeker.go_ahead(&|| is_given_up(owner));
+            seeker.decode_ahead(&|| is_cancelled(owner));
         }
     }
 
     fn open(&self, stored: &[u8]) -> io::Result<()> {
         let is_known = !stored.is_empty();
-        let tell = |video: &Video, index: &[u8]| {
+        let send = |video: &Video, index: &[u8]| {
             let (info, stream_index) = (video.info().clone(), video.stream_index());
             let opened = Response::Opened { info, stream_index, is_whole: video.is_whole() };
             answer(&self.to, &opened, &[index])
         };
-        let mut told = Ok(());
+        let mut sent = Ok(());
         let opened = Video::open_in_parts(&self.path, is_known.then_some(stored), PARTS_AFTER, &mut |part| {
-            told = tell(&part, part.stored_index());
+            sent = send(&part, part.stored_index());
         });
-        told?;
+        sent?;
         match opened {
             Err(error) => answer(&self.to, &Response::Failed(error), &[]),
-            Ok(video) => tell(&video, if is_known { &[] } else { video.stored_index() }),
+            Ok(video) => send(&video, if is_known { &[] } else { video.stored_index() }),
         }
     }
 
@@ -169,7 +169,7 @@ impl Work {
             none => none.insert(LocalSeeker::open(&opened.video)?),
         };
         let owner = &self.from;
-        let frame = seeker.frame_unless(pts, &|| is_given_up(owner))?;
+        let frame = seeker.frame_unless(pts, &|| is_cancelled(owner))?;
         Ok((frame, FrameFacts { damaged_packets: 0, sought: seeker.sought() }))
     }
 
@@ -187,27 +187,29 @@ impl Work {
             let damaged_packets = reader.damaged_packets();
             match frame {
                 Ok(None) => return answer(&self.to, &Response::End { damaged_packets }, &[]),
-                Ok(Some(frame)) => self.tell(Ok((frame, FrameFacts { damaged_packets, sought: None })))?,
+                Ok(Some(frame)) => {
+                    self.send_frame(Ok((frame, FrameFacts { damaged_packets, sought: None })))?;
+                }
                 Err(error) => return answer(&self.to, &Response::Failed(error), &[]),
             }
         }
     }
 
-    fn piece(&mut self, make: impl FnOnce(&mut LocalStreamer) -> Result<Vec<u8>>) -> io::Result<()> {
-        let piece = match &mut self.opened {
+    fn send_segment(&mut self, make: impl FnOnce(&mut LocalStreamer) -> Result<Vec<u8>>) -> io::Result<()> {
+        let segment = match &mut self.opened {
             None => Err(out_of_order()),
             Some(opened) => match &mut opened.streamer {
                 Some(streamer) => make(streamer),
                 none => LocalStreamer::open(&opened.video).and_then(|streamer| make(none.insert(streamer))),
             },
         };
-        match piece {
+        match segment {
             Ok(bytes) => answer(&self.to, &Response::Bytes, &[&bytes]),
             Err(error) => answer(&self.to, &Response::Failed(error), &[]),
         }
     }
 
-    fn tell(&self, found: Result<(DecodedFrame, FrameFacts)>) -> io::Result<()> {
+    fn send_frame(&self, found: Result<(DecodedFrame, FrameFacts)>) -> io::Result<()> {
         let (frame, facts) = match found {
             Ok(found) => found,
             Err(error) => return answer(&self.to, &Response::Failed(error), &[]),
@@ -238,7 +240,7 @@ fn out_of_order() -> Error {
 }
 
 /// Any input during work means that the caller no longer waits: another request, or the owner's end.
-fn is_given_up(owner: &File) -> bool {
+fn is_cancelled(owner: &File) -> bool {
     is_waiting(owner, Timespec { tv_sec: 0, tv_nsec: 0 })
 }
 

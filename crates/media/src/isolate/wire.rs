@@ -42,7 +42,7 @@ pub(crate) enum Request {
     /// A segment of a stream.
     Fragment { number: usize },
     /// The caller no longer waits for the last answer. Not answered.
-    GiveUp,
+    Cancel,
 }
 
 /// An answer of the process.

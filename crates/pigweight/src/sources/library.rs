@@ -20,7 +20,7 @@ pub const EXTENSIONS: [&str; 18] = [
 /// Subfolders are scanned to this depth: recorders file by year, month and day.
 const MAX_DEPTH: usize = 8;
 /// How often the known part of a video is published.
-const HEAR_AFTER: Duration = Duration::from_secs(2);
+const PARTS_AFTER: Duration = Duration::from_secs(2);
 /// Bytes that identify a file's content.
 const HEAD_BYTES: u64 = 64 * 1024;
 
@@ -346,19 +346,19 @@ pub fn is_described(record: &VideoRecord) -> bool {
 }
 
 /// Opens a video, with its stored index if there is one, and stores what is found; with `workers`, they
-/// read the file. `hear` receives the known part while the rest is being read. Blocks.
+/// read the file. `on_part` receives the known part while the rest is being read. Blocks.
 pub fn open(
     store: &Store,
     runtime: &tokio::runtime::Handle,
     workers: Option<&Workers>,
     record: &VideoRecord,
-    hear: &mut dyn FnMut(Video),
+    on_part: &mut dyn FnMut(Video),
 ) -> Result<Video, OpenError> {
     let stored = runtime.block_on(store.packet_index(&record.id)).map_err(OpenError::Store)?;
     let path = Path::new(&record.path);
     let opened = match workers {
-        Some(workers) => workers.open_in_parts(path, stored.as_deref(), hear),
-        None => Video::open_in_parts(path, stored.as_deref(), HEAR_AFTER, hear),
+        Some(workers) => workers.open_in_parts(path, stored.as_deref(), on_part),
+        None => Video::open_in_parts(path, stored.as_deref(), PARTS_AFTER, on_part),
     };
     let is_news = match &opened {
         Ok(video) => {

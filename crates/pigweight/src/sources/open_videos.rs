@@ -149,8 +149,9 @@ impl OpenVideos {
             // The semaphores are never closed.
             let Ok(_permit) = reads.clone().acquire_owned().await else { return };
             let work = tokio::task::spawn_blocking(move || {
-                let hear = &mut |part| drop(tell.send_replace(Stage::Part(part)));
-                let opened = library::open(&shared.store, &runtime, shared.workers.as_ref(), &record, hear);
+                let on_part = &mut |part| drop(tell.send_replace(Stage::Part(part)));
+                let opened =
+                    library::open(&shared.store, &runtime, shared.workers.as_ref(), &record, on_part);
                 tell.send_replace(Stage::Ended(opened.map_err(Arc::new)));
             });
             // A panic is in the log, and the dropped channel notifies waiting callers.

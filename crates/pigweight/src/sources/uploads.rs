@@ -52,7 +52,7 @@ pub enum Error {
     #[error("the file is empty")]
     Empty,
     #[error(
-        "too many unfinished uploads; finish or delete some, or wait until those of a week ago are given up"
+        "too many unfinished uploads; finish or delete some, or wait: each is deleted after a week without data"
     )]
     TooMany,
     #[error("there is no upload {0}; it is finished, was deleted or nothing came for it in a week")]
@@ -178,7 +178,7 @@ impl Uploads {
     }
 
     /// Resumes it at `offset`. The previous writer stops.
-    pub async fn go_on(&self, id: &str, offset: u64) -> Result<Writing, Error> {
+    pub async fn resume(&self, id: &str, offset: u64) -> Result<Writing, Error> {
         self.find(id).await?;
         let (guard, order) = self.take_over(id).await;
         let (upload, _) = self.read(id).await?;
@@ -261,7 +261,7 @@ impl Uploads {
                 // A complete one only waits for its name, however long the machine was off.
                 Ok((upload, _)) if upload.is_whole() || !is_old => found.push(upload),
                 _ if is_old => {
-                    tracing::info!("nothing came for the upload {id} in a week: it is given up");
+                    tracing::info!("the upload {id} got no data for a week: deleted");
                     self.remove(id).await;
                 }
                 _ => {}
@@ -492,7 +492,7 @@ mod tests {
         let name = format!("{}.mp4", "x".repeat(300));
         let announced = Announced { name, length: 3, becomes: None };
         uploads.announce(&upload.id, &announced).await.expect("it is written");
-        let mut writing = uploads.go_on(&upload.id, 0).await.expect("it goes on");
+        let mut writing = uploads.resume(&upload.id, 0).await.expect("it resumes");
         writing.add(b"pig").await.expect("there is room");
         writing.end().await.expect("it is written");
         uploads.recover().await.expect("the server starts");

@@ -386,7 +386,7 @@ fn the_dashboard_queries_only_existing_metrics() {
     assert_eq!(server.get(&format!("/api/videos/{id}/preview/frame?pts={first}")).status, 200);
     // A frame that nobody waits for any more cannot be had on demand; there are no inference servers here (`remote.rs` asks for these).
     let rare = [
-        "pigweight_frames_given_up_total",
+        "pigweight_frames_cancelled_total",
         "pigweight_inference_server_requests_total",
         "pigweight_inference_server_up",
     ];

@@ -150,7 +150,7 @@ fn a_browser_that_went_on_stops_the_decoding() {
     let id = indexed(&server, "gop150.mp4")["id"].as_str().unwrap().to_owned();
     let given_up = || {
         let metrics = String::from_utf8(server.get("/metrics").bytes).unwrap();
-        let line = metrics.lines().find(|line| line.starts_with("pigweight_frames_given_up_total"));
+        let line = metrics.lines().find(|line| line.starts_with("pigweight_frames_cancelled_total"));
         line.is_some_and(|line| !line.ends_with(" 0"))
     };
     // Each leaves before its answer can be there; how soon the server notices is not ours to say.

@@ -71,7 +71,7 @@ impl LocalStreamer {
         let clock = Clock::of(video.info().time_base);
         let picture =
             StreamToWrite { input: self.picture.input(), index: video.stream_index(), tick: clock.tick };
-        let heard = self.sound.as_ref().map(|sound| StreamToWrite {
+        let audio = self.sound.as_ref().map(|sound| StreamToWrite {
             input: &sound.input,
             index: sound.stream_index,
             tick: sound.tick,
@@ -81,7 +81,7 @@ impl LocalStreamer {
             reason: format!("it cannot be cut ({})", crate::libav::describe(code)),
         };
         // Audio that doesn't fit into mp4 is dropped from all segments alike, because that depends only on the stream's parameters.
-        let with_sound = heard.map(|heard| FragmentMuxer::create(&[picture, heard]));
+        let with_sound = audio.map(|audio| FragmentMuxer::create(&[picture, audio]));
         let (mut muxer, has_sound) = match with_sound {
             Some(Ok(muxer)) => (muxer, true),
             _ => (FragmentMuxer::create(&[picture]).map_err(failed)?, false),

@@ -23,7 +23,7 @@ const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
 const VIDEO_ID: HeaderName = HeaderName::from_static("x-video-id");
 const PIECE_TYPE: &str = "application/offset+octet-stream";
-/// A connection that nothing comes over for so long is given up; the upload goes on over another.
+/// A connection is closed after this time without data; the upload continues over another.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// What every answer to such a client says, and the version that a client must speak.
@@ -121,7 +121,7 @@ pub async fn add(
         let answer = (StatusCode::NO_CONTENT, [(UPLOAD_OFFSET, here.offset.to_string())]);
         return named(answer.into_response(), video_id);
     }
-    let mut writing = app.uploads.go_on(&id, offset).await?;
+    let mut writing = app.uploads.resume(&id, offset).await?;
     // In a separate task: if the client disconnects, this function is dropped, which must not stop a write halfway.
     let taking = tokio::spawn(async move {
         let came = take(&mut writing, body).await;

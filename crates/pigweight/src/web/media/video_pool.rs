@@ -134,8 +134,8 @@ impl VideoPool {
         then: impl FnOnce(DecodedFrame) -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let permit = self.permit().await?;
-        let given_up = Arc::new(AtomicBool::new(false));
-        let _waits = WaitsNoMore(given_up.clone());
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let _waits = WaitsNoMore(cancelled.clone());
         let (idle, id, video) = (self.seekers.clone(), id.to_owned(), video.clone());
         blocking(move || {
             // Until the work ends, which may be later than the caller's wait for it.
@@ -147,14 +147,14 @@ impl VideoPool {
                 Some(seeker) => seeker,
                 None => FrameSeeker::open(&video)?,
             };
-            let frame = seeker.frame_unless(pts, &|| given_up.load(Ordering::Relaxed));
+            let frame = seeker.frame_unless(pts, &|| cancelled.load(Ordering::Relaxed));
             let sought = seeker.sought().unwrap_or_default();
-            let is_given_up = matches!(&frame, Err(pigweight_media::Error::GivenUp));
-            if frame.is_ok() || is_given_up {
+            let was_cancelled = matches!(&frame, Err(pigweight_media::Error::Cancelled));
+            if frame.is_ok() || was_cancelled {
                 idle.put_back(id, seeker);
             }
-            if is_given_up {
-                metrics::counter!("pigweight_frames_given_up_total").increment(1);
+            if was_cancelled {
+                metrics::counter!("pigweight_frames_cancelled_total").increment(1);
             }
             let frame = frame?;
             metrics::histogram!("pigweight_frame_seek_seconds").record(sought.as_secs_f64());

@@ -173,7 +173,7 @@ impl From<&pigweight_media::Error> for Problem {
             &Error::OutsideVideo { secs, last_secs } => Self::outside(secs, last_secs),
             Error::Jpeg { .. } | Error::Preview { .. } => Self::internal(error),
             // The client is gone.
-            Error::GivenUp => Self::unavailable(error.to_string()),
+            Error::Cancelled => Self::unavailable(error.to_string()),
             // The next one may succeed.
             error if error.is_of_worker() => Self::unavailable(error.to_string()),
             error => Self::unreadable(error.to_string()),

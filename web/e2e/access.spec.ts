@@ -1,5 +1,5 @@
-// Accessibility and fit: every page in both languages, themes and sizes, without serious findings of axe, without anything
-// wider than the screen, with controls that a finger can hit.
+// Accessibility and layout: every page in both languages, themes and all sizes has no serious axe finding, nothing wider than
+// the screen, and controls large enough for a finger.
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from './mock/page.ts';
 
@@ -14,7 +14,7 @@ for (const [size, viewport] of Object.entries(SIZES)) {
         test('all pages', async ({ farm, page }) => {
           await page.routeWebSocket(/\/ws\/count/, () => undefined);
           farm.world.addLine({ video: 'pen-5', name: 'Ramp', x1: 320, y1: 320, x2: 320, y2: 60 });
-          // Not answered: the upload stays on its way.
+          // Not answered, so the upload stays in progress.
           await page.route('**/api/uploads', () => undefined);
           for (const hash of ['#/', '#/video/pen-5?t=2', '#/queue', '#/settings']) {
             await farm.open(hash);

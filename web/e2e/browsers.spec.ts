@@ -1,5 +1,5 @@
-// The same promises in Firefox and WebKit, on a running server named by PIGWEIGHT_URL. FIREFOX names the browser, WEBKIT its
-// WebDriver.
+// The same checks in Firefox and WebKit, against the server at PIGWEIGHT_URL. FIREFOX is the path of the browser, WEBKIT that of
+// its WebDriver.
 import { expect, test } from '@playwright/test';
 import { type Driven, HOME } from './real/driven.ts';
 import { Firefox } from './real/firefox.ts';
@@ -19,7 +19,7 @@ test.afterAll(() => browser?.close());
 
 const seen = () => browser.ask<Look>(`(${look})()`);
 
-/** Waits until the page names a frame that `isRight`, and shows it. */
+/** Waits until the page names and shows a frame that satisfies `isRight`. */
 async function expectFrame(isRight: (frame: number, frames: number) => boolean): Promise<void> {
   const isThere = async () => {
     const { frame, frames, difference } = await seen();
@@ -32,7 +32,7 @@ for (const name of ['corridor.mp4', 'stream.ts']) {
   test(`${name}: frames, steps, seeks and playing`, async () => {
     const list = await (await fetch(`${SERVER}api/videos`)).json();
     const video = (list as { id: string; name: string }[]).find((one) => one.name === name);
-    // In between, since an address that differs in its hash alone is no other page.
+    // Leaves the page in between, because an address that differs only in its hash does not reload it.
     await browser.open('about:blank');
     await browser.open(`${SERVER}#/video/${video?.id}`);
     await expectFrame((frame) => frame === 0);

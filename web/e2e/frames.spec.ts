@@ -1,5 +1,5 @@
-// The promise of the video page: boxes lie over the very frame that is shown. Read from pixels, with frames missing and a
-// stream that does not begin at zero.
+// Boxes must lie over exactly the frame shown. The tests read the frame from pixels, in videos with missing frames and with a
+// stream that does not start at zero.
 import type { Page } from '@playwright/test';
 import { expect, test } from './mock/page.ts';
 import { prepareReading, type Reading, readFrames } from './mock/reading.ts';
@@ -10,7 +10,7 @@ const shownFrame = (page: Page) =>
     .locator('..')
     .getByText(/^frame \d+ of/);
 
-/** Waits until picture, overlay and the page's own words agree on one frame. */
+/** Waits until picture, overlay and text of the page agree on one frame. */
 async function expectFrame(page: Page, index: number): Promise<void> {
   await expect.poll(() => readFrames(page)).toEqual({ picture: index, overlay: index });
   await expect(shownFrame(page)).toHaveText(`frame ${index + 1} of 196`);
@@ -56,7 +56,7 @@ for (const film of ['plain', 'shifted', 'streamed'] as const) {
       await expectFrame(page, 7);
       await page.getByRole('button', { name: 'One frame forward' }).click();
       await expectFrame(page, 8);
-      // To the frame before the twelve missing ones, and over them.
+      // To the frame before the twelve missing ones, then past them.
       const table = farm.world.table;
       const deltas = table.pts.map((pts, index) => (table.pts[index + 1] ?? pts) - pts);
       const before = deltas.indexOf(Math.max(...deltas));
@@ -124,7 +124,7 @@ test('a picture is drawn in the event in which the finger moves, then the exact 
   await strip.hover({ position: { x: 20, y: 60 } });
   await expect(page.getByTestId('thumbnail')).toBeVisible();
   await page.mouse.down();
-  // Inside the page, so that nothing can happen between the event and the look.
+  // Inside the page, so that nothing can happen between the event and the check.
   const seen = await strip.evaluate((element) => {
     const box = element.getBoundingClientRect();
     return [0.3, 0.9, 0.6].map((share) => {
@@ -152,7 +152,7 @@ test('drags end on the frame under the finger, and what is shown on the way is t
   const box = await page.getByTestId('time-line').boundingBox();
   if (!box) throw new Error('no time line');
   const duration = farm.world.find('pen-4')?.duration_secs as number;
-  // What is on the screen and what is drawn over it belong together at every picture of the display.
+  // Picture and overlay must match at every display refresh.
   await page.evaluate(() => {
     const wrong: Reading[] = [];
     const look = () => {
@@ -262,7 +262,7 @@ test('a file that is still being read shows what is known of it, and then plays'
   await expect(shownFrame(page)).toHaveText('frame 1 of 60');
   await page.keyboard.press('.');
   await expect(shownFrame(page)).toHaveText('frame 2 of 60');
-  // The time line is as long as the file says, and leads no farther than what is known.
+  // The timeline is as long as the file says, but seeking ends at the indexed part.
   await expect(page.getByTestId('time-line')).toHaveAttribute('aria-valuemax', String(video?.duration_secs));
   await page.keyboard.press('End');
   await expect(shownFrame(page)).toHaveText('frame 60 of 60');

@@ -1,9 +1,9 @@
-// Lines: drawn, moved, named, turned and deleted; what the page shows changes only when the server has agreed.
+// Lines are drawn, moved, named, reversed and deleted; the page changes only when the server has confirmed.
 import type { Page } from '@playwright/test';
 import { FILM } from './mock/film.ts';
 import { expect, type Farm, test } from './mock/page.ts';
 
-/** A point of the frame, in pixels of the screen. */
+/** A point of the frame in screen pixels. */
 async function at(page: Page, x: number, y: number): Promise<[number, number]> {
   const box = await page.getByTestId('overlay').boundingBox();
   if (!box) throw new Error('no picture');
@@ -71,7 +71,7 @@ test('ends and body are dragged, and keys move them', async ({ farm, page }) => 
   await page.keyboard.press('ArrowRight');
   await expect.poll(() => wishes(farm).length).toBe(3);
   expectNear(ends(farm), [240, 320, 366, 80]);
-  // The keys moved the line and not the video.
+  // The keys moved the line, not the video.
   await expect(page.getByTestId('time')).toHaveText('0:00.0');
 });
 

@@ -232,7 +232,7 @@ test.describe('under a sub-path', () => {
   });
 });
 
-test("when a video was recorded is told on the reader's clock", async ({ farm, page }) => {
+test('the recording time is shown in the time zone of the viewer', async ({ farm, page }) => {
   Object.assign(farm.world.find('pen-4') ?? {}, { recorded_at: '2026-11-23T14:05:00Z' });
   await farm.open('#/');
   const told = await page.evaluate(() => new Date('2026-11-23T14:05:00Z').getHours());

@@ -1,5 +1,5 @@
-// Against a running server, named by PIGWEIGHT_URL: the first video of its list is opened, counted, sought, and crossed by a
-// line. SCREENSHOTS names a folder for pictures of it, UPLOAD_FILE a video that is not there yet.
+// Runs against the server at PIGWEIGHT_URL: opens the first video, waits for its count, seeks, and draws a line. SCREENSHOTS is
+// a folder for screenshots, UPLOAD_FILE a video that the server doesn't have yet.
 import { join } from 'node:path';
 import { expect, type Page, test } from '@playwright/test';
 import { watch } from './mock/page.ts';
@@ -37,7 +37,7 @@ test('a video is counted, sought and crossed by a line', async ({ page, baseURL 
   await expect(page.getByText('Counted', { exact: true })).toBeVisible({ timeout: 500_000 });
   await expect(reading).toHaveAttribute('data-state', 'counted');
 
-  // Somewhere in the video there are pigs: where the curve is highest.
+  // The highest point of the curve has pigs.
   await expect(page.getByTestId('curve')).toBeVisible();
   const highest = await page.getByTestId('curve').evaluate((path: SVGPathElement) => {
     const points = [...(path.getAttribute('d') ?? '').matchAll(/[ML](-?[\d.]+) (-?[\d.]+)/g)];

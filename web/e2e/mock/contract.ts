@@ -1,4 +1,4 @@
-// The API document as a judge of the made-up server: an answer that the document does not allow is a fault of the test.
+// Validates the answers of the mock server against the API document. An answer that it does not allow is a fault of the test.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
@@ -13,12 +13,12 @@ const DOCUMENT = JSON.parse(readFileSync(FILE, 'utf8')) as {
   components: object;
 };
 
-// The document's own words (`format: int64`, `example`) are no words of JSON Schema.
+// OpenAPI's own keywords (`format: int64`, `example`) are not JSON Schema.
 const ajv = new Ajv2020({ strict: false, validateFormats: false, allErrors: true });
 ajv.addSchema({ $id: 'document', components: DOCUMENT.components });
 const known = new Map<string, ValidateFunction>();
 
-/** References of the document lead into it from any schema. */
+/** Resolves references of any schema within the document. */
 function rooted(schema: object): object {
   return JSON.parse(JSON.stringify(schema).replaceAll('"#/components/', '"document#/components/'));
 }

@@ -1,6 +1,6 @@
-// Makes the tests' videos once: pigs (pink ovals) walk over a pen, and the number of each frame stands in the picture as a
-// bar code, so that a test can read from the pixels which frame the browser really shows. Frames are missing here and there
-// and the stream has B-frames, as recorders deliver it: nothing that counts frames per second can pass.
+// Makes the test videos once: pigs (pink ovals) walk over a pen, and each frame carries its number as a bar code, so that a test
+// can read from the pixels which frame the browser shows. As from a real recorder, frames are missing and the stream has
+// B-frames: code that derives frames from a frame rate fails.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,10 +10,10 @@ export const FILM = { width: 640, height: 360, bits: 10, cell: 32, barTop: 332 }
 const PICTURES = 220;
 const FOLDER = fileURLToPath(new URL('../../node_modules/.cache/pigweight-e2e/', import.meta.url));
 
-/** A recorder that loses every 17th picture, and once twelve in a row. */
+/** A recorder that drops every 17th frame, and once twelve in a row. */
 const isKept = (picture: number) => picture % 17 !== 5 && !(picture >= 90 && picture < 102);
 
-/** Where the pigs are in frame `index`: left, top, width, height. The first one's left edge tells the frame. */
+/** Boxes of the pigs in frame `index`: left, top, width, height. The left edge of the first encodes the frame. */
 export function pigBoxes(index: number): [number, number, number, number][] {
   const wave = (phase: number) => Math.sin(index / 25 + phase);
   return [
@@ -26,7 +26,7 @@ export function pigBoxes(index: number): [number, number, number, number][] {
 
 export const filmPath = (name: 'plain' | 'shifted') => join(FOLDER, `${name}.mp4`);
 
-/** The plain film as a stream: its playlist, film.m3u8, or a piece that it names. */
+/** The film as HLS: the playlist film.m3u8, or one of its segments. */
 export const streamPath = (name: string) => join(FOLDER, 'stream', name);
 
 export interface FilmTable {
@@ -91,7 +91,7 @@ export default function makeFilms(): void {
     frames.push(paintFrame(index));
     if (isKept(picture)) index += 1;
   }
-  // A dropped picture carries the number of the next kept one; the filter below drops it.
+  // A dropped frame carries the number of the next kept one; the filter below drops it.
   const keep = 'not(eq(mod(n,17),5)+between(n,90,101))';
   const raw = [
     '-f',

@@ -1,4 +1,4 @@
-// What every test of the page stands on: a made-up server, and a watch over the console, page errors and foreign hosts.
+// Fixtures of all page tests: a mock server, and checks of the console, page errors and requests to other hosts.
 import { test as base, expect, type Page } from '@playwright/test';
 import { HOST, serve } from './routes.ts';
 import { World } from './world.ts';
@@ -9,7 +9,7 @@ export interface Farm {
   world: World;
   /** Opens the page at a hash route. */
   open(hash?: string): Promise<void>;
-  /** Browsers themselves write refused requests to the console; a test that provokes one says so. */
+  /** Browsers log failed requests to the console; a test that provokes one allows it here. */
   forgive(complaint: RegExp): void;
 }
 
@@ -33,7 +33,7 @@ export const test = base.extend<{ farm: Farm; base: string }>({
   },
 });
 
-/** Everything a reader must never find in the console, and every request that leaves the house. */
+/** Console errors and warnings, page errors, and requests to other hosts. */
 export function watch(page: Page, origin = HOST): string[] {
   const complaints: string[] = [];
   page.on('console', (message) => complaints.push(`console: ${message.text()}`));

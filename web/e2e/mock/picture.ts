@@ -1,10 +1,10 @@
-// JPEGs of the film's frames, all made at once by ffmpeg and kept: the made-up server's `frame_optimized`.
+// JPEGs of the frames of the film, made once by ffmpeg: `frame_optimized` of the mock server.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { filmPath } from './film.ts';
 
-/** Thumbnails side by side, in px, of every so many frames. */
+/** Size of a thumbnail in px and the number of frames between two. */
 export const SPRITE = { width: 160, height: 90, every: 25 };
 
 export function spriteSheet(film: 'plain' | 'shifted'): Buffer {

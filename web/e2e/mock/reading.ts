@@ -1,10 +1,10 @@
-// Reads from pixels alone which frame is on the screen: the bar code in the picture, and the place of the first pig's box on
-// the overlay. Runs inside the page.
+// Reads the shown frame from pixels: the bar code of the picture, and the position of the first pig's box on the overlay. Runs
+// inside the page.
 import type { Page } from '@playwright/test';
 import { FILM } from './film.ts';
 
 export interface Reading {
-  /** The number in the picture's bar code. */
+  /** The number in the bar code of the picture. */
   picture: number;
   /** The frame that the first box was drawn for; −1 without a box. */
   overlay: number;
@@ -16,7 +16,7 @@ declare global {
   }
 }
 
-/** To be called before the page is opened. */
+/** Call before the page is opened. */
 export async function prepareReading(page: Page): Promise<void> {
   await page.addInitScript((film) => {
     const small = new OffscreenCanvas(film.width, film.height);

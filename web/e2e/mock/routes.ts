@@ -1,5 +1,5 @@
-// The made-up server: the built page from disk under any sub-path, and the API from a `World`. Nothing is listened on; the
-// browser's requests are answered before they leave it.
+// The mock server: the built page from disk under any sub-path, and the API from a `World`. It opens no port; Playwright
+// intercepts the requests of the browser.
 import { existsSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,7 +17,7 @@ const TYPES: Record<string, string> = {
   '.css': 'text/css',
 };
 
-/** A plain http name, as on a farm's network: what needs a secure page would show here. */
+/** A host name without TLS, as on a farm's network: code that needs a secure context fails here. */
 export const HOST = 'http://pigweight.test';
 
 export async function serve(page: Page, world: World, base: string): Promise<void> {
@@ -33,7 +33,7 @@ async function answer(route: Route, world: World, base: string): Promise<void> {
   try {
     await answerApi(route, world, path.slice(4).split('/').map(decodeURIComponent), url.searchParams);
   } catch (error) {
-    // A request that the page has given up in the meantime cannot be answered; anything else is a fault of the test.
+    // A request that the page has cancelled cannot be answered; any other failure is a fault of the test.
     if (!/already handled|closed|Invalid InterceptionId/.test(String(error))) throw error;
   }
 }
@@ -93,7 +93,7 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
   }
 }
 
-/** In pages, as the server does. */
+/** Paginated like the server. */
 function answerVideos(route: Route, world: World, query: URLSearchParams): Promise<void> {
   const limit = Number(query.get('limit') ?? 1000);
   const after = world.videos.findIndex((video) => video.id === query.get('cursor')) + 1;
@@ -145,7 +145,7 @@ function answerLines(route: Route, world: World, id: string, query: URLSearchPar
   return json(route, { ...line, difference: isMoved ? world.difference : null });
 }
 
-/** Thumbnails are those of every 25th frame, all on one sheet. */
+/** Thumbnails of every 25th frame, all on one sprite sheet. */
 function answerPreview(route: Route, world: World, name: string, query: URLSearchParams): Promise<void> {
   if (name === '0.jpg') return route.fulfill({ contentType: 'image/jpeg', body: spriteSheet(world.film) });
   if (name !== 'sprites.vtt')
@@ -163,7 +163,7 @@ function answerPreview(route: Route, world: World, name: string, query: URLSearc
   return route.fulfill({ contentType: 'text/vtt', body: `WEBVTT\n\n${cues.join('\n')}` });
 }
 
-/** The playlist lies beside the folder of its pieces, which is called like itself. */
+/** The playlist lies beside the folder of its segments, which has the same name. */
 function answerStream(route: Route, id: string, piece: string | undefined): Promise<void> {
   if (piece) return route.fulfill({ contentType: 'video/mp4', body: readFileSync(streamPath(piece)) });
   const playlist = readFileSync(streamPath('film.m3u8'), 'utf8').replace(/\w+\.(m4s|mp4)/g, `${id}/$&`);

@@ -1,4 +1,4 @@
-// The made-up server's state: videos, lines, and answers worked out from the film's own frame table.
+// State of the mock server: videos, lines, and answers computed from the frame table of the film.
 import type {
   Box,
   CountWindow,
@@ -99,16 +99,16 @@ export class World {
     },
     { ...this.job('job-6', 'pen-4', 'Pen 4, morning.mp4', 'done'), finished_at: '2026-11-23T13:00:00Z' },
   ];
-  /** The next wish of a job is refused with these words. */
+  /** The next request to change a job is refused with this message. */
   refuseJobs: string | null = null;
   film: 'plain' | 'shifted' = 'plain';
-  /** The next change of a line is refused with these words. */
+  /** The next change of a line is refused with this message. */
   refuseLines: string | null = null;
-  /** Opened only when a test says so: an answer may be held back. */
+  /** A gate that holds an answer back until the test opens it. */
   gate: Promise<void> = Promise.resolve();
-  /** Frames that are known of a file that is being read. */
+  /** Number of indexed frames of a file that is still being read. */
   knownFrames: number | undefined;
-  /** What the next move of a line changes. */
+  /** The difference that the next move of a line returns. */
   difference: LineDifference = {
     before: { forward: 3, backward: 1 },
     after: { forward: 3, backward: 1 },
@@ -197,7 +197,7 @@ export class World {
     };
   }
 
-  /** As the server puts them in order. */
+  /** In the order of the server. */
   jobList(): Jobs {
     const order: JobState[] = ['running', 'waiting', 'paused', 'failed', 'cancelled', 'done'];
     const jobs = [...this.jobs].sort(
@@ -221,7 +221,7 @@ export class World {
     };
   }
 
-  /** What becomes of a job as somebody wishes. */
+  /** The state of a job after an action. */
   change(job: Job, wish: JobWish): Job {
     const becomes = { pause: 'paused', resume: 'waiting', cancel: 'cancelled', retry: 'waiting' } as const;
     return Object.assign(job, { state: becomes[wish], error: null, frames_per_sec: null, eta_secs: null });
@@ -243,7 +243,7 @@ export class World {
     return index;
   }
 
-  /** Of the first `known` frames, where the file is still being read. */
+  /** The index of the first `known` frames if the file is still being read. */
   index(known?: number): FrameIndex {
     const { timeBase } = this.table;
     const pts = this.table.pts.slice(0, known);

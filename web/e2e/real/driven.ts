@@ -1,15 +1,15 @@
-// A browser that Playwright does not drive, and one page of it.
+// A browser that Playwright does not drive, with one page.
 
 export interface Driven {
-  /** Errors and warnings of the page, where the browser tells them. */
+  /** Errors and warnings of the page, if the browser reports them. */
   readonly complaints: string[];
   open(address: string): Promise<void>;
-  /** The value of an expression in the page; promises are waited for. */
+  /** The value of an expression in the page; promises are awaited. */
   ask<T>(expression: string): Promise<T>;
   click(x: number, y: number): Promise<void>;
   press(key: string): Promise<void>;
   close(): Promise<void>;
 }
 
-/** As WebDriver writes the key. */
+/** The key in WebDriver's notation. */
 export const HOME = '\uE011';

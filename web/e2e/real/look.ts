@@ -1,5 +1,5 @@
-// What the page says of the frame and what it shows, beside the server's exact picture of that very frame. Runs inside the
-// page of any browser, so it stands alone.
+// Compares what the page says and shows of the frame with the exact picture of the server. Runs inside the page of any browser,
+// so it imports nothing.
 
 export interface Look {
   /** The frame that the page names, from 0; −1 where it names none. */

@@ -4,13 +4,13 @@ import { createServer } from 'node:net';
 import type { Driven } from './driven.ts';
 
 export class WebKit implements Driven {
-  /** WebDriver has no way to tell them. */
+  /** WebDriver cannot report them. */
   readonly complaints: string[] = [];
   readonly #processes: ChildProcess[];
   readonly #session: string;
 
   static async start(driver: string): Promise<WebKit> {
-    // The display says which it is on the file descriptor that it is given.
+    // The X server writes its display number to the file descriptor.
     const display = spawn('Xvfb', ['-displayfd', '3', '-screen', '0', '1400x1000x24', '-nolisten', 'tcp'], {
       stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
     });
@@ -34,7 +34,7 @@ export class WebKit implements Driven {
         try {
           return await send(`${address}/session`, 'POST', { capabilities });
         } catch (error) {
-          // It does not listen yet.
+          // Not listening yet.
           if (!(error instanceof TypeError)) throw error;
           await new Promise((resolve) => setImmediate(resolve));
         }

@@ -82,9 +82,9 @@ impl Detector {
         for alike in pictures.chunks(at_once) {
             let Some(first) = alike.first() else { continue };
             let size = self.model.size_for(first.width, first.height);
-            let (found, looked) = self.infer_equal_sizes(alike, size, with_masks)?;
+            let (found, device_used) = self.infer_equal_sizes(alike, size, with_masks)?;
             all.extend(found);
-            device = Some(looked);
+            device = Some(device_used);
         }
         Ok((all, device.unwrap_or_else(|| self.model.device().device)))
     }

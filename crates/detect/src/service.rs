@@ -493,10 +493,10 @@ impl SessionThread {
         let started = Instant::now();
         let at_once = tasks.len();
         let views: Vec<PictureView<'_>> = tasks.iter().map(|(_, task)| task.view()).collect();
-        let looked = detector.detect_batch(&views);
+        let detected = detector.detect_batch(&views);
         drop(views);
         let took = started.elapsed();
-        match looked {
+        match detected {
             Ok((found, device)) => {
                 for ((waited, task), found) in tasks.into_iter().zip(found) {
                     let found = Ok(found);

@@ -143,7 +143,7 @@ pub enum Error {
         reason: String,
     },
     /// The caller no longer waits.
-    #[error("cancelled, because nobody waits for it")]
+    #[error("the request was cancelled: its client no longer waits")]
     Cancelled,
     /// The packets no longer match the index.
     #[error("{path} was changed while it was being read; open it again")]

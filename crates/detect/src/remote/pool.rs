@@ -74,9 +74,9 @@ impl Pool {
         let pool = Self { shared: shared.clone(), runtime: Some(runtime) };
         pool.wait_for(async move { shared.begin().await })?;
         let is_changed = |endpoint: &Endpoint| matches!(*endpoint.standing(), Standing::Changed(_));
-        if !pool.shared.is_anyone_up() && (must_be_there || pool.shared.endpoints.iter().any(is_changed)) {
+        if !pool.shared.is_any_up() && (must_be_there || pool.shared.endpoints.iter().any(is_changed)) {
             // The caller reports it, once, however often it is tried.
-            return Err(pool.shared.nobody());
+            return Err(pool.shared.no_server());
         }
         for (place, endpoint) in pool.shared.endpoints.iter().enumerate() {
             endpoint.log();
@@ -90,7 +90,7 @@ impl Pool {
 
     /// The layout of pictures for the servers.
     pub(crate) fn form(&self) -> Result<Form> {
-        self.shared.identity.get().map(|identity| identity.form).ok_or_else(|| self.shared.nobody())
+        self.shared.identity.get().map(|identity| identity.form).ok_or_else(|| self.shared.no_server())
     }
 
     /// The model's outputs for the test picture.
@@ -133,7 +133,7 @@ impl Pool {
 
     /// Why no server can be used now; `None` if one can.
     pub(crate) fn trouble(&self) -> Option<Error> {
-        (!self.shared.is_anyone_up()).then(|| self.shared.nobody())
+        (!self.shared.is_any_up()).then(|| self.shared.no_server())
     }
 
     /// Runs something on the pool's thread and waits for it, also from within another runtime.
@@ -148,7 +148,7 @@ impl Pool {
                 let _waits = sender.send(work.await);
             });
         }
-        receiver.recv().unwrap_or_else(|_| Err(self.shared.nobody()))
+        receiver.recv().unwrap_or_else(|_| Err(self.shared.no_server()))
     }
 }
 
@@ -251,10 +251,10 @@ impl Shared {
 
     /// Notifies waiting callers of a change.
     fn note(&self) {
-        let is_anyone_up = self.is_anyone_up();
+        let is_any_up = self.is_any_up();
         {
             let mut gone_since = self.gone_since();
-            *gone_since = if is_anyone_up { None } else { gone_since.or_else(|| Some(Instant::now())) };
+            *gone_since = if is_any_up { None } else { gone_since.or_else(|| Some(Instant::now())) };
         }
         self.changes.send_modify(|changes| *changes = changes.wrapping_add(1));
     }
@@ -264,12 +264,12 @@ impl Shared {
         self.gone_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_anyone_up(&self) -> bool {
+    fn is_any_up(&self) -> bool {
         self.endpoints.iter().any(|endpoint| *endpoint.standing() == Standing::Up)
     }
 
     /// Why there is no server.
-    fn nobody(&self) -> Error {
+    fn no_server(&self) -> Error {
         let mut reasons = Vec::new();
         let mut is_changed = false;
         for endpoint in &self.endpoints {
@@ -317,7 +317,7 @@ impl Shared {
                 self.wait(&mut changes).await?;
                 continue;
             };
-            let identity = self.identity.get().ok_or_else(|| self.nobody())?;
+            let identity = self.identity.get().ok_or_else(|| self.no_server())?;
             let question = question(&self.settings, identity, bytes.clone(), shape.to_vec());
             let answer = endpoint.infer(&self.settings, question, identity, pictures).await;
             drop(permit);
@@ -351,7 +351,7 @@ impl Shared {
             Some(since) => {
                 let left = patience.saturating_sub(since.elapsed());
                 if left.is_zero() || tokio::time::timeout(left, changed).await.is_err() {
-                    return Err(self.nobody());
+                    return Err(self.no_server());
                 }
             }
         }

@@ -18,12 +18,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How often a waiting owner is told that work continues.
-const SIGN_OF_LIFE_AFTER: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+/// How often a waiting owner gets a heartbeat.
+const HEARTBEAT_INTERVAL: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// Back-to-back requests don't wait for read-ahead.
 const AHEAD_AFTER: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
-/// How often an owner is told the progress of an index.
+/// How often an owner gets the progress of an index.
 const PARTS_AFTER: Duration = Duration::from_secs(2);
 
 /// Why a process ended before its owner closed it.
@@ -49,9 +49,11 @@ pub fn serve() -> std::result::Result<(), ServeError> {
         return Err(ServeError::Order);
     };
     let confinement = sandbox::confine(&path, memory_bytes);
-    let (owner, signs_to) = (from.try_clone()?, to.clone());
+    let (owner, heartbeat_to) = (from.try_clone()?, to.clone());
     // Confined like this thread.
-    std::thread::Builder::new().name("signs".into()).spawn(move || give_signs(&owner, &signs_to))?;
+    std::thread::Builder::new()
+        .name("heartbeat".into())
+        .spawn(move || send_heartbeats(&owner, &heartbeat_to))?;
     answer(&to, &Response::Ready(confinement), &[])?;
     let mut work = Work { path, from, to, opened: None };
     work.run()
@@ -66,11 +68,11 @@ fn answer(to: &Mutex<File>, head: &Response, bytes: &[&[u8]]) -> io::Result<()> 
     wire::write(&mut *to.lock().unwrap_or_else(PoisonError::into_inner), head, bytes)
 }
 
-/// Reports that work continues as long as it does, and ends the process when its owner is gone, whatever it is doing.
-fn give_signs(owner: &File, to: &Mutex<File>) {
+/// Sends a heartbeat while decoding makes progress. Exits the process when its owner is gone.
+fn send_heartbeats(owner: &File, to: &Mutex<File>) {
     let mut steps = crate::libav::steps();
     loop {
-        match poll(&mut [PollFd::new(owner, PollFlags::empty())], Some(&SIGN_OF_LIFE_AFTER)) {
+        match poll(&mut [PollFd::new(owner, PollFlags::empty())], Some(&HEARTBEAT_INTERVAL)) {
             Ok(0) | Err(rustix::io::Errno::INTR) => {}
             _ => std::process::exit(0),
         }
@@ -79,7 +81,7 @@ fn give_signs(owner: &File, to: &Mutex<File>) {
             continue;
         }
         steps = now;
-        // An answer in transit is a sign of life too.
+        // A response that is being written counts as a heartbeat.
         if let Ok(mut to) = to.try_lock()
             && wire::write(&mut *to, &Response::Working, &[]).is_err()
         {

@@ -8,8 +8,8 @@ use pigweight_store::Reason;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-/// How often missing servers are tried again.
-const LOOKED_FOR_EVERY: Duration = Duration::from_secs(5);
+/// How often the server tries missing inference servers again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why videos aren't counted.
 pub fn no_detector() -> Reason {
@@ -70,7 +70,7 @@ impl DetectorSlot {
             tracing::warn!("{}; trying again every few seconds", missing.error);
         }
         loop {
-            tokio::time::sleep(LOOKED_FOR_EVERY).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
             let settings = settings.clone();
             let loaded = tokio::task::spawn_blocking(move || {
                 Model::load(settings).and_then(|model| start(model, workers))

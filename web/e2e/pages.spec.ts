@@ -266,16 +266,16 @@ test('licences of what is bundled lie beside the page', async ({ farm, page }) =
   await expect(page.getByText('Apache License').first()).toBeVisible();
 });
 
-test('a count that is made anew stands beside the one that is shown', async ({ farm, page }) => {
+test('a recount is shown beside the published count', async ({ farm, page }) => {
   const video = farm.world.find('pen-4');
   if (!video) throw new Error('no video');
   const recount = { run_id: 'run-9', frames_done: 78, frames_total: 195, frames_per_sec: 30, eta_secs: 4 };
   video.recount = { ...recount, state: 'running', progress: 0.4, error: null, reason_code: null };
   await farm.open('#/');
-  await expect(page.getByTestId('recount')).toHaveText(/Counting anew with new settings: 40%/);
+  await expect(page.getByTestId('recount')).toHaveText(/Recounting with new settings: 40%/);
   await expect(page.getByRole('article').filter({ hasText: 'Pen 4' })).toContainText('3.6');
   await farm.open('#/video/pen-4');
-  await expect(page.getByTestId('recount')).toHaveText(/Counting anew with new settings: 40%/);
+  await expect(page.getByTestId('recount')).toHaveText(/Recounting with new settings: 40%/);
   await expect(page.getByTestId('count-now')).toHaveAttribute('data-state', 'counted');
 });
 

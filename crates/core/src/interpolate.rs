@@ -91,20 +91,25 @@ impl SettledTracker {
         }
     }
 
-    /// Takes the next frame and returns those that it settles. `look: None` means the frame wasn't inferred:
+    /// Takes the next frame and returns those that it settles. `inference: None` means the frame wasn't inferred:
     /// its boxes are interpolated.
-    pub fn push(&mut self, pts: Pts, secs: f64, look: Option<InferredDetections<'_>>) -> Vec<SettledFrame> {
+    pub fn push(
+        &mut self,
+        pts: Pts,
+        secs: f64,
+        inference: Option<InferredDetections<'_>>,
+    ) -> Vec<SettledFrame> {
         let elapsed_secs = self.engine.pass_time(secs);
         let frame = self.first_waiting + self.waiting.len() as u64;
         self.waiting.push_back(Waiting {
             pts,
             secs,
             elapsed_secs,
-            reason: look.map(|look| look.reason),
+            reason: inference.map(|inference| inference.reason),
             detections: Vec::new(),
             filled: Vec::new(),
         });
-        if let Some(InferredDetections { detections, .. }) = look {
+        if let Some(InferredDetections { detections, .. }) = inference {
             let mut owners = self.engine.observe(detections);
             for (detection, owner) in detections.iter().zip(&mut owners) {
                 // A duplicate may have ended in the inference that saw it; its detection then has no owner.

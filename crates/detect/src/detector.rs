@@ -64,18 +64,18 @@ impl Detector {
 
     /// The same with outlines, if the model has them.
     pub fn detect_with_masks(&mut self, picture: &PictureView<'_>) -> Result<Vec<(Detection, Option<Mask>)>> {
-        let (mut found, _) = self.look(std::slice::from_ref(picture), true)?;
+        let (mut found, _) = self.infer(std::slice::from_ref(picture), true)?;
         Ok(found.pop().unwrap_or_default())
     }
 
     /// All detections on each of several pictures, and the device that ran.
     pub fn detect_batch(&mut self, pictures: &[PictureView<'_>]) -> Result<(Vec<Vec<Detection>>, Device)> {
-        let (found, device) = self.look(pictures, false)?;
+        let (found, device) = self.infer(pictures, false)?;
         let plain = |found: Found| found.into_iter().map(|(detection, _)| detection).collect();
         Ok((found.into_iter().map(plain).collect(), device))
     }
 
-    fn look(&mut self, pictures: &[PictureView<'_>], with_masks: bool) -> Result<(Vec<Found>, Device)> {
+    fn infer(&mut self, pictures: &[PictureView<'_>], with_masks: bool) -> Result<(Vec<Found>, Device)> {
         // The whole input is the same for all of them; parts of it differ.
         let at_once = if self.model.info.is_trimmed { 1 } else { pictures.len().max(1) };
         let (mut all, mut device) = (Vec::with_capacity(pictures.len()), None);
@@ -248,7 +248,7 @@ mod tests {
         model.change_device_for_tests(choice, Device::Cuda);
         let mut detector = model.detector();
         for size in [model.size_for(64, 64), model.size_for(640, 360)] {
-            let mut fitted = model.on_this_machine(true, size).expect("it looks");
+            let mut fitted = model.on_this_machine(true, size).expect("it infers");
             let form = fitted.backend.form().expect("pictures");
             fitted.backend = Backend::Broken(form, Device::Cuda);
             detector.fitted.push(fitted);
@@ -256,7 +256,7 @@ mod tests {
         detector
     }
 
-    fn look(detector: &mut Detector) -> Result<(Vec<Vec<Detection>>, Device)> {
+    fn infer(detector: &mut Detector) -> Result<(Vec<Vec<Detection>>, Device)> {
         let samples = vec![128; 64 * 64 * 3];
         let planes = Planes::Rgb(Plane { samples: &samples, stride: 64 * 3 });
         detector.detect_batch(&[PictureView { width: 64, height: 64, planes }])
@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn a_lost_device_is_replaced_by_the_processor_unless_it_was_named() {
         let mut detector = vanished(DeviceChoice::Auto);
-        assert_eq!(look(&mut detector).expect("the processor looks").1, Device::Cpu);
+        assert_eq!(infer(&mut detector).expect("the processor infers").1, Device::Cpu);
         let report = detector.model.device();
         assert_eq!(report.device, Device::Cpu);
         let trouble = report.trouble.expect("it is told");
@@ -273,13 +273,13 @@ mod tests {
             trouble.contains("cuda") && trouble.contains("this machine runs the detector (cpu)"),
             "{trouble}"
         );
-        assert_eq!(look(&mut detector).expect("and goes on").1, Device::Cpu);
+        assert_eq!(infer(&mut detector).expect("and continues").1, Device::Cpu);
     }
 
     #[test]
     fn a_named_device_that_vanishes_makes_work_wait() {
         let mut detector = vanished(DeviceChoice::Cuda);
-        let error = look(&mut detector).expect_err("nobody stands in");
+        let error = infer(&mut detector).expect_err("a named device is not replaced");
         assert!(error.is_passing(), "{error}");
         let report = detector.model.device();
         assert_eq!(report.device, Device::Cuda);

@@ -148,7 +148,7 @@ struct Queue {
 /// A picture and the function that gets its result.
 trait PendingTask: Send {
     fn view(&self) -> PictureView<'_>;
-    fn answer(self: Box<Self>, look: TaskResult);
+    fn answer(self: Box<Self>, result: TaskResult);
 }
 
 type Task = Box<dyn PendingTask>;
@@ -172,9 +172,9 @@ impl<P: Viewable + Send, F: FnOnce(Completed<P>) + Send> PendingTask for Submitt
         self.picture.view()
     }
 
-    fn answer(self: Box<Self>, look: TaskResult) {
+    fn answer(self: Box<Self>, result: TaskResult) {
         let Self { picture, then } = *self;
-        let TaskResult { found, device, at_once, waited, took } = look;
+        let TaskResult { found, device, at_once, waited, took } = result;
         then(Completed { picture, found, device, at_once, waited, took });
     }
 }

@@ -153,7 +153,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// Stored index bytes of another version, or damaged.
-    #[error("the stored index is of another version or damaged; it is made anew")]
+    #[error("the stored index is of another version or damaged; it is rebuilt")]
     StaleIndex,
     /// Any other failure in libav.
     #[error("{operation} failed: {reason}")]
@@ -165,7 +165,7 @@ pub enum Error {
     },
     /// The worker process ended: a fault in a decoder, or too much memory.
     #[error(
-        "the process that read {path} ended ({reason}); try again, and if it ends again copy the file anew or convert it"
+        "the process that read {path} ended ({reason}); try again, and if it ends again copy the file again or convert it"
     )]
     WorkerEnded {
         /// The file.
@@ -177,7 +177,7 @@ pub enum Error {
     /// The worker process stopped answering.
     #[error(
         "reading {path} got stuck: nothing came for {silence_secs} s, so the process that read it was ended; \
-         look whether its disk or network share answers, and try again"
+         check that its disk or network share responds, and try again"
     )]
     WorkerStuck {
         /// The file.

@@ -134,7 +134,7 @@ export interface paths {
         put?: never;
         /**
          * Queues a failed or cancelled job again. A cancelled job continues where it was; a failed one
-         *     begins anew.
+         *     starts over.
          */
         post: operations["post_api_jobs_id_retry"];
         delete?: never;
@@ -243,7 +243,7 @@ export interface paths {
         /** One source. */
         get: operations["get_api_sources_id"];
         /**
-         * Renames a source, or sets the score from which on boxes are pigs in all its recordings. They are counted anew then; what is
+         * Renames a source, or sets the score from which on boxes are pigs in all its recordings. They are recounted then; what is
          *     counted stays shown until that is done.
          */
         put: operations["put_api_sources_id"];
@@ -572,7 +572,7 @@ export interface paths {
         };
         get?: never;
         /**
-         * Sets the score from which on boxes are pigs in one video. It is counted anew then; what is counted stays shown until that is
+         * Sets the score from which on boxes are pigs in one video. It is recounted then; what is counted stays shown until that is
          *     done.
          */
         put: operations["put_api_videos_id_settings"];

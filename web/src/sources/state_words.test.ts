@@ -55,7 +55,7 @@ it('tells the next step when there is no model', () => {
   expect(videoState(video({ run: run('failed', 'out of memory') }), true).error).toBe('out of memory');
 });
 
-it('a count that is made anew has words of its own, and news of it are asked for', () => {
+it('a recount has its own text and is polled', () => {
   const recount = (state: string, paused = false) =>
     video({ run: run('done'), paused, recount: { state } as Video['recount'] });
   expect(recountWords(video({ run: run('done'), recount: null }))).toBeNull();

@@ -60,20 +60,20 @@ impl<P: Fn(f64) -> f64> Source<P> {
         decided.extend(scheduler.finish());
         assert!(
             decided.iter().all(|frame| frame.reason.is_none() || frame.item.1),
-            "a look without a picture"
+            "an inference without a picture"
         );
         decided.into_iter().map(|frame| (frame.item.0, frame.reason, frame.position)).collect()
     }
 }
 
-fn looks(seen: &Seen) -> Vec<(f64, InferenceReason)> {
+fn inferences(seen: &Seen) -> Vec<(f64, InferenceReason)> {
     seen.iter().filter_map(|&(secs, reason)| Some((secs, reason?))).collect()
 }
 
 fn longest_pause(seen: &Seen, from: f64, to: f64) -> f64 {
-    let secs: Vec<f64> = looks(seen)
+    let secs: Vec<f64> = inferences(seen)
         .iter()
-        .map(|look| look.0)
+        .map(|inference| inference.0)
         .filter(|&secs| secs >= from - 1e-9 && secs <= to + 1e-9)
         .collect();
     secs.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max)
@@ -85,7 +85,7 @@ const BY_MOTION: Schedule = Schedule::ByMotion(InferenceIntervals::USUAL);
 fn a_fixed_interval_skips_no_inference_of_a_slow_video_and_keeps_its_minimum() {
     let count = |schedule, fps| {
         let source = Source { fps, secs: 100.0 / fps, place: |_| 0.0 };
-        looks(&source.run(schedule, &|_| false)).len()
+        inferences(&source.run(schedule, &|_| false)).len()
     };
     let interval = Schedule::Interval { secs: 0.1 };
     assert_eq!(count(interval, 5.0), 100);
@@ -114,10 +114,10 @@ fn a_still_scene_is_inferred_once_a_second() {
     for fps in [5.0, 25.0, 60.0] {
         let source = Source { fps, secs: 20.0, place: |_| 3.0 };
         let seen = source.run(BY_MOTION, &|_| true);
-        assert_eq!(looks(&seen).len(), 21, "{fps}");
+        assert_eq!(inferences(&seen).len(), 21, "{fps}");
         assert!(longest_pause(&seen, 0.0, 20.0) <= 1.001);
         let whys = [Some(InferenceReason::First), Some(InferenceReason::Still), Some(InferenceReason::Last)];
-        assert!(looks(&seen).iter().all(|look| whys.contains(&Some(look.1))));
+        assert!(inferences(&seen).iter().all(|inference| whys.contains(&Some(inference.1))));
     }
 }
 
@@ -130,9 +130,13 @@ fn floors_hold_whatever_the_frame_rate() {
         assert!(longest_pause(&far, 1.0, 10.0) <= (1.0_f64 / 6.0).max(frame) + 2e-3, "{fps}");
         let near = source.run(BY_MOTION, &|secs| secs > 5.0);
         assert!(longest_pause(&near, 5.2, 10.0) <= 0.1_f64.max(frame) + 2e-3, "{fps}");
-        assert!(looks(&near).len() >= looks(&far).len());
+        assert!(inferences(&near).len() >= inferences(&far).len());
         // Not more than asked for, either.
-        assert!(looks(&far).len() as f64 <= 10.0 * fps.min(12.5) + 3.0, "{fps}: {}", looks(&far).len());
+        assert!(
+            inferences(&far).len() as f64 <= 10.0 * fps.min(12.5) + 3.0,
+            "{fps}: {}",
+            inferences(&far).len()
+        );
     }
 }
 
@@ -145,18 +149,18 @@ fn motion_starts_inference_at_once_and_covers_the_half_second_before() {
         place: |secs: f64| if secs > 4.5 { (secs - 4.5).min(2.0) * 3.0 } else { 0.0 },
     };
     let seen = source.run(BY_MOTION, &|_| false);
-    let woken: Vec<f64> = looks(&seen)
+    let woken: Vec<f64> = inferences(&seen)
         .iter()
-        .filter(|look| look.1 == InferenceReason::MotionStart)
-        .map(|look| look.0)
+        .filter(|inference| inference.1 == InferenceReason::MotionStart)
+        .map(|inference| inference.0)
         .collect();
     assert_eq!(woken.len(), 1);
     assert!(woken[0] > 4.5 && woken[0] < 4.7, "{woken:?}");
     assert!(longest_pause(&seen, woken[0] - 0.4, woken[0]) <= 0.121);
-    let before: Vec<f64> = looks(&seen)
+    let before: Vec<f64> = inferences(&seen)
         .iter()
-        .filter(|look| look.1 == InferenceReason::BeforeMotion)
-        .map(|look| look.0)
+        .filter(|inference| inference.1 == InferenceReason::BeforeMotion)
+        .map(|inference| inference.0)
         .collect();
     assert!(
         before.len() >= 3 && before.iter().all(|&secs| secs >= woken[0] - 0.501 && secs < woken[0]),
@@ -164,8 +168,10 @@ fn motion_starts_inference_at_once_and_covers_the_half_second_before() {
     );
     // It stands again from 6.5 s on: a second later the scene is still.
     assert!(longest_pause(&seen, woken[0], 6.5) <= 0.168);
-    assert!(looks(&seen).iter().any(|look| look.1 == InferenceReason::Still && look.0 > 8.0));
-    let late = looks(&seen).iter().filter(|look| look.0 > 8.5).count();
+    assert!(
+        inferences(&seen).iter().any(|inference| inference.1 == InferenceReason::Still && inference.0 > 8.0)
+    );
+    let late = inferences(&seen).iter().filter(|inference| inference.0 > 8.5).count();
     assert!(late <= 5, "{late}");
 }
 
@@ -173,7 +179,11 @@ fn motion_starts_inference_at_once_and_covers_the_half_second_before() {
 fn slow_drift_adds_up_and_wakes() {
     let source = Source { fps: 25.0, secs: 30.0, place: |secs| secs * 0.2 };
     let seen = source.run(BY_MOTION, &|_| false);
-    assert!(looks(&seen).iter().any(|look| look.1 == InferenceReason::MotionStart), "{:?}", looks(&seen));
+    assert!(
+        inferences(&seen).iter().any(|inference| inference.1 == InferenceReason::MotionStart),
+        "{:?}",
+        inferences(&seen)
+    );
 }
 
 #[test]

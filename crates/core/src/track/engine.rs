@@ -171,7 +171,7 @@ impl Engine {
             self.identities.iter().map(|identity| identity.predicted(self.now_secs)).collect();
         let sureness =
             |detection| if is_a_place(detection) { settings.sureness(detection.score) } else { f32::NAN };
-        let mut look = Matching {
+        let mut matching = Matching {
             detections,
             sureness: detections.iter().map(sureness).collect(),
             owner: vec![None; detections.len()],
@@ -181,15 +181,15 @@ impl Engine {
             let both = self.identities.iter().enumerate();
             both.filter(|&(index, identity)| wanted(index, identity)).map(|(index, _)| index).collect()
         };
-        let sure = look.sureness.clone();
+        let sure = matching.sureness.clone();
         let high_scores = settings.high_score..f32::INFINITY;
 
         // 1. Predicted position and direction: tracked and lost tracks against high scores. Only overlap
         // decides which pairs are possible. An unmatched track costs 1, more than any pair, so a bad direction
         // makes a pair the last choice but doesn't exclude it.
         let confirmed = tracks(&|_, identity| identity.track.is_some());
-        let high = look.free_detections(high_scores.clone());
-        look.pair(&confirmed, &high, ALONE_COST, |track, detection| {
+        let high = matching.free_detections(high_scores.clone());
+        matching.pair(&confirmed, &high, ALONE_COST, |track, detection| {
             let (identity, rect) = (&self.identities[track], detections[detection].rect);
             let overlap = predicted[track].iou(rect) * sure[detection];
             if overlap < settings.match_overlap {
@@ -201,33 +201,33 @@ impl Engine {
 
         // 2. A low score where a track is expected is a half-hidden animal (ByteTrack). Not for lost tracks:
         // too many boxes have low scores.
-        let seen = look.seen.clone();
+        let seen = matching.seen.clone();
         let tracked = tracks(&|index, identity| {
             identity.track.is_some() && !seen[index] && identity.missed_inferences == 0
         });
-        let low = look.free_detections(settings.low_score..settings.high_score);
-        look.pair(&tracked, &low, 1.0 - settings.low_iou, |track, detection| {
+        let low = matching.free_detections(settings.low_score..settings.high_score);
+        matching.pair(&tracked, &low, 1.0 - settings.low_iou, |track, detection| {
             let iou = predicted[track].iou(detections[detection].rect);
             (iou >= settings.low_iou).then_some(1.0 - iou)
         });
 
         // 3. Last observed position: animals stop, but predictions move on (observation-centric recovery, OC-SORT).
-        let seen = look.seen.clone();
+        let seen = matching.seen.clone();
         let missing = tracks(&|index, identity| identity.track.is_some() && !seen[index]);
-        let high = look.free_detections(high_scores.clone());
-        look.pair(&missing, &high, 1.0 - settings.recover_iou, |track, detection| {
+        let high = matching.free_detections(high_scores.clone());
+        matching.pair(&missing, &high, 1.0 - settings.recover_iou, |track, detection| {
             let iou = self.identities[track].last_seen_rect().iou(detections[detection].rect);
             (iou >= settings.recover_iou).then_some(1.0 - iou)
         });
 
         // 4. Unconfirmed tracks get what is left.
         let unconfirmed = tracks(&|_, identity| identity.track.is_none());
-        let high = look.free_detections(high_scores);
-        look.pair(&unconfirmed, &high, 1.0 - settings.unconfirmed_overlap, |track, detection| {
+        let high = matching.free_detections(high_scores);
+        matching.pair(&unconfirmed, &high, 1.0 - settings.unconfirmed_overlap, |track, detection| {
             let overlap = predicted[track].iou(detections[detection].rect) * sure[detection];
             (overlap >= settings.unconfirmed_overlap).then_some(1.0 - overlap)
         });
-        look.owner
+        matching.owner
     }
 
     fn confirm(&mut self) {

@@ -171,9 +171,9 @@ mod tests {
         for hz in [5.0, 14.0, 25.0, 30.0] {
             let at = |secs: f64| Rect::new(100.0 + (60.0 * secs) as f32, 50.0, 80.0, 40.0);
             let mut motion = Motion::starting_at(at(0.0));
-            let looks = (2.0 * hz) as u32;
-            for look in 1..=looks {
-                motion = motion.predicted(1.0 / hz).corrected(at(f64::from(look) / hz));
+            let inferences = (2.0 * hz) as u32;
+            for number in 1..=inferences {
+                motion = motion.predicted(1.0 / hz).corrected(at(f64::from(number) / hz));
             }
             let error_px = motion.predicted(0.5).rect().center().distance(at(2.5).center());
             assert!(error_px < 8.0, "{hz} Hz: {error_px} px off after 30 px of walk");

@@ -48,7 +48,7 @@ async fn check_line(
     tell: &mut (dyn FnMut(Finding) + Send),
 ) -> Result<u64> {
     let name = format!("run {}, line version {}", run.id, line.line_version_id);
-    let again = "move the line and back, which counts it anew";
+    let again = "move the line and back, which counts it again";
     let segment = line.geometry.scaled_to(line.width_px, line.height_px).and_then(|line| line.line().ok());
     let Some(segment) = segment else {
         tell(Finding::new(

@@ -57,13 +57,13 @@ const RULES: &[(&str, &str, &str)] = &[
         "progress_ahead",
         "select line_version_id from line_progress join runs on runs.id = line_progress.run_id \
          where line_progress.next_chunk > runs.next_chunk",
-        "is a version of a line that was counted over more chunks than its run has; move the line, which counts it anew",
+        "is a version of a line that was counted over more chunks than its run has; move the line, which counts it again",
     ),
     (
         "crossings_without_progress",
         "select id from crossings where not exists (select 1 from line_progress where line_progress.run_id = crossings.run_id \
          and line_progress.line_version_id = crossings.line_version_id)",
-        "is a crossing of a line that was not counted in its run; move the line, which counts it anew",
+        "is a crossing of a line that was not counted in its run; move the line, which counts it again",
     ),
 ];
 

@@ -18,8 +18,8 @@ use utoipa::{IntoParams, ToSchema};
 
 /// Proxies cut silent connections after a minute.
 const PING_AFTER: Duration = Duration::from_secs(25);
-/// While something goes on, figures are told anew after so long without a step: their age says that it is stuck.
-const TELL_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// During an analysis, figures are sent again after this time without progress. Their age shows that it is stuck.
+const RESEND_INTERVAL: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize, IntoParams)]
 pub struct OfVideo {
@@ -131,7 +131,7 @@ async fn push(app: Arc<App>, id: String, mut socket: WebSocket) {
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return,
                     Some(Ok(_)) => {}
                 },
-                () = tokio::time::sleep(TELL_AGAIN_AFTER), if goes_on => break,
+                () = tokio::time::sleep(RESEND_INTERVAL), if goes_on => break,
                 () = tokio::time::sleep(PING_AFTER) => {
                     if socket.send(Message::Ping(Vec::new().into())).await.is_err() {
                         return;

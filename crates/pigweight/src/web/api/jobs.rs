@@ -236,7 +236,7 @@ impl Jobs {
     }
 }
 
-/// Videos that wait to be counted and for which nobody knows yet with which model.
+/// Videos that wait to be counted, before it is known with which model.
 async fn without_job(app: &App) -> pigweight_store::Result<usize> {
     let jobs = app.store.latest_jobs().await?;
     let waits =
@@ -308,7 +308,7 @@ pub async fn cancel(caller: Caller, app: Shared, Path(id): Path<String>) -> Resu
 }
 
 /// Queues a failed or cancelled job again. A cancelled job continues where it was; a failed one
-/// begins anew.
+/// starts over.
 #[utoipa::path(
     post, path = "/api/jobs/{id}/retry",
     responses((status = 200, body = Job), (status = 404, body = Problem), (status = 409, body = Problem))

@@ -176,7 +176,7 @@ fn checked_name(name: &str, fallback: impl FnOnce() -> String) -> Result<String,
     Ok(if name.is_empty() { fallback() } else { name.to_owned() })
 }
 
-/// A line that can never be crossed is a slip of whoever draws it, or of a program's units.
+/// A line that can never be crossed is a mistake of the user, or of a program in its units.
 fn checked_place(geometry: LineGeometry) -> Result<LineGeometry, Problem> {
     let size = |px: Option<i64>| px.and_then(|px| u32::try_from(px).ok());
     let picture = size(geometry.picture_width_px).zip(size(geometry.picture_height_px));
@@ -339,7 +339,7 @@ fn geometry_on(video: &VideoRecord, [x1, y1, x2, y2]: [f64; 4]) -> LineGeometry 
     }
 }
 
-/// Counts the lines of the run that is shown of a video, and wakes whoever counts the others.
+/// Counts the lines of the published run of a video, and wakes the job workers for the other runs.
 async fn count_now(app: &App, video_id: &str) -> Result<(), Problem> {
     if let Some(run) = app.store.shown_run(video_id).await? {
         app.store.fold_lines(&run.id).await?;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
-/// Longest window of looks in one answer: every frame of ten minutes may have one.
+/// Longest window of one response. Up to every frame in it may be inferred.
 const MAX_WINDOW_SECS: f64 = 600.0;
 const MAX_CHUNKS: u32 = 1024;
 

@@ -132,7 +132,7 @@ pub async fn one(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<
     Ok(Json(Source::of(&app, source)))
 }
 
-/// Renames a source, or sets the score from which on boxes are pigs in all its recordings. They are counted anew then; what is
+/// Renames a source, or sets the score from which on boxes are pigs in all its recordings. They are recounted then; what is
 /// counted stays shown until that is done.
 #[utoipa::path(
     put, path = "/api/sources/{id}", request_body = SourceSettings,
@@ -204,7 +204,7 @@ impl RequestArguments for VideoSettings {
     const FIELDS: &'static [Field] = &[Field::needed("min_score", Kind::NumberOrNull)];
 }
 
-/// Sets the score from which on boxes are pigs in one video. It is counted anew then; what is counted stays shown until that is
+/// Sets the score from which on boxes are pigs in one video. It is recounted then; what is counted stays shown until that is
 /// done.
 #[utoipa::path(
     put, path = "/api/videos/{id}/settings", request_body = VideoSettings,

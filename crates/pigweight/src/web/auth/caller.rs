@@ -63,5 +63,7 @@ fn allow(may: bool, what: &str) -> Result<(), Problem> {
     if may {
         return Ok(());
     }
-    Err(Problem::forbidden(format!("you may not {what}; ask whoever runs this server for the permission")))
+    Err(Problem::forbidden(format!(
+        "you may not {what}; ask the administrator of this server for permission"
+    )))
 }

@@ -300,10 +300,13 @@ mod tests {
         ] {
             match load(choice) {
                 Err(error) => {
-                    let told = error.to_string();
-                    assert!(matches!(error, Error::DeviceAbsent { .. }), "{told}");
-                    assert!(told.contains(device.name()) && told.contains("ORT_DYLIB_PATH"), "{told}");
-                    println!("not tried: there is no {device} here ({told})");
+                    let message = error.to_string();
+                    assert!(matches!(error, Error::DeviceAbsent { .. }), "{message}");
+                    assert!(
+                        message.contains(device.name()) && message.contains("ORT_DYLIB_PATH"),
+                        "{message}"
+                    );
+                    println!("not tried: there is no {device} here ({message})");
                 }
                 // Where there is one, it finds what the processor finds.
                 Ok(model) => assert_eq!(model.device().device, device),

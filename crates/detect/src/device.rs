@@ -147,7 +147,7 @@ mod tests {
             let choice: DeviceChoice = name.parse().expect("it is one");
             assert_eq!(serde_json::to_value(choice).expect("it is written"), name);
         }
-        assert!("gpu".parse::<DeviceChoice>().is_err_and(|told| told.contains("cuda")));
+        assert!("gpu".parse::<DeviceChoice>().is_err_and(|message| message.contains("cuda")));
     }
 
     #[test]

@@ -79,7 +79,7 @@ mod tests {
             classes: 1,
             prototypes: None,
         };
-        let told = |shape: &[i64], numbers: usize, head, pictures| {
+        let check_shape = |shape: &[i64], numbers: usize, head, pictures| {
             let numbers = vec![0.0; numbers];
             check(
                 &[OutputView { name: "output0", shape, numbers: &numbers }],
@@ -88,12 +88,12 @@ mod tests {
                 pictures,
             )
         };
-        assert!(told(&[1, 5, 1260], 6300, Head::Yolov8, 1).is_ok());
-        assert!(told(&[2, 5, 1260], 12600, Head::Yolov8, 2).is_ok());
-        assert!(told(&[1, 5, 1260], 6300, Head::Yolov8, 2).is_err(), "one answer for two pictures");
-        assert!(told(&[1, 5, 1260], 6299, Head::Yolov8, 1).is_err(), "numbers are missing");
-        assert!(told(&[1, 6, 1260], 7560, Head::Yolov8, 1).is_err());
-        assert!(told(&[1, 4, 1260], 5040, Head::EndToEnd, 1).is_ok(), "rows may be fewer");
+        assert!(check_shape(&[1, 5, 1260], 6300, Head::Yolov8, 1).is_ok());
+        assert!(check_shape(&[2, 5, 1260], 12600, Head::Yolov8, 2).is_ok());
+        assert!(check_shape(&[1, 5, 1260], 6300, Head::Yolov8, 2).is_err(), "one answer for two pictures");
+        assert!(check_shape(&[1, 5, 1260], 6299, Head::Yolov8, 1).is_err(), "numbers are missing");
+        assert!(check_shape(&[1, 6, 1260], 7560, Head::Yolov8, 1).is_err());
+        assert!(check_shape(&[1, 4, 1260], 5040, Head::EndToEnd, 1).is_ok(), "rows may be fewer");
         assert!(check(&[], &promised, &layout(Head::Yolov8), 1).is_err());
     }
 }

@@ -55,12 +55,12 @@ fn names(order: &Receiver<&'static str>, count: usize) -> Vec<&'static str> {
 fn the_urgent_come_first_and_equals_take_turns() {
     let inference = inference(1);
     let go = occupy(&inference);
-    let (told, order) = bounded(16);
-    let tell = |told: &Sender<&'static str>| {
-        let told = told.clone();
+    let (sender, order) = bounded(16);
+    let send_to = |sender: &Sender<&'static str>| {
+        let sender = sender.clone();
         move |served: Completed<Grey>| {
             assert!(served.found.is_ok());
-            told.send(served.picture.0).unwrap();
+            sender.send(served.picture.0).unwrap();
         }
     };
     let long = inference.client(Urgency::Background, 8);
@@ -68,13 +68,13 @@ fn the_urgent_come_first_and_equals_take_turns() {
     let camera = inference.client(Urgency::Live, 8);
     let viewer = inference.client(Urgency::Viewer, 8);
     for name in ["long 1", "long 2", "long 3"] {
-        assert!(long.submit(Grey::named(name), tell(&told)));
+        assert!(long.submit(Grey::named(name), send_to(&sender)));
     }
     for name in ["other 1", "other 2"] {
-        assert!(other.submit(Grey::named(name), tell(&told)));
+        assert!(other.submit(Grey::named(name), send_to(&sender)));
     }
-    assert!(camera.submit(Grey::named("camera"), tell(&told)));
-    assert!(viewer.submit(Grey::named("viewer"), tell(&told)));
+    assert!(camera.submit(Grey::named("camera"), send_to(&sender)));
+    assert!(viewer.submit(Grey::named("viewer"), send_to(&sender)));
     assert_eq!(inference.waiting().map(|(_, waiting)| waiting), [1, 1, 5]);
     drop(go);
     let expected = ["viewer", "camera", "long 1", "other 1", "long 2", "other 2", "long 3"];
@@ -90,12 +90,12 @@ fn a_model_that_always_returns_the_maximum_is_reported() {
     let settings = ModelSettings { min_score: 0.0, max_iou: 1.0, ..ModelSettings::new(source) };
     let inference = Inference::start(Model::load(settings).unwrap(), 1, None).unwrap();
     let client = inference.client(Urgency::Background, 64);
-    let (told, found) = bounded(64);
+    let (sender, found) = bounded(64);
     for place in 0..50 {
         assert_eq!(inference.model_warning(), None, "after {place}");
-        let told = told.clone();
+        let sender = sender.clone();
         assert!(client.submit(Grey::named("any"), move |served: Completed<Grey>| {
-            told.send(served.found.unwrap()).unwrap();
+            sender.send(served.found.unwrap()).unwrap();
         }));
         assert!(found.recv().unwrap().len() > 270);
     }
@@ -110,17 +110,17 @@ fn a_model_that_always_returns_the_maximum_is_reported() {
 fn an_abandoned_request_leaves_the_queue() {
     let inference = inference(1);
     let go = occupy(&inference);
-    let (told, order) = bounded::<&'static str>(16);
+    let (sender, order) = bounded::<&'static str>(16);
     let given_up = inference.client(Urgency::Viewer, 8);
-    let tell =
-        |told: Sender<&'static str>| move |served: Completed<Grey>| told.send(served.picture.0).unwrap();
-    assert!(given_up.submit(Grey::named("given up"), tell(told.clone())));
+    let send_to =
+        |sender: Sender<&'static str>| move |served: Completed<Grey>| sender.send(served.picture.0).unwrap();
+    assert!(given_up.submit(Grey::named("given up"), send_to(sender.clone())));
     let stays = inference.client(Urgency::Background, 8);
-    assert!(stays.submit(Grey::named("stays"), tell(told)));
+    assert!(stays.submit(Grey::named("stays"), send_to(sender)));
     drop(given_up);
     assert_eq!(inference.waiting().map(|(_, waiting)| waiting), [0, 0, 1]);
     drop(go);
-    // Ends when nobody is left who could tell.
+    // Ends when nobody is left who could send.
     assert_eq!(order.iter().collect::<Vec<_>>(), ["stays"]);
 }
 
@@ -129,15 +129,15 @@ fn a_full_queue_blocks_only_its_own_client() {
     let inference = inference(1);
     let go = occupy(&inference);
     let full = inference.client(Urgency::Background, 1);
-    let (told, order) = bounded(16);
+    let (sender, order) = bounded(16);
     std::thread::scope(|scope| {
         let (asked, has_asked) = bounded(4);
-        let (owner_told, full) = (told.clone(), &full);
+        let (owner_sender, full) = (sender.clone(), &full);
         scope.spawn(move || {
             for name in ["one", "two", "three"] {
-                let told = owner_told.clone();
+                let sender = owner_sender.clone();
                 assert!(full.submit(Grey::named(name), move |served: Completed<Grey>| {
-                    told.send(served.picture.0).unwrap();
+                    sender.send(served.picture.0).unwrap();
                 }));
                 asked.send(name).unwrap();
             }
@@ -145,9 +145,9 @@ fn a_full_queue_blocks_only_its_own_client() {
         assert_eq!(has_asked.recv().unwrap(), "one");
         // Another one has its own queue.
         let other = inference.client(Urgency::Background, 1);
-        let told = told.clone();
+        let sender = sender.clone();
         assert!(other.submit(Grey::named("other"), move |served: Completed<Grey>| {
-            told.send(served.picture.0).unwrap();
+            sender.send(served.picture.0).unwrap();
         }));
         assert_eq!(inference.waiting()[2].1, 2);
         assert!(has_asked.is_empty(), "the second waits");
@@ -163,17 +163,17 @@ fn an_offered_picture_never_waits_and_the_newest_wins() {
     let inference = inference(1);
     let go = occupy(&inference);
     let camera = inference.client(Urgency::Live, 1);
-    let (told, outcomes) = bounded(16);
+    let (sender, outcomes) = bounded(16);
     for name in ["first", "second", "newest"] {
-        let told = told.clone();
+        let sender = sender.clone();
         // The only session is busy: an offer that waited would never return.
         assert!(camera.offer(Grey::named(name), move |completed: Completed<Grey>| {
             let is_passed_over = matches!(completed.found, Err(Error::PassedOver));
-            told.send((completed.picture.0, is_passed_over)).unwrap();
+            sender.send((completed.picture.0, is_passed_over)).unwrap();
         }));
     }
     drop(go);
-    drop(told);
+    drop(sender);
     let outcomes: Vec<_> = outcomes.iter().collect();
     assert_eq!(outcomes, [("first", true), ("second", true), ("newest", false)]);
     drop(inference);
@@ -183,14 +183,14 @@ fn an_offered_picture_never_waits_and_the_newest_wins() {
 fn sessions_work_side_by_side_and_find_the_same() {
     let inference = inference(2);
     let client = inference.client(Urgency::Background, 4);
-    let (told, found) = bounded(32);
+    let (sender, found) = bounded(32);
     for _ in 0..20 {
-        let told = told.clone();
+        let sender = sender.clone();
         assert!(client.submit(Grey::named("same"), move |served: Completed<Grey>| {
-            told.send(served.found.unwrap()).unwrap();
+            sender.send(served.found.unwrap()).unwrap();
         }));
     }
-    drop(told);
+    drop(sender);
     let found: Vec<_> = found.iter().collect();
     assert_eq!(found.len(), 20);
     assert!(found.windows(2).all(|pair| pair[0] == pair[1]));
@@ -208,11 +208,11 @@ fn interactive_requests_overtake_background_ones() {
     // The background's thread does not come back from this.
     let go = occupy(&inference);
     assert_eq!(GAVE_WAY.load(Ordering::SeqCst), 1, "the background's thread alone gives way");
-    let (told, order) = bounded(16);
+    let (sender, order) = bounded(16);
     let ask = |urgency, name| {
-        let (client, told) = (inference.client(urgency, 1), told.clone());
+        let (client, sender) = (inference.client(urgency, 1), sender.clone());
         assert!(client.submit(Grey::named(name), move |served: Completed<Grey>| {
-            told.send(served.picture.0).unwrap();
+            sender.send(served.picture.0).unwrap();
         }));
         client
     };

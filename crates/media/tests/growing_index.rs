@@ -69,10 +69,11 @@ fn whole_file_properties_are_unknown_until_the_end() {
 
 #[test]
 fn progress_is_reported_no_more_often_than_agreed() {
-    let mut told = 0;
-    let opened = Video::open_in_parts(&video("copy.ts"), None, Duration::from_secs(600), &mut |_| told += 1);
+    let mut reports = 0;
+    let opened =
+        Video::open_in_parts(&video("copy.ts"), None, Duration::from_secs(600), &mut |_| reports += 1);
     assert!(opened.is_ok());
-    assert_eq!(told, 0);
+    assert_eq!(reports, 0);
 }
 
 #[test]

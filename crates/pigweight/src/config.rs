@@ -379,8 +379,11 @@ mod tests {
             ("model = pig.onnx\n", "pigweight.toml, line 1, column 9: ", ""),
             ("data = \"a\"\ndata = \"b\"\n", "pigweight.toml, line 2, column 1: ", "duplicate key"),
         ] {
-            let told = load(text).unwrap_err().to_string();
-            assert!(told.contains(place) && told.contains(words) && !told.contains(['\n', '|']), "{told}");
+            let message = load(text).unwrap_err().to_string();
+            assert!(
+                message.contains(place) && message.contains(words) && !message.contains(['\n', '|']),
+                "{message}"
+            );
         }
     }
 

@@ -8,14 +8,14 @@ pub struct Chain<'a>(pub &'a dyn Error);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut told = self.0.to_string();
-        write!(formatter, "{told}")?;
+        let mut message = self.0.to_string();
+        write!(formatter, "{message}")?;
         let mut source = self.0.source();
         while let Some(error) = source {
             let text = error.to_string();
-            if !told.contains(&text) {
+            if !message.contains(&text) {
                 write!(formatter, ": {text}")?;
-                told = text;
+                message = text;
             }
             source = error.source();
         }
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn one_is_singular() {
-        let told = [0, 1, 2, 11].map(|number| counted(number, "frame"));
-        assert_eq!(told, ["0 frames", "1 frame", "2 frames", "11 frames"]);
+        let texts = [0, 1, 2, 11].map(|number| counted(number, "frame"));
+        assert_eq!(texts, ["0 frames", "1 frame", "2 frames", "11 frames"]);
     }
 }

@@ -3,4 +3,5 @@
 pub mod file_access;
 pub mod library;
 pub mod open_videos;
+mod upload_names;
 pub mod uploads;

@@ -159,9 +159,12 @@ async fn a_user_request_holds_against_the_worker_of_the_job() {
     for refused in
         [store.cancel_job(&a).await, store.pause_job(&a, true).await, store.prioritise_job(&a, 1).await]
     {
-        let told = refused.unwrap_err();
-        assert!(matches!(told, Error::JobEnded { state: "cancelled", .. }), "{told}");
-        assert!(!told.to_string().contains('\n') && told.to_string().contains("only waiting"), "{told}");
+        let message = refused.unwrap_err();
+        assert!(matches!(message, Error::JobEnded { state: "cancelled", .. }), "{message}");
+        assert!(
+            !message.to_string().contains('\n') && message.to_string().contains("only waiting"),
+            "{message}"
+        );
     }
     assert!(matches!(store.retry_job(&b).await, Err(Error::JobEnded { .. })));
 

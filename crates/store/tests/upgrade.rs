@@ -23,7 +23,7 @@ async fn lay_out(folder: &Path) {
 }
 
 /// In the words of the fixture's `make.rs`.
-async fn told(store: &Store, folder: &Path) -> String {
+async fn summary_of(store: &Store, folder: &Path) -> String {
     let mut text = String::new();
     for video in store.videos().await.unwrap() {
         tell(store, &video, &mut text).await;
@@ -111,7 +111,7 @@ async fn every_number_of_the_version_before_is_there() {
     lay_out(folder.path()).await;
     let store = Store::open(folder.path()).await.unwrap();
     let expected = std::fs::read_to_string(format!("{FIXTURE}/expected.txt")).unwrap();
-    let found = told(&store, folder.path()).await;
+    let found = summary_of(&store, folder.path()).await;
     let differences: Vec<_> =
         expected.lines().zip(found.lines()).filter(|(one, other)| one != other).collect();
     assert!(
@@ -121,7 +121,7 @@ async fn every_number_of_the_version_before_is_there() {
     // And again after the next start.
     store.close().await;
     let store = Store::open(folder.path()).await.unwrap();
-    assert_eq!(told(&store, folder.path()).await, expected);
+    assert_eq!(summary_of(&store, folder.path()).await, expected);
 }
 
 #[tokio::test]

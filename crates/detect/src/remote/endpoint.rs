@@ -348,8 +348,8 @@ mod tests {
             ("", "names no machine", "write http://HOST:PORT"),
             ("http://me:secret@gpu-1:8001", "passwords", "write http://HOST:PORT"),
         ] {
-            let told = check_address(unsound).expect_err(unsound);
-            assert!(told.contains(why) && told.contains(meant) && !told.contains('\n'), "{told}");
+            let message = check_address(unsound).expect_err(unsound);
+            assert!(message.contains(why) && message.contains(meant) && !message.contains('\n'), "{message}");
         }
     }
 }

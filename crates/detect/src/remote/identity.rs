@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(alike(&here, &rounded), Ok(()));
         // Boxes nearly the same, scores not: like two trainings of one model.
         let trained_on = kept(&[1, 40, 3], rows(0.05, 3e-3));
-        assert!(alike(&here, &trained_on).is_err_and(|told| told.0.contains("channel 2")));
+        assert!(alike(&here, &trained_on).is_err_and(|message| message.0.contains("channel 2")));
         assert!(alike(&here, &kept(&[1, 39, 3], vec![0.0; 117])).is_err());
     }
 
@@ -209,7 +209,9 @@ mod tests {
         };
         let (one, two) = (identity("1"), identity("2"));
         assert_eq!(one.accept(&identity("1")), Ok(()));
-        assert!(one.accept(&two).is_err_and(|told| told.0.contains("\"2\"") && told.0.contains("\"1\"")));
+        assert!(
+            one.accept(&two).is_err_and(|message| message.0.contains("\"2\"") && message.0.contains("\"1\""))
+        );
         assert_ne!(one.hash("pigs"), two.hash("pigs"));
         assert_ne!(one.hash("pigs"), one.hash("sows"));
         assert!(

@@ -116,8 +116,8 @@ fn every_fault_leaves_a_server_out_and_loses_no_picture() {
         for _ in 0..4 {
             assert_is_the_box(&look(&mut detector).unwrap());
         }
-        let told = trouble_of(&model, &bad).unwrap_or_else(|| panic!("{fault:?} was not noticed"));
-        assert!(told.contains(words) && !told.contains('\n'), "{fault:?}: {told}");
+        let message = trouble_of(&model, &bad).unwrap_or_else(|| panic!("{fault:?} was not noticed"));
+        assert!(message.contains(words) && !message.contains('\n'), "{fault:?}: {message}");
         assert_eq!(trouble_of(&model, &good), None);
         assert_eq!(model.device().trouble, None, "somebody looks");
     }
@@ -130,8 +130,8 @@ fn work_waits_for_a_lost_server_and_continues_when_it_returns() {
     let mut detector = model.detector();
     assert_is_the_box(&look(&mut detector).unwrap());
     server.stop();
-    let (told, found) = bounded(1);
-    std::thread::spawn(move || told.send(look(&mut detector)).unwrap());
+    let (sender, found) = bounded(1);
+    std::thread::spawn(move || sender.send(look(&mut detector)).unwrap());
     server.start_again();
     assert_is_the_box(&found.recv_timeout(LONG).unwrap().unwrap());
     assert_eq!(model.device().trouble, None);
@@ -145,8 +145,8 @@ fn a_timeout_ends_the_wait_and_names_the_missing_server() {
     server.stop();
     let error = look(&mut detector).unwrap_err();
     assert!(error.is_passing() && matches!(error, Error::RemoteGone { .. }), "{error}");
-    let told = error.to_string();
-    assert!(told.contains(&server.url()) && told.contains("detect.remote.fallback"), "{told}");
+    let message = error.to_string();
+    assert!(message.contains(&server.url()) && message.contains("detect.remote.fallback"), "{message}");
     assert!(model.device().trouble.is_some_and(|trouble| trouble.contains(&server.url())));
 }
 
@@ -180,10 +180,10 @@ fn a_port_for_http_is_told_from_one_for_grpc() {
         }
     });
     let error = load(&[], |remote| remote.endpoints = vec![url.clone()]).err().unwrap();
-    let told = error.to_string();
-    assert!(matches!(error, Error::RemoteGone { .. }), "it may be started anew with gRPC: {told}");
+    let message = error.to_string();
+    assert!(matches!(error, Error::RemoteGone { .. }), "it may be started anew with gRPC: {message}");
     for words in [url.as_str(), "does not speak gRPC", "8001 (Triton)", "8081 (MLServer)"] {
-        assert!(told.contains(words) && !told.contains('\n'), "{words} is missing in {told}");
+        assert!(message.contains(words) && !message.contains('\n'), "{words} is missing in {message}");
     }
 }
 
@@ -196,8 +196,8 @@ fn another_model_version_is_not_mixed_into_a_running_analysis() {
     server.change(|manner| manner.version = "2".into());
     let error = look(&mut detector).unwrap_err();
     assert!(error.is_passing() && matches!(error, Error::RemoteChanged { .. }), "{error}");
-    let told = error.to_string();
-    assert!(told.contains("\"2\"") && told.contains("at the start it was \"1\""), "{told}");
+    let message = error.to_string();
+    assert!(message.contains("\"2\"") && message.contains("at the start it was \"1\""), "{message}");
 }
 
 #[test]
@@ -205,8 +205,8 @@ fn the_same_version_with_other_numbers_is_another_model() {
     let (first, second) =
         (Fake::start(Manner::default()), Fake::start(Manner { score: 0.05, ..Manner::default() }));
     let model = load(&[&first, &second], |_| {}).unwrap();
-    let told = trouble_of(&model, &second).unwrap();
-    assert!(told.contains("other numbers for the same picture"), "{told}");
+    let message = trouble_of(&model, &second).unwrap();
+    assert!(message.contains("other numbers for the same picture"), "{message}");
     let mut detector = model.detector();
     for _ in 0..4 {
         assert_is_the_box(&look(&mut detector).unwrap());
@@ -231,14 +231,14 @@ fn requests_under_way_have_a_bound_and_hide_the_latency() {
     // Answers come only when three questions are there at once.
     server.change(|manner| manner.together = 3);
     let client = inference.client(Urgency::Background, inference.default_queue_depth());
-    let (told, found) = bounded(64);
+    let (sender, found) = bounded(64);
     for _ in 0..24 {
-        let told = told.clone();
+        let sender = sender.clone();
         assert!(client.submit(Square::new(), move |served: Completed<Square>| {
-            told.send(served.found.unwrap()).unwrap();
+            sender.send(served.found.unwrap()).unwrap();
         }));
     }
-    drop(told);
+    drop(sender);
     let found: Vec<_> = found.iter().collect();
     assert_eq!(found.len(), 24);
     found.iter().for_each(|found| assert_is_the_box(found));
@@ -254,11 +254,11 @@ fn waiting_pictures_are_inferred_as_a_batch_if_the_model_allows_it() {
     // The only session is held up with the first picture until the others wait.
     server.change(|manner| manner.fault = Fault::Silent);
     let client = inference.client(Urgency::Viewer, 16);
-    let (told, found) = bounded(64);
+    let (sender, found) = bounded(64);
     let ask = |client: &pigweight_detect::service::Client| {
-        let told = told.clone();
+        let sender = sender.clone();
         assert!(client.submit(Square::new(), move |served: Completed<Square>| {
-            told.send((served.at_once, served.device, served.found)).unwrap();
+            sender.send((served.at_once, served.device, served.found)).unwrap();
         }));
     };
     ask(&client);
@@ -267,7 +267,7 @@ fn waiting_pictures_are_inferred_as_a_batch_if_the_model_allows_it() {
         ask(&client);
     }
     server.change(|manner| manner.fault = Fault::None);
-    drop(told);
+    drop(sender);
     let mut server = server;
     server.stop();
     server.start_again();

@@ -111,8 +111,8 @@ fn parse(text: &str) -> anyhow::Result<Calibration> {
     use figment::providers::{Format as _, Toml};
     let found: Calibration = figment::Figment::from(Toml::string(text)).extract().map_err(|error| {
         // The TOML reader prints the position over several lines; the last says what is wrong.
-        let told = error.to_string();
-        anyhow::anyhow!("{}", told.lines().last().unwrap_or_default().trim())
+        let message = error.to_string();
+        anyhow::anyhow!("{}", message.lines().last().unwrap_or_default().trim())
     })?;
     anyhow::ensure!((0.0..=1.0).contains(&found.min_score), "min_score lies between 0 and 1");
     Ok(found)
@@ -226,8 +226,8 @@ mod tests {
             "model = \"a\"\nmin_score = high",
             "min_score 0.3",
         ] {
-            let told = parse(bad).expect_err(bad).to_string();
-            assert!(!told.is_empty() && !told.contains('\n'), "{bad}: {told}");
+            let message = parse(bad).expect_err(bad).to_string();
+            assert!(!message.is_empty() && !message.contains('\n'), "{bad}: {message}");
         }
     }
 }

@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn an_impossible_value_is_reported_with_its_line() {
-        for (text, told) in [
+        for (text, words) in [
             ("", "is empty"),
             ("0,3\n1,4\n", "line 1 has no column frame"),
             ("frame,count\n", "has no row"),
@@ -241,9 +241,9 @@ mod tests {
             ("frame,count\n0,4000000000\n", "line 2: 4000000000 pigs are more"),
         ] {
             let error = parse_counts(text).expect_err(text).to_string();
-            assert!(error.contains(told), "{text:?}: {error}");
+            assert!(error.contains(words), "{text:?}: {error}");
         }
-        for (text, told) in [
+        for (text, words) in [
             ("frame,x,y,w,h\n", "has no box"),
             ("frame,x,y\n0,1,1\n", "line 1 has no column w"),
             ("frame,x,y,w,h\n0,nan,1,5,5\n", "line 2: x \"nan\""),
@@ -251,7 +251,7 @@ mod tests {
             ("frame,x,y,w,h\n0,1,1,5\n", "line 2 has no h"),
         ] {
             let error = parse_boxes(text).expect_err(text).to_string();
-            assert!(error.contains(told), "{text:?}: {error}");
+            assert!(error.contains(words), "{text:?}: {error}");
         }
         let error = text_of(b"frame,count\n0,\xff\n").expect_err("no text").to_string();
         assert!(error.starts_with("line 2 is not UTF-8"), "{error}");
@@ -262,7 +262,7 @@ mod tests {
         let (counts, empty_before) = parse_counts("frame,count\n0,3\n99,4\n").unwrap();
         let truth = Truth { path: "pen.counts.csv".into(), counts, empty_before };
         assert!(truth.beyond(100).is_none());
-        let told = truth.beyond(99).unwrap();
-        assert!(told.contains("frame 99") && told.contains("has 99 frames"), "{told}");
+        let message = truth.beyond(99).unwrap();
+        assert!(message.contains("frame 99") && message.contains("has 99 frames"), "{message}");
     }
 }

@@ -281,8 +281,8 @@ fn a_reconnected_camera_continues_the_same_run_and_stops_on_request() {
     // It continued showing its pen meanwhile.
     let mut camera = SimulatedCamera::new(&film, 100, &[Step::Gap(0), Step::Frames(30)]);
     let stop = Arc::new(AtomicBool::new(false));
-    let told = stop.clone();
-    camera.at_end = Box::new(move || told.store(true, Ordering::SeqCst));
+    let stop_at_end = stop.clone();
+    camera.at_end = Box::new(move || stop_at_end.store(true, Ordering::SeqCst));
     let ended = kept.run(&inference, &mut camera, &stop);
     assert!(matches!(ended, Err(Error::Stopped)));
     let runs = kept.runtime.block_on(kept.store.runs(&kept.video_id)).expect("runs");

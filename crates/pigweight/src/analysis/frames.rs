@@ -318,7 +318,7 @@ impl<T: Send + 'static, E: Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'st
 
     /// If the detector has ended, nothing comes.
     fn infer(&self, picture: Picture) -> Receiver<InferenceResult<T>> {
-        let (told, result) = bounded(1);
+        let (sender, result) = bounded(1);
         let examine = self.examine.clone();
         let urgency = self.urgency;
         let then = move |completed: Completed<Picture>| {
@@ -331,7 +331,7 @@ impl<T: Send + 'static, E: Fn(&Picture, Vec<Detection>) -> T + Send + Sync + 'st
             }
             // Tracking may have stopped.
             let _stopped =
-                told.send(found.map(|found| (examine(&picture, found), device)).map_err(Error::Detect));
+                sender.send(found.map(|found| (examine(&picture, found), device)).map_err(Error::Detect));
         };
         match self.pressure {
             Pressure::Wait => self.client.submit(picture, then),

@@ -25,8 +25,9 @@ pub fn give_way() {
     {
         use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, unix};
         let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-        let told = unix::set_thread_priority_and_policy(unix::thread_native_id(), ThreadPriority::Min, idle);
-        if let Err(error) = told {
+        let result =
+            unix::set_thread_priority_and_policy(unix::thread_native_id(), ThreadPriority::Min, idle);
+        if let Err(error) = result {
             tracing::debug!("background work runs beside what is waited for: {error}");
         }
     }

@@ -78,8 +78,11 @@ mod tests {
         // Files without an index come last, however old.
         assert_eq!(next(JobOrder::OldestFirst, &[job(1, 0, None), job(2, 0, Some(5))]), 2);
         // A priority set by a person comes before both.
-        let wished = [job(1, 0, Some(10)), job(2, 9, None), job(3, 9, Some(900_000))];
-        assert_eq!((next(JobOrder::OldestFirst, &wished), next(JobOrder::ShortestFirst, &wished)), (3, 3));
+        let prioritised = [job(1, 0, Some(10)), job(2, 9, None), job(3, 9, Some(900_000))];
+        assert_eq!(
+            (next(JobOrder::OldestFirst, &prioritised), next(JobOrder::ShortestFirst, &prioritised)),
+            (3, 3)
+        );
     }
 
     #[test]

@@ -14,14 +14,14 @@ use std::path::Path;
 #[derive(Serialize)]
 struct Document<'a> {
     folder: String,
-    findings: Vec<Told<'a>>,
+    findings: Vec<FindingEntry<'a>>,
     runs: u64,
     frames: u64,
     crossings: u64,
 }
 
 #[derive(Serialize)]
-struct Told<'a> {
+struct FindingEntry<'a> {
     code: &'a str,
     text: &'a str,
 }
@@ -30,19 +30,20 @@ pub fn run(args: &CheckData) -> anyhow::Result<()> {
     let config = Config::load(args.config.as_deref())?;
     let folder = args.data.clone().unwrap_or(config.data);
     let mut findings = Vec::new();
-    let mut tell = |finding: Finding| {
+    let mut report = |finding: Finding| {
         if !args.json {
             // If stdout is closed, its reader has enough: the exit code has the result.
             let _closed = print(format_args!("{}: {}\n", finding.code, finding.text));
         }
         findings.push(finding);
     };
-    let checked = check(&folder, &mut tell).map_err(|error| CannotRun(format!("{error:#}")))?;
+    let checked = check(&folder, &mut report).map_err(|error| CannotRun(format!("{error:#}")))?;
     let CheckedStore { runs, frames, crossings } = checked;
     if args.json {
-        let told = findings.iter().map(|finding| Told { code: finding.code, text: &finding.text }).collect();
+        let entries =
+            findings.iter().map(|finding| FindingEntry { code: finding.code, text: &finding.text }).collect();
         let document =
-            Document { folder: folder.display().to_string(), findings: told, runs, frames, crossings };
+            Document { folder: folder.display().to_string(), findings: entries, runs, frames, crossings };
         print(serde_json::to_string_pretty(&document)? + "\n")?;
     } else if findings.is_empty() {
         print(format_args!(
@@ -56,12 +57,12 @@ pub fn run(args: &CheckData) -> anyhow::Result<()> {
     if findings.is_empty() { Ok(()) } else { Err(Findings(findings.len()).into()) }
 }
 
-fn check(folder: &Path, tell: &mut (dyn FnMut(Finding) + Send)) -> anyhow::Result<CheckedStore> {
+fn check(folder: &Path, report: &mut (dyn FnMut(Finding) + Send)) -> anyhow::Result<CheckedStore> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let store = Store::open_read_only(folder).await?;
-        let checked = store.check(tell).await?;
-        let files = folder_check::check(folder, &store, tell).await;
+        let checked = store.check(report).await?;
+        let files = folder_check::check(folder, &store, report).await;
         store.close().await;
         files.with_context(|| format!("cannot read {}", folder.display()))?;
         Ok(checked)

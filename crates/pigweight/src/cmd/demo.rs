@@ -28,10 +28,10 @@ pub fn run(args: &Demo) -> anyhow::Result<()> {
     let pen = Scene::pen(args.seed, settings(12, Floor::Straw));
     let corridor = Scene::corridor(args.seed, settings(10, Floor::Concrete));
     let line = corridor.line();
-    let mut told = String::new();
+    let mut summary = String::new();
     for (name, scene, line) in [("pen", pen, None), ("corridor", corridor, Some(line))] {
         let recording = Recording { folder, name, frames: args.secs * FRAMES_PER_SEC };
-        told.push_str(&recording.make(scene, line)?);
+        summary.push_str(&recording.make(scene, line)?);
     }
     let model = folder.join(MODEL_NAME);
     if args.marked {
@@ -39,7 +39,7 @@ pub fn run(args: &Demo) -> anyhow::Result<()> {
             put(&model, |path| Ok(std::fs::write(path, MODEL)?))?;
         }
         writeln!(
-            told,
+            summary,
             "{}: a detector that reads the marks on the drawn pigs; it knows no real pig",
             model.display()
         )?;
@@ -47,7 +47,7 @@ pub fn run(args: &Demo) -> anyhow::Result<()> {
     let model = if args.marked { format!(" --model {}", shell_word(&model)) } else { String::new() };
     let (start, end) = (line.start, line.end);
     writeln!(
-        told,
+        summary,
         "Next:\n  pigweight count {} --line {},{},{},{}{model}\n  pigweight check {}{model}",
         shell_word(&folder.join("corridor.mp4")),
         start.x,
@@ -56,7 +56,7 @@ pub fn run(args: &Demo) -> anyhow::Result<()> {
         end.y,
         shell_word(folder),
     )?;
-    print(told)
+    print(summary)
 }
 
 /// A video and its truth, being made.
@@ -90,7 +90,7 @@ impl Recording<'_> {
         }
         bar.set_prefix(format!("drawing {}.mp4", self.name));
         let mut rows = String::from("frame,x,y,w,h\n");
-        let mut told = String::new();
+        let mut summary = String::new();
         put(&video, |path| {
             let SceneSettings { width, height, .. } = *scene.settings();
             let mut writer = VideoWriter::create(
@@ -118,14 +118,14 @@ impl Recording<'_> {
             }
             writer.finish()?;
             writeln!(
-                told,
+                summary,
                 "{}: {} s, {}",
                 video.display(),
                 self.frames / FRAMES_PER_SEC,
                 counted(self.frames, "frame")
             )?;
             put(&boxes, |path| Ok(std::fs::write(path, &rows)?))?;
-            writeln!(told, "{}: the true box of every pig on every frame", boxes.display())?;
+            writeln!(summary, "{}: the true box of every pig on every frame", boxes.display())?;
             if let Some(line) = line {
                 let true_crossings = scene.crossings(line, frame_secs(self.frames - 1));
                 let mut rows = String::from("secs,direction,pig\n");
@@ -134,7 +134,7 @@ impl Recording<'_> {
                 }
                 put(&crossings, |path| Ok(std::fs::write(path, &rows)?))?;
                 writeln!(
-                    told,
+                    summary,
                     "{}: {} of the line",
                     crossings.display(),
                     counted(true_crossings.len(), "true crossing")
@@ -143,7 +143,7 @@ impl Recording<'_> {
             Ok(())
         })?;
         bar.finish_and_clear();
-        Ok(told)
+        Ok(summary)
     }
 }
 

@@ -46,7 +46,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
         Some(action) => {
             let job = runtime.block_on(source.change(action))?;
-            if args.json { print(json(&job)?) } else { print(format_args!("{}\n", told(&job))) }
+            if args.json { print(json(&job)?) } else { print(format_args!("{}\n", job_line(&job))) }
         }
     }
 }
@@ -123,7 +123,7 @@ fn table(jobs: &Jobs) -> String {
     let open = ["running", "waiting", "paused"].map(|state| jobs.counts.get(state).copied().unwrap_or(0));
     let mut text = String::new();
     for job in &jobs.jobs {
-        text += &told(job);
+        text += &job_line(job);
         text.push('\n');
     }
     let left = jobs.eta_secs.map_or_else(String::new, |secs| format!(", {} left", clock(secs)));
@@ -141,7 +141,7 @@ fn table(jobs: &Jobs) -> String {
     text
 }
 
-fn told(job: &Job) -> String {
+fn job_line(job: &Job) -> String {
     let Job { id, state, video_name, priority, .. } = job;
     let name = printable(video_name);
     let mut text = format!("{}  {state:<9}  {:>3.0} %  {name}", short(id), 100.0 * job.progress);

@@ -141,7 +141,7 @@ impl OpenVideos {
 
     /// Opens a video in a separate task: a user who scrubs requests and cancels faster than it opens, again and again.
     fn open(&self, record: &VideoRecord) -> Opening {
-        let (tell, told) = watch::channel(Stage::Begun);
+        let (sender, receiver) = watch::channel(Stage::Begun);
         let (shared, runtime, record) = (self.0.clone(), Handle::current(), record.clone());
         tokio::spawn(async move {
             let reads =
@@ -149,15 +149,15 @@ impl OpenVideos {
             // The semaphores are never closed.
             let Ok(_permit) = reads.clone().acquire_owned().await else { return };
             let work = tokio::task::spawn_blocking(move || {
-                let on_part = &mut |part| drop(tell.send_replace(Stage::Part(part)));
+                let on_part = &mut |part| drop(sender.send_replace(Stage::Part(part)));
                 let opened =
                     library::open(&shared.store, &runtime, shared.workers.as_ref(), &record, on_part);
-                tell.send_replace(Stage::Ended(opened.map_err(Arc::new)));
+                sender.send_replace(Stage::Ended(opened.map_err(Arc::new)));
             });
             // A panic is in the log, and the dropped channel notifies waiting callers.
             let _ended = work.await;
         });
-        told
+        receiver
     }
 }
 

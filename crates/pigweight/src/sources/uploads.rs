@@ -11,6 +11,7 @@
 
 use crate::artifacts::disk_space;
 use crate::sources::library;
+use crate::sources::upload_names::{clean_name, is_free, move_to_free, numbered_names};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,10 +25,6 @@ use tokio::sync::{Notify, OwnedMutexGuard};
 const EXPIRE_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Unfinished ones at once.
 const MOST_UNFINISHED: usize = 100;
-/// Bytes of a file's name, so that every file system accepts it with a number added.
-const MOST_NAME_BYTES: usize = 200;
-/// Numbers tried if a name is taken.
-const MOST_NAMESAKES: usize = 10_000;
 const PARTIAL: &str = ".partial";
 /// How often free disk space is checked: other programs write there too.
 const LOOK_AT_ROOM_AFTER_BYTES: u64 = 64 << 20;
@@ -207,7 +204,7 @@ impl Uploads {
         let plain = format!("{id}.{extension}");
         let mut failure = None;
         for name in [announced.name.clone(), plain] {
-            for name in names(&name).filter(|name| is_free(&self.folder.join(name))) {
+            for name in numbered_names(&name).filter(|name| is_free(&self.folder.join(name))) {
                 // Recorded before the move: after an interruption, one or the other is found.
                 announced.becomes = Some(name.clone());
                 self.announce(id, &announced).await?;
@@ -387,100 +384,9 @@ fn is_part(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "part")
 }
 
-/// The last component of any name, without characters that file systems or readers trip over; `None` if nothing is left or it
-/// isn't a video.
-fn clean_name(name: &str) -> Option<String> {
-    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let plain: String = last
-        .chars()
-        .map(
-            |character| {
-                if character.is_control() || "<>:\"|?*".contains(character) { '_' } else { character }
-            },
-        )
-        .collect();
-    let plain =
-        plain.trim_start_matches(|character: char| character == '.' || character.is_whitespace()).trim_end();
-    if !library::has_video_extension(Path::new(plain)) {
-        return None;
-    }
-    let (stem, extension) = plain.rsplit_once('.')?;
-    let mut end = stem.len().min(MOST_NAME_BYTES);
-    while !stem.is_char_boundary(end) {
-        end -= 1;
-    }
-    let stem = stem[..end].trim();
-    (!stem.is_empty()).then(|| format!("{stem}.{extension}"))
-}
-
-/// The name, then the name with numbers.
-fn names(name: &str) -> impl Iterator<Item = String> + use<> {
-    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
-    let (stem, extension) = (stem.to_owned(), extension.to_owned());
-    let numbered = (2..MOST_NAMESAKES).map(move |number| format!("{stem} ({number}).{extension}"));
-    std::iter::once(name.to_owned()).chain(numbered)
-}
-
-/// A name that can't be checked isn't free; if the file system rejects a name, moving reports it.
-fn is_free(path: &Path) -> bool {
-    use std::io::ErrorKind::{InvalidFilename, NotFound};
-    path.symlink_metadata().is_err_and(|error| matches!(error.kind(), NotFound | InvalidFilename))
-}
-
-/// Moves a file to an unused name, and never replaces a file created meanwhile.
-fn move_to_free(from: &Path, to: &Path) -> std::io::Result<()> {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::fs::{CWD, RenameFlags, renameat_with};
-        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            // A file system that doesn't support this.
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
-            moved => return Ok(moved?),
-        }
-    }
-    std::fs::rename(from, to)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn file_names_lose_path_separators_and_unwritable_characters() {
-        for (name, expected) in [
-            ("pen.mp4", Some("pen.mp4")),
-            ("Загон №1, утро.MP4", Some("Загон №1, утро.MP4")),
-            ("../../etc/pen.mp4", Some("pen.mp4")),
-            (r"C:\videos\pen.mp4", Some("pen.mp4")),
-            (".hidden.mp4", Some("hidden.mp4")),
-            (". .hidden.mp4", Some("hidden.mp4")),
-            (" a\u{0}b\nc?.mkv ", Some("a_b_c_.mkv")),
-            ("..", None),
-            (".mp4", None),
-            ("", None),
-            ("notes.txt", None),
-            ("pen.mp4/", None),
-        ] {
-            assert_eq!(clean_name(name).as_deref(), expected, "{name:?}");
-        }
-        let long = clean_name(&format!("{}.mp4", "ж".repeat(300))).unwrap_or_default();
-        assert_eq!(long.len(), MOST_NAME_BYTES + 4);
-    }
-
-    #[test]
-    fn a_name_that_is_taken_gets_a_number() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let at = |name: &str| folder.path().join(name);
-        let free = || names("pen 1.mp4").find(|name| is_free(&at(name))).expect("a name");
-        for expected in ["pen 1.mp4", "pen 1 (2).mp4", "pen 1 (3).mp4"] {
-            assert_eq!(free(), expected);
-            std::fs::write(at(expected), "").expect("it can be written");
-        }
-        std::fs::write(at("other"), "other").expect("it can be written");
-        let error = move_to_free(&at("other"), &at("pen 1.mp4")).expect_err("it is taken");
-        assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
-        assert!(at("other").exists());
-    }
 
     #[tokio::test]
     async fn a_name_that_the_file_system_refuses_loses_nothing() {

@@ -109,8 +109,8 @@ fn counts_boxes_and_crossings_of_an_analysed_video() {
     assert_eq!((&after["state"], &after["count"]), (&"no_video".into(), &serde_json::Value::Null));
 
     for t in ["NaN", "inf", "-inf"] {
-        let told = server.get(&format!("/api/video_file/count_at_time?id={id}&t={t}")).problem(400);
-        assert!(told.contains("seconds since the first frame"), "{told}");
+        let message = server.get(&format!("/api/video_file/count_at_time?id={id}&t={t}")).problem(400);
+        assert!(message.contains("seconds since the first frame"), "{message}");
     }
 
     let boxes = server.get(&format!("/api/videos/{id}/detections?from=1&to=2")).json();
@@ -143,11 +143,11 @@ fn counts_boxes_and_crossings_of_an_analysed_video() {
     );
     assert_eq!(server.ask("DELETE", &path, &[], None).status, 204);
     server.ask("DELETE", &path, &[], None).problem(404);
-    let told = server.ask("POST", "/api/lines", &[], Some("{\"video\":")).problem(400);
-    assert!(told.contains("breaks off") && told.contains("\"video\": text"), "{told}");
-    let told =
+    let message = server.ask("POST", "/api/lines", &[], Some("{\"video\":")).problem(400);
+    assert!(message.contains("breaks off") && message.contains("\"video\": text"), "{message}");
+    let message =
         server.ask("POST", "/api/lines", &[], Some("{\"video\": \"a\", \"x1\": \"left\"}")).problem(400);
-    assert!(told.contains("x1 cannot be \"left\"; it is a number"), "{told}");
+    assert!(message.contains("x1 cannot be \"left\"; it is a number"), "{message}");
     let dot = serde_json::json!({"video": id, "x1": 5, "y1": 5, "x2": 5, "y2": 5}).to_string();
     server.ask("POST", "/api/lines", &[], Some(&dot)).problem(400);
     // What no animal of this video can cross is refused, with the picture's size; both to draw and to move there.
@@ -155,15 +155,15 @@ fn counts_boxes_and_crossings_of_an_analysed_video() {
     let path = format!("/api/lines/{}", drawn["id"].as_str().unwrap());
     for x in [-500.0, width + 1.0, 200_000.0, 1e300] {
         for (method, path) in [("POST", "/api/lines"), ("PUT", path.as_str())] {
-            let told = server.ask(method, path, &[], Some(&line(x))).problem(400);
-            assert!(told.contains(&format!("{width} × {height} px")), "{x}: {told}");
+            let message = server.ask(method, path, &[], Some(&line(x))).problem(400);
+            assert!(message.contains(&format!("{width} × {height} px")), "{x}: {message}");
         }
     }
     for name in ["a\u{0}b", "two\nlines", "\u{1b}[31mred"] {
         let line =
             serde_json::json!({"video": id, "name": name, "x1": 5, "y1": 5, "x2": 50, "y2": 5}).to_string();
-        let told = server.ask("POST", "/api/lines", &[], Some(&line)).problem(400);
-        assert!(told.contains("control characters"), "{told}");
+        let message = server.ask("POST", "/api/lines", &[], Some(&line)).problem(400);
+        assert!(message.contains("control characters"), "{message}");
     }
     assert_eq!(server.get(&format!("/api/lines?video={id}")).json(), serde_json::json!([drawn]));
     // Another site's page may not draw.
@@ -254,8 +254,8 @@ fn a_replaced_video_points_to_the_new_one() {
     let server = Server::start(videos.path(), data.path(), None);
     assert_ne!(indexed(&server, "gop25.mp4")["id"], id.as_str());
     for path in [format!("/api/videos/{id}"), format!("/api/video_file/count_at_time?id={id}&t=0")] {
-        let told = server.get(&path).problem(404);
-        assert!(told.contains("changed or removed") && told.contains("/api/videos"), "{told}");
+        let message = server.get(&path).problem(404);
+        assert!(message.contains("changed or removed") && message.contains("/api/videos"), "{message}");
     }
 }
 
@@ -281,8 +281,8 @@ fn every_error_is_a_problem_document() {
     ];
     for (method, path, body, status, word) in cases {
         let answer = server.ask(method, path, &[], body);
-        let told = answer.problem(status);
-        assert!(told.contains(word), "{method} {path}: {told}");
+        let message = answer.problem(status);
+        assert!(message.contains(word), "{method} {path}: {message}");
         assert_eq!(status == 405, !answer.header("allow").is_empty(), "{method} {path}");
     }
     assert_eq!(server.get(&socket).header("upgrade"), "websocket");
@@ -390,14 +390,14 @@ fn the_dashboard_queries_only_existing_metrics() {
         "pigweight_inference_server_requests_total",
         "pigweight_inference_server_up",
     ];
-    let told = String::from_utf8(server.get("/metrics").bytes).unwrap();
+    let metrics = String::from_utf8(server.get("/metrics").bytes).unwrap();
     // These are told while a video is worked on: `jobs.rs` looks for them.
     let passing = [
         "pigweight_source_backlog_frames",
         "pigweight_source_lag_seconds",
         "pigweight_source_figures_age_seconds",
     ];
-    let is_told = |name: &&str| told.lines().any(|line| line.split(['{', ' ']).next() == Some(*name));
+    let is_told = |name: &&str| metrics.lines().any(|line| line.split(['{', ' ']).next() == Some(*name));
     let dashboard = std::fs::read_to_string(root().join("docs/guide/grafana.json")).unwrap();
     let dashboard: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
     let targets =
@@ -413,7 +413,7 @@ fn the_dashboard_queries_only_existing_metrics() {
     names.dedup();
     assert!(names.len() > 10, "{names:?}");
     let missing: Vec<&&str> = names.iter().filter(|name| !is_told(name)).collect();
-    assert!(missing.is_empty(), "{missing:?} are not in\n{told}");
+    assert!(missing.is_empty(), "{missing:?} are not in\n{metrics}");
 }
 
 #[test]

@@ -21,16 +21,16 @@ fn refusal(model: Option<&Path>, config: Option<&Path>) -> String {
         }
     }
     let output = command.output().expect("the binary starts");
-    let told = String::from_utf8(output.stderr).expect("UTF-8");
-    assert_eq!(output.status.code(), Some(1), "{told}");
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(output.stdout.is_empty(), "nothing on stdout");
-    assert_eq!(told.trim_end().lines().count(), 1, "one line: {told}");
-    told
+    assert_eq!(stderr.trim_end().lines().count(), 1, "one line: {stderr}");
+    stderr
 }
 
-fn assert_tells(told: &str, words: &[&str]) {
+fn assert_tells(stderr: &str, words: &[&str]) {
     for word in words {
-        assert!(told.contains(word), "{word:?} is missing in: {told}");
+        assert!(stderr.contains(word), "{word:?} is missing in: {stderr}");
     }
 }
 
@@ -62,15 +62,15 @@ fn without_its_runtime_setup_is_named() {
         .output()
         .expect("the binary starts");
     assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8(output.stderr).expect("UTF-8");
-    assert_tells(&told, &[NO_RUNTIME, "scripts/setup.sh", "ORT_DYLIB_PATH"]);
-    assert_eq!(told.trim_end().lines().count(), 1, "one line: {told}");
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_tells(&stderr, &[NO_RUNTIME, "scripts/setup.sh", "ORT_DYLIB_PATH"]);
+    assert_eq!(stderr.trim_end().lines().count(), 1, "one line: {stderr}");
 }
 
 #[test]
 fn a_missing_file_is_named() {
-    let told = refusal(Some(Path::new("nowhere/pigs.onnx")), None);
-    assert_tells(&told, &["nowhere/pigs.onnx", "No such file", "--model FILE"]);
+    let stderr = refusal(Some(Path::new("nowhere/pigs.onnx")), None);
+    assert_tells(&stderr, &["nowhere/pigs.onnx", "No such file", "--model FILE"]);
 }
 
 #[test]
@@ -83,9 +83,9 @@ fn text_is_no_model() {
 
 #[test]
 fn a_classifier_is_refused_with_the_supported_layouts() {
-    let told = refusal(Some(&fixture("classifier")), None);
+    let stderr = refusal(Some(&fixture("classifier")), None);
     assert_tells(
-        &told,
+        &stderr,
         &["classifier.onnx", "probabilities", "(1, 10)", "YOLOX (1×cells×(5+C))", "detect.head"],
     );
 }
@@ -95,14 +95,14 @@ fn an_unknown_class_is_refused_with_the_list_of_known_ones() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("pigweight.toml");
     std::fs::write(&config, "[detect]\nclasses = [\"cow\"]\n").expect("a file");
-    let told = refusal(Some(&fixture("yolov8")), Some(&config));
-    assert_tells(&told, &["yolov8.onnx", "\"cow\"", "sow, piglet"]);
+    let stderr = refusal(Some(&fixture("yolov8")), Some(&config));
+    assert_tells(&stderr, &["yolov8.onnx", "\"cow\"", "sow, piglet"]);
 }
 
 #[test]
 fn a_model_without_a_finite_number_is_not_an_empty_pen() {
-    let told = refusal(Some(&fixture("not-finite")), None);
-    assert_tells(&told, &["not-finite", "no finite number in any of its 420 rows", "--model FILE"]);
+    let stderr = refusal(Some(&fixture("not-finite")), None);
+    assert_tells(&stderr, &["not-finite", "no finite number in any of its 420 rows", "--model FILE"]);
 }
 
 #[test]

@@ -21,8 +21,8 @@ fn the_demo_is_made_once_and_its_own_check_finds_no_error() {
             pigweight().args(["demo", "--marked"]).arg(folder.path()).args(["--secs", "8", "--seed", "3"]),
         )
     };
-    let told = demo();
-    assert!(told.contains("--line 320,360,320,0"), "{told}");
+    let stdout = demo();
+    assert!(stdout.contains("--line 320,360,320,0"), "{stdout}");
     let made = contents(folder.path());
     let names: Vec<&str> = made.keys().map(String::as_str).collect();
     let all = [
@@ -35,8 +35,8 @@ fn the_demo_is_made_once_and_its_own_check_finds_no_error() {
     ];
     assert_eq!(names, all);
 
-    let told = demo();
-    assert_eq!(told.matches("kept").count(), 2, "{told}");
+    let stdout = demo();
+    assert_eq!(stdout.matches("kept").count(), 2, "{stdout}");
     assert!(contents(folder.path()) == made);
 
     let model = folder.path().join("drawn-pigs.onnx");
@@ -65,8 +65,8 @@ fn a_video_that_is_not_the_demos_is_not_written_over() {
 #[test]
 fn the_plain_demo_is_counted_by_the_built_in_detector() {
     let folder = tempfile::tempdir().unwrap();
-    let told = printed(pigweight().arg("demo").arg(folder.path()).args(["--secs", "8"]));
-    assert!(!told.contains("--model"), "{told}");
+    let stdout = printed(pigweight().arg("demo").arg(folder.path()).args(["--secs", "8"]));
+    assert!(!stdout.contains("--model"), "{stdout}");
     let text = printed(pigweight().arg("check").arg(folder.path()).arg("--json"));
     let results: Value = serde_json::from_str(&text).unwrap();
     for result in results.as_array().unwrap() {

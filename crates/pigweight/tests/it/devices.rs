@@ -23,10 +23,10 @@ fn a_missing_named_device_is_an_error_that_says_what_to_do() {
         if is_present(&output, device) {
             continue;
         }
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!((output.status.code(), told.lines().count()), (Some(1), 1), "{told}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), stderr.lines().count()), (Some(1), 1), "{stderr}");
         for words in [device, "ORT_DYLIB_PATH", "docs/guide/devices.md", "detect.device"] {
-            assert!(told.contains(words), "{words:?} is missing in: {told}");
+            assert!(stderr.contains(words), "{words:?} is missing in: {stderr}");
         }
         // A server does not begin to count with something else.
         let folder = tempfile::tempdir().unwrap();

@@ -145,8 +145,8 @@ impl Case {
 
 /// The one picture of a JSON document on stdout.
 fn single(output: &Output) -> Picture {
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
     let pictures: Vec<Picture> = serde_json::from_slice(&output.stdout).expect("JSON as documented");
     pictures.into_iter().next().expect("one picture")
 }

@@ -120,8 +120,8 @@ impl InferenceServer {
     /// As Ctrl-C does it, for a server that has processes of its own to end.
     pub fn stop(mut self) {
         if let Some(mut process) = self.process.take() {
-            let told = Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap();
-            assert!(told.success());
+            let message = Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap();
+            assert!(message.success());
             process.wait().unwrap();
         }
     }

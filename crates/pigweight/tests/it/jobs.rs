@@ -128,8 +128,8 @@ fn jobs_are_paused_resumed_and_cancelled_and_invalid_requests_are_refused() {
     for (what, job) in
         [("cancel", &running), ("pause", &running), ("resume", &running), ("retry", &job(&server, "b.mp4"))]
     {
-        let told = tell(&server, job, what).problem(409);
-        assert!(told.contains(id(job)) && told.contains("; only"), "{told}");
+        let message = tell(&server, job, what).problem(409);
+        assert!(message.contains(id(job)) && message.contains("; only"), "{message}");
     }
     assert!(prioritise(&server, &running, &json!(1)).problem(409).contains("cancelled"));
 
@@ -149,18 +149,18 @@ fn jobs_are_paused_resumed_and_cancelled_and_invalid_requests_are_refused() {
     assert_eq!(jobs(&server).len(), 2, "one each");
 
     for what in ["pause", "resume", "cancel", "retry"] {
-        let told = server.ask("POST", &format!("/api/jobs/nobody/{what}"), &[], None).problem(404);
-        assert_eq!(told, "there is no job \"nobody\"");
+        let message = server.ask("POST", &format!("/api/jobs/nobody/{what}"), &[], None).problem(404);
+        assert_eq!(message, "there is no job \"nobody\"");
     }
     server.get("/api/jobs/nobody").problem(404);
     for priority in [json!(101), json!(-101), json!(1e30), json!("first"), json!(1.5), json!(null)] {
-        let told = prioritise(&server, &running, &priority).problem(400);
-        assert!(told.contains("-100") && !told.contains('\n'), "{told}");
+        let message = prioritise(&server, &running, &priority).problem(400);
+        assert!(message.contains("-100") && !message.contains('\n'), "{message}");
     }
-    for (query, told) in
+    for (query, words) in
         [("state=asleep", "running, waiting, paused"), ("limit=0", "1000"), ("limit=5000", "1000")]
     {
-        assert!(server.get(&format!("/api/jobs?{query}")).problem(400).contains(told), "{query}");
+        assert!(server.get(&format!("/api/jobs?{query}")).problem(400).contains(words), "{query}");
     }
     let of_b =
         server.get(&format!("/api/jobs?video={}", job(&server, "b.mp4")["video"].as_str().unwrap())).json();
@@ -335,17 +335,21 @@ fn the_count_socket_sends_crossings_device_and_lag() {
     assert!(secs > 0.0 && secs < duration_secs && frames > 0, "{going_on}");
     assert!((0.0..60.0).contains(&lag["age_secs"].as_f64().unwrap()), "{going_on}");
     assert_eq!((&going_on["device"], &going_on["crossings"][0]["name"]), (&"cpu".into(), &"ramp".into()));
-    let told = String::from_utf8(server.get("/metrics").bytes).unwrap();
+    let metrics = String::from_utf8(server.get("/metrics").bytes).unwrap();
     for name in ["backlog_frames", "lag_seconds", "figures_age_seconds"] {
         let figure = format!("pigweight_source_{name}{{source=\"a.mp4\"}} ");
-        assert_eq!(told.lines().filter(|line| line.starts_with(&figure)).count(), 1, "{name} in\n{told}");
+        assert_eq!(
+            metrics.lines().filter(|line| line.starts_with(&figure)).count(),
+            1,
+            "{name} in\n{metrics}"
+        );
     }
-    assert!(told.contains("pigweight_jobs{state=\"running\"} 1"), "{told}");
+    assert!(metrics.contains("pigweight_jobs{state=\"running\"} 1"), "{metrics}");
 
     let done = server.wait_for_run(video_id, "done");
     wait_for(&server, "a.mp4", "done");
-    let told = String::from_utf8(server.get("/metrics").bytes).unwrap();
-    assert!(told.contains("pigweight_jobs{state=\"running\"} 0"), "none goes on any more: {told}");
+    let metrics = String::from_utf8(server.get("/metrics").bytes).unwrap();
+    assert!(metrics.contains("pigweight_jobs{state=\"running\"} 0"), "none goes on any more: {metrics}");
     assert_eq!(done["lag"], json!({ "video_secs": 0.0, "backlog_frames": 0, "age_secs": null }), "{done}");
     let counted = server.get(&format!("/api/lines?video={video_id}")).json();
     let crossed = &done["crossings"][0];
@@ -355,8 +359,8 @@ fn the_count_socket_sends_crossings_device_and_lag() {
     );
     assert!(crossed["forward"].as_i64().unwrap() + crossed["backward"].as_i64().unwrap() > 0, "{done}");
     wait_for(&server, "a.mp4", "done");
-    let told = String::from_utf8(server.get("/metrics").bytes).unwrap();
-    assert!(!told.contains("pigweight_source_"), "of what nobody works on nothing is told");
+    let metrics = String::from_utf8(server.get("/metrics").bytes).unwrap();
+    assert!(!metrics.contains("pigweight_source_"), "of what nobody works on nothing is told");
 }
 
 #[test]
@@ -374,8 +378,8 @@ fn a_full_disk_is_reported_while_no_job_runs() {
         std::fs::write(&ballast, vec![0; 20 << 20]).unwrap_err();
         let health = server.get("/api/health").json();
         assert_eq!((&health["status"], &health["reason_code"]), (&"degraded".into(), &"disk_full".into()));
-        let told = health["message"].as_str().unwrap();
-        assert!(told.contains(data.to_str().unwrap()) && told.contains("free some space"), "{told}");
+        let message = health["message"].as_str().unwrap();
+        assert!(message.contains(data.to_str().unwrap()) && message.contains("free some space"), "{message}");
         std::fs::remove_file(&ballast).unwrap();
         assert_eq!(server.get("/api/health").json()["status"], "ok");
     });
@@ -390,12 +394,12 @@ fn a_video_that_comes_while_the_disk_is_full_is_registered_when_there_is_room() 
         let ballast = data.join("ballast");
         std::fs::write(&ballast, vec![0; 20 << 20]).unwrap_err();
         std::fs::copy(kept.path().join("a.mp4"), folder.path().join("a.mp4")).unwrap();
-        let told = wait(|| {
-            let told = server.get("/api/health").json();
-            Some(told)
-                .filter(|told| told["message"].as_str().is_some_and(|told| told.contains("was not done")))
+        let health = wait(|| {
+            let health = server.get("/api/health").json();
+            Some(health)
+                .filter(|health| health["message"].as_str().is_some_and(|text| text.contains("was not done")))
         });
-        assert_eq!((&told["status"], &told["reason_code"]), (&"degraded".into(), &"disk_full".into()));
+        assert_eq!((&health["status"], &health["reason_code"]), (&"degraded".into(), &"disk_full".into()));
         std::fs::remove_file(&ballast).unwrap();
         crate::api::wait_for_video(&server, "a.mp4");
         wait(|| Some(()).filter(|()| server.get("/api/health").json()["status"] == "no_model"));
@@ -408,19 +412,19 @@ fn fill_the_disk(data: &Path) {
     let server = start(videos.path(), data, &[]);
     wait(|| job(&server, "a.mp4")["run"].as_str().map(str::to_owned));
     std::fs::write(&ballast, vec![0; 20 << 20]).unwrap_err();
-    let told = wait(|| {
+    let waiting = wait(|| {
         let job = job(&server, "a.mp4");
         assert_ne!(job["state"], "done", "the video is too short for this machine");
         Some(job).filter(|job| job["error"].is_string())
     });
-    assert_eq!(told["state"], "running");
-    assert!(told["error"].as_str().unwrap().contains("disk is full"), "{told}");
+    assert_eq!(waiting["state"], "running");
+    assert!(waiting["error"].as_str().unwrap().contains("disk is full"), "{waiting}");
     assert_eq!(server.get("/api/health").json()["status"], "degraded");
     std::fs::remove_file(&ballast).unwrap();
     // If it is paused meanwhile, it is given back and not held for ever.
-    assert_eq!(tell(&server, &told, "pause").json()["state"], "paused");
-    prioritise(&server, &told, &json!(1));
-    assert_eq!(tell(&server, &told, "resume").status, 200);
+    assert_eq!(tell(&server, &waiting, "pause").json()["state"], "paused");
+    prioritise(&server, &waiting, &json!(1));
+    assert_eq!(tell(&server, &waiting, "resume").status, 200);
     let done = wait_for(&server, "a.mp4", "done");
     assert_eq!((&done["frames_done"], &done["error"]), (&done["frames_total"], &Value::Null));
     let video = server.video("a.mp4");

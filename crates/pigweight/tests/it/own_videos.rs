@@ -56,9 +56,9 @@ fn a_calibrated_folder_is_counted_with_its_own_threshold_unless_one_is_named() {
     std::fs::write(kept, "min_score = high").unwrap();
     let output = run(&["count"], &[&pen]);
     assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("pigweight-calibration.toml") && told.contains("calibrate again"), "{told}");
-    assert_eq!(told.lines().count(), 1, "{told}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("pigweight-calibration.toml") && stderr.contains("calibrate again"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
     // Calibrating again replaces it.
     json(&run(&["check", "--calibrate", "--json"], &[folder.path()]));
     assert!(mean(&[]) > 0.0);
@@ -87,10 +87,10 @@ fn one_bad_video_does_not_keep_the_others_from_being_checked_and_calibrated() {
     std::fs::write(folder.path().join("cut.counts.csv"), "frame,count\n0,0\n900,0\n").unwrap();
     for words in [&["check", "--json"][..], &["check", "--calibrate", "--json"]] {
         let output = run(words, &[folder.path()]);
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(3), "{told}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{stderr}");
         for part in ["spoilt.mp4", "cut.mkv is damaged", "cut.counts.csv goes on to frame 900"] {
-            assert!(told.contains(part), "{words:?}, {part}: {told}");
+            assert!(stderr.contains(part), "{words:?}, {part}: {stderr}");
         }
         let document: Value = serde_json::from_slice(&output.stdout).unwrap();
         let videos = document.get("videos").unwrap_or(&document).as_array().unwrap();
@@ -100,8 +100,8 @@ fn one_bad_video_does_not_keep_the_others_from_being_checked_and_calibrated() {
     // A file nearer to a video decides; the one that is written for all must not seem to.
     std::fs::write(below.join("pigweight-calibration.toml"), "model = \"abc\"\nmin_score = 0.5\n").unwrap();
     let output = run(&["check", "--calibrate"], &[folder.path()]);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(told.contains("second pen/pigweight-calibration.toml goes on to decide"), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(stderr.contains("second pen/pigweight-calibration.toml goes on to decide"), "{stderr}");
 }
 
 #[test]
@@ -110,11 +110,11 @@ fn an_unwritable_folder_is_reported_with_the_result() {
     // Root may write anywhere: a folder in the file's place stops it, too.
     std::fs::create_dir_all(folder.path().join("pigweight-calibration.toml/in the way")).unwrap();
     let output = run(&["check", "--calibrate"], &[folder.path()]);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
     let path = folder.path().join("pigweight-calibration.toml");
     let start = format!("pigweight: cannot write {}: ", path.display());
-    assert!(told.starts_with(&start) && told.contains("--min-score 0."), "{told}");
+    assert!(stderr.starts_with(&start) && stderr.contains("--min-score 0."), "{stderr}");
 }
 
 /// Counts beyond the end of the video used to be calibrated on as if they were there, over a good calibration.
@@ -131,8 +131,8 @@ fn without_a_known_count_nothing_is_calibrated() {
         std::fs::write(folder.path().join("pen.counts.csv"), counts).unwrap();
         let output = run(&["check", "--calibrate"], &[folder.path()]);
         assert_eq!(output.status.code(), Some(1));
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert!(told.contains(reason), "{told}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(reason), "{stderr}");
         assert!(std::fs::read_to_string(&kept).unwrap().contains("0.09"));
     }
 }
@@ -194,9 +194,9 @@ fn frames_go_into_an_empty_folder_and_never_through_a_dangling_link() {
     };
     let here = export(out.path(), ".", "gop25.mp4");
     assert!(here.status.success(), "{}", String::from_utf8_lossy(&here.stderr));
-    let told = String::from_utf8_lossy(&here.stdout).into_owned();
+    let stdout = String::from_utf8_lossy(&here.stdout).into_owned();
     // 6 s of video, and 60 frames asked for.
-    assert!(told.contains("13 frames") && told.contains("at least 0.5 s apart"), "{told}");
+    assert!(stdout.contains("13 frames") && stdout.contains("at least 0.5 s apart"), "{stdout}");
     let names = |folder: &Path| -> BTreeSet<String> {
         let entries = std::fs::read_dir(folder).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()

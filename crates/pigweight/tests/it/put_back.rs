@@ -76,8 +76,8 @@ fn a_job_of_a_replaced_file_cannot_be_retried() {
         Some(now).filter(|job| job["is_replaced"] == true)
     });
     assert_eq!(replaced["state"], "cancelled");
-    let told = tell(&server, &replaced, "retry").problem(409);
-    assert!(told.contains("replaced by another one") && told.contains("retry that one"), "{told}");
+    let message = tell(&server, &replaced, "retry").problem(409);
+    assert!(message.contains("replaced by another one") && message.contains("retry that one"), "{message}");
 }
 
 #[test]
@@ -115,9 +115,9 @@ fn a_missing_folder_is_reported_and_its_videos_return_with_it() {
         let code = code.clone();
         wait(|| Some(server.get("/api/health").json()).filter(|health| health["reason_code"] == code))
     };
-    let told = health(&"folder_missing".into());
-    assert_eq!(told["status"], "degraded");
-    assert!(told["message"].as_str().unwrap().contains(folder.to_str().unwrap()), "{told}");
+    let degraded = health(&"folder_missing".into());
+    assert_eq!(degraded["status"], "degraded");
+    assert!(degraded["message"].as_str().unwrap().contains(folder.to_str().unwrap()), "{degraded}");
     std::fs::rename(&away, &folder).unwrap();
     assert_eq!(health(&Value::Null)["status"], "ok");
     let back = wait(|| server.get("/api/videos").json().as_array().unwrap().first().cloned());

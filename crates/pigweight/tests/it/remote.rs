@@ -162,12 +162,12 @@ fn a_server_killed_during_a_run_neither_loses_nor_repeats_frames() {
     assert!(run["error"].as_str().unwrap().contains("no inference server"), "{run}");
     let metrics = String::from_utf8(counting.server.get("/metrics").bytes).unwrap();
     let url = there.url();
-    for told in [
+    for line in [
         format!("pigweight_inference_server_up{{endpoint=\"{url}\"}} 0"),
         format!("pigweight_inference_server_requests_total{{endpoint=\"{url}\",outcome=\"answered\"}}"),
         format!("pigweight_inference_server_requests_total{{endpoint=\"{url}\",outcome=\"failed\"}}"),
     ] {
-        assert!(metrics.contains(&told), "{told} is missing in {metrics}");
+        assert!(metrics.contains(&line), "{line} is missing in {metrics}");
     }
     let question = format!("/api/video_file/count_at_time?id={}&t=33", counting.id);
     assert!(counting.server.get(&question).problem(503).contains(&there.url()));
@@ -177,8 +177,9 @@ fn a_server_killed_during_a_run_neither_loses_nor_repeats_frames() {
 
     // Another version comes in its place: nothing of it gets into the run.
     there.serve(&[("pigs", "2", &marked)]);
-    let health = counting
-        .wait_until(|health| health["message"].as_str().is_some_and(|told| told.contains("has changed")));
+    let health = counting.wait_until(|health| {
+        health["message"].as_str().is_some_and(|message| message.contains("has changed"))
+    });
     assert!(health["message"].as_str().unwrap().contains("start the program again"), "{health}");
     assert!(counting.run()["frames_done"].as_u64().unwrap() < u64::from(CORRIDOR.frames));
 
@@ -243,8 +244,8 @@ fn a_server_that_is_missing_from_the_start_is_named_everywhere() {
     assert_eq!((&jobs["jobs"], &jobs["without_job"]), (&serde_json::json!([]), &1.into()), "{jobs}");
     assert!(jobs["error"].as_str().unwrap().contains(&url), "{jobs}");
     let data = &counting.server.data;
-    let told = printed(pigweight().arg("jobs").arg("--data").arg(data));
-    assert!(told.contains(&url) && told.contains("1 video without a job"), "{told}");
+    let stdout = printed(pigweight().arg("jobs").arg("--data").arg(data));
+    assert!(stdout.contains(&url) && stdout.contains("1 video without a job"), "{stdout}");
 }
 
 #[test]

@@ -52,8 +52,8 @@ fn each_inference_has_a_reason_and_two_analyses_are_compared() {
     let looks = whole["inferred_frames"].as_array().unwrap();
     assert_eq!(whole["frames"], STANDING.frames);
     assert_eq!(runs[0]["frames_inferred"].as_u64().unwrap(), looks.len() as u64);
-    let told: u64 = whole["reasons"].as_object().unwrap().values().map(|looks| looks.as_u64().unwrap()).sum();
-    assert_eq!(told, looks.len() as u64);
+    let sum: u64 = whole["reasons"].as_object().unwrap().values().map(|looks| looks.as_u64().unwrap()).sum();
+    assert_eq!(sum, looks.len() as u64);
     for reason in ["first", "last", "still", "moving", "near_line", "motion_start", "before_motion"] {
         assert!(
             whole["reasons"][reason].as_u64().is_some_and(|looks| looks > 0),

@@ -133,14 +133,14 @@ impl Server {
     pub fn idle_threads(&self) -> Vec<(String, bool)> {
         const SCHED_IDLE: &str = "5";
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).expect("it runs");
-        let told = threads.filter_map(|thread| {
+        let priorities = threads.filter_map(|thread| {
             // One that has ended meanwhile is none.
-            let told = std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
-            let (head, rest) = told.rsplit_once(") ")?;
+            let stat = std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
+            let (head, rest) = stat.rsplit_once(") ")?;
             // Field 41 of proc(5), counted from the third.
             Some((head.split_once('(')?.1.to_owned(), rest.split_whitespace().nth(38)? == SCHED_IDLE))
         });
-        told.collect()
+        priorities.collect()
     }
 
     /// Processes that read videos for it now.
@@ -161,8 +161,9 @@ impl Server {
     /// As systemd does it; it ends well, and sooner than systemd would lose patience.
     pub fn stop(mut self) {
         let started = std::time::Instant::now();
-        let told = Command::new("kill").arg(self.process.id().to_string()).status().expect("kill is there");
-        assert!(told.success());
+        let message =
+            Command::new("kill").arg(self.process.id().to_string()).status().expect("kill is there");
+        assert!(message.success());
         assert!(self.process.wait().expect("it ends").success());
         assert!(started.elapsed().as_secs() < 30, "it ended after {:?}", started.elapsed());
     }

@@ -93,8 +93,8 @@ fn a_line_of_a_source_counts_all_its_recordings_and_moving_it_returns_the_differ
     server
         .ask("PUT", &format!("/api/videos/{}/source", id(&b)), &[], Some("{\"source\": \"nobody\"}"))
         .problem(404);
-    let told = server.get("/api/lines").problem(400);
-    assert!(told.contains("video or source"), "{told}");
+    let message = server.get("/api/lines").problem(400);
+    assert!(message.contains("video or source"), "{message}");
     server.get("/api/sources/nobody").problem(404);
     server.get("/api/runs/nobody").problem(404);
 }
@@ -175,24 +175,24 @@ fn check_data_accepts_a_sound_folder_and_reports_each_fault() {
         Some(())
             .filter(|()| server.get(&format!("/api/videos/{}", id(&video))).json()["job"]["state"] == "done")
     });
-    let (code, _, told) = check_data(data.path());
-    assert!(code == Some(2) && told.contains("in use"), "{code:?} {told}");
+    let (code, _, stderr) = check_data(data.path());
+    assert!(code == Some(2) && stderr.contains("in use"), "{code:?} {stderr}");
     server.stop();
-    let (code, printed, told) = check_data(data.path());
-    assert!(code == Some(0) && printed.contains("is sound: 1 run"), "{code:?} {printed} {told}");
+    let (code, printed, stderr) = check_data(data.path());
+    assert!(code == Some(0) && printed.contains("is sound: 1 run"), "{code:?} {printed} {stderr}");
 
     std::fs::write(data.path().join("notes.txt"), "x").unwrap();
     std::fs::remove_file(data.path().join("previews").join(id(&video)).join("frames.jpegs")).unwrap();
-    let (code, printed, told) = check_data(data.path());
-    assert_eq!(code, Some(1), "{printed} {told}");
+    let (code, printed, stderr) = check_data(data.path());
+    assert_eq!(code, Some(1), "{printed} {stderr}");
     let codes: Vec<_> = printed.lines().map(|line| line.split(':').next().unwrap()).collect();
     assert_eq!(codes, ["file_nobody_owns", "preview_wrong"], "{printed}");
-    assert!(told.contains("2 findings"), "{told}");
+    assert!(stderr.contains("2 findings"), "{stderr}");
     let output = pigweight().args(["check-data", "--json", "--data"]).arg(data.path()).output().unwrap();
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["findings"][0]["code"], "file_nobody_owns");
-    let (code, _, told) = check_data(videos.path());
-    assert!(code == Some(2) && told.contains("--data DIR"), "{told}");
+    let (code, _, stderr) = check_data(videos.path());
+    assert!(code == Some(2) && stderr.contains("--data DIR"), "{stderr}");
 }
 
 #[test]

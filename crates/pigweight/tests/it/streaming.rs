@@ -18,7 +18,7 @@ fn playlist_of(server: &Server, name: &str) -> String {
 }
 
 /// A tool of ffmpeg's at a server's address. It has nothing to complain of.
-fn told(tool: &str, before: &[&str], url: &str, after: &[&str]) -> String {
+fn printed_by(tool: &str, before: &[&str], url: &str, after: &[&str]) -> String {
     // The playlist's address has no ending by which ffmpeg would know it.
     let mut command = Command::new(tool);
     command
@@ -42,7 +42,7 @@ fn a_player_gets_every_packet_once_and_can_decode_all() {
         let frames = indexed(&server, name)["frames"].as_u64().unwrap() as usize;
         let packets = |stream: &str| -> Vec<String> {
             let show = ["-select_streams", stream, "-show_entries", "packet=pts_time", "-of", "csv=p=0"];
-            told("ffprobe", &show, &url, &[]).split_whitespace().map(str::to_owned).collect()
+            printed_by("ffprobe", &show, &url, &[]).split_whitespace().map(str::to_owned).collect()
         };
         let video = packets("v");
         assert_eq!(video.len(), frames, "{name}");
@@ -50,7 +50,7 @@ fn a_player_gets_every_packet_once_and_can_decode_all() {
         let sound = packets("a");
         assert_eq!(!sound.is_empty(), has_sound, "{name}");
         assert_eq!(sound.iter().collect::<BTreeSet<_>>().len(), sound.len(), "{name}: sound came twice");
-        told("ffmpeg", &[], &url, &["-f", "null", "-"]);
+        printed_by("ffmpeg", &[], &url, &["-f", "null", "-"]);
     }
 }
 
@@ -77,6 +77,6 @@ fn the_playlist_names_its_segments_and_no_other_path_exists() {
     }
     server.get("/api/video_file/stream_hls/nobody").problem(404);
     // Coded so that no browser plays it.
-    let told = server.get(&playlist_of(&server, "mpeg4.avi")).problem(422);
-    assert!(told.contains("coded as mpeg4"), "{told}");
+    let message = server.get(&playlist_of(&server, "mpeg4.avi")).problem(422);
+    assert!(message.contains("coded as mpeg4"), "{message}");
 }

@@ -144,10 +144,10 @@ fn a_new_connection_takes_over_from_one_that_hangs() {
     let (_videos, server) = started(data.path());
     let film = film();
     // On a busy machine the new connection may be handled first: then none hung, and the other one comes too late.
-    let told = std::iter::repeat_with(|| take_over(&server, &film))
-        .find(|told| !told.starts_with("HTTP/1.1 409 "))
+    let answer = std::iter::repeat_with(|| take_over(&server, &film))
+        .find(|answer| !answer.starts_with("HTTP/1.1 409 "))
         .unwrap();
-    assert!(told.starts_with("HTTP/1.1 423 "), "{told}");
+    assert!(answer.starts_with("HTTP/1.1 423 "), "{answer}");
 }
 
 /// The response that the hanging connection finally gets.
@@ -170,9 +170,9 @@ fn take_over(server: &Server, film: &[u8]) -> String {
     .find(|answer| !matches!(answer.status, 409 | 423))
     .unwrap();
     assert_eq!(answer.status, 204);
-    let mut told = String::new();
-    hanging.read_to_string(&mut told).unwrap();
-    told
+    let mut answer = String::new();
+    hanging.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 #[test]
@@ -184,8 +184,8 @@ fn wrong_sizes_and_offsets_are_refused_and_no_byte_is_lost() {
     add(&server, &place, 1, &film[1..]).problem(409);
     assert_eq!(add(&server, &place, 0, &film[..1000]).status, 204);
     // The same bytes once more, as a client does that got no answer.
-    let told = add(&server, &place, 0, &film[..1000]).problem(409);
-    assert!(told.contains("1000 bytes are here"), "{told}");
+    let message = add(&server, &place, 0, &film[..1000]).problem(409);
+    assert!(message.contains("1000 bytes are here"), "{message}");
     let longer = [&film[1000..], &[7; 100]].concat();
     add(&server, &place, 1000, &longer).problem(413);
     // What was announced is whole.
@@ -207,8 +207,8 @@ fn an_unacceptable_upload_is_refused_at_creation() {
         ("pen.mp4", "1000001", 413, "1000000"),
         ("pen.mp4", "99999999999999999999999", 400, "upload-length"),
     ] {
-        let told = announce(&server, name, length).problem(status);
-        assert!(told.contains(word), "{name} {length}: {told}");
+        let message = announce(&server, name, length).problem(status);
+        assert!(message.contains(word), "{name} {length}: {message}");
     }
     let headers = [("upload-length", "10")];
     assert!(server.send("POST", "/api/uploads", &headers, Some(&[])).problem(412).contains("1.0.0"));
@@ -240,7 +240,7 @@ fn uploads_can_be_switched_off() {
 fn a_disk_without_room_is_said_before_the_first_byte() {
     crate::small_disk::with("200m", |data| {
         let (_videos, server) = started(data);
-        let told = announce(&server, "pen.mp4", "100000000").problem(507);
-        assert!(told.contains("room"), "{told}");
+        let message = announce(&server, "pen.mp4", "100000000").problem(507);
+        assert!(message.contains("room"), "{message}");
     });
 }

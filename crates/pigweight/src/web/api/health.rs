@@ -197,7 +197,7 @@ pub async fn metrics(_: Caller, app: Shared) -> Result<String, Problem> {
 /// What lies before each video that is worked on now. Written here and not kept by the recorder, which would go on telling of every
 /// video that there ever was.
 async fn sources(app: &App) -> Result<String, Problem> {
-    let mut told = Vec::new();
+    let mut lags = Vec::new();
     for id in app.cancellation.current() {
         let video = app.store.video(&id).await?;
         // The run in progress, even if another one is published.
@@ -206,15 +206,15 @@ async fn sources(app: &App) -> Result<String, Problem> {
             None => app.store.shown_run(&id).await?,
         };
         let lag = Lag::of(app, &video, run.as_ref());
-        told.push((label(&video.name), lag));
+        lags.push((label(&video.name), lag));
     }
     let mut text = String::new();
     let mut gauge = |name: &str, value: &dyn Fn(&Lag) -> Option<f64>| {
-        if told.is_empty() {
+        if lags.is_empty() {
             return;
         }
         text += &format!("# TYPE {name} gauge\n");
-        for (source, lag) in &told {
+        for (source, lag) in &lags {
             if let Some(value) = value(lag) {
                 text += &format!("{name}{{source=\"{source}\"}} {value}\n");
             }

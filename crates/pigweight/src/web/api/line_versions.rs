@@ -60,7 +60,7 @@ pub async fn list(
         }
         None => None,
     };
-    let mut told = Vec::new();
+    let mut versions = Vec::new();
     for version in app.store.line_versions(&id).await? {
         let crossings = match &run {
             Some(run) => {
@@ -71,7 +71,7 @@ pub async fn list(
             None => None,
         };
         let geometry = version.geometry;
-        told.push(LineVersion {
+        versions.push(LineVersion {
             id: version.id,
             number: version.number,
             created_at: time(version.created_at).unwrap_or_default(),
@@ -84,5 +84,5 @@ pub async fn list(
             crossings,
         });
     }
-    Ok(Json(told))
+    Ok(Json(versions))
 }

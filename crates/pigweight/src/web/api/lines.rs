@@ -87,7 +87,7 @@ pub struct Directions {
 pub struct ChangedLine {
     #[serde(flatten)]
     pub line: Line,
-    /// Null if the line was not moved, or nothing is counted of the video yet.
+    /// Null if the line was not moved, nothing is counted of the video yet, or no video is named for a line of a source.
     pub difference: Option<LineDifference>,
 }
 
@@ -260,7 +260,7 @@ impl Line {
 }
 
 /// The line as it lies on a video; on the picture it was drawn on, if it holds for another one.
-async fn told(app: &App, line: LineRecord, video_id: Option<&str>) -> Result<Line, Problem> {
+async fn line_on_video(app: &App, line: LineRecord, video_id: Option<&str>) -> Result<Line, Problem> {
     let Some(video_id) = video_id else {
         let crossings = match &line.source_id {
             Some(source) => app.store.count_crossings_of_source(source).await?,
@@ -293,11 +293,11 @@ pub async fn list(caller: Caller, app: Shared, Query(of): Query<Of>) -> Result<J
             caller.source(&app, source).await?;
             let crossings = app.store.count_crossings_of_source(source).await?;
             let lines = app.store.lines_of_source(source).await?;
-            let told = lines.into_iter().map(|line| {
+            let lines = lines.into_iter().map(|line| {
                 let geometry = line.geometry;
                 Line::new(line, geometry, &crossings)
             });
-            Ok(Json(told.collect()))
+            Ok(Json(lines.collect()))
         }
         _ => Err(Problem::bad_request("name either video or source: whose lines are wanted")),
     }
@@ -325,7 +325,7 @@ pub async fn add(
     };
     let line = app.store.add_line(&NewLine { name, scope, geometry }).await?;
     count_now(&app, &video).await?;
-    Ok((StatusCode::CREATED, Json(told(&app, line, Some(&video)).await?)))
+    Ok((StatusCode::CREATED, Json(line_on_video(&app, line, Some(&video)).await?)))
 }
 
 fn geometry_on(video: &VideoRecord, [x1, y1, x2, y2]: [f64; 4]) -> LineGeometry {
@@ -378,7 +378,7 @@ pub async fn change(
     } else {
         app.count_lines();
     }
-    let line = told(&app, changed.line, video.as_deref()).await?;
+    let line = line_on_video(&app, changed.line, video.as_deref()).await?;
     Ok(Json(ChangedLine { line, difference }))
 }
 

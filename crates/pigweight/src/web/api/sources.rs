@@ -118,8 +118,8 @@ pub async fn list(
     let limit = page.limit();
     let sources = app.store.sources(page.cursor(), limit).await?;
     let headers = page_headers(sources.len(), limit, sources.last().map(|source| source.id.as_str()), None)?;
-    let told = sources.into_iter().map(|source| Source::of(&app, source)).collect();
-    Ok((headers, Json(told)))
+    let sources = sources.into_iter().map(|source| Source::of(&app, source)).collect();
+    Ok((headers, Json(sources)))
 }
 
 /// One source.

@@ -79,14 +79,14 @@ impl OnDemandCounts {
         if let Some(answer) = self.known(&key) {
             return Ok((answer, video.secs(answer.pts), true));
         }
-        // A viewer is told at once that there is no detector, not after the patience.
+        // A viewer learns at once that there is no detector, not after the patience.
         let report = inference.model().device();
         if let (Device::Remote, Some(trouble)) = (report.device, report.trouble) {
             return Err(Problem::unavailable(trouble));
         }
         let client = self.client(inference);
         let look = move |frame: DecodedFrame| {
-            let (told, heard) = crossbeam_channel::bounded(1);
+            let (sender, receiver) = crossbeam_channel::bounded(1);
             let pts = frame.pts;
             client.submit(frame.picture, move |served: Completed<Picture>| {
                 let Completed { found, waited, took, .. } = served;
@@ -94,9 +94,9 @@ impl OnDemandCounts {
                 metrics::histogram!("pigweight_inference_wait_seconds", "for" => Urgency::Viewer.name())
                     .record(waited.as_secs_f64());
                 // The caller may be gone.
-                let _gone = told.send(found);
+                let _gone = sender.send(found);
             });
-            heard.recv().map(|found| (pts, found))
+            receiver.recv().map(|found| (pts, found))
         };
         let (shown, found) =
             pool.with_frame(&record.id, &video, pts, look).await?.map_err(Problem::internal)?;

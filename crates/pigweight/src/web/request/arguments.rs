@@ -217,7 +217,7 @@ mod tests {
         ];
     }
 
-    async fn told(problem: Problem) -> String {
+    async fn detail_of(problem: Problem) -> String {
         let bytes = axum::body::to_bytes(problem.into_response().into_body(), 4096).await.unwrap();
         let problem: Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(problem["status"], 400);
@@ -249,9 +249,9 @@ mod tests {
             ),
             ("{\"priority\": 1, \"paused\": 1}", "paused cannot be 1; it is true or false"),
         ] {
-            let told = told(read::<Wish>(body.as_bytes()).expect_err(body)).await;
-            assert!(told.contains(words), "{body}: {told}");
-            assert!(FOREIGN.iter().all(|foreign| !told.contains(foreign)), "{body}: {told}");
+            let message = detail_of(read::<Wish>(body.as_bytes()).expect_err(body)).await;
+            assert!(message.contains(words), "{body}: {message}");
+            assert!(FOREIGN.iter().all(|foreign| !message.contains(foreign)), "{body}: {message}");
         }
         assert!(read::<Wish>(b"{\"priority\": 5, \"mode\": \"exact\", \"more\": []}").is_ok());
     }
@@ -270,9 +270,9 @@ mod tests {
             ("priority=1&mode=roughly", "it is one of exact, nearest"),
             ("priority=1&paused=yes", "it is true or false"),
         ] {
-            let told = told(ask(query).await.err().expect(query)).await;
-            assert!(told.contains(words), "{query}: {told}");
-            assert!(FOREIGN.iter().all(|foreign| !told.contains(foreign)), "{query}: {told}");
+            let message = detail_of(ask(query).await.err().expect(query)).await;
+            assert!(message.contains(words), "{query}: {message}");
+            assert!(FOREIGN.iter().all(|foreign| !message.contains(foreign)), "{query}: {message}");
         }
         assert_eq!(ask("priority=-5&mode=nearest&more=x").await.ok().unwrap().0.priority, -5);
     }

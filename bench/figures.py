@@ -315,6 +315,8 @@ def main():
                 table.begin(name)
                 steps[name]()
                 table.end()
+                # At once: what fails later must not take with it what was measured.
+                table.keep(arguments.out / "figures.json")
     sections = table.keep(arguments.out / "figures.json")
     text = markdown({name: sections[name] for name in table.sections}, table.notes)
     print(text, end="")

@@ -12,7 +12,8 @@ create table sources (
   name text not null,                      -- for people
   folder text,                             -- absolute; null for an upload
   min_score double precision,              -- boxes count as animals from this score on; null: as calibrated or configured
-  created_at bigint not null
+  created_at bigint not null,
+  animals bigint                           -- how many a person says there are; null: unknown
 );
 create unique index sources_by_folder on sources (folder);
 
@@ -76,7 +77,11 @@ create table runs (
   counted_to_secs double precision not null default 0, -- end of what is settled
   count_sum bigint not null default 0,     -- animals summed over settled frames
   count_max bigint not null default 0,
-  next_chunk bigint not null default 0     -- sequence of the chunk to write next
+  next_chunk bigint not null default 0,    -- sequence of the chunk to write next
+  uncertainty_squares double precision,    -- the squared uncertainties of the inferred frames' counts, summed; null: its detector
+                                           -- doesn't say what its scores mean
+  measured_boxes bigint not null default 0, -- counted boxes on inferred frames, where it does
+  small_boxes bigint not null default 0    -- of those, boxes that are smaller than it finds reliably
 );
 create index runs_by_video on runs (video_id, created_at);
 

@@ -26,6 +26,49 @@ test.describe('list of videos', () => {
     await expect(page.getByRole('heading', { name: 'Pen 4, morning.mp4' })).toBeVisible();
   });
 
+  test('a count says how far it may be off, and where the detector is beyond what it can do', async ({
+    farm,
+    page,
+  }) => {
+    const message = 'half of the animals are small';
+    const run = {
+      ...DONE,
+      count: { mean: 24.3, max: 31, uncertainty: 4.4 },
+      warnings: [{ code: 'small_animals' as const, message }],
+    };
+    farm.world.videos = [farm.world.video('crowd', 'Crowded pen.mp4', run)];
+    await farm.open();
+    const card = page.getByRole('article');
+    await expect(card).toContainText('24.3');
+    await expect(card).toContainText('± 4');
+    await expect(card).toContainText('Many pigs are very small in this picture');
+    await expect(card.getByTitle(message)).toBeVisible();
+    await card.getByRole('link').click();
+    await expect(page.getByTestId('count-now')).toContainText('± 4');
+    await expect(page.getByText('Many pigs are very small in this picture')).toBeVisible();
+  });
+
+  test('how many animals there are is said once and shown beside the count', async ({ farm, page }) => {
+    farm.world.videos = [farm.world.video('crowd', 'Crowded pen.mp4', DONE)];
+    await farm.open();
+    await page.getByRole('article').getByRole('link').click();
+    await page.getByRole('button', { name: 'Say how many there are' }).click();
+    const field = page.getByTestId('animals');
+    await expect(field).toBeFocused();
+    await field.fill('0');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await expect(page.getByRole('alert')).toContainText('Type a number from 1 to 100,000');
+    await field.fill('30');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await expect(page.getByText('of 30 that are there')).toBeVisible();
+    expect(farm.world.requests.filter((request) => request.startsWith('PUT api/sources/'))).toHaveLength(1);
+    await page.getByRole('button', { name: 'Change' }).click();
+    await expect(field).toHaveValue('30');
+    await field.fill('');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await expect(page.getByRole('button', { name: 'Say how many there are' })).toBeVisible();
+  });
+
   test('a file that the server refuses says why, and can be tried again or given up', async ({
     farm,
     page,

@@ -1,16 +1,21 @@
 //! Settled tracks of a recorded video: a frame is returned when nothing later can change it.
 //!
-//! Waiting has two benefits. A gap in a track is interpolated linearly between its ends, which is
-//! better than any prediction (and the only option on frames without an inference). And the first
-//! detection of an animal, unconfirmed at first, is restored when the second confirms it.
+//! Waiting has three benefits. A gap in a track is interpolated linearly between its ends, which is
+//! better than any prediction (and the only option on frames without an inference). The first
+//! detection of an animal, unconfirmed at first, is restored when the second confirms it. And at the start of a video, a confirmed
+//! track is followed back through the detections that were too unsure to start it: what the second stage of the tracker does
+//! forward in time (ByteTrack), this does backward. Only at the start, where the animals of the scene are there already: later
+//! on, unsure detections before a track are mostly of an animal at the edge of the picture, too little of it to count.
 //!
 //! Guarantee: every frame comes out once, in order, at most [`TrackerSettings::lost_secs`] (or as long as
-//! [`TrackerSettings::lost_inferences`] take, and one frame) later, so memory depends on the scene and the frame rate, never on the video's length.
+//! [`TrackerSettings::lost_inferences`] take, and one frame) later, at the start [`TrackerSettings::lookback_secs`] and an
+//! inference; so memory depends on the scene and the frame rate, never on the video's length.
 
 use crate::detection::Detection;
 use crate::geometry::Rect;
 use crate::schedule::InferenceReason;
 use crate::time::Pts;
+use crate::track::assign::{Costs, assign};
 use crate::track::engine::{Engine, TrackKey, between, is_a_place};
 use crate::track::{Origin, TrackId, TrackedBox, TrackerSettings, measured};
 use serde::{Deserialize, Serialize};
@@ -56,6 +61,8 @@ pub struct SettledTracker {
     waiting: VecDeque<Waiting>,
     /// Number of the first waiting frame; frames count from 0.
     first_waiting: u64,
+    /// Elapsed time of the first inference since the start or since all tracks were ended.
+    begun_secs: Option<f64>,
     /// In order of creation. Ended tracks stay while a frame of theirs waits.
     trails: BTreeMap<TrackKey, Trail>,
 }
@@ -76,6 +83,7 @@ struct Waiting {
 struct Trail {
     track: Option<TrackId>,
     first_frame: u64,
+    first: Detection,
     last_frame: u64,
     last: Detection,
 }
@@ -87,6 +95,7 @@ impl SettledTracker {
             engine: Engine::new(settings),
             waiting: VecDeque::new(),
             first_waiting: 0,
+            begun_secs: None,
             trails: BTreeMap::new(),
         }
     }
@@ -100,6 +109,9 @@ impl SettledTracker {
         inference: Option<InferredDetections<'_>>,
     ) -> Vec<SettledFrame> {
         let elapsed_secs = self.engine.pass_time(secs);
+        if inference.is_some() {
+            self.begun_secs.get_or_insert(elapsed_secs);
+        }
         let frame = self.first_waiting + self.waiting.len() as u64;
         self.waiting.push_back(Waiting {
             pts,
@@ -111,17 +123,21 @@ impl SettledTracker {
         });
         if let Some(InferredDetections { detections, .. }) = inference {
             let mut owners = self.engine.observe(detections);
+            let mut confirmed = Vec::new();
             for (detection, owner) in detections.iter().zip(&mut owners) {
                 // A duplicate may have ended in the inference that saw it; its detection then has no owner.
                 *owner = owner.filter(|&key| self.engine.is_alive(key));
-                if let Some(key) = *owner {
-                    self.observe(key, frame, *detection);
+                if let Some(key) = *owner
+                    && self.observe(key, frame, *detection)
+                {
+                    confirmed.push(key);
                 }
             }
             if let Some(newest) = self.waiting.back_mut() {
                 let both = detections.iter().copied().zip(owners);
                 newest.detections = both.filter(|(detection, _)| is_a_place(detection)).collect();
             }
+            self.follow_back(confirmed);
         }
         let settled = self.settled_end();
         self.release(settled)
@@ -138,6 +154,7 @@ impl SettledTracker {
         let settled = self.finish();
         self.engine.end_all();
         self.trails.clear();
+        self.begun_secs = None;
         settled
     }
 
@@ -146,18 +163,90 @@ impl SettledTracker {
         self.engine.places(ahead_secs)
     }
 
-    fn observe(&mut self, key: TrackKey, frame: u64, detection: Detection) {
+    /// A track was seen. Returns whether this confirmed it.
+    fn observe(&mut self, key: TrackKey, frame: u64, detection: Detection) -> bool {
         let track = self.engine.track_of(key);
         let Some(trail) = self.trails.get_mut(&key) else {
-            self.trails.insert(key, Trail { track, first_frame: frame, last_frame: frame, last: detection });
-            return;
+            let trail =
+                Trail { track, first_frame: frame, first: detection, last_frame: frame, last: detection };
+            self.trails.insert(key, trail);
+            return track.is_some();
         };
+        let is_confirmed_now = trail.track.is_none() && track.is_some();
         let (from_frame, from) = (trail.last_frame, trail.last);
         trail.last_frame = frame;
         trail.last = detection;
         trail.track = track;
         if let Some(track) = trail.track {
             self.fill(track, (from_frame, from), (frame, detection));
+        }
+        is_confirmed_now
+    }
+
+    /// Follows tracks of the start that were confirmed just now back from their first detections, inference by inference, as long
+    /// as each has a detection that no track owns where the animal was.
+    fn follow_back(&mut self, mut tracks: Vec<TrackKey>) {
+        tracks.retain(|key| {
+            let first =
+                self.trails.get(key).and_then(|trail| self.waiting.get(self.place_of(trail.first_frame)?));
+            first.is_some_and(|first| self.is_at_the_start(first.elapsed_secs))
+        });
+        for place in (0..self.waiting.len()).rev() {
+            let frame = self.first_waiting + place as u64;
+            let Some(waiting) = self.waiting.get(place).filter(|waiting| waiting.reason.is_some()) else {
+                continue;
+            };
+            if tracks.is_empty() {
+                return;
+            }
+            let begun_later =
+                |key: &&TrackKey| self.trails.get(key).is_some_and(|trail| trail.first_frame > frame);
+            let rows: Vec<TrackKey> = tracks.iter().filter(begun_later).copied().collect();
+            let matches = self.matches_before(&rows, waiting);
+            tracks.retain(|key| !rows.contains(key) || matches.iter().any(|(matched, _)| matched == key));
+            for (key, column) in matches {
+                self.extend_back(key, frame, place, column);
+            }
+        }
+    }
+
+    /// Which free detections of a frame show these tracks, whose first detections are later: pairs of a track and an index.
+    fn matches_before(&self, tracks: &[TrackKey], waiting: &Waiting) -> Vec<(TrackKey, usize)> {
+        let settings = self.engine.settings();
+        let is_free = |owner: Option<TrackKey>| {
+            owner.is_none_or(|key| {
+                !self.engine.is_alive(key) && self.trails.get(&key).is_none_or(|trail| trail.track.is_none())
+            })
+        };
+        let free: Vec<usize> = (0..waiting.detections.len())
+            .filter(|&index| {
+                let (detection, owner) = waiting.detections[index];
+                detection.score >= settings.low_score && is_free(owner)
+            })
+            .collect();
+        let costs = Costs::from_pairs(tracks.len(), free.len(), |row, column| {
+            let first = self.trails.get(&tracks[row])?.first;
+            let iou = first.rect.iou(waiting.detections[free[column]].0.rect);
+            (iou >= settings.low_iou).then_some(1.0 - iou)
+        });
+        let pairs = assign(&costs, 1.0 - settings.low_iou);
+        pairs.into_iter().map(|(row, column)| (tracks[row], free[column])).collect()
+    }
+
+    /// An earlier detection becomes the first one of a track.
+    fn extend_back(&mut self, key: TrackKey, frame: u64, place: usize, column: usize) {
+        let Some((detection, owner)) =
+            self.waiting.get_mut(place).and_then(|waiting| waiting.detections.get_mut(column))
+        else {
+            return;
+        };
+        let (detection, _) = (*detection, owner.replace(key));
+        let Some(trail) = self.trails.get_mut(&key) else { return };
+        let (to_frame, to) = (trail.first_frame, trail.first);
+        trail.first_frame = frame;
+        trail.first = detection;
+        if let Some(track) = trail.track {
+            self.fill(track, (frame, detection), (to_frame, to));
         }
     }
 
@@ -193,13 +282,30 @@ impl SettledTracker {
     }
 
     /// The first frame that may still change. The last observation of a live track is kept, because the gap after it
-    /// may be filled; an unconfirmed track is kept from its first detection on.
+    /// may be filled; an unconfirmed track is kept from its first detection on. At the start, a track may still be followed back
+    /// to the first frame.
     fn settled_end(&self) -> u64 {
         let end = self.first_waiting + self.waiting.len() as u64;
-        let living = self.trails.iter().filter(|&(&key, _)| self.engine.is_alive(key));
+        let living = || {
+            let living = self.trails.iter().filter(|&(&key, _)| self.engine.is_alive(key));
+            living.map(|(_, trail)| trail)
+        };
+        // Of the tracks that may still be confirmed, the one that started first; or one that starts now.
+        let unconfirmed = living().filter(|trail| trail.track.is_none()).map(|trail| trail.first_frame);
+        let first_start = unconfirmed.min().unwrap_or(end.saturating_sub(1));
+        let start = self.place_of(first_start).and_then(|place| self.waiting.get(place));
+        if start.is_some_and(|frame| self.is_at_the_start(frame.elapsed_secs)) {
+            return self.first_waiting;
+        }
         let holds =
-            living.map(|(_, trail)| if trail.track.is_some() { trail.last_frame } else { trail.first_frame });
+            living().map(|trail| if trail.track.is_some() { trail.last_frame } else { trail.first_frame });
         holds.min().unwrap_or(end)
+    }
+
+    /// Whether a track that starts now is followed back to the first inference. 1 ms of tolerance, because pts may be in ms.
+    fn is_at_the_start(&self, elapsed_secs: f64) -> bool {
+        let lookback_secs = self.engine.settings().lookback_secs;
+        self.begun_secs.is_some_and(|begun_secs| elapsed_secs - begun_secs <= lookback_secs + 1e-3)
     }
 
     /// Returns the waiting frames before `end`.

@@ -16,3 +16,4 @@ pub mod schedule;
 pub mod selection;
 pub mod time;
 pub mod track;
+pub mod uncertainty;

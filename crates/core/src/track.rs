@@ -9,7 +9,7 @@
 //! Left out: appearance (pigs in a pen look alike), camera motion (cameras over pens are fixed), and the
 //! class, which isn't used for matching: give a tracker only detections that may be the same animal.
 
-mod assign;
+pub(crate) mod assign;
 pub(crate) mod engine;
 mod identity;
 mod motion;

@@ -138,6 +138,84 @@ fn a_single_detection_is_no_track_and_a_confirmed_track_includes_its_first_detec
     assert_eq!(settled.iter().map(|frame| frame.unmatched.len()).sum::<usize>(), 1);
 }
 
+/// An animal that stands there from the first frame on, and is detected with 0.3 before `sure_secs` and with 0.9 from then on.
+fn faint_at_first(sure_secs: f64, every: u32) -> Vec<(f64, Option<Vec<Detection>>)> {
+    (0..116_u32)
+        .map(|n| (n, f64::from(n) / 30.0))
+        .map(|(n, secs)| {
+            let score = if secs < sure_secs - 1e-6 { 0.3 } else { 0.9 };
+            let look = || vec![pig(100.0, 100.0, 0.9), pig(400.0 - 20.0 * secs as f32, 300.0, score)];
+            (secs, n.is_multiple_of(every).then(look))
+        })
+        .collect()
+}
+
+#[test]
+fn an_animal_counts_from_the_first_frame_although_the_detector_is_sure_of_it_later() {
+    for every in [1, 5] {
+        for frame in settled(&faint_at_first(1.0, every)) {
+            assert_eq!(frame.boxes.len(), 2, "{}", frame.secs);
+            let is_inferred = frame.reason.is_some();
+            assert!(frame.boxes.iter().all(|tracked| (tracked.origin == Origin::Measured) == is_inferred));
+        }
+    }
+}
+
+#[test]
+fn after_a_gap_a_track_is_followed_back_to_it() {
+    let mut tracker = SettledTracker::new(TrackerSettings::mot());
+    let mut counts = Vec::new();
+    for round in 0..2 {
+        for (number, (secs, detections)) in faint_at_first(0.5, 1).iter().enumerate() {
+            let (pts, secs) = (Pts(number as i64 + 1000 * round), secs + 60.0 * round as f64);
+            let settled = tracker.push(pts, secs, detections.as_deref().map(InferredDetections::every));
+            counts.extend(settled.iter().map(|frame| frame.boxes.len()));
+        }
+        counts.extend(tracker.end_tracks().iter().map(|frame| frame.boxes.len()));
+    }
+    assert_eq!(counts, [2; 232]);
+}
+
+#[test]
+fn a_track_that_starts_later_begins_where_the_detector_is_sure() {
+    // It may be coming into the picture, and little of it be seen.
+    for frame in settled(&faint_at_first(2.0, 1)) {
+        assert_eq!(frame.boxes.len(), if frame.secs > 1.99 { 2 } else { 1 }, "{}", frame.secs);
+    }
+}
+
+#[test]
+fn a_track_is_followed_back_only_through_detections_that_no_other_track_owns() {
+    // The second animal comes out from behind the first, whose box is where the second one was.
+    let frames: Vec<_> = (0..30)
+        .map(|n| f64::from(n) / 10.0)
+        .map(|secs| {
+            let second = (secs > 0.45).then(|| pig(112.0, 100.0, 0.9));
+            (secs, Some([pig(100.0, 100.0, 0.9)].into_iter().chain(second).collect::<Vec<_>>()))
+        })
+        .collect();
+    for frame in settled(&frames) {
+        assert_eq!(frame.boxes.len(), if frame.secs > 0.45 { 2 } else { 1 }, "{}", frame.secs);
+    }
+}
+
+#[test]
+fn the_first_inference_counts_what_the_detector_finds_and_drops_what_is_not_seen_again() {
+    // 0.65 is a detection but would not start a track later on.
+    let frames: Vec<_> = (0..20)
+        .map(|n| f64::from(n) / 10.0)
+        .map(|secs| {
+            let mut seen = vec![pig(100.0, 100.0, 0.65), pig(300.0, 100.0, 0.9)];
+            seen.extend((secs == 0.0).then(|| pig(500.0, 100.0, 0.65)));
+            seen.extend((secs > 0.95).then(|| pig(500.0, 300.0, 0.65)));
+            (secs, Some(seen))
+        })
+        .collect();
+    for frame in settled(&frames) {
+        assert_eq!(frame.boxes.len(), 2, "{}", frame.secs);
+    }
+}
+
 #[test]
 fn a_duplicate_of_a_lost_animal_does_not_stay() {
     // The second, unlike in shape, appears where the first was and both are seen again.
@@ -258,7 +336,10 @@ proptest! {
             let first = waiting.front().copied().unwrap_or(secs);
             let looks_since = look_secs.iter().filter(|&&look| look > first && look < secs).count();
             let has_chances = looks_since < settings.lost_inferences as usize && secs - first <= 10.0 + 2e-3;
-            prop_assert!(secs - first <= settings.lost_secs + 2e-3 || has_chances);
+            // An unconfirmed track waits for one more inference before it is looked back from.
+            let confirmation_secs = look_secs.iter().rev().nth(1).map_or(secs, |last| secs - last);
+            let longest_secs = settings.lost_secs.max(settings.lookback_secs + confirmation_secs);
+            prop_assert!(secs - first <= longest_secs + 2e-3 || has_chances);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::remote::{Fallback, Known, Pool};
 use crate::session::{Session, Setup};
 use crate::source::ModelSource;
 use crate::tensor::Form;
+use pigweight_core::uncertainty::ScoreCalibration;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -59,6 +60,9 @@ impl ModelSettings {
     }
 }
 
+/// The key in a model's metadata under which it says what its scores mean: a [`ScoreCalibration`] as JSON.
+const CALIBRATION: &str = "pigweight.score_calibration";
+
 /// A model's description.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelInfo {
@@ -78,6 +82,8 @@ pub struct ModelInfo {
     pub classes: Vec<String>,
     /// Whether it returns outlines too.
     pub has_masks: bool,
+    /// What its scores mean, if its file says so.
+    pub calibration: Option<ScoreCalibration>,
 }
 
 /// Time of a run, measured when the model is loaded.
@@ -151,10 +157,13 @@ impl Model {
         let (session, device, tried) = open(&settings, &bytes)?;
         let form = session.form().ok_or_else(|| unknown(&settings.source, session.describe()))?;
         let (found, names) = (session.describe(), session.metadata("names"));
+        let calibration =
+            session.metadata(CALIBRATION).and_then(|text| score_calibration(&settings.source, &text));
         let mut backend = Backend::Local(session, device);
         let shown = backend.probe()?;
         let identity = (settings.source.name(), blake3::hash(&bytes).to_hex().to_string());
         let mut model = Self::understand(settings, identity, form, &shown, names.as_deref(), &found)?;
+        Arc::make_mut(&mut model.info).calibration = calibration;
         model.local = Some(Local { bytes, form, device });
         model.tried = tried.into();
         model.try_out(&mut backend)?;
@@ -261,6 +270,7 @@ impl Model {
             is_trimmed: false,
             classes,
             has_masks: layout.prototypes.is_some(),
+            calibration: None,
         };
         Ok(Self {
             settings: settings.into(),
@@ -500,6 +510,17 @@ fn open(settings: &ModelSettings, bytes: &[u8]) -> Result<(Session, Device, Vec<
         DeviceChoice::Openvino => Device::Openvino,
     };
     Ok((load(device)?, device, tried))
+}
+
+/// What the model's file says of its scores. A statement that makes no sense is reported and ignored: counts don't depend on it.
+fn score_calibration(source: &ModelSource, text: &str) -> Option<ScoreCalibration> {
+    let stated = serde_json::from_str::<ScoreCalibration>(text).ok().filter(ScoreCalibration::is_valid);
+    if stated.is_none() {
+        tracing::warn!(
+            "{source}: what its metadata {CALIBRATION} says cannot be read: counts have no uncertainty"
+        );
+    }
+    stated
 }
 
 /// Names in the order of their numbers from Ultralytics' metadata, a Python dictionary: `{0: 'sow', 1: 'piglet'}`.

@@ -10,6 +10,7 @@ pub mod line_proximity;
 pub mod pipeline;
 pub mod plan;
 pub mod retrack;
+pub mod run_warnings;
 pub mod settings;
 
 #[cfg(test)]

@@ -178,6 +178,7 @@ async fn write(store: &Store, secs: u64) -> Result<RunRecord, Box<dyn Error>> {
             frames: &frames,
             timeline,
             damaged_frames: 0,
+            uncertainty: None,
             state: Vec::new(),
         };
         store.write_checkpoint(&run.id, number as i64, &step).await?;

@@ -7,6 +7,7 @@ use crate::runs::{self, RunState};
 use crate::{Store, Transaction, crossings};
 use pigweight_core::curve::CurveBuilder;
 use pigweight_core::interpolate::SettledFrame;
+use pigweight_core::uncertainty::UncertaintyTotals;
 
 /// What one step of a run adds.
 pub struct Checkpoint<'a> {
@@ -16,6 +17,8 @@ pub struct Checkpoint<'a> {
     pub timeline: Timeline,
     /// How many of these frames were damaged.
     pub damaged_frames: u64,
+    /// How far their counts may be off, if the detector says what its scores mean.
+    pub uncertainty: Option<UncertaintyTotals>,
     /// The pipeline's state after them.
     pub state: Vec<u8>,
     /// End of the last of them.
@@ -81,11 +84,14 @@ async fn advance_run(
     step: &Checkpoint<'_>,
 ) -> Result<String> {
     let counts = step.frames.iter().map(|frame| frame.boxes.len() as i64);
+    let totals = step.uncertainty.unwrap_or_default();
     let state = if step.is_last { RunState::Done } else { RunState::Running };
     let video_id: Option<String> = sqlx::query_scalar(
         "update runs set frames_done = frames_done + $3, frames_inferred = frames_inferred + $4, \
          damaged_frames = damaged_frames + $5, counted_to_secs = $6, count_sum = count_sum + $7, \
-         count_max = case when count_max < $8 then $8 else count_max end, next_chunk = $9, state = $10, finished_at = $11 \
+         count_max = case when count_max < $8 then $8 else count_max end, next_chunk = $9, state = $10, finished_at = $11, \
+         uncertainty_squares = coalesce(uncertainty_squares + $12, $12), measured_boxes = measured_boxes + $13, \
+         small_boxes = small_boxes + $14 \
          where id = $1 and next_chunk = $2 and state = 'running' returning video_id",
     )
     .bind(run_id)
@@ -99,6 +105,9 @@ async fn advance_run(
     .bind(next_chunk)
     .bind(state)
     .bind(step.is_last.then(unix_secs))
+    .bind(step.uncertainty.map(|totals| totals.squares))
+    .bind(totals.boxes.cast_signed())
+    .bind(totals.small_boxes.cast_signed())
     .fetch_optional(&mut **transaction)
     .await
     .map_err(|error| Error::from_sql("writing a checkpoint", error))?;

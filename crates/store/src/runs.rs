@@ -86,6 +86,12 @@ pub struct RunRecord {
     pub count_max: i64,
     /// Sequence number of the chunk to write next.
     pub next_chunk: i64,
+    /// The squared uncertainties of the inferred frames' counts, summed; `None` if the detector doesn't say what its scores mean.
+    pub uncertainty_squares: Option<f64>,
+    /// Counted boxes on inferred frames, if it does.
+    pub measured_boxes: i64,
+    /// Of those, boxes smaller than the detector finds reliably.
+    pub small_boxes: i64,
 }
 
 impl RunRecord {
@@ -93,10 +99,22 @@ impl RunRecord {
     pub fn count_mean(&self) -> Option<f64> {
         (self.frames_done > 0).then(|| self.count_sum as f64 / self.frames_done as f64)
     }
+
+    /// Nine of ten frames' true numbers lie within the count ± this many animals (root of the mean square over inferred frames).
+    pub fn count_uncertainty(&self) -> Option<f64> {
+        let squares = self.uncertainty_squares.filter(|_| self.frames_inferred > 0)?;
+        Some((squares / self.frames_inferred as f64).max(0.0).sqrt())
+    }
+
+    /// The share of counted boxes that are smaller than the detector finds reliably.
+    pub fn small_share(&self) -> Option<f64> {
+        (self.measured_boxes > 0).then(|| self.small_boxes as f64 / self.measured_boxes as f64)
+    }
 }
 
 const COLUMNS: &str = "id, video_id, model_name, device, state, error, created_at, finished_at, frames_done, frames_inferred, \
-     damaged_frames, counted_to_secs, count_sum, count_max, next_chunk";
+     damaged_frames, counted_to_secs, count_sum, count_max, next_chunk, \
+     uncertainty_squares, measured_boxes, small_boxes";
 /// Of the video in hand: the published run, or the newest if none has ever been complete.
 const SHOWN: &str = "coalesce(videos.published_run_id, (select shown.id from runs as shown where shown.video_id = videos.id \
      and shown.state <> 'abandoned' order by shown.created_at desc, shown.id desc limit 1))";

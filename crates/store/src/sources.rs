@@ -54,6 +54,8 @@ pub struct SourceRecord {
     pub min_score: Option<f64>,
     /// Seconds since 1970.
     pub created_at: i64,
+    /// How many animals a person says there are.
+    pub animals: Option<i64>,
     /// Recordings whose files are there now.
     pub videos: i64,
     /// Lines for all its recordings.
@@ -67,9 +69,11 @@ pub struct SourceChange {
     pub name: Option<String>,
     /// `Some(None)`: as calibrated or configured.
     pub min_score: Option<Option<f64>>,
+    /// `Some(None)`: unknown.
+    pub animals: Option<Option<i64>>,
 }
 
-const SELECT: &str = "select id, kind, name, folder, min_score, created_at, \
+const SELECT: &str = "select id, kind, name, folder, min_score, created_at, animals, \
      (select count(*) from videos where videos.source_id = sources.id and not is_superseded \
       and exists (select 1 from presence where presence.video_id = videos.id)) as videos, \
      (select count(*) from lines where lines.source_id = sources.id and deleted_at is null) as lines from sources";
@@ -101,12 +105,15 @@ impl Store {
     /// Renames a source or sets its threshold.
     pub async fn change_source(&self, id: &str, change: &SourceChange) -> Result<SourceRecord> {
         sqlx::query(
-            "update sources set name = coalesce($2, name), min_score = case when $3 then $4 else min_score end where id = $1",
+            "update sources set name = coalesce($2, name), min_score = case when $3 then $4 else min_score end, \
+             animals = case when $5 then $6 else animals end where id = $1",
         )
         .bind(id)
         .bind(&change.name)
         .bind(change.min_score.is_some())
         .bind(change.min_score.flatten())
+        .bind(change.animals.is_some())
+        .bind(change.animals.flatten())
         .execute(&self.pool)
         .await
         .map_err(|error| Error::from_sql("changing a source", error))?;

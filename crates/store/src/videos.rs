@@ -126,6 +126,8 @@ pub struct VideoRecord {
     pub recorded_at: Option<i64>,
     /// Its own threshold, or else its source's: boxes count as animals from this score on.
     pub min_score: Option<f64>,
+    /// How many animals a person says its source holds.
+    pub animals: Option<i64>,
     /// The run that people see; `None` before one is complete.
     pub published_run_id: Option<String>,
     /// The background does not work on it.
@@ -139,6 +141,7 @@ pub struct VideoRecord {
 const COLUMNS: &str = "id, source_id, path, name, error, error_code, damage, container, codec, has_audio, width_px, height_px, \
      frames, duration_secs, recorded_at, published_run_id, is_paused, samples_hash is not null as is_sampled, \
      coalesce(min_score, (select min_score from sources where sources.id = videos.source_id)) as min_score, \
+     (select animals from sources where sources.id = videos.source_id) as animals, \
      exists (select 1 from presence where presence.video_id = videos.id) as is_present";
 
 impl Store {

@@ -67,6 +67,7 @@ async fn write(store: &Store, run: &RunRecord, frames: &[SettledFrame], is_last:
         frames,
         timeline: timeline(),
         damaged_frames: 0,
+        uncertainty: None,
         state: vec![1, 2, 3],
         counted_to_secs: frames.last().map_or(0.0, |frame| frame.secs),
         is_last,

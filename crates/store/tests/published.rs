@@ -82,6 +82,7 @@ async fn an_unfinished_run_with_other_settings_is_abandoned_and_never_shown() {
         frames: &[],
         timeline: common::timeline(),
         damaged_frames: 0,
+        uncertainty: None,
         state: Vec::new(),
         counted_to_secs: 1.0,
         is_last: true,

@@ -63,6 +63,7 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
   if (noun === 'lines') return answerLines(route, world, id, query);
   if (noun === 'video_file' && id === 'stream_hls') return answerStream(route, part ?? '', path[3]);
   if (noun === 'video_file') return answerPicture(route, world, query);
+  if (noun === 'sources') return answerSource(route, world, id);
   if (noun !== 'videos') return problem(route, 404, `No ${noun} here.`);
   if (id === '') return answerVideos(route, world, query);
   const video = world.find(id);
@@ -91,6 +92,24 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
     default:
       return problem(route, 404, `No ${part} here.`);
   }
+}
+
+/** A person says how many animals there are: all recordings of the source know it. */
+function answerSource(route: Route, world: World, id: string): Promise<void> {
+  const { animals } = route.request().postDataJSON() as { animals: number | null };
+  for (const video of world.videos.filter((candidate) => candidate.source === id)) video.animals = animals;
+  return json(route, {
+    id,
+    kind: 'folder',
+    name: 'Pen 4',
+    folder: '/srv/pens',
+    videos: 1,
+    lines: 0,
+    min_score: null,
+    calibration: null,
+    animals,
+    created_at: '2026-11-01T06:00:00Z',
+  });
 }
 
 /** Paginated like the server. */

@@ -57,7 +57,8 @@ export const DONE: Run = {
   eta_secs: null,
   model: 'Pigs from above, small',
   device: 'CPU',
-  count: { mean: 3.6, max: 4 },
+  count: { mean: 3.6, max: 4, uncertainty: 1.3 },
+  warnings: [],
   counted_to_secs: 8.76,
   error: null,
   reason_code: null,
@@ -138,7 +139,7 @@ export class World {
         reason_code: null,
         duration_secs: null,
       },
-      this.video('night', 'Night, empty pen.mp4', { ...DONE, count: { mean: 0, max: 0 } }),
+      this.video('night', 'Night, empty pen.mp4', { ...DONE, count: { mean: 0, max: 0, uncertainty: 0.2 } }),
     ];
   }
 
@@ -158,6 +159,7 @@ export class World {
       codec: 'h264',
       media_type: 'video/mp4',
       recorded_at: null,
+      animals: null,
       paused: false,
       index: 'ready',
       index_progress: null,

@@ -2,7 +2,7 @@
 
 import type { CountWindow, DetectionWindow, FrameIndex, JobWish, LineEnds } from './narrowed.ts';
 import { address, ask, askJson, askPage, type ListPage, sendJson } from './request.ts';
-import type { ChangedLine, Crossing, Health, Job, Jobs, Line, Scope, Video } from './types.ts';
+import type { ChangedLine, Crossing, Health, Job, Jobs, Line, Scope, Source, Video } from './types.ts';
 
 const videoPath = (id: string) => `api/videos/${encodeURIComponent(id)}`;
 
@@ -28,6 +28,10 @@ export const fetchIndex = (id: string) => askJson<FrameIndex>(address(`${videoPa
 /** The background leaves a video alone, or goes on with it. */
 export const pauseWork = (id: string, paused: boolean) =>
   sendJson<Video>('PUT', address(`${videoPath(id)}/work`), { paused });
+
+/** Holds for all videos of the source. */
+export const changeSource = (id: string, settings: { animals: number | null }) =>
+  sendJson<Source>('PUT', address(`api/sources/${encodeURIComponent(id)}`), settings);
 
 export const fetchJobs = (limit: number) => askJson<Jobs>(address('api/jobs', { limit }));
 

@@ -243,7 +243,7 @@ export interface paths {
         /** One source. */
         get: operations["get_api_sources_id"];
         /**
-         * Renames a source, or sets the score from which on boxes are pigs in all its recordings. They are recounted then; what is
+         * Renames a source, says how many animals it holds, or sets the score from which on boxes are pigs in all its recordings. With another score they are recounted; what is
          *     counted stays shown until that is done.
          */
         put: operations["put_api_sources_id"];
@@ -664,6 +664,11 @@ export interface components {
             max: number;
             /** Format: double */
             mean: number;
+            /**
+             * Format: double
+             * @description Nine of ten frames' true numbers lie within the count ± this many animals. Null if the detector doesn't say what its scores mean.
+             */
+            uncertainty: number | null;
         };
         /** @description The count at a moment. */
         CountAtTime: {
@@ -677,6 +682,12 @@ export interface components {
              * @description Seconds of the frame that was counted, or the requested moment.
              */
             t: number;
+            /**
+             * Format: double
+             * @description Nine of ten true numbers lie within the count ± this many animals, over the analysis. Null for a count inferred for this request,
+             *     and if the detector doesn't say what its scores mean.
+             */
+            uncertainty: number | null;
         };
         /**
          * @description Three answers that are never the same.
@@ -713,6 +724,13 @@ export interface components {
             t: number;
             /** @description Always `count_update`. */
             type: string;
+        };
+        /** @description What a reader of a count has to know. */
+        CountWarning: {
+            /** @description `small_animals`: many are too small in the picture to be found reliably. `uncertain_count`: the detector is unsure. */
+            code: string;
+            /** @description One sentence: what is wrong, and what to do. */
+            message: string;
         };
         /** @description The count curve. */
         Counts: {
@@ -1243,6 +1261,8 @@ export interface components {
             /** @description A short name of `error` that stays the same; null where it has none. */
             reason_code: string | null;
             state: components["schemas"]["RunState"];
+            /** @description Where the detector is beyond what it can do, the most important first. */
+            warnings: components["schemas"]["CountWarning"][];
         };
         /** @description Two analyses of one video beside each other, as far as both have come. */
         RunDifference: {
@@ -1294,6 +1314,11 @@ export interface components {
         Scope: "source" | "video";
         /** @description A folder of one camera's recordings, or an upload. */
         Source: {
+            /**
+             * Format: int64
+             * @description How many animals a person says there are; shown beside what is counted. Null: unknown.
+             */
+            animals: number | null;
             calibration: components["schemas"]["FolderCalibration"] | null;
             /** @description RFC 3339, UTC. */
             created_at: string;
@@ -1322,6 +1347,11 @@ export interface components {
         /** @description What a person sets for a source. */
         SourceSettings: {
             /**
+             * Format: int64
+             * @description How many animals there are, 1 to 100,000; null: unknown. Leave it out to keep what is set.
+             */
+            animals?: number | null;
+            /**
              * Format: double
              * @description Boxes are pigs from this score on, 0 to 1; null: as calibrated or configured. Leave it out to keep what is set.
              */
@@ -1332,6 +1362,11 @@ export interface components {
         Status: "ok" | "no_model" | "degraded";
         /** @description A registered video. */
         Video: {
+            /**
+             * Format: int64
+             * @description How many animals a person says its source holds; null: unknown. `PUT /api/sources/{id}` sets it.
+             */
+            animals: number | null;
             /** @description `h264`, `hevc`, … */
             codec: string | null;
             /**
@@ -1417,6 +1452,7 @@ export type Count = components['schemas']['Count'];
 export type CountAtTime = components['schemas']['CountAtTime'];
 export type CountState = components['schemas']['CountState'];
 export type CountUpdate = components['schemas']['CountUpdate'];
+export type CountWarning = components['schemas']['CountWarning'];
 export type Counts = components['schemas']['Counts'];
 export type Crossing = components['schemas']['Crossing'];
 export type Detections = components['schemas']['Detections'];

@@ -33,6 +33,13 @@ export const en = {
   counted_range: 'about {mean}, from {min} to {max}',
   videos_number: { one: '{count} video', other: '{count} videos' },
   count_now: 'In the picture now',
+  uncertainty_meaning: 'Nine times in ten the true number is no farther away than this',
+  animals_say: 'Say how many there are',
+  animals_change: 'Change',
+  animals_known: 'of {animals} that are there',
+  animals_question: 'How many are there?',
+  animals_next: 'Holds for all recordings of this source. Leave it empty if it is not known.',
+  animals_wrong: 'Type a number from 1 to {most}.',
 
   // work on a video
   state_reading: 'Reading the video',
@@ -224,6 +231,10 @@ export const en = {
   loading: 'Loading',
 
   // reasons that the server names by a code; others are shown as the server's sentence
+  reason_small_animals:
+    'Many pigs are very small in this picture, and more of such are missed than found. Move the camera nearer, or record a larger picture of the pen alone.',
+  reason_uncertain_count:
+    'The detector is unsure here. Check some moments by eye, and calibrate it for this camera (pigweight check --calibrate).',
   reason_disk_full: 'The disk is full. Nothing written before is lost; free some space and it goes on.',
   reason_folder_missing:
     'A folder of videos cannot be read. Check that its disk is connected; its videos come back with it.',

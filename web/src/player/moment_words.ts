@@ -14,3 +14,8 @@ export function momentWords(moment: MomentCount): string {
       return moment.count === 0 ? t('no_pigs') : t('pigs', { count: moment.count });
   }
 }
+
+/** How far a count may be off, in whole animals: null where it is not known. An animal is never counted by halves. */
+export function wholeUncertainty(count: { uncertainty: number | null } | null): number | null {
+  return count === null || count.uncertainty === null ? null : Math.round(count.uncertainty);
+}

@@ -28,6 +28,7 @@ pub(crate) struct Engine {
     settings: TrackerSettings,
     elapsed: Elapsed,
     now_secs: f64,
+    /// Whether there was an inference, since the start or since all tracks were ended.
     has_observed: bool,
     keys_given: u64,
     numbers_given: u32,
@@ -104,6 +105,7 @@ impl Engine {
     /// Ends every track: after a gap, identities are unknown. Numbers aren't reused.
     pub(crate) fn end_all(&mut self) {
         self.identities.clear();
+        self.has_observed = false;
     }
 
     /// Takes the current detections and returns the owner of each.
@@ -125,8 +127,10 @@ impl Engine {
         }
         // A first detection that isn't repeated at the next inference was false.
         self.identities.retain(|identity| identity.track.is_some() || identity.missed_inferences == 0);
+        // No animal can have walked in before the first inference: what stands there is as likely as ever, not new.
+        let new_score = if self.has_observed { self.settings.new_score } else { self.settings.high_score };
         for (index, detection) in detections.iter().enumerate() {
-            if keys[index].is_none() && detection.score >= self.settings.new_score && is_a_place(detection) {
+            if keys[index].is_none() && detection.score >= new_score && is_a_place(detection) {
                 let key = TrackKey(self.keys_given);
                 self.keys_given += 1;
                 self.identities.push(Identity::new(key, self.now_secs, detection));
@@ -153,6 +157,11 @@ impl Engine {
     pub(crate) fn places(&self, ahead_secs: f64) -> impl Iterator<Item = Rect> {
         let confirmed = self.identities.iter().filter(|identity| identity.track.is_some());
         confirmed.map(move |identity| identity.predicted(self.now_secs + ahead_secs))
+    }
+
+    /// The settings.
+    pub(crate) fn settings(&self) -> &TrackerSettings {
+        &self.settings
     }
 
     /// Whether it may still be confirmed or found again.
@@ -231,11 +240,11 @@ impl Engine {
     }
 
     fn confirm(&mut self) {
-        // No animal can have walked in before the first inference, so all are confirmed at once.
-        let enough = if self.has_observed { self.settings.confirm_hits } else { 1 };
-        self.has_observed = true;
+        let is_first = !std::mem::replace(&mut self.has_observed, true);
         for identity in &mut self.identities {
-            if identity.track.is_none() && identity.hits >= enough {
+            // Whatever is sure on the first inference is confirmed at once.
+            let is_sure = is_first && identity.first_score >= self.settings.new_score;
+            if identity.track.is_none() && (is_sure || identity.hits >= self.settings.confirm_hits) {
                 self.numbers_given += 1;
                 identity.track = Some(TrackId(self.numbers_given));
             }

@@ -28,6 +28,8 @@ pub(crate) struct Identity {
     /// Given on confirmation.
     pub(crate) track: Option<TrackId>,
     pub(crate) born_secs: f64,
+    /// Of the detection it started with.
+    pub(crate) first_score: f32,
     pub(crate) hits: u32,
     /// Inferences since the last observation.
     pub(crate) missed_inferences: u32,
@@ -43,6 +45,7 @@ impl Identity {
             key,
             track: None,
             born_secs: at_secs,
+            first_score: detection.score,
             hits: 1,
             missed_inferences: 0,
             motion: Motion::starting_at(detection.rect),

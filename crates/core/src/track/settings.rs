@@ -11,13 +11,17 @@ pub struct TrackerSettings {
     pub high_score: f32,
     /// Detections from this score on may continue a track that was seen at the last inference.
     pub low_score: f32,
-    /// An unmatched detection starts a track from this score on.
+    /// An unmatched detection starts a track from this score on; on the first inference from `high_score` on, because no animal can
+    /// have walked in before it.
     pub new_score: f32,
     /// How long a lost track is kept …
     pub lost_secs: f64,
     /// … and over how many inferences, whichever takes longer: if inferences are rare, an unsure detector needs as many chances
     /// to find an animal again.
     pub lost_inferences: u32,
+    /// Tracks that start within this time of the first inference, or of a gap, are followed back to it through detections with low
+    /// scores (settled tracks only: these frames wait that much longer).
+    pub lookback_secs: f64,
     /// A track is confirmed after this many inferences in a row (on the first inference, at once).
     pub confirm_hits: u32,
     /// Stage 1: the least overlap of a prediction and a detection: IoU × confidence, which is the score rescaled so that
@@ -50,6 +54,7 @@ impl TrackerSettings {
             new_score: 0.7,
             lost_secs: 1.0,
             lost_inferences: 12,
+            lookback_secs: 1.0,
             confirm_hits: 2,
             match_overlap: 0.1,
             low_iou: 0.5,

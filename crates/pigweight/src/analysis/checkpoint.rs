@@ -8,6 +8,7 @@ use pigweight_core::interpolate::{SettledFrame, SettledTracker};
 use pigweight_core::schedule::Position;
 use pigweight_core::time::{Pts, Timeline};
 use pigweight_core::track::TrackerSettings;
+use pigweight_core::uncertainty::{ScoreCalibration, UncertaintyTotals};
 use pigweight_detect::Device;
 use pigweight_store::{Checkpoint, RunRecord, Store, columns};
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,17 @@ impl State {
     }
 }
 
+/// How the uncertainty of a run's counts is measured.
+#[derive(Clone, Copy)]
+pub struct UncertaintyMeasure {
+    /// What the detector's scores mean.
+    pub calibration: ScoreCalibration,
+    /// Boxes count from this score on.
+    pub min_score: f32,
+    /// Px of the detector's input per px of the picture.
+    pub input_scale: f32,
+}
+
 /// Collects settled frames and writes them.
 pub struct CheckpointWriter<'a> {
     store: &'a Store,
@@ -56,6 +68,7 @@ pub struct CheckpointWriter<'a> {
     timeline: Timeline,
     run: RunRecord,
     settled: Vec<SettledFrame>,
+    uncertainty: Option<UncertaintyMeasure>,
     /// Not written yet.
     pub damaged_frames: u64,
     /// What has run the detector so far.
@@ -67,7 +80,13 @@ pub struct CheckpointWriter<'a> {
 
 impl<'a> CheckpointWriter<'a> {
     /// Resumes behind the last checkpoint of `run`.
-    pub fn new(store: &'a Store, runtime: &'a Handle, timeline: Timeline, run: RunRecord) -> Self {
+    pub fn new(
+        store: &'a Store,
+        runtime: &'a Handle,
+        timeline: Timeline,
+        run: RunRecord,
+        uncertainty: Option<UncertaintyMeasure>,
+    ) -> Self {
         let now = Instant::now();
         // Before the first inference the run names the expected device.
         let devices = if run.frames_done > 0 { devices_of(&run) } else { BTreeSet::new() };
@@ -76,6 +95,7 @@ impl<'a> CheckpointWriter<'a> {
             runtime,
             timeline,
             settled: Vec::new(),
+            uncertainty,
             damaged_frames: 0,
             devices,
             started: now,
@@ -137,6 +157,7 @@ impl<'a> CheckpointWriter<'a> {
                 first_pts: self.timeline.first_pts,
             },
             damaged_frames: self.damaged_frames,
+            uncertainty: self.uncertainty.map(|measure| measure.totals(&self.settled)),
             state,
             counted_to_secs,
             is_last: end_secs.is_some(),
@@ -163,6 +184,16 @@ impl<'a> CheckpointWriter<'a> {
         self.damaged_frames = 0;
         self.last_written = Instant::now();
         Ok(progress)
+    }
+}
+
+impl UncertaintyMeasure {
+    fn totals(&self, frames: &[SettledFrame]) -> UncertaintyTotals {
+        let mut totals = UncertaintyTotals::default();
+        for frame in frames {
+            totals.add(&self.calibration, frame, self.min_score, self.input_scale);
+        }
+        totals
     }
 }
 

@@ -3,7 +3,7 @@
 //! [`FrameInference`] decodes and detects on its own threads; the caller's thread tracks, and writes a checkpoint every
 //! few seconds. An interrupted run continues behind its last checkpoint.
 
-use crate::analysis::checkpoint::{CheckpointWriter, State, devices_of};
+use crate::analysis::checkpoint::{CheckpointWriter, State, UncertaintyMeasure, devices_of};
 use crate::analysis::frame_source::FrameSource;
 use crate::analysis::frames::{self, FrameInference, InferredFrame, Observer, StartPosition};
 use crate::analysis::line_proximity::{self, LineProximity};
@@ -116,6 +116,15 @@ impl Analysis<'_> {
         ended.map(|()| tracking.checkpoints.into_run())
     }
 
+    /// Px of the detector's input per px of the picture.
+    fn input_scale(&self, store: &Store, runtime: &Handle) -> Result<f32, Error> {
+        let video = runtime.block_on(store.video(self.video_id))?;
+        let info = self.inference.model().info();
+        let scale =
+            |input: usize, px: Option<i64>| input as f32 / px.filter(|&px| px > 0).unwrap_or(1) as f32;
+        Ok(scale(info.input_width, video.width_px).min(scale(info.input_height, video.height_px)))
+    }
+
     fn track_source(
         &self,
         source: &mut dyn FrameSource,
@@ -193,7 +202,15 @@ impl<'a, 't> Tracking<'a, 't> {
         stop: &'a AtomicBool,
         tell: &'t mut dyn FnMut(&Progress),
     ) -> Result<Self, Error> {
-        let checkpoints = CheckpointWriter::new(store, runtime, timeline, run);
+        let uncertainty = match analysis.inference.model().info().calibration {
+            Some(calibration) => Some(UncertaintyMeasure {
+                calibration,
+                min_score: analysis.settings.tracker.high_score,
+                input_scale: analysis.input_scale(store, runtime)?,
+            }),
+            None => None,
+        };
+        let checkpoints = CheckpointWriter::new(store, runtime, timeline, run, uncertainty);
         let mut tracking =
             Self { analysis, store, runtime, checkpoints, state, lines: Vec::new(), stop, tell };
         tracking.read_lines()?;

@@ -138,6 +138,7 @@ fn canonical(settings: &RunSettings) -> String {
         new_score,
         lost_secs,
         lost_inferences,
+        lookback_secs,
         confirm_hits,
         match_overlap,
         low_iou,
@@ -150,7 +151,7 @@ fn canonical(settings: &RunSettings) -> String {
     } = tracker;
     format!(
         "RunSettings {{ schedule: {}, tracker: TrackerSettings {{ high_score: {high_score:?}, low_score: {low_score:?}, \
-         new_score: {new_score:?}, lost_secs: {lost_secs:?}, lost_looks: {lost_inferences:?}, confirm_hits: {confirm_hits:?}, \
+         new_score: {new_score:?}, lost_secs: {lost_secs:?}, lost_looks: {lost_inferences:?}, look_back_secs: {lookback_secs:?}, confirm_hits: {confirm_hits:?}, \
          match_overlap: {match_overlap:?}, low_iou: {low_iou:?}, recover_iou: {recover_iou:?}, \
          unconfirmed_overlap: {unconfirmed_overlap:?}, duplicate_iou: {duplicate_iou:?}, direction_weight: {direction_weight:?}, \
          direction_bodies: {direction_bodies:?}, direction_secs: {direction_secs:?} }} }}",
@@ -188,7 +189,7 @@ mod tests {
             canonical(&settings),
             "RunSettings { schedule: ByMotion(Floors { moving_secs: 0.16666666666666666, near_line_secs: 0.1, still_secs: 1.0, \
              still_after_secs: 1.0, look_back_secs: 0.5 }), tracker: TrackerSettings { high_score: 0.3, low_score: 0.05, \
-             new_score: 0.47500002, lost_secs: 1.0, lost_looks: 12, confirm_hits: 2, match_overlap: 0.1, low_iou: 0.5, recover_iou: 0.3, \
+             new_score: 0.47500002, lost_secs: 1.0, lost_looks: 12, look_back_secs: 1.0, confirm_hits: 2, match_overlap: 0.1, low_iou: 0.5, recover_iou: 0.3, \
              unconfirmed_overlap: 0.3, duplicate_iou: 0.85, direction_weight: 0.2, direction_bodies: 0.15, direction_secs: 0.1 } }"
         );
         assert_eq!(canonical_schedule(Schedule::EveryFrame), "EveryFrame");

@@ -2,6 +2,7 @@
 
 use super::analyse::{Analysed, CommandStore};
 use super::{Partial, configure, print, start_inference};
+use crate::analysis::run_warnings::{RunWarning, warnings};
 use crate::args::Count;
 use crate::describe::{clock, counted};
 use pigweight_core::curve::StepCurve;
@@ -22,6 +23,8 @@ struct Document {
     series: Vec<(f64, u32)>,
     count: Summary,
     crossings: Vec<Crossing>,
+    /// Where the detector is beyond what it can do.
+    warnings: Vec<Warning>,
     /// Why the result is incomplete.
     #[serde(skip_serializing_if = "Option::is_none")]
     damage: Option<String>,
@@ -31,6 +34,14 @@ struct Document {
 struct Summary {
     mean: f64,
     max: i64,
+    /// Nine of ten frames' true numbers lie within the count ± this many animals. Null if the detector doesn't say what its scores mean.
+    uncertainty: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Warning {
+    code: &'static str,
+    message: String,
 }
 
 #[derive(Serialize)]
@@ -93,8 +104,16 @@ fn document(args: &Count, analysed: &Analysed, series: Vec<(f64, u32)>) -> Docum
         frames: run.frames_done,
         inferred: run.frames_inferred,
         series,
-        count: Summary { mean: run.count_mean().unwrap_or(0.0), max: run.count_max },
+        count: Summary {
+            mean: run.count_mean().unwrap_or(0.0),
+            max: run.count_max,
+            uncertainty: run.count_uncertainty(),
+        },
         crossings: crossings(analysed).collect(),
+        warnings: warnings(run)
+            .into_iter()
+            .map(|RunWarning { code, message }| Warning { code, message })
+            .collect(),
         damage: analysed.damage.clone(),
     }
 }
@@ -113,12 +132,16 @@ fn summary(args: &Count, analysed: &Analysed) -> anyhow::Result<String> {
         video.info().height,
         video.info().codec
     )?;
+    let uncertainty = run.count_uncertainty().map(|pigs| format!(" ± {pigs:.1}")).unwrap_or_default();
     writeln!(
         text,
-        "Pigs on the picture: {:.1} on average, {} at most",
+        "Pigs on the picture: {:.1}{uncertainty} on average, {} at most",
         run.count_mean().unwrap_or(0.0),
         run.count_max
     )?;
+    for RunWarning { message, .. } in warnings(run) {
+        writeln!(text, "Warning: {message}")?;
+    }
     for (place, line) in analysed.lines.iter().enumerate() {
         let steps = StepCurve::new(crossings(analysed).filter(|crossing| crossing.line == place + 1).map(
             |crossing| {

@@ -121,6 +121,7 @@ pub async fn write_walk(store: &Store, run: &RunRecord, walk: Walk) {
             frames: part,
             timeline: timeline(),
             damaged_frames: 0,
+            uncertainty: None,
             state: vec![1, 2, 3],
             counted_to_secs: part.last().unwrap().secs,
             is_last: walk.is_last && part.last() == frames.last(),

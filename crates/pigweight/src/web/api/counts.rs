@@ -217,6 +217,9 @@ pub struct CountAtTime {
     /// Read from a stored analysis, not inferred for this request.
     pub cached: bool,
     pub state: CountState,
+    /// Nine of ten true numbers lie within the count ± this many animals, over the analysis. Null for a count inferred for this request,
+    /// and if the detector doesn't say what its scores mean.
+    pub uncertainty: Option<f64>,
     /// Seconds of the frame that was counted, or the requested moment.
     pub t: f64,
 }
@@ -237,7 +240,7 @@ pub async fn count_at_time(
         )));
     }
     let video = caller.video(&app, &id).await?;
-    let nothing = |state| Ok(Json(CountAtTime { count: None, cached: false, state, t }));
+    let nothing = |state| Ok(Json(CountAtTime { count: None, cached: false, state, uncertainty: None, t }));
     if t < 0.0 || video.error.is_some() || video.duration_secs.is_some_and(|end| t > end) {
         return nothing(CountState::NoVideo);
     }
@@ -246,11 +249,18 @@ pub async fn count_at_time(
         && let Some(frame) = app.store.settled_at(&run.id, t).await?
     {
         let (count, state) = (Some(frame.boxes.len() as u32), CountState::Counted);
-        return Ok(Json(CountAtTime { count, cached: true, state, t: frame.secs }));
+        let uncertainty = run.count_uncertainty();
+        return Ok(Json(CountAtTime { count, cached: true, state, uncertainty, t: frame.secs }));
     }
     let Ok(inference) = app.detector.now() else {
         return nothing(CountState::Pending);
     };
     let (seen, t, cached) = app.on_demand_counts.count(&app.pool, &app.config, &video, &inference, t).await?;
-    Ok(Json(CountAtTime { count: Some(seen.count), cached, state: CountState::Counted, t }))
+    Ok(Json(CountAtTime {
+        count: Some(seen.count),
+        cached,
+        state: CountState::Counted,
+        uncertainty: None,
+        t,
+    }))
 }

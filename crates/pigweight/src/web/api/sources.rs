@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 const MAX_NAME_CHARACTERS: usize = 200;
+const MAX_ANIMALS: i64 = 100_000;
 
 /// A folder of one camera's recordings, or an upload.
 #[derive(Serialize, ToSchema)]
@@ -33,6 +34,8 @@ pub struct Source {
     pub min_score: Option<f64>,
     /// What the folder was calibrated to; null if it was not.
     pub calibration: Option<FolderCalibration>,
+    /// How many animals a person says there are; shown beside what is counted. Null: unknown.
+    pub animals: Option<i64>,
     /// RFC 3339, UTC.
     pub created_at: String,
 }
@@ -56,16 +59,23 @@ pub struct SourceSettings {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<f64>)]
     min_score: Option<Option<f64>>,
+    /// How many animals there are, 1 to 100,000; null: unknown. Leave it out to keep what is set.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<i64>)]
+    animals: Option<Option<i64>>,
 }
 
 /// Tells `null` from what is left out.
-fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<f64>>, D::Error> {
-    Option::<f64>::deserialize(value).map(Some)
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(value).map(Some)
 }
 
 impl RequestArguments for SourceSettings {
-    const FIELDS: &'static [Field] =
-        &[Field::optional("name", Kind::Text), Field::optional("min_score", Kind::NumberOrNull)];
+    const FIELDS: &'static [Field] = &[
+        Field::optional("name", Kind::Text),
+        Field::optional("min_score", Kind::NumberOrNull),
+        Field::optional("animals", Kind::WholeOrNull(1, MAX_ANIMALS)),
+    ];
 }
 
 fn checked_score(min_score: Option<f64>) -> Result<Option<f64>, Problem> {
@@ -99,6 +109,7 @@ impl Source {
             lines: source.lines,
             min_score: source.min_score,
             calibration,
+            animals: source.animals,
             created_at: time(source.created_at).unwrap_or_default(),
         }
     }
@@ -132,7 +143,7 @@ pub async fn one(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<
     Ok(Json(Source::of(&app, source)))
 }
 
-/// Renames a source, or sets the score from which on boxes are pigs in all its recordings. They are recounted then; what is
+/// Renames a source, says how many animals it holds, or sets the score from which on boxes are pigs in all its recordings. With another score they are recounted; what is
 /// counted stays shown until that is done.
 #[utoipa::path(
     put, path = "/api/sources/{id}", request_body = SourceSettings,
@@ -143,7 +154,7 @@ pub async fn change(
     caller: Caller,
     app: Shared,
     Path(id): Path<String>,
-    Body(SourceSettings { name, min_score }): Body<SourceSettings>,
+    Body(SourceSettings { name, min_score, animals }): Body<SourceSettings>,
 ) -> Result<Json<Source>, Problem> {
     caller.source(&app, &id).await?;
     let name = name.map(|name| name.trim().to_owned());
@@ -156,7 +167,7 @@ pub async fn change(
             "a source's name is one line of text of at most {MAX_NAME_CHARACTERS} characters"
         )));
     }
-    let change = SourceChange { name, min_score: min_score.map(checked_score).transpose()? };
+    let change = SourceChange { name, min_score: min_score.map(checked_score).transpose()?, animals };
     let source = app.store.change_source(&id, &change).await?;
     app.wake();
     Ok(Json(Source::of(&app, source)))

@@ -1,5 +1,6 @@
 //! API types that several handlers use.
 
+use crate::analysis::run_warnings::{RunWarning, warnings};
 use crate::artifacts::previews::Made;
 use crate::describe::counted;
 use crate::status::Status;
@@ -55,6 +56,8 @@ pub struct Video {
     /// A short name of `error` that stays the same, for programs that say it in other words; null where it has none.
     pub reason_code: Option<String>,
     pub preview: Preview,
+    /// How many animals a person says its source holds; null: unknown. `PUT /api/sources/{id}` sets it.
+    pub animals: Option<i64>,
     /// Background work on it is paused.
     pub paused: bool,
     /// The published analysis, a complete one; before any is complete, the one in progress. Null where there is none yet.
@@ -115,6 +118,8 @@ pub struct Run {
     pub device: String,
     /// Animals on the picture over all frames done; null before the first.
     pub count: Option<Count>,
+    /// Where the detector is beyond what it can do, the most important first.
+    pub warnings: Vec<CountWarning>,
     pub counted_to_secs: f64,
     /// Why it failed, or why it waits although it is its turn.
     pub error: Option<String>,
@@ -126,6 +131,17 @@ pub struct Run {
 pub struct Count {
     pub mean: f64,
     pub max: i64,
+    /// Nine of ten frames' true numbers lie within the count ± this many animals. Null if the detector doesn't say what its scores mean.
+    pub uncertainty: Option<f64>,
+}
+
+/// What a reader of a count has to know.
+#[derive(Serialize, ToSchema)]
+pub struct CountWarning {
+    /// `small_animals`: many are too small in the picture to be found reliably. `uncertain_count`: the detector is unsure.
+    pub code: &'static str,
+    /// One sentence: what is wrong, and what to do.
+    pub message: String,
 }
 
 impl Run {
@@ -173,7 +189,15 @@ impl Run {
             eta_secs: frames_per_sec.filter(|_| is_running).map(|rate| left / rate),
             model: run.model_name.clone(),
             device: run.device.clone(),
-            count: run.count_mean().map(|mean| Count { mean, max: run.count_max }),
+            count: run.count_mean().map(|mean| Count {
+                mean,
+                max: run.count_max,
+                uncertainty: run.count_uncertainty(),
+            }),
+            warnings: warnings(run)
+                .into_iter()
+                .map(|RunWarning { code, message }| CountWarning { code, message })
+                .collect(),
             counted_to_secs: run.counted_to_secs,
             error: why.error,
             reason_code: why.reason_code,
@@ -373,6 +397,7 @@ impl Video {
             error: why.error,
             reason_code: why.reason_code,
             preview: app.previews.made(&video.id).into(),
+            animals: video.animals,
             paused: video.is_paused,
             run: run.map(|run| Run::new(run, video.frames.unwrap_or(0), &app.status, job)),
             recount: Recount::of(video, job, &app.status),

@@ -22,6 +22,7 @@ pub enum Kind {
     NumberOrNull,
     /// An integer in this range, inclusive.
     Whole(i64, i64),
+    WholeOrNull(i64, i64),
     Truth,
     OneOf(&'static [&'static str]),
 }
@@ -60,6 +61,7 @@ impl Kind {
             Self::NumberOrNull => "a number, or null".to_owned(),
             Self::Whole(i64::MIN, i64::MAX) => "a whole number".to_owned(),
             Self::Whole(least, most) => format!("a whole number from {least} to {most}"),
+            Self::WholeOrNull(least, most) => format!("{}, or null", Self::Whole(least, most).words()),
             Self::Truth => "true or false".to_owned(),
             Self::OneOf(names) => format!("one of {}", names.join(", ")),
         }
@@ -69,7 +71,9 @@ impl Kind {
         match self {
             Self::Text => true,
             Self::Number | Self::NumberOrNull => text.parse::<f64>().is_ok(),
-            Self::Whole(least, most) => text.parse().is_ok_and(|number| (least..=most).contains(&number)),
+            Self::Whole(least, most) | Self::WholeOrNull(least, most) => {
+                text.parse().is_ok_and(|number| (least..=most).contains(&number))
+            }
             Self::Truth => matches!(text, "true" | "false"),
             Self::OneOf(names) => names.contains(&text),
         }
@@ -81,6 +85,7 @@ impl Kind {
             Self::Number => value.is_number(),
             Self::NumberOrNull => value.is_number() || value.is_null(),
             Self::Whole(least, most) => value.as_i64().is_some_and(|number| (least..=most).contains(&number)),
+            Self::WholeOrNull(least, most) => value.is_null() || Self::Whole(least, most).fits(value),
             Self::Truth => value.is_boolean(),
             Self::OneOf(names) => value.as_str().is_some_and(|text| names.contains(&text)),
         }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From what training kept to the file that ships: chooses the threshold and moves the scores so that it is told as 0.3.
+# From what training kept to the file that ships: chooses the threshold, moves the scores so that it is told as 0.3, and measures what scores mean.
 #
 # usage: training/finish.sh DETECTOR.pt DATA_DIR OUT
 #
@@ -14,4 +14,5 @@ threshold=$("$python" -m pigtrain.evaluate --here --model "$out/unscaled.onnx" -
   tee /dev/stderr | sed -n 's/.*at a threshold of \([0-9.]*\):.*/\1/p')
 size=$("$python" -m pigtrain.export --weights "$weights" --name)
 "$python" -W ignore -m pigtrain.export --weights "$weights" --out "$out/$size" --threshold "$threshold"
+"$python" -m pigtrain.calibrate --model "$out/$size" --sources "$out/rendered-held-out" "$out/crowds" "$data/pigs-hit=20230601_"
 echo "finish: $out/$size, its scores moved so that $threshold is told as 0.3"

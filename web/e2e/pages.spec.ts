@@ -138,7 +138,7 @@ test.describe('a video being analysed', () => {
     Object.assign(farm.world.find('pen-5') ?? {}, { run: DONE });
     tell({ count: 4, t: 8.8, state: 'done', progress: 1, frames_per_sec: 12, eta_secs: 0 });
     await expect(reading).toHaveAttribute('data-state', 'counted');
-    await expect(reading).toHaveText(/[34]\s*pigs/);
+    await expect(reading).toHaveText(/[34]\s*± 1\s*pigs/);
     await expect(page.locator('rect.part[data-state="pending"]')).toHaveCount(0);
   });
 

@@ -62,6 +62,15 @@ test.describe('list of videos', () => {
     await page.getByRole('button', { name: 'Save' }).click();
     await expect(page.getByText('of 30 that are there')).toBeVisible();
     expect(farm.world.requests.filter((request) => request.startsWith('PUT api/sources/'))).toHaveLength(1);
+    farm.forgive(/409/);
+    farm.world.refuseCalibration = 'even of what it is hardly sure of, the detector finds 12 animals';
+    await page.getByRole('button', { name: 'Fit the count to it' }).click();
+    await expect(page.getByRole('alert')).toContainText('finds 12 animals');
+    farm.world.refuseCalibration = null;
+    await page.getByRole('button', { name: 'Fit the count to it' }).click();
+    await expect(page.getByText('25.8 were counted on average; it becomes about 31.2')).toBeVisible();
+    await page.getByRole('button', { name: 'Count as before' }).click();
+    await expect(page.getByRole('button', { name: 'Count as before' })).toBeHidden();
     await page.getByRole('button', { name: 'Change' }).click();
     await expect(field).toHaveValue('30');
     await field.fill('');

@@ -1,4 +1,6 @@
-//! How well a detector counts: known numbers beside videos, and the threshold that a folder is calibrated to.
+//! How well a detector counts: known numbers beside videos, the threshold that a folder is calibrated to, and the one that a known number of
+//! animals asks for.
 
 pub mod calibration;
+pub mod known_number;
 pub mod truth;

@@ -62,6 +62,8 @@ pub struct RunRecord {
     pub video_id: String,
     /// The model file's name.
     pub model_name: String,
+    /// BLAKE3 of the model file.
+    pub model_hash: String,
     /// As measured.
     pub device: String,
     /// Its state.
@@ -112,7 +114,7 @@ impl RunRecord {
     }
 }
 
-const COLUMNS: &str = "id, video_id, model_name, device, state, error, created_at, finished_at, frames_done, frames_inferred, \
+const COLUMNS: &str = "id, video_id, model_name, model_hash, device, state, error, created_at, finished_at, frames_done, frames_inferred, \
      damaged_frames, counted_to_secs, count_sum, count_max, next_chunk, \
      uncertainty_squares, measured_boxes, small_boxes";
 /// Of the video in hand: the published run, or the newest if none has ever been complete.

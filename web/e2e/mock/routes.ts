@@ -77,6 +77,13 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
       Object.assign(video, route.request().postDataJSON());
       if (video.run?.state === 'running') video.run.state = 'queued';
       return json(route, video);
+    case 'calibration':
+      if (world.refuseCalibration !== null) return problem(route, 409, world.refuseCalibration);
+      video.min_score = 0.16;
+      return json(route, { min_score: 0.16, mean_before: 25.8, mean_after: 31.2 });
+    case 'settings':
+      Object.assign(video, route.request().postDataJSON());
+      return json(route, video);
     case 'file':
       return answerRange(route, readFileSync(filmPath(world.film)));
     case 'index':

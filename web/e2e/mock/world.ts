@@ -77,6 +77,8 @@ export const RUNNING: Run = {
 export class World {
   health: Health = structuredClone(HEALTH);
   videos: Video[] = [];
+  /** The server's words when the threshold cannot be fitted. */
+  refuseCalibration: string | null = null;
   lines: Line[] = [];
   jobs: Job[] = [
     {
@@ -160,6 +162,7 @@ export class World {
       media_type: 'video/mp4',
       recorded_at: null,
       animals: null,
+      min_score: null,
       paused: false,
       index: 'ready',
       index_progress: null,

@@ -2,7 +2,18 @@
 
 import type { CountWindow, DetectionWindow, FrameIndex, JobWish, LineEnds } from './narrowed.ts';
 import { address, ask, askJson, askPage, type ListPage, sendJson } from './request.ts';
-import type { ChangedLine, Crossing, Health, Job, Jobs, Line, Scope, Source, Video } from './types.ts';
+import type {
+  ChangedLine,
+  Crossing,
+  Health,
+  Job,
+  Jobs,
+  Line,
+  Scope,
+  Source,
+  Video,
+  VideoCalibration,
+} from './types.ts';
 
 const videoPath = (id: string) => `api/videos/${encodeURIComponent(id)}`;
 
@@ -32,6 +43,14 @@ export const pauseWork = (id: string, paused: boolean) =>
 /** Holds for all videos of the source. */
 export const changeSource = (id: string, settings: { animals: number | null }) =>
   sendJson<Source>('PUT', address(`api/sources/${encodeURIComponent(id)}`), settings);
+
+/** Sets the video's threshold so that as many are counted on average as its source is said to hold. */
+export const calibrateVideo = (id: string) =>
+  sendJson<VideoCalibration>('POST', address(`${videoPath(id)}/calibration`), {});
+
+/** The video is counted as its source says again. */
+export const uncalibrateVideo = (id: string) =>
+  sendJson<Video>('PUT', address(`${videoPath(id)}/settings`), { min_score: null });
 
 export const fetchJobs = (limit: number) => askJson<Jobs>(address('api/jobs', { limit }));
 

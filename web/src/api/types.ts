@@ -393,6 +393,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/videos/{id}/calibration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sets the score from which on boxes are pigs in one video so that as many are counted on average as are in the picture all the time. The
+         *     video is recounted then; what is counted stays shown until that is done. `PUT /api/videos/{id}/settings` with null takes it back.
+         */
+        post: operations["post_api_videos_id_calibration"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/videos/{id}/counts": {
         parameters: {
             query?: never;
@@ -1013,6 +1033,14 @@ export interface components {
             /** @description Videos that have no job yet: it is made when the model is known. */
             without_job: number;
         };
+        /** @description How many animals are in the picture all the time. */
+        KnownNumber: {
+            /**
+             * Format: int64
+             * @description 1 to 100,000; by default what the video's source is said to hold.
+             */
+            animals?: number | null;
+        };
         /** @description How far the counting is behind. */
         Lag: {
             /**
@@ -1394,6 +1422,11 @@ export interface components {
             job: components["schemas"]["VideoJob"] | null;
             /** @description Of the original file. */
             media_type: string;
+            /**
+             * Format: double
+             * @description Boxes are pigs from this score on, as a person has set it for this video or its source; null: as calibrated or configured.
+             */
+            min_score: number | null;
             /** @description The path below the folder it was found in. */
             name: string;
             /** @description Background work on it is paused. */
@@ -1412,6 +1445,24 @@ export interface components {
              * @description px of the upright picture.
              */
             width: number | null;
+        };
+        /** @description The threshold that was found and set. */
+        VideoCalibration: {
+            /**
+             * Format: double
+             * @description With this one, as far as can be told from what is stored; the recount tells exactly.
+             */
+            mean_after: number;
+            /**
+             * Format: double
+             * @description Animals on a frame on average, with the threshold before.
+             */
+            mean_before: number;
+            /**
+             * Format: float
+             * @description Boxes are pigs from this score on.
+             */
+            min_score: number;
         };
         /** @description The newest job of a video. */
         VideoJob: {
@@ -1473,6 +1524,7 @@ export type Job = components['schemas']['Job'];
 export type JobCounts = components['schemas']['JobCounts'];
 export type JobState = components['schemas']['JobState'];
 export type Jobs = components['schemas']['Jobs'];
+export type KnownNumber = components['schemas']['KnownNumber'];
 export type Lag = components['schemas']['Lag'];
 export type Line = components['schemas']['Line'];
 export type LineCount = components['schemas']['LineCount'];
@@ -1494,6 +1546,7 @@ export type Source = components['schemas']['Source'];
 export type SourceSettings = components['schemas']['SourceSettings'];
 export type Status = components['schemas']['Status'];
 export type Video = components['schemas']['Video'];
+export type VideoCalibration = components['schemas']['VideoCalibration'];
 export type VideoJob = components['schemas']['VideoJob'];
 export type VideoSettings = components['schemas']['VideoSettings'];
 export type VideoSource = components['schemas']['VideoSource'];
@@ -2972,6 +3025,95 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_videos_id_calibration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KnownNumber"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VideoCalibration"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nothing is counted with this detector yet, or no threshold comes near the number */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Payload Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

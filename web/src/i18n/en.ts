@@ -39,6 +39,11 @@ export const en = {
   animals_known: 'of {animals} that are there',
   animals_question: 'How many are there?',
   animals_next: 'Holds for all recordings of this source. Leave it empty if it is not known.',
+  animals_fit: 'Fit the count to it',
+  animals_fit_meaning:
+    'Finds how sure the detector has to be for so many to be counted on average. Only if all of them are in the picture all the time.',
+  animals_fitted: '{before} were counted on average; it becomes about {after}. The video is being recounted.',
+  animals_unfit: 'Count as before',
   animals_wrong: 'Type a number from 1 to {most}.',
 
   // work on a video

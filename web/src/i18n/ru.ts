@@ -47,6 +47,11 @@ export const ru: Dictionary<'one' | 'few' | 'many' | 'other'> = {
   animals_known: 'из {animals} имеющихся',
   animals_question: 'Сколько их здесь?',
   animals_next: 'Действует для всех записей этого источника. Оставьте пустым, если неизвестно.',
+  animals_fit: 'Подогнать счёт',
+  animals_fit_meaning:
+    'Находит, при какой уверенности детектора в среднем насчитывается столько. Только если все они всё время видны.',
+  animals_fitted: 'В среднем было {before}, станет примерно {after}. Видео пересчитывается.',
+  animals_unfit: 'Считать как раньше',
   animals_wrong: 'Введите число от 1 до {most}.',
 
   state_reading: 'Видео читается',

@@ -81,7 +81,7 @@ impl Iterator for StoredDetections<'_> {
 }
 
 /// All detections of a frame, highest score first as the detector returns them.
-fn detections(frame: &SettledFrame, least_score: f32) -> Vec<Detection> {
+pub fn detections(frame: &SettledFrame, least_score: f32) -> Vec<Detection> {
     let measured = frame.boxes.iter().filter(|tracked| tracked.origin == Origin::Measured);
     let tracked =
         measured.map(|tracked| Detection { rect: tracked.rect, score: tracked.score, class: tracked.class });

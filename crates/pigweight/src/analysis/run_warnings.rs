@@ -54,6 +54,7 @@ mod tests {
             id: String::new(),
             video_id: String::new(),
             model_name: String::new(),
+            model_hash: String::new(),
             device: String::new(),
             state: RunState::Done,
             error: None,

@@ -15,6 +15,7 @@ mod house;
 mod inference_server;
 mod install;
 mod jobs;
+mod known_number;
 mod own_videos;
 mod pausing;
 mod previews;

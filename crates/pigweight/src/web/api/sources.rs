@@ -15,7 +15,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 const MAX_NAME_CHARACTERS: usize = 200;
-const MAX_ANIMALS: i64 = 100_000;
+/// Animals that a person may say there are.
+pub const MAX_ANIMALS: i64 = 100_000;
 
 /// A folder of one camera's recordings, or an upload.
 #[derive(Serialize, ToSchema)]

@@ -56,6 +56,8 @@ pub struct Video {
     /// A short name of `error` that stays the same, for programs that say it in other words; null where it has none.
     pub reason_code: Option<String>,
     pub preview: Preview,
+    /// Boxes are pigs from this score on, as a person has set it for this video or its source; null: as calibrated or configured.
+    pub min_score: Option<f64>,
     /// How many animals a person says its source holds; null: unknown. `PUT /api/sources/{id}` sets it.
     pub animals: Option<i64>,
     /// Background work on it is paused.
@@ -397,6 +399,7 @@ impl Video {
             error: why.error,
             reason_code: why.reason_code,
             preview: app.previews.made(&video.id).into(),
+            min_score: video.min_score,
             animals: video.animals,
             paused: video.is_paused,
             run: run.map(|run| Run::new(run, video.frames.unwrap_or(0), &app.status, job)),

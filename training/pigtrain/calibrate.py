@@ -1,6 +1,6 @@
 """Measures what the scores of a detector mean, and writes it into its file: python -m pigtrain.calibrate --model FILE --sources DIR...
 
-The program takes four things from it (crates/core/src/uncertainty.rs): the probability that a box of a score is a pig of its own, as a line
+The program takes four things from it (crates/core/src/count.rs): the probability that a box of a score is a pig of its own, as a line
 through log-odds; how many pigs have no box at all; how much wider counts spread than independent boxes would; and the size below
 which more pigs are missed than found. Give scenes outside training. Each source has the same weight, however many pictures it has.
 """

@@ -60,7 +60,7 @@ test.describe('list of videos', () => {
     await expect(page.getByRole('alert')).toContainText('Type a number from 1 to 100,000');
     await field.fill('30');
     await page.getByRole('button', { name: 'Save' }).click();
-    await expect(page.getByText('of 30 that are there')).toBeVisible();
+    await expect(page.getByText('30 are there, you say')).toBeVisible();
     expect(farm.world.requests.filter((request) => request.startsWith('PUT api/sources/'))).toHaveLength(1);
     farm.forgive(/409/);
     farm.world.refuseCalibration = 'even of what it is hardly sure of, the detector finds 12 animals';

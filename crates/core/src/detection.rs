@@ -2,6 +2,7 @@
 
 use crate::geometry::Rect;
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 
 /// Corners of boxes are rounded to a grid of this many px before tracking. So stored boxes are exactly
 /// the tracked ones, and analysing stored detections again gives the same count. One px of the picture is finer than
@@ -35,11 +36,43 @@ impl Detection {
             class: self.class,
         }
     }
+
+    /// A frame's detections as they are tracked: on the stored grid, from `least_score` on, the highest score first. Scores are compared after
+    /// rounding, and ties are broken by what is stored, so that tracking what was stored gives the same tracks.
+    pub fn tracked_from(detections: impl IntoIterator<Item = Self>, least_score: f32) -> Vec<Self> {
+        let on_grid = detections.into_iter().map(Self::on_grid);
+        // A threshold that was computed may be a hair above the hundredth that it stands for.
+        let is_enough = |found: &Self| found.score >= least_score - 1e-5;
+        let mut tracked: Vec<Self> = on_grid.filter(is_enough).collect();
+        let place = |found: &Self| [found.rect.x, found.rect.y, found.rect.width, found.rect.height];
+        tracked.sort_by(|one, other| {
+            let scores = other.score.total_cmp(&one.score);
+            let places = place(one)
+                .iter()
+                .zip(place(other))
+                .map(|(one, other)| one.total_cmp(&other))
+                .find(|order| order.is_ne());
+            scores.then(places.unwrap_or(Ordering::Equal)).then(one.class.cmp(&other.class))
+        });
+        tracked
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_tracked_does_not_depend_on_the_order_or_on_having_been_stored() {
+        let at = |x: f32, score: f32| Detection { rect: Rect::new(x, 3.3, 20.0, 10.0), score, class: 0 };
+        // 0.0951 is stored as 0.1, 0.0949 as 0.09.
+        let found = [at(1.0, 0.0951), at(50.2, 0.5), at(40.4, 0.501), at(90.0, 0.0949), at(9.0, 0.9)];
+        let tracked = Detection::tracked_from(found, 0.1);
+        assert_eq!(tracked.iter().map(|found| found.rect.x).collect::<Vec<_>>(), [9.0, 40.0, 50.0, 1.0]);
+        assert_eq!(Detection::tracked_from(found.into_iter().rev(), 0.1), tracked);
+        assert_eq!(Detection::tracked_from(tracked.clone(), 0.1), tracked);
+        assert_eq!(Detection::tracked_from(found, 0.6 / 6.0), tracked);
+    }
 
     #[test]
     fn quantisation_moves_no_corner_by_more_than_half_a_step_and_keeps_every_box() {

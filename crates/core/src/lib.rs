@@ -4,6 +4,7 @@
 //! clock, so tests run an hour of camera in a moment, and the same detections with the same rule give
 //! the same count, live or replayed, fast or slow.
 
+pub mod count;
 pub mod curve;
 pub mod detection;
 pub mod geometry;
@@ -16,4 +17,3 @@ pub mod schedule;
 pub mod selection;
 pub mod time;
 pub mod track;
-pub mod uncertainty;

@@ -217,6 +217,20 @@ fn the_first_inference_counts_what_the_detector_finds_and_drops_what_is_not_seen
 }
 
 #[test]
+fn a_video_of_one_inference_counts_what_the_detector_finds() {
+    let found = vec![pig(100.0, 100.0, 0.9), pig(300.0, 100.0, 0.65), pig(500.0, 100.0, 0.4)];
+    for frames in [1, 3] {
+        let frames: Vec<_> =
+            (0..frames).map(|n| (f64::from(n) / 10.0, (n == 0).then(|| found.clone()))).collect();
+        let settled = settled(&frames);
+        assert_eq!((settled[0].boxes.len(), settled[0].unmatched.len()), (2, 1));
+    }
+    // A second inference decides.
+    let settled = settled(&[(0.0, Some(found.clone())), (0.1, Some(vec![found[0]]))]);
+    assert_eq!(settled.iter().map(|frame| frame.boxes.len()).collect::<Vec<_>>(), [1, 1]);
+}
+
+#[test]
 fn a_duplicate_of_a_lost_animal_does_not_stay() {
     // The second, unlike in shape, appears where the first was and both are seen again.
     let mut tracker = Tracker::new(TrackerSettings::mot());

@@ -11,7 +11,7 @@ use crate::remote::{Fallback, Known, Pool};
 use crate::session::{Session, Setup};
 use crate::source::ModelSource;
 use crate::tensor::Form;
-use pigweight_core::uncertainty::ScoreCalibration;
+use pigweight_core::count::ScoreCalibration;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -514,7 +514,10 @@ fn open(settings: &ModelSettings, bytes: &[u8]) -> Result<(Session, Device, Vec<
 
 /// What the model's file says of its scores. A statement that makes no sense is reported and ignored: counts don't depend on it.
 fn score_calibration(source: &ModelSource, text: &str) -> Option<ScoreCalibration> {
-    let stated = serde_json::from_str::<ScoreCalibration>(text).ok().filter(ScoreCalibration::is_valid);
+    // By way of a map: a list would be read by position.
+    let stated = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).ok();
+    let stated = stated.and_then(|stated| serde_json::from_value::<ScoreCalibration>(stated.into()).ok());
+    let stated = stated.filter(ScoreCalibration::is_valid);
     if stated.is_none() {
         tracing::warn!(
             "{source}: what its metadata {CALIBRATION} says cannot be read: counts have no uncertainty"

@@ -105,8 +105,8 @@ pub struct Serve {
 pub struct Count {
     /// The video
     pub video: PathBuf,
-    /// Count crossings of this arrow, px; repeat it for more. Near a line the detector runs more often, which may change the count by some
-    /// hundredths of a pig
+    /// Count crossings of this arrow, px; repeat it for more. Near a line the detector runs more often; where it is unsure, that also
+    /// changes the count a little
     #[arg(long = "line", value_name = "x1,y1,x2,y2", value_parser = parse_line, allow_hyphen_values = true)]
     pub lines: Vec<Line>,
     /// Run the detector on every frame, not only as often as motion requires

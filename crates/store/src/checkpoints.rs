@@ -5,9 +5,9 @@ use crate::columns::{self, Timeline};
 use crate::error::{Error, Result};
 use crate::runs::{self, RunState};
 use crate::{Store, Transaction, crossings};
+use pigweight_core::count::UncertaintyTotals;
 use pigweight_core::curve::CurveBuilder;
 use pigweight_core::interpolate::SettledFrame;
-use pigweight_core::uncertainty::UncertaintyTotals;
 
 /// What one step of a run adds.
 pub struct Checkpoint<'a> {

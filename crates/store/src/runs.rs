@@ -103,8 +103,10 @@ impl RunRecord {
     }
 
     /// Nine of ten frames' true numbers lie within the count ± this many animals (root of the mean square over inferred frames).
+    /// `None` if the detector doesn't say what its scores mean, or nothing was found.
     pub fn count_uncertainty(&self) -> Option<f64> {
-        let squares = self.uncertainty_squares.filter(|_| self.frames_inferred > 0)?;
+        // Where nothing at all was found, there are no scores that could say how sure that is.
+        let squares = self.uncertainty_squares.filter(|_| self.frames_inferred > 0 && self.count_sum > 0)?;
         Some((squares / self.frames_inferred as f64).max(0.0).sqrt())
     }
 

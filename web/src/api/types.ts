@@ -686,7 +686,7 @@ export interface components {
             mean: number;
             /**
              * Format: double
-             * @description Nine of ten frames' true numbers lie within the count ± this many animals. Null if the detector doesn't say what its scores mean.
+             * @description On scenes like those the detector was calibrated on, nine of ten frames' true numbers lie within the count ± this many animals. Null if the detector doesn't say what its scores mean, or nothing was found.
              */
             uncertainty: number | null;
         };
@@ -704,7 +704,7 @@ export interface components {
             t: number;
             /**
              * Format: double
-             * @description Nine of ten true numbers lie within the count ± this many animals, over the analysis. Null for a count inferred for this request,
+             * @description The uncertainty of the analysis, animals: see `uncertainty` of a run. Null for a count inferred for this request,
              *     and if the detector doesn't say what its scores mean.
              */
             uncertainty: number | null;
@@ -747,7 +747,10 @@ export interface components {
         };
         /** @description What a reader of a count has to know. */
         CountWarning: {
-            /** @description `small_animals`: many are too small in the picture to be found reliably. `uncertain_count`: the detector is unsure. */
+            /**
+             * @description `nothing_found`: no animal at all. `far_from_known`: a person says that there is another number of them. `small_animals`: many are too
+             *     small in the picture to be found reliably. `uncertain_count`: the detector is unsure.
+             */
             code: string;
             /** @description One sentence: what is wrong, and what to do. */
             message: string;

@@ -36,7 +36,7 @@ export const en = {
   uncertainty_meaning: 'Nine times in ten the true number is no farther away than this',
   animals_say: 'Say how many there are',
   animals_change: 'Change',
-  animals_known: 'of {animals} that are there',
+  animals_known: '{animals} are there, you say',
   animals_question: 'How many are there?',
   animals_next: 'Holds for all recordings of this source. Leave it empty if it is not known.',
   animals_fit: 'Fit the count to it',
@@ -237,9 +237,13 @@ export const en = {
 
   // reasons that the server names by a code; others are shown as the server's sentence
   reason_small_animals:
-    'Many pigs are very small in this picture, and more of such are missed than found. Move the camera nearer, or record a larger picture of the pen alone.',
+    'Many pigs are very small in this picture; of such, less than half are found. Move the camera nearer, or record a larger picture of the pen alone.',
+  reason_nothing_found:
+    'No pig was found. If there are some, the picture is too dark, too blurred or too small for the detector.',
+  reason_far_from_known:
+    'This is far from the number that you say is there. Check it, and some moments by eye.',
   reason_uncertain_count:
-    'The detector is unsure here. Check some moments by eye, and calibrate it for this camera (pigweight check --calibrate).',
+    'The detector is unsure here. Check some moments by eye. If you know how many there are, say so and fit the count to it.',
   reason_disk_full: 'The disk is full. Nothing written before is lost; free some space and it goes on.',
   reason_folder_missing:
     'A folder of videos cannot be read. Check that its disk is connected; its videos come back with it.',

@@ -28,8 +28,8 @@ pub(crate) struct Engine {
     settings: TrackerSettings,
     elapsed: Elapsed,
     now_secs: f64,
-    /// Whether there was an inference, since the start or since all tracks were ended.
-    has_observed: bool,
+    /// Inferences since the start or since all tracks were ended; more than two count as two.
+    inferences: u8,
     keys_given: u64,
     numbers_given: u32,
     /// In order of creation: ties go to the older.
@@ -79,7 +79,7 @@ impl Engine {
             settings,
             elapsed: Elapsed::default(),
             now_secs: 0.0,
-            has_observed: false,
+            inferences: 0,
             keys_given: 0,
             numbers_given: 0,
             identities: Vec::new(),
@@ -105,7 +105,7 @@ impl Engine {
     /// Ends every track: after a gap, identities are unknown. Numbers aren't reused.
     pub(crate) fn end_all(&mut self) {
         self.identities.clear();
-        self.has_observed = false;
+        self.inferences = 0;
     }
 
     /// Takes the current detections and returns the owner of each.
@@ -128,7 +128,7 @@ impl Engine {
         // A first detection that isn't repeated at the next inference was false.
         self.identities.retain(|identity| identity.track.is_some() || identity.missed_inferences == 0);
         // No animal can have walked in before the first inference: what stands there is as likely as ever, not new.
-        let new_score = if self.has_observed { self.settings.new_score } else { self.settings.high_score };
+        let new_score = if self.inferences > 0 { self.settings.new_score } else { self.settings.high_score };
         for (index, detection) in detections.iter().enumerate() {
             if keys[index].is_none() && detection.score >= new_score && is_a_place(detection) {
                 let key = TrackKey(self.keys_given);
@@ -157,6 +157,18 @@ impl Engine {
     pub(crate) fn places(&self, ahead_secs: f64) -> impl Iterator<Item = Rect> {
         let confirmed = self.identities.iter().filter(|identity| identity.track.is_some());
         confirmed.map(move |identity| identity.predicted(self.now_secs + ahead_secs))
+    }
+
+    /// Confirms what the only inference has found, if there was no other: nothing speaks against it.
+    pub(crate) fn confirm_single_inference(&mut self) {
+        if self.inferences == 1 {
+            for identity in &mut self.identities {
+                if identity.track.is_none() {
+                    self.numbers_given += 1;
+                    identity.track = Some(TrackId(self.numbers_given));
+                }
+            }
+        }
     }
 
     /// The settings.
@@ -240,7 +252,8 @@ impl Engine {
     }
 
     fn confirm(&mut self) {
-        let is_first = !std::mem::replace(&mut self.has_observed, true);
+        let is_first = self.inferences == 0;
+        self.inferences = (self.inferences + 1).min(2);
         for identity in &mut self.identities {
             // Whatever is sure on the first inference is confirmed at once.
             let is_sure = is_first && identity.first_score >= self.settings.new_score;

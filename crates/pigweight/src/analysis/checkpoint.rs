@@ -4,11 +4,11 @@
 
 use crate::analysis::line_proximity;
 use crate::status::Progress;
+use pigweight_core::count::{ScoreCalibration, UncertaintyTotals};
 use pigweight_core::interpolate::{SettledFrame, SettledTracker};
 use pigweight_core::schedule::Position;
 use pigweight_core::time::{Pts, Timeline};
 use pigweight_core::track::TrackerSettings;
-use pigweight_core::uncertainty::{ScoreCalibration, UncertaintyTotals};
 use pigweight_detect::Device;
 use pigweight_store::{Checkpoint, RunRecord, Store, columns};
 use serde::{Deserialize, Serialize};

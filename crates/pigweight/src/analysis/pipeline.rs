@@ -140,11 +140,9 @@ impl Analysis<'_> {
         let start =
             StartPosition { after_pts: tracking.state.last_pts, position: tracking.state.position.clone() };
         let low_score = self.settings.tracker.low_score;
-        // Stored and tracked boxes are the same: detections are rounded to the stored grid first.
-        let on_grid = move |_: &_, found: Vec<Detection>| {
-            found.into_iter().filter(|found| found.score >= low_score).map(Detection::on_grid).collect()
-        };
-        inference.run(source, start, observe, on_grid, |mut frames| {
+        // Stored and tracked boxes are the same: tracked again, they give the same tracks.
+        let tracked = move |_: &_, found: Vec<Detection>| Detection::tracked_from(found, low_score);
+        inference.run(source, start, observe, tracked, |mut frames| {
             let followed = tracking.follow(&mut frames, Some(&line_proximity));
             if frames.passed_over() > 0 {
                 tracing::info!(

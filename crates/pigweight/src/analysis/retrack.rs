@@ -80,15 +80,12 @@ impl Iterator for StoredDetections<'_> {
     }
 }
 
-/// All detections of a frame, highest score first as the detector returns them.
+/// All detections of a frame, as they are tracked.
 pub fn detections(frame: &SettledFrame, least_score: f32) -> Vec<Detection> {
     let measured = frame.boxes.iter().filter(|tracked| tracked.origin == Origin::Measured);
     let tracked =
         measured.map(|tracked| Detection { rect: tracked.rect, score: tracked.score, class: tracked.class });
-    let mut seen: Vec<_> =
-        tracked.chain(frame.unmatched.iter().copied()).filter(|seen| seen.score >= least_score).collect();
-    seen.sort_by(|one, other| other.score.total_cmp(&one.score));
-    seen
+    Detection::tracked_from(tracked.chain(frame.unmatched.iter().copied()), least_score)
 }
 
 #[cfg(test)]

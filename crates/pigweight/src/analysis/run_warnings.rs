@@ -5,8 +5,13 @@ use pigweight_store::RunRecord;
 /// From this share of small boxes on, a count is said to be of animals too small to find reliably. The detector misses more than half of such
 /// animals (models/README.md, "By size"): with a quarter of the boxes small, at least as many again are missing.
 const MANY_SMALL: f64 = 0.25;
-/// From this uncertainty on, as a share of the count, a count is said to be uncertain.
+/// From this uncertainty on, as a share of the count and in animals, a count is said to be uncertain. Small groups are a few animals off
+/// soon: that isn't worth a warning.
 const UNCERTAIN_SHARE: f64 = 0.2;
+const UNCERTAIN_ANIMALS: f64 = 4.0;
+
+/// From this difference to the number that a person says on, as a share of it, one of the two is said to be wrong.
+const FAR_SHARE: f64 = 0.25;
 
 /// A warning about a run's counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,27 +22,44 @@ pub struct RunWarning {
     pub message: String,
 }
 
-/// All warnings about a run, the most important first.
-pub fn warnings(run: &RunRecord) -> Vec<RunWarning> {
+/// All warnings about a run, the most important first. `animals`: how many a person says there are.
+pub fn warnings(run: &RunRecord, animals: Option<i64>) -> Vec<RunWarning> {
     let mut found = Vec::new();
+    if run.frames_done > 0 && run.count_sum == 0 {
+        found.push(RunWarning {
+            code: "nothing_found",
+            message: "no animal was found; if there are some, the picture is too dark, too blurred or too small for the detector".to_owned(),
+        });
+    }
+    let mean = run.count_mean().unwrap_or(0.0);
+    if let Some(animals) = animals
+        && run.frames_done > 0
+        && (mean - animals as f64).abs() > (FAR_SHARE * animals as f64).max(1.0)
+    {
+        found.push(RunWarning {
+            code: "far_from_known",
+            message: format!(
+                "{animals} animals are said to be there, {mean:.1} are counted on average; check the number and some moments by eye"
+            ),
+        });
+    }
     if let Some(share) = run.small_share().filter(|&share| share >= MANY_SMALL) {
         let percent = (100.0 * share).round();
         found.push(RunWarning {
             code: "small_animals",
             message: format!(
-                "{percent} % of the counted animals are so small in the picture that the detector misses more of their size than it finds; \
-                 move the camera nearer, or record a larger picture of the pen alone"
+                "{percent} % of the counted animals are so small in the picture that the detector finds less than half of such; move the \
+                 camera nearer, or record a larger picture of the pen alone"
             ),
         });
     }
-    let (uncertainty, mean) = (run.count_uncertainty(), run.count_mean().unwrap_or(0.0));
-    // Less than one animal is no more than a count's own step.
-    if let Some(uncertainty) = uncertainty.filter(|&pigs| pigs >= 1.0 && pigs >= UNCERTAIN_SHARE * mean) {
+    let is_much = |pigs: &f64| *pigs >= UNCERTAIN_ANIMALS && *pigs >= UNCERTAIN_SHARE * mean;
+    if let Some(uncertainty) = run.count_uncertainty().filter(is_much) {
         found.push(RunWarning {
             code: "uncertain_count",
             message: format!(
-                "the detector is unsure here: counts may be off by {uncertainty:.0} of {mean:.0}; check some moments by eye, and calibrate \
-                 with pigweight check --calibrate"
+                "the detector is unsure here: {mean:.0} are counted and may be off by {uncertainty:.0}; check some moments by eye, and \
+                 calibrate it for this camera (pigweight help check)"
             ),
         });
     }
@@ -75,17 +97,20 @@ mod tests {
 
     #[test]
     fn only_counts_beyond_the_detector_get_warnings() {
-        for (run, codes) in [
-            (run(3000, None, (0, 0)), &[][..]),
-            (run(3000, Some(2.0), (10, 300)), &[]),
-            (run(3000, Some(2.0), (100, 300)), &["small_animals"]),
-            (run(3000, Some(8.0), (10, 300)), &["uncertain_count"]),
-            (run(3000, Some(8.0), (200, 300)), &["small_animals", "uncertain_count"]),
-            // No pigs, and hardly any doubt.
-            (run(0, Some(0.6), (0, 0)), &[]),
-            (run(0, Some(3.0), (0, 0)), &["uncertain_count"]),
+        for (run, animals, codes) in [
+            (run(3000, None, (0, 0)), None, &[][..]),
+            (run(3000, Some(2.0), (10, 300)), None, &[]),
+            (run(3000, Some(2.0), (100, 300)), None, &["small_animals"]),
+            (run(3000, Some(8.0), (10, 300)), None, &["uncertain_count"]),
+            (run(3000, Some(8.0), (200, 300)), None, &["small_animals", "uncertain_count"]),
+            (run(1200, Some(3.0), (0, 0)), None, &[]),
+            (run(0, Some(0.0), (0, 0)), None, &["nothing_found"]),
+            (run(0, None, (0, 0)), Some(31), &["nothing_found", "far_from_known"]),
+            (run(2600, Some(4.0), (0, 0)), Some(31), &[]),
+            (run(1100, Some(1.0), (0, 0)), Some(31), &["far_from_known"]),
+            (run(100, Some(0.2), (0, 0)), Some(2), &[]),
         ] {
-            let found: Vec<&str> = warnings(&run).iter().map(|warning| warning.code).collect();
+            let found: Vec<&str> = warnings(&run, animals).iter().map(|warning| warning.code).collect();
             assert_eq!(found, codes, "{run:?}");
         }
     }

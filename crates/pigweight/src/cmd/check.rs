@@ -195,7 +195,7 @@ fn detect_all(
     let bar = progress_bar(&subject.name, video.index().frame_count() as u64);
     let schedule = schedule_of(&config.detect);
     let frames = FrameInference { inference, schedule, line_proximity: None };
-    let on_grid = |_: &_, found: Vec<_>| found.into_iter().map(Detection::on_grid).collect();
+    let tracked = |_: &_, found: Vec<_>| Detection::tracked_from(found, 0.0);
     let mut guessed = 0;
     let source = &mut FileSource::new(&video);
     let collect = |frames: InferredFrames<Vec<Detection>>| {
@@ -206,7 +206,7 @@ fn detect_all(
         });
         frames.collect::<Result<Vec<DetectedFrame>, _>>()
     };
-    let frames = frames.run(source, StartPosition::default(), &mut |_| {}, on_grid, collect)??;
+    let frames = frames.run(source, StartPosition::default(), &mut |_| {}, tracked, collect)??;
     bar.finish_and_clear();
     let truth = by_pts(&subject.truth, &video);
     anyhow::ensure!(

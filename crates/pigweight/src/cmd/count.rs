@@ -34,7 +34,7 @@ struct Document {
 struct Summary {
     mean: f64,
     max: i64,
-    /// Nine of ten frames' true numbers lie within the count ± this many animals. Null if the detector doesn't say what its scores mean.
+    /// On scenes like those the detector was calibrated on, nine of ten frames' true numbers lie within the count ± this many animals. Null if the detector doesn't say what its scores mean.
     uncertainty: Option<f64>,
 }
 
@@ -75,6 +75,10 @@ pub fn run(args: &Count) -> anyhow::Result<()> {
             writeln!(text, "{secs:.3},{count}")?;
         }
         print(text)?;
+        // The table has no place for them.
+        for RunWarning { message, .. } in warnings(&analysed.run, None) {
+            tracing::warn!("{message}");
+        }
     } else {
         print(summary(args, &analysed)?)?;
     }
@@ -110,7 +114,7 @@ fn document(args: &Count, analysed: &Analysed, series: Vec<(f64, u32)>) -> Docum
             uncertainty: run.count_uncertainty(),
         },
         crossings: crossings(analysed).collect(),
-        warnings: warnings(run)
+        warnings: warnings(run, None)
             .into_iter()
             .map(|RunWarning { code, message }| Warning { code, message })
             .collect(),
@@ -132,14 +136,15 @@ fn summary(args: &Count, analysed: &Analysed) -> anyhow::Result<String> {
         video.info().height,
         video.info().codec
     )?;
-    let uncertainty = run.count_uncertainty().map(|pigs| format!(" ± {pigs:.1}")).unwrap_or_default();
+    let uncertainty =
+        run.count_uncertainty().map(|pigs| format!(" (a frame ± {pigs:.1})")).unwrap_or_default();
     writeln!(
         text,
-        "Pigs on the picture: {:.1}{uncertainty} on average, {} at most",
+        "Pigs on the picture: {:.1} on average{uncertainty}, {} at most",
         run.count_mean().unwrap_or(0.0),
         run.count_max
     )?;
-    for RunWarning { message, .. } in warnings(run) {
+    for RunWarning { message, .. } in warnings(run, None) {
         writeln!(text, "Warning: {message}")?;
     }
     for (place, line) in analysed.lines.iter().enumerate() {

@@ -14,11 +14,13 @@ pub(super) fn clean_name(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let plain: String = last
         .chars()
-        .map(
-            |character| {
-                if character.is_control() || "<>:\"|?*".contains(character) { '_' } else { character }
-            },
-        )
+        .map(|character| {
+            if character.is_control() || is_invisible(character) || "<>:\"|?*".contains(character) {
+                '_'
+            } else {
+                character
+            }
+        })
         .collect();
     let plain =
         plain.trim_start_matches(|character: char| character == '.' || character.is_whitespace()).trim_end();
@@ -32,6 +34,11 @@ pub(super) fn clean_name(name: &str) -> Option<String> {
     }
     let stem = stem[..end].trim();
     (!stem.is_empty()).then(|| format!("{stem}.{extension}"))
+}
+
+/// Characters that are not seen and change how a name reads: marks of direction, joiners, separators of lines.
+fn is_invisible(character: char) -> bool {
+    matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// The name, then the name with numbers.
@@ -76,6 +83,8 @@ mod tests {
             (".hidden.mp4", Some("hidden.mp4")),
             (". .hidden.mp4", Some("hidden.mp4")),
             (" a\u{0}b\nc?.mkv ", Some("a_b_c_.mkv")),
+            ("\u{202e}4pm.nep.mp4", Some("_4pm.nep.mp4")),
+            ("pen\u{2028}1\u{200b}.mp4", Some("pen_1_.mp4")),
             ("..", None),
             (".mp4", None),
             ("", None),

@@ -17,11 +17,14 @@ use pigweight_store::{RunRecord, RunState, Store};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Stretches of a video that thresholds are tried on, ten seconds each, spread over all of it: a minute's work for any length.
-const STRETCHES: i64 = 36;
+/// Frames that thresholds are tried on: some seconds of work. A longer video is represented by stretches spread over all of it, each long
+/// enough that what a track gains over its first seconds counts.
+const TRIED_FRAMES: i64 = 12_000;
+const STRETCHES: i64 = 8;
 
 /// How many animals are in the picture all the time.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct KnownNumber {
     /// 1 to 100,000; by default what the video's source is said to hold.
     #[serde(default)]
@@ -83,17 +86,27 @@ pub async fn calibrate(
     Ok(Json(VideoCalibration { min_score, mean_before, mean_after }))
 }
 
-/// Detections of stretches spread over a run.
+/// Detections of a run: all of them, or those of stretches spread over it.
 async fn stretches(store: &Store, run: &RunRecord) -> Result<Vec<Vec<DetectedFrame>>, Problem> {
-    let number = run.next_chunk.min(STRETCHES);
+    let (number, frames_each) = if run.frames_done <= TRIED_FRAMES {
+        (1, TRIED_FRAMES)
+    } else {
+        (STRETCHES, TRIED_FRAMES / STRETCHES)
+    };
     let mut stretches = Vec::new();
     for place in 0..number {
-        let frames = store.chunk(&run.id, place * run.next_chunk / number).await?.unwrap_or_default();
-        let detected = frames.iter().map(|frame| {
-            let inferred = frame.reason.map(|reason| (reason, retrack::detections(frame, 0.0)));
-            (frame.pts, frame.secs, inferred)
-        });
-        stretches.push(detected.collect());
+        let mut stretch: Vec<DetectedFrame> = Vec::new();
+        let mut sequence = place * run.next_chunk / number;
+        let end = (place + 1) * run.next_chunk / number;
+        while sequence < end && (stretch.len() as i64) < frames_each {
+            let frames = store.chunk(&run.id, sequence).await?.unwrap_or_default();
+            stretch.extend(frames.iter().map(|frame| {
+                let inferred = frame.reason.map(|reason| (reason, retrack::detections(frame, 0.0)));
+                (frame.pts, frame.secs, inferred)
+            }));
+            sequence += 1;
+        }
+        stretches.push(stretch);
     }
     Ok(stretches)
 }

@@ -217,7 +217,7 @@ pub struct CountAtTime {
     /// Read from a stored analysis, not inferred for this request.
     pub cached: bool,
     pub state: CountState,
-    /// Nine of ten true numbers lie within the count ± this many animals, over the analysis. Null for a count inferred for this request,
+    /// The uncertainty of the analysis, animals: see `uncertainty` of a run. Null for a count inferred for this request,
     /// and if the detector doesn't say what its scores mean.
     pub uncertainty: Option<f64>,
     /// Seconds of the frame that was counted, or the requested moment.

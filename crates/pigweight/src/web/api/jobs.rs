@@ -322,6 +322,7 @@ pub async fn retry(caller: Caller, app: Shared, Path(id): Path<String>) -> Resul
 
 /// A job's priority.
 #[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Priority {
     /// −100 to 100; higher ones go first, 0 is usual.
     pub priority: i64,

@@ -106,6 +106,7 @@ impl RequestArguments for Of {
 
 /// A line for a video or its source.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct DrawnLine {
     /// The video on whose picture it is drawn.
     video: String,
@@ -138,6 +139,7 @@ impl RequestArguments for DrawnLine {
 
 /// Where a line lies from now on.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct MovedLine {
     /// The video on whose picture the places are; by default the picture that the line was drawn on.
     #[serde(default)]
@@ -152,7 +154,7 @@ pub struct MovedLine {
 
 impl RequestArguments for MovedLine {
     const FIELDS: &'static [Field] = &[
-        Field::optional("video", Kind::Text),
+        Field::optional("video", Kind::TextOrNull),
         Field::optional("name", Kind::Text),
         Field::needed("x1", Kind::Number),
         Field::needed("y1", Kind::Number),

@@ -88,10 +88,9 @@ pub struct InferenceSchedule {
 )]
 pub async fn list(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<Json<Vec<Run>>, Problem> {
     let video = caller.video(&app, &id).await?;
-    let frames = video.frames.unwrap_or(0);
     let job = app.store.latest_job(&id).await?;
     let runs = app.store.runs(&id).await?;
-    Ok(Json(runs.iter().map(|run| Run::new(run, frames, &app.status, job.as_ref())).collect()))
+    Ok(Json(runs.iter().map(|run| Run::new(run, &video, &app.status, job.as_ref())).collect()))
 }
 
 /// An analysis by its identifier.
@@ -115,7 +114,7 @@ pub async fn one(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<
     let job = app.store.latest_job(&video.id).await?;
     Ok(Json(RunOfVideo {
         is_published: video.published_run_id.as_ref() == Some(&run.id),
-        run: Run::new(&run, video.frames.unwrap_or(0), &app.status, job.as_ref()),
+        run: Run::new(&run, &video, &app.status, job.as_ref()),
         video: video.id,
     }))
 }
@@ -227,11 +226,10 @@ pub async fn compare(
         (!points.is_empty()).then(|| sum / points.len() as f64)
     };
     let (mean_difference, mean_absolute_difference) = (mean(&|value| value), mean(&f64::abs));
-    let frames = video.frames.unwrap_or(0);
     let job = app.store.latest_job(&video.id).await?;
     Ok(Json(RunDifference {
-        run: Run::new(&run, frames, &app.status, job.as_ref()),
-        with: Run::new(&with, frames, &app.status, job.as_ref()),
+        run: Run::new(&run, &video, &app.status, job.as_ref()),
+        with: Run::new(&with, &video, &app.status, job.as_ref()),
         counted_to_secs,
         level_secs: one.level_secs,
         mean_difference,

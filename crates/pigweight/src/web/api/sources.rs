@@ -5,7 +5,7 @@ use crate::web::api::types::{Video, time};
 use crate::web::app::{App, Shared};
 use crate::web::auth::caller::Caller;
 use crate::web::request::arguments::{Body, Field, Kind, Query, RequestArguments};
-use crate::web::request::pages::{PageOf, page_headers};
+use crate::web::request::pages::{PageOf, page_headers, unknown_cursor};
 use crate::web::request::problem::Problem;
 use axum::Json;
 use axum::extract::Path;
@@ -53,6 +53,7 @@ pub struct FolderCalibration {
 
 /// What a person sets for a source.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct SourceSettings {
     #[serde(default)]
     name: Option<String>,
@@ -73,7 +74,7 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Opt
 
 impl RequestArguments for SourceSettings {
     const FIELDS: &'static [Field] = &[
-        Field::optional("name", Kind::Text),
+        Field::optional("name", Kind::TextOrNull),
         Field::optional("min_score", Kind::NumberOrNull),
         Field::optional("animals", Kind::WholeOrNull(1, MAX_ANIMALS)),
     ];
@@ -128,6 +129,9 @@ pub async fn list(
     Query(page): Query<PageOf>,
 ) -> Result<(HeaderMap, Json<Vec<Source>>), Problem> {
     let limit = page.limit();
+    if let Some(cursor) = page.cursor() {
+        app.store.source(cursor).await.map_err(|_| unknown_cursor(cursor))?;
+    }
     let sources = app.store.sources(page.cursor(), limit).await?;
     let headers = page_headers(sources.len(), limit, sources.last().map(|source| source.id.as_str()), None)?;
     let sources = sources.into_iter().map(|source| Source::of(&app, source)).collect();
@@ -176,6 +180,7 @@ pub async fn change(
 
 /// The source that a video shall belong to.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct VideoSource {
     source: String,
 }
@@ -207,6 +212,7 @@ pub async fn move_video(
 
 /// What a person sets for one video.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct VideoSettings {
     /// Boxes are pigs from this score on, 0 to 1; null: as its source says.
     min_score: Option<f64>,

@@ -133,22 +133,24 @@ pub struct Run {
 pub struct Count {
     pub mean: f64,
     pub max: i64,
-    /// Nine of ten frames' true numbers lie within the count ± this many animals. Null if the detector doesn't say what its scores mean.
+    /// On scenes like those the detector was calibrated on, nine of ten frames' true numbers lie within the count ± this many animals. Null if the detector doesn't say what its scores mean, or nothing was found.
     pub uncertainty: Option<f64>,
 }
 
 /// What a reader of a count has to know.
 #[derive(Serialize, ToSchema)]
 pub struct CountWarning {
-    /// `small_animals`: many are too small in the picture to be found reliably. `uncertain_count`: the detector is unsure.
+    /// `nothing_found`: no animal at all. `far_from_known`: a person says that there is another number of them. `small_animals`: many are too
+    /// small in the picture to be found reliably. `uncertain_count`: the detector is unsure.
     pub code: &'static str,
     /// One sentence: what is wrong, and what to do.
     pub message: String,
 }
 
 impl Run {
-    /// `frames_total` from the video's index; `job` is the video's newest.
-    pub fn new(run: &RunRecord, frames_total: i64, status: &Status, job: Option<&JobRecord>) -> Self {
+    /// `job` is the video's newest.
+    pub fn new(run: &RunRecord, video: &VideoRecord, status: &Status, job: Option<&JobRecord>) -> Self {
+        let frames_total = video.frames.unwrap_or(0);
         // An unfinished run continues, unless its job doesn't.
         let job = job.filter(|job| job.run_id.as_ref().is_none_or(|id| *id == run.id));
         let frames_per_sec = status
@@ -196,7 +198,7 @@ impl Run {
                 max: run.count_max,
                 uncertainty: run.count_uncertainty(),
             }),
-            warnings: warnings(run)
+            warnings: warnings(run, video.animals)
                 .into_iter()
                 .map(|RunWarning { code, message }| CountWarning { code, message })
                 .collect(),
@@ -402,7 +404,7 @@ impl Video {
             min_score: video.min_score,
             animals: video.animals,
             paused: video.is_paused,
-            run: run.map(|run| Run::new(run, video.frames.unwrap_or(0), &app.status, job)),
+            run: run.map(|run| Run::new(run, video, &app.status, job)),
             recount: Recount::of(video, job, &app.status),
             job: job.map(|job| {
                 let Explanation { error, reason_code } = Explanation::of_job(job);

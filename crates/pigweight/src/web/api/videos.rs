@@ -4,7 +4,7 @@ use crate::web::api::types::{Video, expected_secs};
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
 use crate::web::request::arguments::{Body, Field, Kind, Query, RequestArguments};
-use crate::web::request::pages::{PageOf, page_headers};
+use crate::web::request::pages::{PageOf, page_headers, unknown_cursor};
 use crate::web::request::problem::Problem;
 use axum::Json;
 use axum::extract::Path;
@@ -43,6 +43,9 @@ pub async fn list(
         caller.source(&app, source).await?;
     }
     let limit = page.limit();
+    if let Some(cursor) = page.cursor() {
+        app.store.video(cursor).await.map_err(|_| unknown_cursor(cursor))?;
+    }
     let records = app.store.videos_page(source, page.cursor(), limit).await?;
     let total = app.store.count_videos(source).await?;
     let headers =
@@ -66,6 +69,7 @@ pub async fn one(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<
 
 /// What the background shall do with a video.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct WorkState {
     /// Pause the background work: what is counted stays, and the work continues from there later.
     pub paused: bool,

@@ -1,7 +1,8 @@
 //! Request arguments: the query string and JSON bodies.
 //!
 //! Each shape names its fields and their allowed values, so a refusal says which field is wrong and what is expected, in PigWeight's words
-//! instead of the parsing library's. Unknown fields are ignored.
+//! instead of the parsing library's. An unknown field of a body is refused: it may be a misspelt one, whose value would be lost without a
+//! word. Unknown query parameters are ignored: programs add some so that nothing between them and the server answers from a cache.
 
 use crate::web::request::problem::Problem;
 use axum::body::Bytes;
@@ -18,6 +19,7 @@ const DESCRIBED: &str = "/api/openapi.json describes what can be asked for";
 #[derive(Clone, Copy)]
 pub enum Kind {
     Text,
+    TextOrNull,
     Number,
     NumberOrNull,
     /// An integer in this range, inclusive.
@@ -57,6 +59,7 @@ impl Kind {
     fn words(self) -> String {
         match self {
             Self::Text => "text".to_owned(),
+            Self::TextOrNull => "text, or null".to_owned(),
             Self::Number => "a number".to_owned(),
             Self::NumberOrNull => "a number, or null".to_owned(),
             Self::Whole(i64::MIN, i64::MAX) => "a whole number".to_owned(),
@@ -69,7 +72,7 @@ impl Kind {
 
     fn fits_text(self, text: &str) -> bool {
         match self {
-            Self::Text => true,
+            Self::Text | Self::TextOrNull => true,
             Self::Number | Self::NumberOrNull => text.parse::<f64>().is_ok(),
             Self::Whole(least, most) | Self::WholeOrNull(least, most) => {
                 text.parse().is_ok_and(|number| (least..=most).contains(&number))
@@ -82,6 +85,7 @@ impl Kind {
     fn fits(self, value: &Value) -> bool {
         match self {
             Self::Text => value.is_string(),
+            Self::TextOrNull => value.is_string() || value.is_null(),
             Self::Number => value.is_number(),
             Self::NumberOrNull => value.is_number() || value.is_null(),
             Self::Whole(least, most) => value.as_i64().is_some_and(|number| (least..=most).contains(&number)),
@@ -163,6 +167,10 @@ fn read<T: RequestArguments>(bytes: &[u8]) -> Result<T, Problem> {
     let Some(object) = value.as_object() else {
         return Err(Problem::bad_request(format!("the body is no JSON object; {}", example(T::FIELDS))));
     };
+    if let Some(unknown) = object.keys().find(|name| T::FIELDS.iter().all(|field| field.name != **name)) {
+        let unknown: String = unknown.chars().take(60).collect();
+        return Err(Problem::bad_request(format!("there is no {unknown:?} here; {}", example(T::FIELDS))));
+    }
     for field in T::FIELDS {
         match object.get(field.name) {
             Some(value) if !field.kind.fits(value) => return Err(wrong(field, &value.to_string())),
@@ -253,12 +261,13 @@ mod tests {
                 "mode cannot be \"roughly\"; it is one of exact, nearest",
             ),
             ("{\"priority\": 1, \"paused\": 1}", "paused cannot be 1; it is true or false"),
+            ("{\"priority\": 1, \"Mode\": \"exact\"}", "there is no \"Mode\" here; write {\"priority\""),
         ] {
             let message = detail_of(read::<Wish>(body.as_bytes()).expect_err(body)).await;
             assert!(message.contains(words), "{body}: {message}");
             assert!(FOREIGN.iter().all(|foreign| !message.contains(foreign)), "{body}: {message}");
         }
-        assert!(read::<Wish>(b"{\"priority\": 5, \"mode\": \"exact\", \"more\": []}").is_ok());
+        assert!(read::<Wish>(b"{\"priority\": 5, \"mode\": \"exact\"}").is_ok());
     }
 
     #[tokio::test]

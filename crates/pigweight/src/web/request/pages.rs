@@ -37,6 +37,12 @@ impl PageOf {
     }
 }
 
+/// A list that simply ended there would look complete.
+pub fn unknown_cursor(cursor: &str) -> Problem {
+    let cursor: String = cursor.chars().take(60).collect();
+    Problem::bad_request(format!("there is no page behind the cursor {cursor:?}; begin again without it"))
+}
+
 /// Headers for a page of `entries` entries that ends with `last`. A full page may be followed by an empty one.
 pub fn page_headers(
     entries: usize,

@@ -1,4 +1,4 @@
-//! How far a count may be off, from the scores that it was made of.
+//! The count of a frame and how far it may be off, from the scores that it was made of.
 //!
 //! A detector that was calibrated says with which probability a box of a score is an animal of its own, and how many animals it gives no box at
 //! all (`training/pigtrain/calibrate.py` measures both on scenes outside training). From these follow the number of animals to
@@ -10,6 +10,9 @@
 use crate::interpolate::SettledFrame;
 use crate::track::Origin;
 use serde::{Deserialize, Serialize};
+
+/// Detectors are made so that counts are best at this threshold, and calibrated at it.
+const USUAL_MIN_SCORE: f32 = 0.3;
 
 /// What the scores of a detector mean. Stored in the model's file.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,30 +53,37 @@ pub struct UncertaintyTotals {
 }
 
 impl ScoreCalibration {
-    /// Whether the numbers make sense: finite, and higher scores mean more.
+    /// Whether the numbers make sense: finite, of a usual size, and higher scores mean more.
     pub fn is_valid(&self) -> bool {
         let Self { offset, slope, missed_share, spread, reliable_side_px } = *self;
         let in_range = |value: f64, most: f64| (0.0..=most).contains(&value);
-        offset.abs() <= 100.0
+        offset.abs() <= 20.0
             && slope > 0.0
-            && slope <= 100.0
+            && slope <= 20.0
             && in_range(missed_share, 10.0)
-            && in_range(spread, 100.0)
+            && in_range(spread, 10.0)
             && in_range(f64::from(reliable_side_px), 10_000.0)
     }
 
     /// The probability that a box with this score is an animal of its own.
     pub fn probability(&self, score: f32) -> f64 {
-        let score = f64::from(score).clamp(1e-4, 1.0 - 1e-4);
-        let log_odds = self.offset + self.slope * (score / (1.0 - score)).ln();
+        self.probability_shifted(score, 0.0)
+    }
+
+    /// The same where scores are lower than usual by this much, in log-odds.
+    fn probability_shifted(&self, score: f32, shift: f64) -> f64 {
+        let log_odds = self.offset + self.slope * (log_odds(score) + shift);
         1.0 / (1.0 + (-log_odds).exp())
     }
 
     /// The estimate for an inferred frame. Boxes count as animals from `min_score` on; a tracked box with a lower score was seen before
-    /// and after, and is taken to be as sure as one at `min_score`.
+    /// and after, and is taken to be as sure as one at `min_score`. A threshold other than the usual one says that the detector is less or more sure of
+    /// the animals of this scene: scores are shifted so that it takes the usual one's place.
     pub fn estimate(&self, frame: &SettledFrame, min_score: f32) -> CountEstimate {
-        let tracked = frame.boxes.iter().map(|tracked| self.probability(tracked.score.max(min_score)));
-        let unmatched = frame.unmatched.iter().map(|detection| self.probability(detection.score));
+        let shift = log_odds(USUAL_MIN_SCORE) - log_odds(min_score);
+        let probability = |score: f32| self.probability_shifted(score, shift);
+        let tracked = frame.boxes.iter().map(|tracked| probability(tracked.score.max(min_score)));
+        let unmatched = frame.unmatched.iter().map(|detection| probability(detection.score));
         let (mut found, mut variance) = (0.0, 0.0);
         for probability in tracked.chain(unmatched) {
             found += probability;
@@ -85,6 +95,11 @@ impl ScoreCalibration {
         let deviation = self.spread * (variance + missed).sqrt();
         CountEstimate { count, expected, uncertainty: deviation.hypot(expected - f64::from(count)) }
     }
+}
+
+fn log_odds(score: f32) -> f64 {
+    let score = f64::from(score).clamp(1e-4, 1.0 - 1e-4);
+    (score / (1.0 - score)).ln()
 }
 
 impl UncertaintyTotals {
@@ -102,7 +117,8 @@ impl UncertaintyTotals {
         let estimate = calibration.estimate(frame, min_score);
         let measured = frame.boxes.iter().filter(|tracked| tracked.origin == Origin::Measured);
         let sides = measured.map(|tracked| tracked.rect.area().max(0.0).sqrt() * input_scale);
-        self.squares += estimate.uncertainty.powi(2);
+        // In steps of 1/1024, which doubles add exactly: the sum does not depend on where a run was interrupted.
+        self.squares += (estimate.uncertainty.powi(2) * 1024.0).round() / 1024.0;
         for side_px in sides {
             self.boxes += 1;
             self.small_boxes += u64::from(side_px < calibration.reliable_side_px);
@@ -158,6 +174,19 @@ mod tests {
     }
 
     #[test]
+    fn a_threshold_of_its_own_makes_a_dim_scene_as_certain_as_a_bright_one() {
+        let bright = AS_STATED.estimate(&frame(&[0.3, 0.5, 0.8], &[0.1]), 0.3);
+        // The same with all log-odds lower by those between 0.3 and 0.15.
+        let dimmed = |score: f32| {
+            let odds = (log_odds(score) - log_odds(0.3) + log_odds(0.15)).exp();
+            (odds / (1.0 + odds)) as f32
+        };
+        let dim = AS_STATED.estimate(&frame(&[0.3, 0.5, 0.8].map(dimmed), &[dimmed(0.1)]), 0.15);
+        assert!((dim.expected - bright.expected).abs() < 1e-3, "{dim:?} {bright:?}");
+        assert!((dim.uncertainty - bright.uncertainty).abs() < 1e-3);
+    }
+
+    #[test]
     fn animals_without_a_box_are_expected_and_make_the_count_less_certain() {
         let calibration = ScoreCalibration { missed_share: 0.25, spread: 2.0, ..AS_STATED };
         let found = calibration.estimate(&frame(&[0.9999; 8], &[]), 0.3);
@@ -176,7 +205,7 @@ mod tests {
         totals.add(&AS_STATED, &frame(&[0.9, 0.9], &[]), 0.3, 1.0);
         totals.add(&AS_STATED, &frame(&[0.9, 0.9], &[]), 0.3, 2.0);
         assert_eq!((totals.boxes, totals.small_boxes), (4, 2));
-        assert!((totals.squares - 2.0 * (0.18 + 0.04)).abs() < 1e-5, "{totals:?}");
+        assert!((totals.squares - 2.0 * (0.18 + 0.04)).abs() < 2e-3, "{totals:?}");
     }
 
     #[test]

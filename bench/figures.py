@@ -186,7 +186,7 @@ def schedule(arguments, table, video, truth, model, folder):
             pairs = ((entry[1], count_at(frame)) for frame, entry in enumerate(document["series"]))
             return statistics.mean(abs(counted - true) for counted, true in pairs if true is not None)
 
-        what = f"{name} pen, {usual['inferred']} of {usual['frames']} frames looked at"
+        what = f"{name} pen, {usual['inferred']} of {usual['frames']} frames inferred"
         table.add(what, f"{rates['usual']:.0f} frames/s, {rates['usual'] / rates['peer']:.1f} x the peer on every frame", f">= {goal} x")
         table.add(f"{name} pen, mean absolute error of the count", f"{error(usual):.2f}, of every frame {error(every):.2f} pigs", "within 0.1")
     drawn = folder / "drawn"

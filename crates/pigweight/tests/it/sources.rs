@@ -111,6 +111,15 @@ fn a_published_count_stays_during_a_recount_and_returns_with_its_settings() {
     let run = format!("/api/runs/{}", id(&first["run"]));
     assert_eq!(server.get(&run).json()["is_published"], true);
 
+    // What was read may be sent back; a misspelt field is refused, and not lost without a word.
+    let source = format!("/api/sources/{}", first["source"].as_str().unwrap());
+    let read = server.get(&source).json();
+    assert_eq!(put(&server, &source, &read), read);
+    let message = server.ask("PUT", &source, &[], Some("{\"animal\": 5}")).problem(400);
+    assert!(message.contains("no \"animal\" here") && message.contains("\"animals\""), "{message}");
+    server.get("/api/videos?cursor=nobody").problem(400);
+    server.get("/api/sources?cursor=nobody").problem(400);
+
     // A lower threshold than any detection was kept for: all frames are inferred again.
     let settings = format!("{path}/settings");
     server.ask("PUT", &settings, &[], Some("{\"min_score\": 7}")).problem(400);

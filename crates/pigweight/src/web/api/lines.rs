@@ -153,6 +153,20 @@ pub struct MovedLine {
 }
 
 impl RequestArguments for MovedLine {
+    const READ_ONLY: &'static [&'static str] = &[
+        "id",
+        "source",
+        "scope",
+        "version",
+        "picture_width",
+        "picture_height",
+        "applies",
+        "counted_to_secs",
+        "is_up_to_date",
+        "forward",
+        "backward",
+        "difference",
+    ];
     const FIELDS: &'static [Field] = &[
         Field::optional("video", Kind::TextOrNull),
         Field::optional("name", Kind::Text),

@@ -73,6 +73,8 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Opt
 }
 
 impl RequestArguments for SourceSettings {
+    const READ_ONLY: &'static [&'static str] =
+        &["id", "kind", "folder", "videos", "lines", "calibration", "created_at"];
     const FIELDS: &'static [Field] = &[
         Field::optional("name", Kind::TextOrNull),
         Field::optional("min_score", Kind::NumberOrNull),

@@ -52,6 +52,8 @@ impl Field {
 pub trait RequestArguments: DeserializeOwned {
     /// All of its fields.
     const FIELDS: &'static [Field];
+    /// Fields of the answer that say nothing here: who has read something may send it back with a change.
+    const READ_ONLY: &'static [&'static str] = &[];
 }
 
 impl Kind {
@@ -160,13 +162,14 @@ impl<T: RequestArguments, S: Send + Sync> FromRequest<S> for Body<T> {
 }
 
 fn read<T: RequestArguments>(bytes: &[u8]) -> Result<T, Problem> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+    let mut value: Value = serde_json::from_slice(bytes).map_err(|error| {
         let what = if bytes.is_empty() { "is empty".to_owned() } else { broken(&error) };
         Problem::bad_request(format!("the body {what}; {}", example(T::FIELDS)))
     })?;
-    let Some(object) = value.as_object() else {
+    let Some(object) = value.as_object_mut() else {
         return Err(Problem::bad_request(format!("the body is no JSON object; {}", example(T::FIELDS))));
     };
+    object.retain(|name, _| !T::READ_ONLY.contains(&name.as_str()));
     if let Some(unknown) = object.keys().find(|name| T::FIELDS.iter().all(|field| field.name != **name)) {
         let unknown: String = unknown.chars().take(60).collect();
         return Err(Problem::bad_request(format!("there is no {unknown:?} here; {}", example(T::FIELDS))));

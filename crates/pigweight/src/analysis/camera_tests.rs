@@ -279,7 +279,7 @@ fn a_reconnected_camera_continues_the_same_run_and_stops_on_request() {
     let ended = kept.run(&inference, &mut camera, &AtomicBool::new(false));
     assert!(matches!(ended, Err(Error::SourceAway(_))));
     // It continued showing its pen meanwhile.
-    let mut camera = SimulatedCamera::new(&film, 100, &[Step::Gap(0), Step::Frames(30)]);
+    let mut camera = SimulatedCamera::new(&film, 100, &[Step::Gap(0), Step::Frames(90)]);
     let stop = Arc::new(AtomicBool::new(false));
     let stop_at_end = stop.clone();
     camera.at_end = Box::new(move || stop_at_end.store(true, Ordering::SeqCst));

@@ -1,11 +1,11 @@
 //! The count of a frame and how far it may be off, from the scores that it was made of.
 //!
-//! A detector that was calibrated says with which probability a box of a score is an animal of its own, and how many animals it gives no box at
-//! all (`training/pigtrain/calibrate.py` measures both on scenes outside training). From these follow the number of animals to
-//! expect on a frame and its variance, that of independent boxes. Boxes are not independent: animals in the same corner are missed together.
-//! The calibration therefore also states a factor by which the spread is larger in fact.
+//! A calibrated detector states the probability that a box with a given score is a separate animal, and how many animals get no box at
+//! all (`training/pigtrain/calibrate.py` measures both on scenes outside training). From these follow the expected number of animals
+//! on a frame and its variance, if boxes were independent. They are not: animals in the same corner are missed together. The
+//! calibration therefore also states by which factor counts spread more.
 //!
-//! The uncertainty of a video's mean count is not smaller than that of its frames. Errors of neighbouring frames are the same error.
+//! The uncertainty of a video's mean count is not smaller than that of its frames, because neighbouring frames share their error.
 
 use crate::interpolate::SettledFrame;
 use crate::track::Origin;
@@ -18,7 +18,7 @@ const USUAL_MIN_SCORE: f32 = 0.3;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScoreCalibration {
-    /// Log-odds of a box being an animal of its own: `offset + slope * log-odds of its score`.
+    /// Log-odds of a box being a separate animal: `offset + slope * log-odds of its score`.
     pub offset: f64,
     /// See `offset`.
     pub slope: f64,
@@ -65,13 +65,8 @@ impl ScoreCalibration {
             && in_range(f64::from(reliable_side_px), 10_000.0)
     }
 
-    /// The probability that a box with this score is an animal of its own.
-    pub fn probability(&self, score: f32) -> f64 {
-        self.probability_shifted(score, 0.0)
-    }
-
-    /// The same where scores are lower than usual by this much, in log-odds.
-    fn probability_shifted(&self, score: f32, shift: f64) -> f64 {
+    /// The probability that a box with this score is a separate animal, where scores are lower than usual by `shift` in log-odds.
+    fn probability(&self, score: f32, shift: f64) -> f64 {
         let log_odds = self.offset + self.slope * (log_odds(score) + shift);
         1.0 / (1.0 + (-log_odds).exp())
     }
@@ -81,7 +76,7 @@ impl ScoreCalibration {
     /// the animals of this scene: scores are shifted so that it takes the usual one's place.
     pub fn estimate(&self, frame: &SettledFrame, min_score: f32) -> CountEstimate {
         let shift = log_odds(USUAL_MIN_SCORE) - log_odds(min_score);
-        let probability = |score: f32| self.probability_shifted(score, shift);
+        let probability = |score: f32| self.probability(score, shift);
         let tracked = frame.boxes.iter().map(|tracked| probability(tracked.score.max(min_score)));
         let unmatched = frame.unmatched.iter().map(|detection| probability(detection.score));
         let (mut found, mut variance) = (0.0, 0.0);
@@ -226,7 +221,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_score_gives_a_probability_that_rises_with_it(one in prop::num::f32::ANY, other in 0.0_f32..1.0) {
-            let probability = |score: f32| AS_STATED.probability(if score.is_nan() { 0.0 } else { score });
+            let probability = |score: f32| AS_STATED.probability(if score.is_nan() { 0.0 } else { score }, 0.0);
             prop_assert!((0.0..=1.0).contains(&probability(one)));
             prop_assert!(one.is_nan() || one < other || probability(one) >= probability(other));
         }

@@ -145,9 +145,10 @@ impl SettledTracker {
 
     /// No more frames: returns all that wait.
     pub fn finish(&mut self) -> Vec<SettledFrame> {
-        self.engine.confirm_single_inference();
-        for (&key, trail) in &mut self.trails {
-            trail.track = trail.track.or_else(|| self.engine.track_of(key));
+        if self.engine.confirm_single_inference() {
+            for (&key, trail) in &mut self.trails {
+                trail.track = self.engine.track_of(key);
+            }
         }
         self.release(self.first_waiting + self.waiting.len() as u64)
     }

@@ -196,6 +196,7 @@ fn a_track_is_followed_back_only_through_detections_that_no_other_track_owns() {
         .collect();
     for frame in settled(&frames) {
         assert_eq!(frame.boxes.len(), if frame.secs > 0.45 { 2 } else { 1 }, "{}", frame.secs);
+        assert_eq!(frame.boxes[0].track, TrackId(1), "{}", frame.secs);
     }
 }
 
@@ -350,7 +351,7 @@ proptest! {
             let first = waiting.front().copied().unwrap_or(secs);
             let looks_since = look_secs.iter().filter(|&&look| look > first && look < secs).count();
             let has_chances = looks_since < settings.lost_inferences as usize && secs - first <= 10.0 + 2e-3;
-            // An unconfirmed track waits for one more inference before it is looked back from.
+            // An unconfirmed track waits for one more inference; only then is it followed back.
             let confirmation_secs = look_secs.iter().rev().nth(1).map_or(secs, |last| secs - last);
             let longest_secs = settings.lost_secs.max(settings.lookback_secs + confirmation_secs);
             prop_assert!(secs - first <= longest_secs + 2e-3 || has_chances);

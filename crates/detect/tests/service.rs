@@ -120,7 +120,7 @@ fn an_abandoned_request_leaves_the_queue() {
     drop(given_up);
     assert_eq!(inference.waiting().map(|(_, waiting)| waiting), [0, 0, 1]);
     drop(go);
-    // Ends when nobody is left who could send.
+    // Ends when the last sender is dropped.
     assert_eq!(order.iter().collect::<Vec<_>>(), ["stays"]);
 }
 

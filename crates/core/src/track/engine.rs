@@ -159,14 +159,20 @@ impl Engine {
         confirmed.map(move |identity| identity.predicted(self.now_secs + ahead_secs))
     }
 
-    /// Confirms what the only inference has found, if there was no other: nothing speaks against it.
-    pub(crate) fn confirm_single_inference(&mut self) {
-        if self.inferences == 1 {
-            for identity in &mut self.identities {
-                if identity.track.is_none() {
-                    self.numbers_given += 1;
-                    identity.track = Some(TrackId(self.numbers_given));
-                }
+    /// If there was one inference alone, confirms what it has found: no other one contradicts it. Returns whether it was so.
+    pub(crate) fn confirm_single_inference(&mut self) -> bool {
+        let is_single = self.inferences == 1;
+        if is_single {
+            self.confirm_if(|_| true);
+        }
+        is_single
+    }
+
+    fn confirm_if(&mut self, is_enough: impl Fn(&Identity) -> bool) {
+        for identity in &mut self.identities {
+            if identity.track.is_none() && is_enough(identity) {
+                self.numbers_given += 1;
+                identity.track = Some(TrackId(self.numbers_given));
             }
         }
     }
@@ -254,14 +260,11 @@ impl Engine {
     fn confirm(&mut self) {
         let is_first = self.inferences == 0;
         self.inferences = (self.inferences + 1).min(2);
-        for identity in &mut self.identities {
-            // Whatever is sure on the first inference is confirmed at once.
-            let is_sure = is_first && identity.first_score >= self.settings.new_score;
-            if identity.track.is_none() && (is_sure || identity.hits >= self.settings.confirm_hits) {
-                self.numbers_given += 1;
-                identity.track = Some(TrackId(self.numbers_given));
-            }
-        }
+        let TrackerSettings { new_score, confirm_hits, .. } = self.settings;
+        // Whatever is sure on the first inference is confirmed at once.
+        self.confirm_if(|identity| {
+            identity.hits >= confirm_hits || (is_first && identity.first_score >= new_score)
+        });
     }
 
     fn end_duplicates(&mut self) {

@@ -5,7 +5,7 @@
 
 use anyhow::Context as _;
 use pigweight_core::detection::Detection;
-use pigweight_core::interpolate::{InferredDetections, SettledTracker};
+use pigweight_core::interpolate::{InferredDetections, SettledFrame, SettledTracker};
 use pigweight_core::schedule::InferenceReason;
 use pigweight_core::time::Pts;
 use pigweight_core::track::TrackerSettings;
@@ -121,6 +121,27 @@ fn parse(text: &str) -> anyhow::Result<Calibration> {
 /// pts, seconds and, if the frame was inferred, all its detections with any score.
 pub type DetectedFrame = (Pts, f64, Option<(InferenceReason, Vec<Detection>)>);
 
+/// The count of every frame at a threshold, tracked as in the pipeline.
+pub fn counts_at(frames: &[DetectedFrame], min_score: f32) -> Vec<(Pts, usize)> {
+    let settings = TrackerSettings::for_min_score(min_score);
+    let low_score = settings.low_score;
+    let mut tracker = SettledTracker::new(settings);
+    let mut counts = Vec::with_capacity(frames.len());
+    let mut add = |settled: Vec<SettledFrame>| {
+        counts.extend(settled.iter().map(|frame| (frame.pts, frame.boxes.len())));
+    };
+    for (pts, secs, inferred) in frames {
+        let tracked = inferred
+            .as_ref()
+            .map(|(reason, found)| (*reason, Detection::tracked_from(found.iter().copied(), low_score)));
+        let inferred =
+            tracked.as_ref().map(|(reason, detections)| InferredDetections { reason: *reason, detections });
+        add(tracker.push(*pts, *secs, inferred));
+    }
+    add(tracker.finish());
+    counts
+}
+
 /// The detections of a video with known counts.
 pub struct Known {
     /// Frame by frame.
@@ -132,21 +153,7 @@ pub struct Known {
 impl Known {
     /// The mean absolute count error per frame at a threshold, tracked as in the pipeline.
     pub fn error_at(&self, min_score: f32) -> f64 {
-        let settings = TrackerSettings::for_min_score(min_score);
-        let low_score = settings.low_score;
-        let mut tracker = SettledTracker::new(settings);
-        let mut counts = BTreeMap::new();
-        for (pts, secs, detections) in &self.frames {
-            let sure = detections.as_ref().map(|(reason, found)| {
-                (*reason, found.iter().copied().filter(|found| found.score >= low_score).collect::<Vec<_>>())
-            });
-            let inferred =
-                sure.as_ref().map(|(reason, detections)| InferredDetections { reason: *reason, detections });
-            counts.extend(
-                tracker.push(*pts, *secs, inferred).iter().map(|frame| (frame.pts, frame.boxes.len())),
-            );
-        }
-        counts.extend(tracker.finish().iter().map(|frame| (frame.pts, frame.boxes.len())));
+        let counts: BTreeMap<Pts, usize> = counts_at(&self.frames, min_score).into_iter().collect();
         let off = |(pts, &known): (&Pts, &u32)| {
             counts.get(pts).map(|&count| (count as f64 - f64::from(known)).abs())
         };

@@ -1,11 +1,9 @@
 //! The threshold that a known number of animals asks for: that at which the detector counts so many on average.
 //!
 //! A detector is less sure in some pens and lights than in others, so one threshold counts too few here and too many there. Someone who
-//! knows how many animals are in view all the time tells the right one without counting a single frame.
+//! knows how many animals are in view all the time determines the right one without counting a single frame.
 
-use crate::accuracy::calibration::{DetectedFrame, LEAST_THRESHOLD};
-use pigweight_core::interpolate::{InferredDetections, SettledTracker};
-use pigweight_core::track::TrackerSettings;
+use crate::accuracy::calibration::{DetectedFrame, LEAST_THRESHOLD, counts_at};
 
 /// Higher thresholds aren't tried: what is left above is a matter of chance.
 const GREATEST_THRESHOLD: f32 = 0.9;
@@ -83,32 +81,8 @@ pub fn fit(stretches: &[Vec<DetectedFrame>], before: f32, animals: u32) -> Resul
 }
 
 fn mean_count(stretches: &[Vec<DetectedFrame>], min_score: f32) -> f64 {
-    let settings = TrackerSettings::for_min_score(min_score);
-    let (mut frames, mut animals) = (0_usize, 0_usize);
-    for stretch in stretches {
-        let mut tracker = SettledTracker::new(settings.clone());
-        let mut add = |settled: Vec<pigweight_core::interpolate::SettledFrame>| {
-            frames += settled.len();
-            animals += settled.iter().map(|frame| frame.boxes.len()).sum::<usize>();
-        };
-        for (pts, secs, detections) in stretch {
-            let seen = detections.as_ref().map(|(reason, found)| {
-                (
-                    *reason,
-                    found
-                        .iter()
-                        .copied()
-                        .filter(|found| found.score >= settings.low_score)
-                        .collect::<Vec<_>>(),
-                )
-            });
-            let inferred =
-                seen.as_ref().map(|(reason, detections)| InferredDetections { reason: *reason, detections });
-            add(tracker.push(*pts, *secs, inferred));
-        }
-        add(tracker.finish());
-    }
-    animals as f64 / frames.max(1) as f64
+    let counts: Vec<_> = stretches.iter().flat_map(|stretch| counts_at(stretch, min_score)).collect();
+    counts.iter().map(|&(_, count)| count as f64).sum::<f64>() / counts.len().max(1) as f64
 }
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ struct Accuracy {
     bias: f64,
     /// Share of frames with the right count.
     exact: f64,
+    /// Share of frames whose true number lies within the count ± its uncertainty; null if the detector doesn't say what its scores mean.
+    within_uncertainty: Option<f64>,
 }
 
 /// A video with known counts.
@@ -66,7 +68,7 @@ pub fn run(args: &Check) -> anyhow::Result<()> {
             let truth = by_pts(&subject.truth, &analysed.video);
             notes.extend(subject.truth.beyond(analysed.video.index().frame_count()));
             notes.extend(analysed.damage);
-            accuracy(&subject.name, &counted, &truth)
+            accuracy(&subject.name, &counted, &truth, analysed.run.count_uncertainty())
         });
         match result {
             Ok(result) => results.push(result),
@@ -235,6 +237,7 @@ fn accuracy(
     video: &str,
     counted: &BTreeMap<Pts, u32>,
     truth: &BTreeMap<Pts, u32>,
+    uncertainty: Option<f64>,
 ) -> anyhow::Result<Accuracy> {
     let pairs: Vec<(f64, f64)> = truth
         .iter()
@@ -250,27 +253,30 @@ fn accuracy(
         mean_absolute_error: mean(&|pair| (pair.0 - pair.1).abs()),
         bias: mean(&|pair| pair.0 - pair.1),
         exact: mean(&|pair| f64::from(u8::from(pair.0 == pair.1))),
+        within_uncertainty: uncertainty
+            .map(|pigs| mean(&|pair| f64::from(u8::from((pair.0 - pair.1).abs() <= pigs)))),
         video: video.to_owned(),
     })
 }
 
 fn table(results: &[Accuracy]) -> anyhow::Result<String> {
     let width = results.iter().map(|result| result.video.chars().count()).max().unwrap_or(0).max(5);
-    let mut text = format!("{:width$}  frames  pigs  counted   error    bias  exact\n", "video");
+    let mut text = format!("{:width$}  frames  pigs  counted   error    bias  exact  within ±\n", "video");
     for result in results {
         writeln!(
             text,
-            "{:width$}  {:6}  {:4.1}  {:7.1}  {:6.2}  {:+6.2}  {:4.0}%",
+            "{:width$}  {:6}  {:4.1}  {:7.1}  {:6.2}  {:+6.2}  {:4.0}%  {:>8}",
             result.video,
             result.frames,
             result.true_mean,
             result.counted_mean,
             result.mean_absolute_error,
             result.bias,
-            result.exact * 100.0
+            result.exact * 100.0,
+            result.within_uncertainty.map_or("".to_owned(), |share| format!("{:.0}%", share * 100.0))
         )?;
     }
-    text.push_str("error: mean absolute error of the count per frame; bias: counted minus true\n");
+    text.push_str("error: mean absolute error of the count per frame; bias: counted minus true; within ±: frames whose true number lies within the uncertainty\n");
     Ok(text)
 }
 
@@ -283,10 +289,14 @@ mod tests {
         let by_pts = |pairs: &[(i64, u32)]| pairs.iter().map(|&(pts, count)| (Pts(pts), count)).collect();
         // One frame could not be decoded.
         let counted: BTreeMap<Pts, u32> = by_pts(&[(0, 2), (1, 1), (2, 0), (4, 7)]);
-        let result = accuracy("v", &counted, &by_pts(&[(0, 2), (1, 0), (2, 1), (3, 5)])).unwrap();
+        let result = accuracy("v", &counted, &by_pts(&[(0, 2), (1, 0), (2, 1), (3, 5)]), None).unwrap();
+        assert_eq!(result.within_uncertainty, None);
         assert_eq!((result.frames, result.mean_absolute_error, result.bias), (3, 2.0 / 3.0, 0.0));
-        let result = accuracy("v", &counted, &by_pts(&[(4, 5), (9, 5)])).unwrap();
+        let result = accuracy("v", &counted, &by_pts(&[(4, 5), (9, 5)]), Some(1.9)).unwrap();
         assert_eq!((result.frames, result.mean_absolute_error, result.bias), (1, 2.0, 2.0));
-        assert!(accuracy("v", &counted, &by_pts(&[(3, 5)])).is_err());
+        assert_eq!(result.within_uncertainty, Some(0.0));
+        let result = accuracy("v", &counted, &by_pts(&[(0, 2), (4, 5)]), Some(1.9)).unwrap();
+        assert_eq!(result.within_uncertainty, Some(0.5));
+        assert!(accuracy("v", &counted, &by_pts(&[(3, 5)]), None).is_err());
     }
 }

@@ -64,7 +64,7 @@ pub async fn calibrate(
     let animals =
         animals.or(video.animals).and_then(|animals| u32::try_from(animals).ok()).ok_or_else(|| {
             Problem::bad_request(
-                "animals is missing, and nobody has said how many the source holds; it is a whole number",
+                "animals is missing, and the source has no known number of animals; it is a whole number",
             )
         })?;
     let inference = app.detector.now().map_err(|missing| Problem::unavailable(missing.error.to_string()))?;

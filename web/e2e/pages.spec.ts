@@ -68,7 +68,7 @@ test.describe('list of videos', () => {
     await expect(page.getByRole('alert')).toContainText('finds 12 animals');
     farm.world.refuseCalibration = null;
     await page.getByRole('button', { name: 'Fit the count to it' }).click();
-    await expect(page.getByText('25.8 were counted on average; it becomes about 31.2')).toBeVisible();
+    await expect(page.getByText('Before: 25.8 on average. Fitted: about 31.2')).toBeVisible();
     await page.getByRole('button', { name: 'Count as before' }).click();
     await expect(page.getByRole('button', { name: 'Count as before' })).toBeHidden();
     await page.getByRole('button', { name: 'Change' }).click();

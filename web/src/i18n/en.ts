@@ -42,7 +42,7 @@ export const en = {
   animals_fit: 'Fit the count to it',
   animals_fit_meaning:
     'Finds how sure the detector has to be for so many to be counted on average. Only if all of them are in the picture all the time.',
-  animals_fitted: '{before} were counted on average; it becomes about {after}. The video is being recounted.',
+  animals_fitted: 'Before: {before} on average. Fitted: about {after}.',
   animals_unfit: 'Count as before',
   animals_wrong: 'Type a number from 1 to {most}.',
 

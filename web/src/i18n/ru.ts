@@ -50,7 +50,7 @@ export const ru: Dictionary<'one' | 'few' | 'many' | 'other'> = {
   animals_fit: 'Подогнать счёт',
   animals_fit_meaning:
     'Находит, при какой уверенности детектора в среднем насчитывается столько. Только если все они всё время видны.',
-  animals_fitted: 'В среднем было {before}, станет примерно {after}. Видео пересчитывается.',
+  animals_fitted: 'До подгонки: в среднем {before}. После: примерно {after}.',
   animals_unfit: 'Считать как раньше',
   animals_wrong: 'Введите число от 1 до {most}.',
 

@@ -138,7 +138,7 @@ def streams(binary, model, table, folder, secs):
         took = time.perf_counter() - begun
         assert all(video["run"]["state"] == "done" for video in listed), listed
         half = len(peak_mb) // 2
-        table.add(f"{STREAMS} videos of 720p, {LOOKS_PER_SEC} looks a second each, for {took / 60:.1f} minutes",
+        table.add(f"{STREAMS} videos of 720p, {LOOKS_PER_SEC} inferences a second each, for {took / 60:.1f} minutes",
                   f"{STREAMS * secs / took:.1f} s of video in a second", f">= {STREAMS}")
         table.add("the same: memory of the server and its processes",
                   f"at most {max(peak_mb[:half]):.0f} MB in the first half, {max(peak_mb[half:]):.0f} MB in the second", "<= 500 MB, flat")

@@ -7,16 +7,16 @@ pub mod detector_slot;
 pub mod folder_watcher;
 pub mod idle_thread;
 pub mod job_context;
-pub mod job_order;
-pub mod job_planner;
+pub mod job_enqueuer;
 mod job_run;
+pub mod job_scheduler;
 pub mod job_worker;
 mod line_counting;
 pub mod video_indexer;
 
 use crate::background::folder_watcher::{FolderWatcher, List};
 use crate::background::job_context::JobContext;
-use crate::background::job_planner::JobPlanner;
+use crate::background::job_enqueuer::JobEnqueuer;
 use crate::background::job_worker::JobWorker;
 use crate::background::video_indexer::VideoIndexer;
 use anyhow::Context as _;
@@ -63,7 +63,7 @@ impl Background {
             uploads,
             previews: context.previews.clone(),
             cancellation: context.cancellation.clone(),
-            job_planner: JobPlanner::new(context.detector.clone(), context.config.clone()),
+            job_enqueuer: JobEnqueuer::new(context.detector.clone(), context.config.clone()),
             count_lines: context.count_lines.clone(),
             owner: context.lease_owner.clone(),
             list,

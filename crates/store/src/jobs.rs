@@ -7,13 +7,13 @@
 //! Single source of truth: a job's progress is stored on its run, and whether it is paused on its video.
 
 mod commands;
+mod enqueue;
 mod lease;
-mod plan;
 
+pub(crate) use enqueue::follow_replacement;
+pub use enqueue::{EnqueuedJobs, NewJob};
 pub(crate) use lease::JOB_LEASE_SECS;
 pub use lease::Release;
-pub(crate) use plan::follow_replacement;
-pub use plan::{NewJob, PlannedJobs};
 
 use crate::Store;
 use crate::clock::unix_secs;

@@ -36,7 +36,7 @@ pub use checkpoints::Checkpoint;
 pub use counts::{CountPoint, CountWindow};
 pub use crossings::{LineCrossing, LineProgress};
 pub use error::{Error, Result};
-pub use jobs::{JobFilter, JobKind, JobRecord, JobState, NewJob, PRIORITIES, PlannedJobs, Release};
+pub use jobs::{EnqueuedJobs, JobFilter, JobKind, JobRecord, JobState, NewJob, PRIORITIES, Release};
 pub use line_difference::{CrossingCount, LineDifference};
 pub use line_geometry::LineGeometry;
 pub use lines::{LineChange, LineRecord, LineScope, LineVersion, NewLine, VideoLine};

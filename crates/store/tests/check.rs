@@ -19,7 +19,7 @@ async fn filled() -> tempfile::TempDir {
     };
     let line = store.add_line(&line).await.unwrap();
     let job = NewJob { fingerprint: "s".into(), run: new_run(&a.id, "s") };
-    store.plan_jobs(&[job]).await.unwrap();
+    store.enqueue_jobs(&[job]).await.unwrap();
     counted(&store, &a.id, "s", Walk::default()).await;
     let run = store.start_run(&new_run(&b.id, "s")).await.unwrap();
     write_walk(&store, &run, Walk { to: 40, ..Walk::default() }).await;

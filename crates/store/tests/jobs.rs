@@ -49,7 +49,7 @@ async fn with_jobs(names: &[&str]) -> (tempfile::TempDir, Store) {
         let video = store.add_video(&file(name, "a"), name, &source()).await.unwrap();
         jobs.push(job(&video.id, "fingerprint"));
     }
-    store.plan_jobs(&jobs).await.unwrap();
+    store.enqueue_jobs(&jobs).await.unwrap();
     (folder, store)
 }
 
@@ -80,7 +80,7 @@ async fn the_next_is_the_most_urgent_and_among_those_the_oldest() {
     }
     // Asked for again, nothing is doubled and no order changes.
     let video_id = store.job(&id_of(&store, "b").await).await.unwrap().video_id;
-    assert!(store.plan_jobs(&[job(&video_id, "fingerprint")]).await.unwrap().replaced.is_empty());
+    assert!(store.enqueue_jobs(&[job(&video_id, "fingerprint")]).await.unwrap().replaced.is_empty());
     assert_eq!(names().await, ["c", "b", "a"]);
 }
 
@@ -195,7 +195,7 @@ async fn another_model_or_file_replaces_the_job() {
     let (_folder, store) = with_jobs(&["a"]).await;
     let first = store.job(&id_of(&store, "a").await).await.unwrap();
     store.take_job(&first.id, "me").await.unwrap().unwrap();
-    let replaced = store.plan_jobs(&[job(&first.video_id, "other")]).await.unwrap();
+    let replaced = store.enqueue_jobs(&[job(&first.video_id, "other")]).await.unwrap();
     assert_eq!(replaced.replaced, std::slice::from_ref(&first.video_id));
     let outdated = store.job(&first.id).await.unwrap();
     assert_eq!(outdated.state, JobState::Cancelled);
@@ -206,13 +206,13 @@ async fn another_model_or_file_replaces_the_job() {
     let refused = store.retry_job(&first.id).await.unwrap_err();
     assert!(matches!(&refused, Error::JobOutdated { now, .. } if *now == second.id), "{refused}");
     // Back to the earlier settings: that job continues.
-    store.plan_jobs(&[job(&first.video_id, "fingerprint")]).await.unwrap();
+    store.enqueue_jobs(&[job(&first.video_id, "fingerprint")]).await.unwrap();
     assert_eq!(store.job(&first.id).await.unwrap().state, JobState::Waiting);
     assert_eq!(store.job(&second.id).await.unwrap().state, JobState::Cancelled);
     assert_eq!(store.latest_jobs().await.unwrap()[&first.video_id].id, first.id, "the one that is to come");
     // What a person cancelled stays so.
     store.cancel_job(&first.id).await.unwrap();
-    store.plan_jobs(&[job(&first.video_id, "fingerprint")]).await.unwrap();
+    store.enqueue_jobs(&[job(&first.video_id, "fingerprint")]).await.unwrap();
     assert_eq!(store.job(&first.id).await.unwrap().state, JobState::Cancelled);
 
     store.retry_job(&first.id).await.unwrap();
@@ -234,7 +234,7 @@ async fn a_restored_file_continues_its_job() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).await.unwrap();
     let first = store.add_video(&sampled(1, "whole"), "a", &source()).await.unwrap();
-    store.plan_jobs(&[job(&first.id, "fingerprint")]).await.unwrap();
+    store.enqueue_jobs(&[job(&first.id, "fingerprint")]).await.unwrap();
     let id = id_of(&store, "a").await;
     // Copied back, it has another time.
     let again = store.add_video(&sampled(2, "whole"), "a", &source()).await.unwrap();

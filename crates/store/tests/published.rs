@@ -31,7 +31,7 @@ async fn a_count_does_not_vanish_during_a_recount() {
     assert_eq!(shown(&store, &video.id).await, done);
 
     // Other settings count beside it …
-    store.plan_jobs(&[job(&video.id, "second")]).await.unwrap();
+    store.enqueue_jobs(&[job(&video.id, "second")]).await.unwrap();
     let second = store.start_run(&new_run(&video.id, "second")).await.unwrap();
     write_walk(&store, &second, Walk { to: 50, ..Walk::default() }).await;
     assert_eq!(shown(&store, &video.id).await, done);
@@ -50,19 +50,19 @@ async fn a_count_does_not_vanish_during_a_recount() {
 async fn going_back_to_earlier_settings_shows_the_earlier_run_at_once() {
     let (_folder, store) = opened().await;
     let video = described(&store, "a", (800, 400)).await;
-    store.plan_jobs(&[job(&video.id, "first")]).await.unwrap();
+    store.enqueue_jobs(&[job(&video.id, "first")]).await.unwrap();
     let first = counted(&store, &video.id, "first", Walk::default()).await;
-    store.plan_jobs(&[job(&video.id, "second")]).await.unwrap();
+    store.enqueue_jobs(&[job(&video.id, "second")]).await.unwrap();
     let second = counted(&store, &video.id, "second", Walk::default()).await;
-    let planned = store.plan_jobs(&[job(&video.id, "first")]).await.unwrap();
+    let planned = store.enqueue_jobs(&[job(&video.id, "first")]).await.unwrap();
     assert_eq!(planned.published, std::slice::from_ref(&video.id));
     assert_eq!(shown(&store, &video.id).await, Some((first.id.clone(), RunState::Done)));
-    assert!(store.plan_jobs(&[job(&video.id, "first")]).await.unwrap().published.is_empty());
+    assert!(store.enqueue_jobs(&[job(&video.id, "first")]).await.unwrap().published.is_empty());
     // The same without planning: a command that counts with these settings.
     store.start_run(&new_run(&video.id, "second")).await.unwrap();
     assert_eq!(shown(&store, &video.id).await, Some((second.id.clone(), RunState::Done)));
     // A job that is made for settings of a complete run knows it from the beginning.
-    store.plan_jobs(&[job(&video.id, "second")]).await.unwrap();
+    store.enqueue_jobs(&[job(&video.id, "second")]).await.unwrap();
     let latest = store.latest_job(&video.id).await.unwrap().unwrap();
     assert_eq!((latest.state, latest.fingerprint.as_str()), (JobState::Waiting, "second"));
 }
@@ -71,10 +71,10 @@ async fn going_back_to_earlier_settings_shows_the_earlier_run_at_once() {
 async fn an_unfinished_run_with_other_settings_is_abandoned_and_never_shown() {
     let (_folder, store) = opened().await;
     let video = described(&store, "a", (800, 400)).await;
-    store.plan_jobs(&[job(&video.id, "first")]).await.unwrap();
+    store.enqueue_jobs(&[job(&video.id, "first")]).await.unwrap();
     let first = store.start_run(&new_run(&video.id, "first")).await.unwrap();
     write_walk(&store, &first, Walk { to: 26, ..Walk::default() }).await;
-    store.plan_jobs(&[job(&video.id, "second")]).await.unwrap();
+    store.enqueue_jobs(&[job(&video.id, "second")]).await.unwrap();
     assert_eq!(store.run(&first.id).await.unwrap().state, RunState::Abandoned);
     assert_eq!(shown(&store, &video.id).await, None);
     // A process that still writes it gets an error.
@@ -91,7 +91,7 @@ async fn an_unfinished_run_with_other_settings_is_abandoned_and_never_shown() {
     let second = store.start_run(&new_run(&video.id, "second")).await.unwrap();
     assert_eq!(shown(&store, &video.id).await, Some((second.id, RunState::Running)));
     // Its settings come back: it continues at its checkpoint.
-    store.plan_jobs(&[job(&video.id, "first")]).await.unwrap();
+    store.enqueue_jobs(&[job(&video.id, "first")]).await.unwrap();
     let continued = store.start_run(&new_run(&video.id, "first")).await.unwrap();
     assert_eq!(
         (continued.id.as_str(), continued.state, continued.frames_done),

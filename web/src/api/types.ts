@@ -1076,8 +1076,11 @@ export interface components {
             /** @description Crossings from the left of the arrow to its right. */
             forward: number;
             id: string;
-            /** @description Everything that is counted of the video has been counted over the line. */
-            is_up_to_date: boolean;
+            /**
+             * @description Whether everything that is counted of the video has been counted over the line. Null while nothing is counted of it, so that
+             *     0 crossings say nothing yet; and for the lines of a source, whose recordings are counted one by one.
+             */
+            is_up_to_date: boolean | null;
             name: string;
             /** Format: int64 */
             picture_height: number | null;

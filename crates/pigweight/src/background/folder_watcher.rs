@@ -3,11 +3,11 @@
 
 use crate::artifacts::previews::Previews;
 use crate::background::cancellation::Cancellation;
-use crate::background::job_planner::JobPlanner;
+use crate::background::job_enqueuer::JobEnqueuer;
 use crate::reason::Reasoned as _;
 use crate::sources::library::{self, FoundFile, SystemFiles};
 use crate::status::Status;
-use pigweight_store::{PlannedJobs, Reason, Store, VideoRecord};
+use pigweight_store::{EnqueuedJobs, Reason, Store, VideoRecord};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub struct FolderWatcher {
     /// Signals when to stop.
     pub cancellation: Arc<Cancellation>,
     /// Creates the jobs.
-    pub job_planner: JobPlanner,
+    pub job_enqueuer: JobEnqueuer,
     /// Wakes the thread that counts lines.
     pub count_lines: crossbeam_channel::Sender<()>,
     /// The owner name under which this process sees files.
@@ -87,7 +87,7 @@ impl FolderWatcher {
                     .remove_those_gone(&videos.iter().map(|video| video.id.clone()).collect());
                 cleaned_up = Some(Instant::now());
             }
-            self.plan_jobs(runtime, &videos, &mut trouble);
+            self.enqueue_jobs(runtime, &videos, &mut trouble);
             self.status.end_scan(trouble);
             self.list.send_replace(videos.into());
             // The wait ends early for a stop, an upload, or resumed work.
@@ -95,9 +95,9 @@ impl FolderWatcher {
         }
     }
 
-    fn plan_jobs(&mut self, runtime: &Handle, videos: &[VideoRecord], trouble: &mut Option<Reason>) {
-        match self.job_planner.plan_jobs(&self.store, runtime, videos) {
-            Ok((PlannedJobs { replaced, published }, errors)) => {
+    fn enqueue_jobs(&mut self, runtime: &Handle, videos: &[VideoRecord], trouble: &mut Option<Reason>) {
+        match self.job_enqueuer.enqueue_jobs(&self.store, runtime, videos) {
+            Ok((EnqueuedJobs { replaced, published }, errors)) => {
                 for video_id in replaced {
                     self.cancellation.stop(&video_id);
                 }

@@ -4,7 +4,7 @@ use crate::analysis::plan::AnalysisPlan;
 use crate::artifacts::previews::Previews;
 use crate::background::cancellation::Cancellation;
 use crate::background::detector_slot::DetectorSlot;
-use crate::background::job_planner;
+use crate::background::job_enqueuer;
 use crate::config::Config;
 use crate::sources::open_videos::OpenVideos;
 use crate::status::Status;
@@ -54,7 +54,7 @@ impl JobContext {
 
     /// The current analysis plan; `None` if there is no detector yet.
     pub fn plan(&self) -> Option<AnalysisPlan> {
-        job_planner::plan_now(&self.detector, &self.config)
+        job_enqueuer::current_plan(&self.detector, &self.config)
     }
 
     /// Whether this process may work on a job.

@@ -7,7 +7,7 @@ use crate::analysis::plan::{AnalysisPlan, PlannedVideo};
 use crate::analysis::settings::RunSettings;
 use crate::background::detector_slot::no_detector;
 use crate::background::job_context::{JobContext, MOST_TRIES};
-use crate::background::job_planner::job_of;
+use crate::background::job_enqueuer::job_of;
 use crate::reason::Reasoned as _;
 use crate::sources::library::OpenError;
 use crate::status::Progress;
@@ -169,7 +169,7 @@ impl JobRun<'_> {
         if now.fingerprint == self.job.fingerprint {
             return None;
         }
-        Some(match self.runtime.block_on(self.context.store.plan_jobs(&[now])) {
+        Some(match self.runtime.block_on(self.context.store.enqueue_jobs(&[now])) {
             Ok(_) => JobOutcome::Stopped,
             Err(error) => self.unwritten(&error),
         })

@@ -1,12 +1,12 @@
-//! Job workers: take jobs and count their videos, several at once (`job_order.rs`), and make small frames.
+//! Job workers: take jobs and count their videos, several at once (`job_scheduler.rs`), and make small frames.
 //!
 //! A job is held while it is worked on, and left in a state that says what comes next. Changes by a person take
 //! precedence. If results can't be written, the job is held and tried again, so that nothing must be written to record that.
 
 use crate::background::folder_watcher::{List, news};
 use crate::background::job_context::JobContext;
-use crate::background::job_order::JobOrder;
 use crate::background::job_run::{JobOutcome, JobRun};
+use crate::background::job_scheduler::SchedulingPolicy;
 use crate::reason::Reasoned as _;
 use pigweight_store::{JobRecord, Release, VideoRecord};
 use std::collections::BTreeSet;
@@ -24,7 +24,7 @@ pub struct JobWorker {
 impl JobWorker {
     /// Works until it is stopped; `place` is its index among the workers. Blocks: give it its own thread.
     pub fn work(&self, runtime: &Handle, mut list: List, place: usize) {
-        let order = JobOrder::of(place);
+        let order = SchedulingPolicy::of(place);
         let mut next = None;
         // Without a model there are no jobs; then one worker makes each video's small frames once.
         let mut pictured = BTreeSet::new();
@@ -64,7 +64,7 @@ impl JobWorker {
     }
 
     /// Takes the next job.
-    fn take(&self, runtime: &Handle, order: JobOrder) -> pigweight_store::Result<Option<JobRecord>> {
+    fn take(&self, runtime: &Handle, order: SchedulingPolicy) -> pigweight_store::Result<Option<JobRecord>> {
         // Jobs of an earlier start wait until there is a model again.
         if self.context.plan().is_none() {
             return Ok(None);
@@ -82,7 +82,12 @@ impl JobWorker {
     }
 
     /// Takes a job that replaces the current one.
-    fn take_better(&self, runtime: &Handle, order: JobOrder, running: &JobRecord) -> Option<JobRecord> {
+    fn take_better(
+        &self,
+        runtime: &Handle,
+        order: SchedulingPolicy,
+        running: &JobRecord,
+    ) -> Option<JobRecord> {
         // An error while reading may be gone at the next step.
         let waiting = self.waiting(runtime).ok()?;
         let better = order.next(&waiting).filter(|job| order.preempts(job, running))?;
@@ -102,7 +107,7 @@ impl JobWorker {
         &self,
         runtime: &Handle,
         list: &mut List,
-        order: JobOrder,
+        order: SchedulingPolicy,
         mut job: JobRecord,
     ) -> Option<JobRecord> {
         let mut better = None;

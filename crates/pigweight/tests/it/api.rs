@@ -182,6 +182,10 @@ fn without_onnx_runtime_videos_are_shown_and_it_says_what_to_do() {
     let id = indexed(&server, "gop25.mp4")["id"].as_str().unwrap().to_owned();
     let answer = server.get(&format!("/api/video_file/count_at_time?id={id}&t=1")).json();
     assert_eq!((&answer["state"], &answer["count"]), (&"pending".into(), &serde_json::Value::Null));
+    // Nobody has counted the line: its 0 crossings are not called up to date.
+    let line = serde_json::json!({"video": id, "scope": "source", "x1": 50, "y1": 0, "x2": 50, "y2": 90});
+    let line = server.ask("POST", "/api/lines", &[], Some(&line.to_string())).json();
+    assert_eq!((&line["counted_to_secs"], &line["is_up_to_date"]), (&0.0.into(), &serde_json::Value::Null));
     assert!(String::from_utf8_lossy(&server.get("/metrics").bytes).contains("pigweight_http_requests_total"));
     server.get("/api/nothing/here").problem(404);
     assert_eq!(server.get("/").status, 200);

@@ -60,6 +60,7 @@ fn a_line_of_a_source_counts_all_its_recordings_and_moving_it_returns_the_differ
     assert!(on(&c).is_empty(), "another source");
     let of_source = list(&server, &format!("/api/lines?source={}", id(yard)));
     assert_eq!(crossed(&of_source[0]), 2 * crossed(&drawn));
+    assert_eq!(of_source[0]["is_up_to_date"], Value::Null, "its recordings are counted one by one");
 
     // Identifiers of crossings outlive the server.
     let crossings = list(&server, &format!("/api/videos/{}/crossings", id(&a)));

@@ -56,8 +56,9 @@ pub struct Line {
     pub applies: bool,
     /// Crossings up to here are known, seconds; null for the lines of a source.
     pub counted_to_secs: Option<f64>,
-    /// Everything that is counted of the video has been counted over the line.
-    pub is_up_to_date: bool,
+    /// Whether everything that is counted of the video has been counted over the line. Null while nothing is counted of it, so that
+    /// 0 crossings say nothing yet; and for the lines of a source, whose recordings are counted one by one.
+    pub is_up_to_date: Option<bool>,
     /// Crossings from the left of the arrow to its right.
     pub forward: usize,
     /// Crossings the other way.
@@ -242,7 +243,7 @@ impl Line {
         let progress = counted.progress.get(&line.line.version_id);
         let has_frames = counted.run.as_ref().is_some_and(|run| run.next_chunk > 0);
         let is_up_to_date =
-            !applies || !has_frames || progress.is_some_and(|progress| progress.is_up_to_date);
+            has_frames.then(|| !applies || progress.is_some_and(|progress| progress.is_up_to_date));
         Self {
             video: Some(video_id.to_owned()),
             counted_to_secs: Some(progress.map_or(0.0, |progress| progress.counted_to_secs)),
@@ -267,7 +268,7 @@ impl Line {
             picture_height: geometry.picture_height_px,
             applies: true,
             counted_to_secs: None,
-            is_up_to_date: true,
+            is_up_to_date: None,
             forward: number_of(crossings, &line.id, Direction::Forward),
             backward: number_of(crossings, &line.id, Direction::Backward),
             id: line.id,

@@ -24,7 +24,7 @@ pub struct NewJob {
 
 /// The changes made by planning.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PlannedJobs {
+pub struct EnqueuedJobs {
     /// Videos of which an open job was replaced: a process may be working on it.
     pub replaced: Vec<String>,
     /// Videos of which another run is shown now: the settings are those of a complete run.
@@ -34,9 +34,9 @@ pub struct PlannedJobs {
 impl Store {
     /// Makes the jobs that are missing, in this order. For each video, an open job with another fingerprint is cancelled and a
     /// run in progress with other settings is abandoned. If a complete run has these settings, it is published at once.
-    pub async fn plan_jobs(&self, jobs: &[NewJob]) -> Result<PlannedJobs> {
+    pub async fn enqueue_jobs(&self, jobs: &[NewJob]) -> Result<EnqueuedJobs> {
         let mut transaction = self.begin_write("making jobs").await?;
-        let mut planned = PlannedJobs::default();
+        let mut planned = EnqueuedJobs::default();
         for job in jobs {
             let video_id = &job.run.video_id;
             if cancel_outdated(&mut transaction, job).await? {

@@ -7,14 +7,14 @@ use crate::analysis::plan::AnalysisPlan;
 use crate::analysis::settings::RunSettings;
 use crate::background::detector_slot::DetectorSlot;
 use crate::config::Config;
-use pigweight_store::{NewJob, NewRun, PlannedJobs, Store, VideoRecord};
+use pigweight_store::{EnqueuedJobs, NewJob, NewRun, Store, VideoRecord};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
 /// The plan with the current detector; `None` while there is none.
-pub fn plan_now(detector: &DetectorSlot, config: &Arc<Config>) -> Option<AnalysisPlan> {
+pub fn current_plan(detector: &DetectorSlot, config: &Arc<Config>) -> Option<AnalysisPlan> {
     Some(AnalysisPlan { inference: detector.now().ok()?, config: config.clone() })
 }
 
@@ -31,14 +31,14 @@ fn fingerprint(run: &NewRun) -> String {
 }
 
 /// Creates jobs, and remembers which exist.
-pub struct JobPlanner {
+pub struct JobEnqueuer {
     detector: Arc<DetectorSlot>,
     config: Arc<Config>,
     /// Video and fingerprint.
     made: BTreeMap<String, String>,
 }
 
-impl JobPlanner {
+impl JobEnqueuer {
     /// Starts without known jobs.
     pub fn new(detector: Arc<DetectorSlot>, config: Arc<Config>) -> Self {
         Self { detector, config, made: BTreeMap::new() }
@@ -48,14 +48,14 @@ impl JobPlanner {
     ///
     /// # Errors
     /// If the store can't be written.
-    pub fn plan_jobs(
+    pub fn enqueue_jobs(
         &mut self,
         store: &Store,
         runtime: &Handle,
         videos: &[VideoRecord],
-    ) -> pigweight_store::Result<(PlannedJobs, Vec<anyhow::Error>)> {
-        let Some(plan) = plan_now(&self.detector, &self.config) else {
-            return Ok((PlannedJobs::default(), Vec::new()));
+    ) -> pigweight_store::Result<(EnqueuedJobs, Vec<anyhow::Error>)> {
+        let Some(plan) = current_plan(&self.detector, &self.config) else {
+            return Ok((EnqueuedJobs::default(), Vec::new()));
         };
         // A folder's videos share its calibration, unless they have their own threshold.
         let mut by_folder: BTreeMap<(PathBuf, Option<u64>), Option<RunSettings>> = BTreeMap::new();
@@ -73,9 +73,9 @@ impl JobPlanner {
             }
         }
         if new.is_empty() {
-            return Ok((PlannedJobs::default(), trouble));
+            return Ok((EnqueuedJobs::default(), trouble));
         }
-        let planned = runtime.block_on(store.plan_jobs(&new))?;
+        let planned = runtime.block_on(store.enqueue_jobs(&new))?;
         self.made.extend(new.into_iter().map(|job| (job.run.video_id, job.fingerprint)));
         if self.made.len() > videos.len() {
             let present: BTreeSet<&str> = videos.iter().map(|video| video.id.as_str()).collect();

@@ -1,4 +1,5 @@
-//! The order of jobs: several videos are counted at once, one in job order, the others shortest first.
+//! The job scheduler chooses the job that a worker runs next. Several videos are counted at once: the first worker takes the oldest
+//! job, the others the shortest.
 //!
 //! So the oldest job always gets done, and a short video doesn't wait for one of ten hours: on every worker but the first, a job
 //! that is much shorter than the current one takes its place. Nothing is lost by that, because a run continues behind its last checkpoint.
@@ -7,16 +8,16 @@
 use pigweight_store::JobRecord;
 use std::cmp::Reverse;
 
-/// Which job a worker takes.
+/// By what a worker's next job is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobOrder {
+pub enum SchedulingPolicy {
     /// The oldest.
     OldestFirst,
     /// The one with the fewest frames left.
     ShortestFirst,
 }
 
-impl JobOrder {
+impl SchedulingPolicy {
     /// The first worker keeps the order.
     pub fn of(place: usize) -> Self {
         if place == 0 { Self::OldestFirst } else { Self::ShortestFirst }
@@ -64,23 +65,26 @@ mod tests {
         }
     }
 
-    fn next(order: JobOrder, waiting: &[JobRecord]) -> i64 {
+    fn next(order: SchedulingPolicy, waiting: &[JobRecord]) -> i64 {
         order.next(waiting).unwrap().number
     }
 
     #[test]
     fn turns_keep_the_order_and_other_workers_take_short_videos() {
         let waiting = [job(1, 0, Some(900_000)), job(2, 0, Some(500)), job(3, 0, None)];
-        assert_eq!(next(JobOrder::of(0), &waiting), 1);
-        assert_eq!(next(JobOrder::of(1), &waiting), 2);
-        assert_eq!(next(JobOrder::of(5), &waiting[..1]), 1);
-        assert!(JobOrder::OldestFirst.next(&[]).is_none());
+        assert_eq!(next(SchedulingPolicy::of(0), &waiting), 1);
+        assert_eq!(next(SchedulingPolicy::of(1), &waiting), 2);
+        assert_eq!(next(SchedulingPolicy::of(5), &waiting[..1]), 1);
+        assert!(SchedulingPolicy::OldestFirst.next(&[]).is_none());
         // Files without an index come last, however old.
-        assert_eq!(next(JobOrder::OldestFirst, &[job(1, 0, None), job(2, 0, Some(5))]), 2);
+        assert_eq!(next(SchedulingPolicy::OldestFirst, &[job(1, 0, None), job(2, 0, Some(5))]), 2);
         // A priority set by a person comes before both.
         let prioritised = [job(1, 0, Some(10)), job(2, 9, None), job(3, 9, Some(900_000))];
         assert_eq!(
-            (next(JobOrder::OldestFirst, &prioritised), next(JobOrder::ShortestFirst, &prioritised)),
+            (
+                next(SchedulingPolicy::OldestFirst, &prioritised),
+                next(SchedulingPolicy::ShortestFirst, &prioritised)
+            ),
             (3, 3)
         );
     }
@@ -89,13 +93,16 @@ mod tests {
     fn a_running_job_yields_to_a_higher_priority_or_a_much_shorter_one_without_thrashing() {
         let (long, short) = (job(1, 0, Some(900_000)), job(2, 0, Some(500)));
         assert!(
-            JobOrder::ShortestFirst.preempts(&short, &long)
-                && !JobOrder::ShortestFirst.preempts(&long, &short)
+            SchedulingPolicy::ShortestFirst.preempts(&short, &long)
+                && !SchedulingPolicy::ShortestFirst.preempts(&long, &short)
         );
-        assert!(!JobOrder::OldestFirst.preempts(&short, &long));
-        assert!(!JobOrder::ShortestFirst.preempts(&job(3, 0, Some(300)), &short), "not worth the change");
-        assert!(!JobOrder::ShortestFirst.preempts(&job(3, 0, None), &short));
-        for order in [JobOrder::OldestFirst, JobOrder::ShortestFirst] {
+        assert!(!SchedulingPolicy::OldestFirst.preempts(&short, &long));
+        assert!(
+            !SchedulingPolicy::ShortestFirst.preempts(&job(3, 0, Some(300)), &short),
+            "not worth the change"
+        );
+        assert!(!SchedulingPolicy::ShortestFirst.preempts(&job(3, 0, None), &short));
+        for order in [SchedulingPolicy::OldestFirst, SchedulingPolicy::ShortestFirst] {
             assert!(order.preempts(&job(3, 1, Some(900_000)), &short));
             assert!(!order.preempts(&job(3, -1, Some(1)), &long));
         }

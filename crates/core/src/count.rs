@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::detection::Detection;
     use crate::geometry::Rect;
-    use crate::schedule::InferenceReason;
+    use crate::inference_schedule::InferenceReason;
     use crate::time::Pts;
     use crate::track::{TrackId, TrackedBox};
     use proptest::prelude::*;

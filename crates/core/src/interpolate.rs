@@ -13,7 +13,7 @@
 
 use crate::detection::Detection;
 use crate::geometry::Rect;
-use crate::schedule::InferenceReason;
+use crate::inference_schedule::InferenceReason;
 use crate::time::Pts;
 use crate::track::assign::{Costs, assign};
 use crate::track::engine::{Engine, TrackKey, between, is_a_place};

@@ -15,8 +15,8 @@
 
 use pigweight_core::detection::{Detection, GRID_PX, SCORE_STEPS};
 use pigweight_core::geometry::Rect;
+use pigweight_core::inference_schedule::InferenceReason;
 use pigweight_core::interpolate::SettledFrame;
-use pigweight_core::schedule::InferenceReason;
 use pigweight_core::time::{Pts, TimeBase};
 use pigweight_core::track::{Origin, TrackId, TrackedBox};
 use std::collections::BTreeMap;

@@ -3,8 +3,8 @@
 
 use pigweight_core::detection::Detection;
 use pigweight_core::geometry::Rect;
+use pigweight_core::inference_schedule::InferenceReason;
 use pigweight_core::interpolate::SettledFrame;
-use pigweight_core::schedule::InferenceReason;
 use pigweight_core::time::{Pts, TimeBase};
 use pigweight_core::track::{Origin, TrackId, TrackedBox};
 use pigweight_store::columns::{Timeline, decode, encode};

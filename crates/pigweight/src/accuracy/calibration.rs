@@ -5,8 +5,8 @@
 
 use anyhow::Context as _;
 use pigweight_core::detection::Detection;
+use pigweight_core::inference_schedule::InferenceReason;
 use pigweight_core::interpolate::{InferredDetections, SettledFrame, SettledTracker};
-use pigweight_core::schedule::InferenceReason;
 use pigweight_core::time::Pts;
 use pigweight_core::track::TrackerSettings;
 use pigweight_detect::Model;

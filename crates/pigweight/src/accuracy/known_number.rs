@@ -90,7 +90,7 @@ mod tests {
     use super::*;
     use pigweight_core::detection::Detection;
     use pigweight_core::geometry::Rect;
-    use pigweight_core::schedule::InferenceReason;
+    use pigweight_core::inference_schedule::InferenceReason;
     use pigweight_core::time::Pts;
 
     /// Animals detected with these scores on every frame.

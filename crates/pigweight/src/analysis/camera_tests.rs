@@ -8,7 +8,7 @@ use crate::analysis::pipeline::{Analysis, Error};
 use crate::analysis::settings::RunSettings;
 use crossbeam_channel::bounded;
 use pigweight_core::detection::Detection;
-use pigweight_core::schedule::Schedule;
+use pigweight_core::inference_schedule::Schedule;
 use pigweight_core::time::{Pts, Timeline};
 use pigweight_core::track::{TrackId, TrackerSettings};
 use pigweight_detect::service::Inference;

@@ -5,8 +5,8 @@
 use crate::analysis::line_proximity;
 use crate::status::Progress;
 use pigweight_core::count::{ScoreCalibration, UncertaintyTotals};
+use pigweight_core::inference_schedule::Position;
 use pigweight_core::interpolate::{SettledFrame, SettledTracker};
-use pigweight_core::schedule::Position;
 use pigweight_core::time::{Pts, Timeline};
 use pigweight_core::track::TrackerSettings;
 use pigweight_detect::Device;

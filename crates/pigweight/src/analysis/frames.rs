@@ -3,14 +3,16 @@
 //!
 //! Queues between them are bounded. A file waits for the slowest step, so no frame is skipped. A camera is never held
 //! back, and frames that could not be taken are counted ([`Pressure`]). The decoding thread decides which frames are
-//! inferred (`core::schedule`); tracking reports back through [`LineProximity`].
+//! inferred (`core::inference_schedule`); tracking reports back through [`LineProximity`].
 
 use crate::analysis::frame_source::{FrameSource, Next, Pressure};
 use crate::analysis::line_proximity::LineProximity;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use pigweight_core::detection::Detection;
+use pigweight_core::inference_schedule::{
+    FrameTime, InferenceReason, Position, Schedule, ScheduledFrame, Scheduler,
+};
 use pigweight_core::motion::SmallLuma;
-use pigweight_core::schedule::{FrameTime, InferenceReason, Position, Schedule, ScheduledFrame, Scheduler};
 use pigweight_core::time::Pts;
 use pigweight_detect::Device;
 use pigweight_detect::service::{Client, Completed, Inference, Urgency};

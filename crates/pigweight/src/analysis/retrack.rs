@@ -6,8 +6,8 @@
 
 use crate::analysis::frames::{self, InferredFrame};
 use pigweight_core::detection::Detection;
+use pigweight_core::inference_schedule::Position;
 use pigweight_core::interpolate::SettledFrame;
-use pigweight_core::schedule::Position;
 use pigweight_core::time::Pts;
 use pigweight_core::track::Origin;
 use pigweight_store::{RunRecord, Store};
@@ -92,7 +92,7 @@ pub fn detections(frame: &SettledFrame, least_score: f32) -> Vec<Detection> {
 mod tests {
     use super::*;
     use pigweight_core::geometry::Rect;
-    use pigweight_core::schedule::InferenceReason;
+    use pigweight_core::inference_schedule::InferenceReason;
     use pigweight_core::track::{TrackId, TrackedBox};
 
     #[test]

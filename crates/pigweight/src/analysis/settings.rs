@@ -2,8 +2,8 @@
 
 use crate::accuracy::calibration::{self, Calibration};
 use crate::config::{Config, DetectConfig, RemoteConfig};
+use pigweight_core::inference_schedule::{self, InferenceIntervals, Schedule};
 use pigweight_core::line::RULE_VERSION;
-use pigweight_core::schedule::{self, InferenceIntervals, Schedule};
 use pigweight_core::track::TrackerSettings;
 use pigweight_detect::{DeviceSettings, Model, ModelSettings, ModelSource, RemoteSettings};
 use pigweight_store::{NewRun, VideoRecord};
@@ -122,7 +122,7 @@ fn describe_inference(model: &Model) -> String {
         device: _,
         trims_border,
     } = model.settings();
-    let rule = schedule::RULE_VERSION;
+    let rule = inference_schedule::RULE_VERSION;
     let border = if *trims_border { " without border" } else { "" };
     // Stored with every run and compared for equality: the words never change.
     format!("looks v{rule} {head:?} {classes:?} {class_names:?} {max_iou}{border}")

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::describe::counted;
 use anyhow::Context as _;
 use pigweight_core::detection::Detection;
-use pigweight_core::schedule::Schedule;
+use pigweight_core::inference_schedule::Schedule;
 use pigweight_core::selection::{Candidate, Sketch, select, uncertainty};
 use pigweight_core::time::Pts;
 use pigweight_detect::service::Inference;

@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 use pigweight_core::geometry::Rect;
+use pigweight_core::inference_schedule::InferenceReason;
 use pigweight_core::interpolate::SettledFrame;
-use pigweight_core::schedule::InferenceReason;
 use pigweight_core::time::{Pts, TimeBase};
 use pigweight_core::track::{Origin, TrackId, TrackedBox};
 use pigweight_store::columns::Timeline;

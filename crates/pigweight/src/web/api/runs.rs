@@ -7,7 +7,7 @@ use crate::web::request::arguments::{Field, Kind, Query, RequestArguments};
 use crate::web::request::problem::Problem;
 use axum::Json;
 use axum::extract::Path;
-use pigweight_core::schedule;
+use pigweight_core::inference_schedule;
 use pigweight_store::{CountPoint, RunRecord};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -41,18 +41,18 @@ pub enum InferenceReason {
     BeforeMotion,
 }
 
-impl From<schedule::InferenceReason> for InferenceReason {
-    fn from(reason: schedule::InferenceReason) -> Self {
+impl From<inference_schedule::InferenceReason> for InferenceReason {
+    fn from(reason: inference_schedule::InferenceReason) -> Self {
         match reason {
-            schedule::InferenceReason::EveryFrame => Self::EveryFrame,
-            schedule::InferenceReason::Interval => Self::Interval,
-            schedule::InferenceReason::First => Self::First,
-            schedule::InferenceReason::Last => Self::Last,
-            schedule::InferenceReason::Still => Self::Still,
-            schedule::InferenceReason::Moving => Self::Moving,
-            schedule::InferenceReason::NearLine => Self::NearLine,
-            schedule::InferenceReason::MotionStart => Self::MotionStart,
-            schedule::InferenceReason::BeforeMotion => Self::BeforeMotion,
+            inference_schedule::InferenceReason::EveryFrame => Self::EveryFrame,
+            inference_schedule::InferenceReason::Interval => Self::Interval,
+            inference_schedule::InferenceReason::First => Self::First,
+            inference_schedule::InferenceReason::Last => Self::Last,
+            inference_schedule::InferenceReason::Still => Self::Still,
+            inference_schedule::InferenceReason::Moving => Self::Moving,
+            inference_schedule::InferenceReason::NearLine => Self::NearLine,
+            inference_schedule::InferenceReason::MotionStart => Self::MotionStart,
+            inference_schedule::InferenceReason::BeforeMotion => Self::BeforeMotion,
         }
     }
 }
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn every_reason_has_the_same_name_outside() {
-        for reason in schedule::InferenceReason::ALL {
+        for reason in inference_schedule::InferenceReason::ALL {
             let outside = serde_json::to_value(InferenceReason::from(reason)).unwrap();
             assert_eq!(outside, serde_json::to_value(reason).unwrap());
         }

@@ -299,5 +299,4 @@ impl<T> Scheduler<T> {
 }
 
 #[cfg(test)]
-#[path = "schedule/tests.rs"]
 mod tests;

@@ -24,6 +24,7 @@ create table videos (
   path text not null,                      -- absolute
   name text not null,                      -- for people: the path below the folder it was found in
   min_score double precision,              -- the recording's own threshold; null: its source's
+  min_score_model text,                    -- BLAKE3 of the model that it was fitted with and holds for; null: it holds for all
   is_superseded boolean not null default false, -- the file at this path is another one now
   is_paused boolean not null default false, -- the background does not work on it
   published_run_id text references runs (id), -- the run that people see, a complete one; null before there is one

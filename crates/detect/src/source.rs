@@ -30,7 +30,10 @@ impl ModelSource {
     }
 
     /// The file's bytes.
-    pub(crate) fn read(&self) -> std::io::Result<Arc<[u8]>> {
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn read(&self) -> std::io::Result<Arc<[u8]>> {
         match self {
             Self::BuiltIn => Ok(STARTER.into()),
             Self::File(path) => std::fs::read(path).map(Arc::from),

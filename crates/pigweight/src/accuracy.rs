@@ -1,6 +1,8 @@
 //! How well a detector counts: known numbers beside videos, the threshold that a folder is calibrated to, and the one that a known number of
 //! animals asks for.
 
+pub mod adaptation;
 pub mod calibration;
+pub mod folder_detector;
 pub mod known_number;
 pub mod truth;

@@ -38,6 +38,12 @@ pub enum Command {
     /// uploads are checked. Nothing is changed. Prints one line for each finding with what to do. Exits with 0 if there is none, 1 if
     /// there are some, 2 if the folder cannot be read or a server uses it.
     CheckData(CheckData),
+    /// Teach the detector a camera's pen from its own film and the number of animals in it
+    ///
+    /// Nothing is labelled. What the detector finds again and again, at several sizes and in the mirror, teaches it; what never moves is no
+    /// animal. It is judged on the last third of the film, which it does not learn from, and written only if its counts got better. Takes
+    /// some minutes on two cores. If it is cut off, the same command goes on from there.
+    Adapt(Adapt),
     /// Pick frames of videos for labelling
     #[command(subcommand)]
     Frames(Frames),
@@ -194,6 +200,30 @@ pub struct CheckData {
 pub enum Frames {
     /// Export the frames a detector learns most from, with its boxes as a first draft, in COCO and YOLO formats
     Export(FramesExport),
+}
+
+#[derive(clap::Args)]
+pub struct Adapt {
+    /// Videos of one camera, or folders of them
+    #[arg(required = true, value_name = "SOURCE")]
+    pub videos: Vec<PathBuf>,
+    /// Animals in view all the time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=300))]
+    pub animals: u32,
+    /// Where the adapted detector goes [default: pigweight-detector.onnx beside the videos, which are counted with it]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Write pictures with the boxes before and after into this folder
+    #[arg(long, value_name = "DIR")]
+    pub pictures: Option<PathBuf>,
+    /// How many times it labels and learns
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub rounds: u32,
+    /// Steps of each time; more take longer and learn more
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub steps: u32,
+    #[command(flatten)]
+    pub model: ModelArgs,
 }
 
 #[derive(clap::Args)]

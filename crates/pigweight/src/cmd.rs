@@ -1,5 +1,6 @@
 //! One file per command. Results go to stdout, progress to stderr.
 
+pub mod adapt;
 pub mod check;
 pub mod check_data;
 pub mod config_reference;
@@ -14,6 +15,7 @@ pub mod track;
 
 mod analyse;
 
+use crate::accuracy::folder_detector;
 use crate::analysis::settings::model_settings;
 use crate::args::ModelArgs;
 use crate::config::Config;
@@ -21,6 +23,7 @@ use crate::describe::{Chain, counted};
 use pigweight_detect::Model;
 use pigweight_detect::service::Inference;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Counted, but parts of the input are damaged or missing.
@@ -83,6 +86,14 @@ fn configure(args: &ModelArgs) -> anyhow::Result<Config> {
         config.detect.min_score = Some(min_score);
     }
     Ok(config)
+}
+
+/// The configuration for a video: with the detector of its folder, if it has one.
+fn with_folder_detector(config: &Config, video: &Path) -> Config {
+    match folder_detector::of(video, config) {
+        Some(model) => Config { model: Some(model), ..config.clone() },
+        None => config.clone(),
+    }
 }
 
 /// Loads the model and starts its sessions.

@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Command::Track(track) => cmd::track::run(&track),
         Command::Check(check) => cmd::check::run(&check),
         Command::CheckData(check) => cmd::check_data::run(&check),
+        Command::Adapt(adapt) => cmd::adapt::run(&adapt),
         Command::Frames(args::Frames::Export(export)) => cmd::frames::export(&export),
         Command::Jobs(jobs) => cmd::jobs::run(&jobs),
         Command::Demo(demo) => cmd::demo::run(&demo),

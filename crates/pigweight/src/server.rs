@@ -144,7 +144,7 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         tracing::warn!("other commands will not find this server: {error}");
     }
     let open_videos = OpenVideos::new(store.clone(), file_access::start(&config).await?);
-    let detector = Arc::new(DetectorSlot::new(start_detector(&config)?));
+    let detector = Arc::new(DetectorSlot::new(start_detector(&config)?, config.clone()));
     let metrics = metrics_recorder()?;
     let status = Arc::new(Status::default());
     let previews = Arc::new(Previews::new(&config.data, config.preview.disk_gb));

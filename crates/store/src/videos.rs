@@ -126,6 +126,10 @@ pub struct VideoRecord {
     pub recorded_at: Option<i64>,
     /// Its own threshold, or else its source's: boxes count as animals from this score on.
     pub min_score: Option<f64>,
+    /// BLAKE3 of the model that its own threshold was fitted with; `None`: it holds for all.
+    pub min_score_model: Option<String>,
+    /// Its source's threshold.
+    pub source_min_score: Option<f64>,
     /// How many animals a person says its source holds.
     pub animals: Option<i64>,
     /// The run that people see; `None` before one is complete.
@@ -141,8 +145,20 @@ pub struct VideoRecord {
 const COLUMNS: &str = "id, source_id, path, name, error, error_code, damage, container, codec, has_audio, width_px, height_px, \
      frames, duration_secs, recorded_at, published_run_id, is_paused, samples_hash is not null as is_sampled, \
      coalesce(min_score, (select min_score from sources where sources.id = videos.source_id)) as min_score, \
+     case when min_score is not null then min_score_model end as min_score_model, \
+     (select min_score from sources where sources.id = videos.source_id) as source_min_score, \
      (select animals from sources where sources.id = videos.source_id) as animals, \
      exists (select 1 from presence where presence.video_id = videos.id) as is_present";
+
+impl VideoRecord {
+    /// The threshold for a model. One that was fitted with another model doesn't hold: its scores mean something else.
+    pub fn min_score_for(&self, model_hash: &str) -> Option<f64> {
+        match &self.min_score_model {
+            Some(fitted_with) if fitted_with != model_hash => self.source_min_score,
+            _ => self.min_score,
+        }
+    }
+}
 
 impl Store {
     /// The video at this path, if its size, time and beginning are those with which it was registered.
@@ -260,11 +276,17 @@ impl Store {
         self.video(id).await
     }
 
-    /// Sets a recording's own threshold; `None`: its source's.
-    pub async fn set_video_min_score(&self, id: &str, min_score: Option<f64>) -> Result<VideoRecord> {
-        sqlx::query("update videos set min_score = $2 where id = $1")
+    /// Sets a recording's own threshold; `None`: its source's. One that was fitted with a model (BLAKE3) holds for that alone.
+    pub async fn set_video_min_score(
+        &self,
+        id: &str,
+        min_score: Option<f64>,
+        fitted_with: Option<&str>,
+    ) -> Result<VideoRecord> {
+        sqlx::query("update videos set min_score = $2, min_score_model = $3 where id = $1")
             .bind(id)
             .bind(min_score)
+            .bind(fitted_with)
             .execute(&self.pool)
             .await
             .map_err(|error| Error::from_sql("setting a video's threshold", error))?;

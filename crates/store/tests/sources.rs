@@ -34,10 +34,13 @@ async fn files_of_a_folder_share_a_source_and_each_upload_has_its_own() {
     let changed = store.change_source(&b.source_id, &change).await.unwrap();
     assert_eq!((changed.name.as_str(), changed.min_score), ("двор", Some(0.4)));
     assert_eq!(store.video(&b.id).await.unwrap().min_score, Some(0.4));
-    assert_eq!(store.set_video_min_score(&b.id, Some(0.5)).await.unwrap().min_score, Some(0.5));
+    assert_eq!(store.set_video_min_score(&b.id, Some(0.5), None).await.unwrap().min_score, Some(0.5));
+    // A fitted one holds for the model that it was fitted with.
+    let fitted = store.set_video_min_score(&b.id, Some(0.2), Some("one")).await.unwrap();
+    assert_eq!((fitted.min_score_for("one"), fitted.min_score_for("other")), (Some(0.2), Some(0.4)));
     let back = SourceChange { min_score: Some(None), ..SourceChange::default() };
     assert_eq!(store.change_source(&b.source_id, &back).await.unwrap().name, "двор");
-    assert_eq!(store.set_video_min_score(&b.id, None).await.unwrap().min_score, None);
+    assert_eq!(store.set_video_min_score(&b.id, None, None).await.unwrap().min_score, None);
     // Listed in pages.
     let first = store.sources(None, 2).await.unwrap();
     let second = store.sources(Some(&first[1].id), 10).await.unwrap();

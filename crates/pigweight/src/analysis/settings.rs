@@ -39,7 +39,7 @@ impl RunSettings {
     /// # Errors
     /// As [`Self::of`].
     pub fn of_video(config: &Config, video: &VideoRecord, model: &Model) -> anyhow::Result<Self> {
-        match video.min_score {
+        match video.min_score_for(&model.info().hash) {
             Some(min_score) => {
                 let tracker = TrackerSettings::for_min_score(min_score as f32);
                 Ok(Self { schedule: schedule_of(&config.detect), tracker })

@@ -1,12 +1,17 @@
-//! The server's detector, or why there is none yet: inference servers may start after it.
+//! The server's detectors: the usual one, or why there is none yet (inference servers may start after it), and those of folders that
+//! have their own.
 
+use crate::accuracy::folder_detector;
+use crate::analysis::settings::model_settings;
 use crate::background::idle_thread;
+use crate::config::Config;
 use crossbeam_channel::Sender;
 use pigweight_detect::service::Inference;
-use pigweight_detect::{EndpointReport, Error, Model, ModelSettings};
+use pigweight_detect::{EndpointReport, Error, Model, ModelSettings, ModelSource};
 use pigweight_store::Reason;
-use std::sync::{PoisonError, RwLock};
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
 
 /// How often the server tries missing inference servers again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
@@ -16,9 +21,23 @@ pub fn no_detector() -> Reason {
     Reason::new("no_detector", "there is no detector now; /api/health says why")
 }
 
+/// Detectors of folders that are loaded at once: each takes memory.
+const MOST_FOLDERS: usize = 4;
+
 /// See the module's head.
 pub struct DetectorSlot {
+    config: Arc<Config>,
     now: RwLock<Result<Inference, Missing>>,
+    /// Most recently used first.
+    of_folders: Mutex<Vec<FolderDetector>>,
+}
+
+/// A folder's own detector.
+struct FolderDetector {
+    path: PathBuf,
+    /// Another file may take its place.
+    size_and_time: (u64, Option<SystemTime>),
+    inference: Result<Inference, Missing>,
 }
 
 /// Why there is no detector.
@@ -53,8 +72,40 @@ pub fn start(model: Model, workers: usize) -> Result<Inference, Error> {
 
 impl DetectorSlot {
     /// The detector, or the reason why there is none.
-    pub fn new(inference: Result<Inference, Error>) -> Self {
-        Self { now: RwLock::new(inference.map_err(|error| Missing { error })) }
+    pub fn new(inference: Result<Inference, Error>, config: Arc<Config>) -> Self {
+        let now = RwLock::new(inference.map_err(|error| Missing { error }));
+        Self { config, now, of_folders: Mutex::default() }
+    }
+
+    /// The detector that counts a video: that of its folder, or the usual one. Blocks while a folder's is loaded.
+    pub fn for_video(&self, video: &Path) -> Result<Inference, Missing> {
+        let Some(path) = folder_detector::of(video, &self.config) else { return self.now() };
+        let size_and_time =
+            path.metadata().map_or((0, None), |metadata| (metadata.len(), metadata.modified().ok()));
+        // Every change is a single insertion or removal.
+        let mut known = self.of_folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = known.iter().position(|known| known.path == path);
+        let found =
+            place.map(|place| known.remove(place)).filter(|found| found.size_and_time == size_and_time);
+        let found = found.unwrap_or_else(|| {
+            let inference = self.load(&path);
+            match &inference {
+                Ok(_) => tracing::info!("{} counts the videos beside it", path.display()),
+                Err(missing) => tracing::warn!("{}", missing.error),
+            }
+            FolderDetector { path, size_and_time, inference }
+        });
+        let inference = found.inference.clone();
+        known.insert(0, found);
+        known.truncate(MOST_FOLDERS);
+        inference
+    }
+
+    fn load(&self, path: &Path) -> Result<Inference, Missing> {
+        let source = ModelSource::File(path.to_owned());
+        let settings = ModelSettings { source, ..model_settings(&self.config) };
+        let loaded = Model::load(settings).and_then(|model| start(model, self.config.detect.workers));
+        loaded.map_err(|error| Missing { error })
     }
 
     /// The current detector.

@@ -3,12 +3,12 @@
 use crate::analysis::plan::AnalysisPlan;
 use crate::artifacts::previews::Previews;
 use crate::background::cancellation::Cancellation;
-use crate::background::detector_slot::DetectorSlot;
+use crate::background::detector_slot::{DetectorSlot, Missing};
 use crate::background::job_enqueuer;
 use crate::config::Config;
 use crate::sources::open_videos::OpenVideos;
 use crate::status::Status;
-use pigweight_store::{JobRecord, JobState, Reason, Store};
+use pigweight_store::{JobRecord, JobState, Reason, Store, VideoRecord};
 use std::sync::Arc;
 
 /// How often a video is started without progress: the process or the machine may be the cause.
@@ -52,9 +52,12 @@ impl JobContext {
         let _already_woken = self.count_lines.try_send(());
     }
 
-    /// The current analysis plan; `None` if there is no detector yet.
-    pub fn plan(&self) -> Option<AnalysisPlan> {
-        job_enqueuer::current_plan(&self.detector, &self.config)
+    /// The current analysis plan for a video.
+    ///
+    /// # Errors
+    /// Why there is no detector.
+    pub fn plan(&self, video: &VideoRecord) -> Result<AnalysisPlan, Missing> {
+        job_enqueuer::current_plan(&self.detector, &self.config, video)
     }
 
     /// Whether this process may work on a job.

@@ -3,9 +3,10 @@
 //! A video gets a job if it is new, its folder was calibrated, or it was counted with another model. A video that was already counted
 //! with these settings gets none.
 
+use crate::accuracy::folder_detector;
 use crate::analysis::plan::AnalysisPlan;
 use crate::analysis::settings::RunSettings;
-use crate::background::detector_slot::DetectorSlot;
+use crate::background::detector_slot::{DetectorSlot, Missing};
 use crate::config::Config;
 use pigweight_store::{EnqueuedJobs, NewJob, NewRun, Store, VideoRecord};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,9 +14,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
-/// The plan with the current detector; `None` while there is none.
-pub fn current_plan(detector: &DetectorSlot, config: &Arc<Config>) -> Option<AnalysisPlan> {
-    Some(AnalysisPlan { inference: detector.now().ok()?, config: config.clone() })
+/// The plan for a video with the current detector.
+///
+/// # Errors
+/// Why there is no detector.
+pub fn current_plan(
+    detector: &DetectorSlot,
+    config: &Arc<Config>,
+    video: &VideoRecord,
+) -> Result<AnalysisPlan, Missing> {
+    let inference = detector.for_video(Path::new(&video.path))?;
+    Ok(AnalysisPlan { inference, config: config.clone() })
 }
 
 /// The job that counts a video with these settings.
@@ -29,6 +38,9 @@ fn fingerprint(run: &NewRun) -> String {
     let NewRun { model_hash, settings, rule_version, .. } = run;
     blake3::hash(format!("{model_hash}\n{settings}\n{rule_version}").as_bytes()).to_hex().to_string()
 }
+
+/// Videos that are counted alike: their folder, their own threshold (its bits), and the model that this was fitted with.
+type PlannedFolder = (PathBuf, Option<u64>, Option<String>);
 
 /// Creates jobs, and remembers which exist.
 pub struct JobEnqueuer {
@@ -44,6 +56,18 @@ impl JobEnqueuer {
         Self { detector, config, made: BTreeMap::new() }
     }
 
+    /// The plan and settings of a video; `None` while there is no detector, which `/api/health` tells.
+    fn plan(&self, video: &VideoRecord) -> anyhow::Result<Option<(AnalysisPlan, RunSettings)>> {
+        let plan = match current_plan(&self.detector, &self.config, video) {
+            Ok(plan) => plan,
+            // The usual one is missing: health says why.
+            Err(_) if folder_detector::of(Path::new(&video.path), &self.config).is_none() => return Ok(None),
+            Err(missing) => return Err(missing.error.into()),
+        };
+        let settings = plan.settings(video)?;
+        Ok(Some((plan, settings)))
+    }
+
     /// Creates the missing jobs. Returns the changes, and what keeps videos from being counted.
     ///
     /// # Errors
@@ -54,20 +78,22 @@ impl JobEnqueuer {
         runtime: &Handle,
         videos: &[VideoRecord],
     ) -> pigweight_store::Result<(EnqueuedJobs, Vec<anyhow::Error>)> {
-        let Some(plan) = current_plan(&self.detector, &self.config) else {
-            return Ok((EnqueuedJobs::default(), Vec::new()));
-        };
-        // A folder's videos share its calibration, unless they have their own threshold.
-        let mut by_folder: BTreeMap<(PathBuf, Option<u64>), Option<RunSettings>> = BTreeMap::new();
+        // A folder's videos share its detector and calibration, unless they have their own threshold.
+        let mut by_folder: BTreeMap<PlannedFolder, Option<(AnalysisPlan, RunSettings)>> = BTreeMap::new();
         let mut trouble = Vec::new();
         let mut new = Vec::new();
         for video in videos {
             let folder = Path::new(&video.path).parent().unwrap_or(Path::new("")).to_owned();
-            let settings = by_folder
-                .entry((folder, video.min_score.map(f64::to_bits)))
-                .or_insert_with(|| plan.settings(video).map_err(|error| trouble.push(error)).ok());
-            let Some(settings) = settings else { continue };
-            let job = job_of(&plan, video, settings);
+            let planned = by_folder
+                .entry((folder, video.min_score.map(f64::to_bits), video.min_score_model.clone()))
+                .or_insert_with(|| {
+                    self.plan(video).unwrap_or_else(|error| {
+                        trouble.push(error);
+                        None
+                    })
+                });
+            let Some((plan, settings)) = planned else { continue };
+            let job = job_of(plan, video, settings);
             if self.made.get(&video.id) != Some(&job.fingerprint) {
                 new.push(job);
             }

@@ -66,7 +66,7 @@ impl JobRun<'_> {
             }
         };
         // Jobs are created when there is a model; a job from an earlier start waits for one.
-        let Some(plan) = context.plan() else {
+        let Ok(plan) = context.plan(&record) else {
             return JobOutcome::NotNow(no_detector());
         };
         let counted = self.count(&plan, &record, &video, observe, &stop, gives_way);

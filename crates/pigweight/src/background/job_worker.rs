@@ -66,7 +66,7 @@ impl JobWorker {
     /// Takes the next job.
     fn take(&self, runtime: &Handle, order: SchedulingPolicy) -> pigweight_store::Result<Option<JobRecord>> {
         // Jobs of an earlier start wait until there is a model again.
-        if self.context.plan().is_none() {
+        if self.context.detector.now().is_err() {
             return Ok(None);
         }
         loop {
@@ -179,7 +179,7 @@ impl JobWorker {
 
     /// If nothing can be counted: the small frames of one more video; `false` if there is none now.
     fn picture_one(&self, runtime: &Handle, videos: &[VideoRecord], pictured: &mut BTreeSet<String>) -> bool {
-        if self.context.plan().is_some() {
+        if self.context.detector.now().is_ok() {
             return false;
         }
         let is_next = |video: &&VideoRecord| !video.is_paused && !pictured.contains(&video.id);

@@ -1,7 +1,7 @@
 //! `pigweight check`: accuracy of the counts.
 
 use super::analyse::{CommandStore, damage, progress_bar};
-use super::{Partial, configure, print, start_inference};
+use super::{Partial, configure, print, start_inference, with_folder_detector};
 use crate::accuracy::calibration::{self, Calibration, DetectedFrame, Known};
 use crate::accuracy::truth::Truth;
 use crate::analysis::frame_source::FileSource;
@@ -56,13 +56,19 @@ pub fn run(args: &Check) -> anyhow::Result<()> {
     }
     let mut notes = Vec::new();
     let subjects = subjects(&args.folder, &mut notes)?;
-    let inference = start_inference(&config)?;
+    let mut of_folder = with_folder_detector(&config, &args.folder.join("video"));
+    let mut inference = start_inference(&of_folder)?;
     if args.calibrate {
         return calibrate(args, &config, &inference, subjects, notes);
     }
     let command_store = CommandStore::open(None)?;
     let mut results = Vec::new();
     for subject in &subjects {
+        let of_subject = with_folder_detector(&config, &subject.path);
+        if of_subject.model != of_folder.model {
+            inference = start_inference(&of_subject)?;
+            of_folder = of_subject;
+        }
         let result = command_store.analyse(&subject.path, &[], &inference, &config).and_then(|analysed| {
             let counted = command_store.counts(&analysed.run)?;
             let truth = by_pts(&subject.truth, &analysed.video);

@@ -3,7 +3,7 @@
 //! Writes pictures, boxes in COCO's and YOLO's formats, and the class lists that CVAT and Label Studio need.
 
 use super::analyse::{damage, progress_bar};
-use super::{Partial, configure, print, start_inference};
+use super::{Partial, configure, print, start_inference, with_folder_detector};
 use crate::analysis::frame_source::FileSource;
 use crate::analysis::frames::{self, FrameInference, InferredFrames, StartPosition};
 use crate::analysis::settings::RunSettings;
@@ -39,6 +39,8 @@ pub fn export(args: &FramesExport) -> anyhow::Result<()> {
             videos.push((name, Video::open(path)?));
         }
     }
+    let config =
+        args.videos.first().map_or_else(|| config.clone(), |video| with_folder_detector(&config, video));
     let inference = start_inference(&config)?;
 
     let (mut seen, mut notes) = (Vec::new(), Vec::new());

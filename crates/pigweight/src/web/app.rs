@@ -2,14 +2,16 @@
 
 use crate::artifacts::previews::Previews;
 use crate::background::cancellation::Cancellation;
-use crate::background::detector_slot::DetectorSlot;
+use crate::background::detector_slot::{DetectorSlot, Missing};
 use crate::config::Config;
 use crate::sources::uploads::Uploads;
 use crate::status::Status;
 use crate::web::auth::caller::Authenticator;
 use crate::web::media::video_pool::VideoPool;
 use metrics_exporter_prometheus::PrometheusHandle;
-use pigweight_store::Store;
+use pigweight_detect::service::Inference;
+use pigweight_store::{Store, VideoRecord};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -54,6 +56,19 @@ impl App {
     pub fn count_lines(&self) {
         // A full queue means that it was already woken.
         let _already_woken = self.count_lines.try_send(());
+    }
+
+    /// The detector that counts a video: its folder's, or the usual one.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn detector_of(&self, video: &VideoRecord) -> Result<Inference, Missing> {
+        let (detector, path) = (self.detector.clone(), PathBuf::from(&video.path));
+        // A folder's detector is loaded when it is first needed.
+        match tokio::task::spawn_blocking(move || detector.for_video(&path)).await {
+            Ok(found) => found,
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        }
     }
 
     /// Wakes the background work after a change.

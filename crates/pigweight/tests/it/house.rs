@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Crate, what it may depend on, what its tests may as well.
-const CRATES: [(&str, &[&str], &[&str]); 6] = [
+const CRATES: [(&str, &[&str], &[&str]); 7] = [
     ("core", &[], &[]),
     ("testkit", &["core"], &[]),
     ("media", &["core"], &["testkit"]),
     ("detect", &["core"], &["media", "testkit"]),
     ("store", &["core"], &["testkit"]),
+    ("train", &["core"], &["detect", "testkit"]),
     // The demo draws with the test kit's renderer: the one thing of it that ships.
-    ("pigweight", &["core", "media", "detect", "store", "testkit"], &[]),
+    ("pigweight", &["core", "media", "detect", "store", "train", "testkit"], &[]),
 ];
 
 /// Dependencies that belong to one crate each.

@@ -1,6 +1,7 @@
 //! End-to-end tests: the built binary, real servers, real videos, rendered scenes with known truth.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod adapt;
 mod api;
 mod asking;
 mod bad_models;

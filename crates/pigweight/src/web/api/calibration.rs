@@ -67,7 +67,8 @@ pub async fn calibrate(
                 "animals is missing, and the source has no known number of animals; it is a whole number",
             )
         })?;
-    let inference = app.detector.now().map_err(|missing| Problem::unavailable(missing.error.to_string()))?;
+    let inference =
+        app.detector_of(&video).await.map_err(|missing| Problem::unavailable(missing.error.to_string()))?;
     let not_yet = |why: &str| Problem::new(StatusCode::CONFLICT, why);
     let run = app.store.shown_run(&id).await?.filter(|run| run.state == RunState::Done);
     let run = run.ok_or_else(|| not_yet("this video is not counted to its end yet; wait until it is"))?;
@@ -81,7 +82,8 @@ pub async fn calibrate(
     let fitted = tokio::task::spawn_blocking(work).await.map_err(Problem::internal)?;
     let FittedThreshold { min_score, mean_before, mean_after } =
         fitted.map_err(|error| not_yet(&error.to_string()))?;
-    app.store.set_video_min_score(&id, Some(f64::from(min_score))).await?;
+    let model_hash = &inference.model().info().hash;
+    app.store.set_video_min_score(&id, Some(f64::from(min_score)), Some(model_hash)).await?;
     app.wake();
     Ok(Json(VideoCalibration { min_score, mean_before, mean_after }))
 }

@@ -252,7 +252,7 @@ pub async fn count_at_time(
         let uncertainty = run.count_uncertainty();
         return Ok(Json(CountAtTime { count, cached: true, state, uncertainty, t: frame.secs }));
     }
-    let Ok(inference) = app.detector.now() else {
+    let Ok(inference) = app.detector_of(&video).await else {
         return nothing(CountState::Pending);
     };
     let (seen, t, cached) = app.on_demand_counts.count(&app.pool, &app.config, &video, &inference, t).await?;

@@ -1,6 +1,7 @@
 //! Sources: the origin of recordings, with shared lines and settings.
 
 use crate::accuracy::calibration::Calibration;
+use crate::accuracy::folder_detector;
 use crate::web::api::types::{Video, time};
 use crate::web::app::{App, Shared};
 use crate::web::auth::caller::Caller;
@@ -91,13 +92,21 @@ fn checked_score(min_score: Option<f64>) -> Result<Option<f64>, Problem> {
     }
 }
 
+/// The hash of the detector that counts the videos of a folder.
+fn model_hash(app: &App, folder: &std::path::Path) -> Option<String> {
+    match folder_detector::of(&folder.join("video"), &app.config) {
+        Some(file) => Some(blake3::hash(&std::fs::read(file).ok()?).to_hex().to_string()),
+        None => Some(app.detector.now().ok()?.model().info().hash.clone()),
+    }
+}
+
 impl Source {
     fn of(app: &App, source: SourceRecord) -> Self {
         let calibration = source.folder.as_ref().and_then(|folder| {
             // For a video in the folder, the folder's own file or one above it applies.
             let file = Calibration::nearest(&std::path::Path::new(folder).join("video"))?;
             let found = Calibration::read(&file).ok()?;
-            let model = app.detector.now().ok().map(|inference| inference.model().info().hash.clone());
+            let model = model_hash(app, std::path::Path::new(folder));
             Some(FolderCalibration {
                 min_score: found.min_score,
                 file: file.display().to_string(),
@@ -238,7 +247,7 @@ pub async fn change_video(
     Body(VideoSettings { min_score }): Body<VideoSettings>,
 ) -> Result<Json<Video>, Problem> {
     caller.video(&app, &id).await?;
-    let video = app.store.set_video_min_score(&id, checked_score(min_score)?).await?;
+    let video = app.store.set_video_min_score(&id, checked_score(min_score)?, None).await?;
     app.wake();
     Ok(Json(Video::of(&app, &video).await?))
 }

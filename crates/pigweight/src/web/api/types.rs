@@ -401,7 +401,7 @@ impl Video {
             error: why.error,
             reason_code: why.reason_code,
             preview: app.previews.made(&video.id).into(),
-            min_score: video.min_score,
+            min_score: run.map_or(video.min_score, |run| video.min_score_for(&run.model_hash)),
             animals: video.animals,
             paused: video.is_paused,
             run: run.map(|run| Run::new(run, video, &app.status, job)),

@@ -33,6 +33,7 @@ pub struct OnDemandCounts {
 #[derive(Clone, PartialEq)]
 struct CountKey {
     video_id: String,
+    model_hash: String,
     pts: Pts,
     /// From this score on a box is an animal.
     min_score: f32,
@@ -75,7 +76,12 @@ impl OnDemandCounts {
         let settings = settings.map_err(|error| Problem::internal(Chain(error.as_ref())))?;
         let min_score = settings.tracker.high_score;
         let pts = video.frame_at(secs)?;
-        let key = CountKey { video_id: record.id.clone(), pts, min_score };
+        let key = CountKey {
+            video_id: record.id.clone(),
+            model_hash: inference.model().info().hash.clone(),
+            pts,
+            min_score,
+        };
         if let Some(answer) = self.known(&key) {
             return Ok((answer, video.secs(answer.pts), true));
         }

@@ -1,0 +1,223 @@
+//! Adapting the detector to a camera: pictures out of its films, and a state on disk that survives whatever ends the program.
+//!
+//! What is learned and how is the training crate's: see [`pigweight_train::adapt`].
+
+use anyhow::Context as _;
+use pigweight_core::picture::PictureView;
+use pigweight_core::time::Pts;
+use pigweight_detect::letterbox::{InputStyle, Letterbox, Placement};
+use pigweight_media::{FrameSeeker, Video};
+use pigweight_train::adapt::{Film, Saved, Settings};
+use pigweight_train::augment::RgbPicture;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Pictures to train on. More of them are more alike.
+const TRAINING_PICTURES: usize = 128;
+/// Pictures to judge by, of the last third of the film.
+const HELD_OUT_PICTURES: usize = 64;
+/// Wider pictures are scaled down to it, px: the detector sees no more.
+const WIDEST_PX: u32 = 960;
+/// Between two writes of the state.
+pub const STEPS_PER_SAVE: u32 = 20;
+/// Of the state's format: an older state is begun anew.
+const STATE_VERSION: u32 = 1;
+
+/// A film's pictures: the first two thirds of all frames to train on, the last to judge by. All have the size of the first; `tell` gets how many of how many
+/// are read.
+///
+/// # Errors
+/// If a video can't be opened or has pictures of another size.
+pub fn read_film(videos: &[PathBuf], mut tell: impl FnMut(usize, usize)) -> anyhow::Result<Film> {
+    let mut opened = Vec::new();
+    for path in videos {
+        opened.push(Video::open(path)?);
+    }
+    let frames: Vec<(usize, Pts)> = opened
+        .iter()
+        .enumerate()
+        .flat_map(|(number, video)| video.index().frame_pts().map(move |pts| (number, pts)))
+        .collect();
+    let (training, held_out) = frames.split_at(frames.len() * 2 / 3);
+    let chosen = [spread(training, TRAINING_PICTURES), spread(held_out, HELD_OUT_PICTURES)];
+    let total = chosen.iter().map(Vec::len).sum();
+    let mut size = None;
+    let (mut read, mut seeker): (usize, Option<(usize, FrameSeeker)>) = (0, None);
+    let mut pictures = [Vec::new(), Vec::new()];
+    for (frames, pictures) in chosen.into_iter().zip(&mut pictures) {
+        for (number, pts) in frames {
+            let video = &opened[number];
+            let (_, open) = match seeker.take().filter(|(open, _)| *open == number) {
+                Some(open) => seeker.insert(open),
+                None => seeker.insert((number, FrameSeeker::open(video)?)),
+            };
+            read += 1;
+            tell(read, total);
+            // A damaged frame teaches nothing.
+            let Ok(shown) = open.frame(pts) else { continue };
+            let picture = shown.picture.scaled_to_width(WIDEST_PX);
+            let found = (picture.width(), picture.height());
+            let expected = *size.get_or_insert(found);
+            anyhow::ensure!(
+                found == expected,
+                "{} shows pictures of {} × {} px, the film before it {} × {} px; name videos of one camera",
+                video.path().display(),
+                found.0,
+                found.1,
+                expected.0,
+                expected.1
+            );
+            pictures.push(rgb(&picture.view()));
+        }
+    }
+    let [training, held_out] = pictures;
+    Ok(Film::new(training, held_out))
+}
+
+/// At most so many, evenly spread.
+fn spread<T: Copy>(all: &[T], most: usize) -> Vec<T> {
+    let count = all.len().min(most);
+    (0..count).map(|place| all[place * all.len() / count]).collect()
+}
+
+fn rgb(picture: &PictureView<'_>) -> RgbPicture {
+    let size = (picture.width as usize, picture.height as usize);
+    let style = InputStyle { placement: Placement::Centered, is_bgr: false, is_unit_range: false };
+    let mut letterbox = Letterbox::new(style);
+    letterbox.fill(picture, size);
+    let area = size.0 * size.1;
+    let planes = letterbox.tensor();
+    let byte = |value: f32| value.round().clamp(0.0, 255.0) as u8;
+    let data = (0..area)
+        .flat_map(|place| [0, 1, 2].map(|channel: usize| byte(planes[channel * area + place])))
+        .collect();
+    RgbPicture { width: size.0, height: size.1, data }
+}
+
+/// A state on disk, and what it belongs to.
+#[derive(Serialize, Deserialize)]
+struct StateFile {
+    version: u32,
+    /// Of the detector, the settings and the pictures: another film or number begins anew.
+    fingerprint: String,
+    saved: Saved,
+}
+
+/// The state of one adaptation beside its result, for one process at a time.
+pub struct StateFolder {
+    path: PathBuf,
+    fingerprint: String,
+    lock_path: PathBuf,
+    /// Held until it is dropped.
+    _lock: File,
+}
+
+impl StateFolder {
+    /// The state of the adaptation that writes `out`.
+    ///
+    /// # Errors
+    /// If another process is writing `out`, or its folder can't be written.
+    pub fn lock(out: &Path, detector: &[u8], film: &Film, settings: &Settings) -> anyhow::Result<Self> {
+        let beside = |ending: &str| {
+            let mut path = out.as_os_str().to_owned();
+            path.push(ending);
+            PathBuf::from(path)
+        };
+        let lock_path = beside(".lock");
+        let lock = File::options().create(true).append(true).open(&lock_path);
+        let lock = lock.with_context(|| format!("cannot write beside {}", out.display()))?;
+        lock.try_lock().map_err(|_| {
+            anyhow::anyhow!(
+                "{} is being adapted by another process; wait for it, or name another file with --out",
+                out.display()
+            )
+        })?;
+        let mut hash = blake3::Hasher::new();
+        hash.update(detector);
+        hash.update(&postcard::to_stdvec(settings)?);
+        for picture in film.pictures() {
+            hash.update(&picture.data);
+        }
+        let fingerprint = hash.finalize().to_hex().to_string();
+        Ok(Self { path: beside(".partial"), fingerprint, lock_path, _lock: lock })
+    }
+
+    /// The state of an earlier process, if it belongs to the same film, number and detector.
+    pub fn read(&self) -> Option<Saved> {
+        let file = std::fs::read(&self.path).ok()?;
+        let state: StateFile = postcard::from_bytes(&file).ok()?;
+        (state.version == STATE_VERSION && state.fingerprint == self.fingerprint).then_some(state.saved)
+    }
+
+    /// Replaces the state as a whole.
+    ///
+    /// # Errors
+    /// If it can't be written: the state before stays.
+    pub fn write(&self, saved: Saved) -> anyhow::Result<()> {
+        let state = StateFile { version: STATE_VERSION, fingerprint: self.fingerprint.clone(), saved };
+        write_whole(&self.path, &postcard::to_stdvec(&state)?)
+    }
+
+    /// Removes the state: the result is there, or there is none.
+    pub fn remove(self) {
+        // What stays behind belongs to no other film: nobody takes it for theirs.
+        let _gone = std::fs::remove_file(&self.path);
+        let _gone = std::fs::remove_file(&self.lock_path);
+    }
+}
+
+/// Writes a file that is there as a whole or not at all.
+///
+/// # Errors
+/// If it can't be written, for want of space for example.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn film(brightness: u8) -> Film {
+        let pictures = || vec![RgbPicture { width: 4, height: 2, data: vec![brightness; 24] }; 3];
+        Film::new(pictures(), pictures())
+    }
+
+    #[test]
+    fn a_state_is_found_again_by_the_same_film_and_number_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("pen.onnx");
+        let lock = |film: &Film, animals| StateFolder::lock(&out, b"detector", film, &Settings::new(animals));
+        let state = lock(&film(9), 30).unwrap();
+        assert_eq!(state.read(), None);
+        state.write(Saved::default()).unwrap();
+        assert!(lock(&film(9), 30).is_err_and(|error| error.to_string().contains("another process")));
+        drop(state);
+        assert_eq!(lock(&film(9), 30).unwrap().read(), Some(Saved::default()));
+        assert_eq!(lock(&film(9), 31).unwrap().read(), None);
+        assert_eq!(lock(&film(10), 30).unwrap().read(), None);
+        let state = lock(&film(9), 30).unwrap();
+        std::fs::write(folder.path().join("pen.onnx.partial"), "damaged").unwrap();
+        assert_eq!(state.read(), None);
+        state.remove();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn pictures_are_spread_over_the_film() {
+        let all: Vec<usize> = (0..100).collect();
+        assert_eq!(spread(&all, 4), [0, 25, 50, 75]);
+        assert_eq!(spread(&all[..3], 4), [0, 1, 2]);
+        assert!(spread(&all[..0], 4).is_empty());
+    }
+}

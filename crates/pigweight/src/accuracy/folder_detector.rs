@@ -1,0 +1,39 @@
+//! A folder's own detector: `pigweight adapt` writes it beside a camera's videos, and they are counted with it.
+
+use crate::config::Config;
+use std::path::{Path, PathBuf};
+
+/// Its name.
+pub const FILE_NAME: &str = "pigweight-detector.onnx";
+
+/// The one that counts a video, if no model is named and no server infers: those decide for all videos.
+pub fn of(video: &Path, config: &Config) -> Option<PathBuf> {
+    let is_named = config.model.is_some() || !config.detect.remote.endpoints.is_empty();
+    if is_named { None } else { nearest(video) }
+}
+
+/// The nearest one in the folders above a video, as for a calibration.
+fn nearest(video: &Path) -> Option<PathBuf> {
+    let whole = video.canonicalize().unwrap_or_else(|_| video.to_owned());
+    whole.ancestors().skip(1).map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_folder_above_decides() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let video = root.join("barn/pen/a.mp4");
+        std::fs::create_dir_all(root.join("barn/pen")).unwrap();
+        std::fs::write(&video, "video").unwrap();
+        assert_eq!(nearest(&video), None);
+        for folder in ["barn", "barn/pen"] {
+            let file = root.join(folder).join(FILE_NAME);
+            std::fs::write(&file, "detector").unwrap();
+            assert_eq!(nearest(&video), Some(file));
+        }
+    }
+}

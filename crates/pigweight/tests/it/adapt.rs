@@ -1,0 +1,124 @@
+//! `pigweight adapt`, and detectors that folders have for themselves.
+
+use crate::jobs::{NO_PICTURES, videos, wait};
+use crate::server::{Server, pigweight, root};
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn adapt(sources: &[&Path], arguments: &[&str]) -> Command {
+    let mut command = pigweight();
+    command.arg("adapt").args(sources).args(arguments).current_dir(root());
+    command
+}
+
+fn words(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn what_cannot_be_learned_from_is_refused_in_words_and_nothing_is_written() {
+    let folder = videos(&[("a.mp4", 1)]);
+    let video = folder.path().join("a.mp4");
+    let short = folder.path().join("short.mp4");
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error", "-i"]).arg(&video).args(["-frames:v", "9"]).arg(&short);
+    assert!(ffmpeg.status().unwrap().success());
+    let empty = tempfile::tempdir().unwrap();
+    let other = root().join("fixtures/models/yolov5.onnx");
+    let other = other.to_str().unwrap();
+    let tried: [(&Path, &[&str], &str, i32); 7] = [
+        (&video, &["--animals", "0"], "1..=300", 2),
+        (&video, &["--animals", "250"], "not 250", 1),
+        (&short, &["--animals", "3"], "take a longer film", 1),
+        (empty.path(), &["--animals", "3"], "holds no video", 1),
+        (&folder.path().join("absent.mp4"), &["--animals", "3"], "absent.mp4", 1),
+        (&video, &["--animals", "3", "--model", other], "can't be trained here", 1),
+        (&video, &["--animals", "3", "--out", "pen.mp4"], "ends in .onnx", 1),
+    ];
+    for (source, arguments, expected, code) in tried {
+        let output = adapt(&[source], arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", words(&output));
+        assert!(words(&output).contains(expected), "{arguments:?}: {}", words(&output));
+    }
+    // Two cameras are none.
+    let smaller = empty.path().join("smaller.mp4");
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error", "-i"]).arg(&video).args(["-vf", "scale=320:-2"]).arg(&smaller);
+    assert!(ffmpeg.status().unwrap().success());
+    let output = adapt(&[&video, &smaller], &["--animals", "3"]).output().unwrap();
+    assert!(
+        output.status.code() == Some(1) && words(&output).contains("name videos of one camera"),
+        "{}",
+        words(&output)
+    );
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().ends_with(".onnx")), "{left:?}");
+}
+
+/// Killed in the middle, it goes on from there; and it ends with a detector that is better or with none.
+#[test]
+fn an_adaptation_that_was_killed_goes_on() {
+    let folder = videos(&[("a.mp4", 1)]);
+    let state = folder.path().join("pigweight-detector.onnx.partial");
+    let arguments = ["--animals", "3", "--rounds", "1", "--steps", "3"];
+    let mut first =
+        adapt(&[folder.path()], &arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait(|| state.exists().then_some(()));
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let output = adapt(&[folder.path()], &arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("going on from there"), "{said} {}", words(&output));
+    let detector = folder.path().join("pigweight-detector.onnx");
+    match output.status.code() {
+        Some(0) => assert!(detector.exists() && said.contains("counts the videos beside it"), "{said}"),
+        Some(1) => {
+            assert!(
+                !detector.exists() && words(&output).contains("did not get better"),
+                "{}",
+                words(&output)
+            );
+        }
+        other => panic!("{other:?}: {}", words(&output)),
+    }
+    assert!(!state.exists());
+}
+
+fn list(server: &Server, path: &str) -> Vec<Value> {
+    server.get(path).json().as_array().unwrap().clone()
+}
+
+#[test]
+fn a_folders_own_detector_counts_its_videos_and_without_it_the_count_before_is_shown_again() {
+    let (folder, data) = (videos(&[("a.mp4", 1), ("b.mp4", 1)]), tempfile::tempdir().unwrap());
+    std::fs::create_dir(folder.path().join("pen")).unwrap();
+    std::fs::rename(folder.path().join("a.mp4"), folder.path().join("pen/a.mp4")).unwrap();
+    let server = Server::start_asking(folder.path(), data.path(), None, &[NO_PICTURES]);
+    let videos = ["pen/a.mp4", "b.mp4"].map(|name| server.video(name));
+    let ids = videos.each_ref().map(|video| video["id"].as_str().unwrap());
+    for id in ids {
+        server.wait_for_run(id, "done");
+    }
+    let shown = |id: &str| server.get(&format!("/api/videos/{id}")).json()["run"].clone();
+    let [first, other] = ids.map(shown);
+    let own = folder.path().join("pen/pigweight-detector.onnx");
+    std::fs::copy(root().join("fixtures/models/drawn-pigs.onnx"), &own).unwrap();
+    let counted =
+        wait(|| Some(shown(ids[0])).filter(|run| run["id"] != first["id"] && run["state"] == "done"));
+    assert_ne!(counted["model"], first["model"], "{counted}");
+    assert_eq!(shown(ids[1])["id"], other["id"], "another folder's");
+    std::fs::remove_file(&own).unwrap();
+    wait(|| Some(shown(ids[0])).filter(|run| run["id"] == first["id"]));
+    // A file that is no detector is told, and what was counted stays.
+    std::fs::write(&own, "not a detector").unwrap();
+    let told =
+        wait(|| Some(server.get("/api/health").json()).filter(|health| health["status"] == "degraded"));
+    assert!(told["message"].as_str().unwrap().contains("pigweight-detector.onnx"), "{told}");
+    assert_eq!(shown(ids[0])["id"], first["id"]);
+    assert_eq!(list(&server, "/api/videos").len(), 2);
+    std::fs::remove_file(&own).unwrap();
+    wait(|| Some(()).filter(|()| server.get("/api/health").json()["status"] == "ok"));
+    server.stop();
+}

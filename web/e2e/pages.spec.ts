@@ -48,6 +48,30 @@ test.describe('list of videos', () => {
     await expect(page.getByText('Many pigs are very small in this picture')).toBeVisible();
   });
 
+  test('the detector learns a pen, says how far it is, and is taken back', async ({ farm, page }) => {
+    farm.world.videos = [{ ...farm.world.video('crowd', 'Crowded pen.mp4', DONE), animals: 31 }];
+    await farm.open();
+    await page.getByRole('article').getByRole('link').click();
+    await page.getByRole('button', { name: 'Learn this pen' }).click();
+    await expect(page.getByText('Waits until another pen is learned')).toBeVisible();
+    farm.world.adaptation = { ...farm.world.adaptation, state: 'running', progress: 0.42 };
+    await expect(page.getByText('Learning this pen: 42 %')).toBeVisible();
+    await expect(page.getByRole('button', { name: 'Stop' })).toBeVisible();
+    farm.world.adaptation = {
+      ...farm.world.adaptation,
+      state: 'done',
+      progress: 1,
+      count_error_before: 4.2,
+      count_error_after: 1.3,
+    };
+    await expect(page.getByText('the count was off by 4.2 on average, now by 1.3')).toBeVisible();
+    await page.getByRole('button', { name: 'Detector as before' }).click();
+    await expect(page.getByRole('button', { name: 'Learn this pen' })).toBeVisible();
+    expect(
+      farm.world.requests.filter((request) => request.includes('/adaptation') && !request.startsWith('GET')),
+    ).toHaveLength(2);
+  });
+
   test('how many animals there are is said once and shown beside the count', async ({ farm, page }) => {
     farm.world.videos = [farm.world.video('crowd', 'Crowded pen.mp4', DONE)];
     await farm.open();

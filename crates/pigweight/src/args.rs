@@ -216,12 +216,12 @@ pub struct Adapt {
     /// Write pictures with the boxes before and after into this folder
     #[arg(long, value_name = "DIR")]
     pub pictures: Option<PathBuf>,
-    /// How many times it labels and learns
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=20))]
-    pub rounds: u32,
-    /// Steps of each time; more take longer and learn more
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub steps: u32,
+    /// How many times it labels and learns [default: 2, or as configured]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub rounds: Option<u32>,
+    /// Steps of each time; more take longer [default: 200, or as configured]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub steps: Option<u32>,
     #[command(flatten)]
     pub model: ModelArgs,
 }

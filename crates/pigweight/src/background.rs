@@ -2,6 +2,7 @@
 //!
 //! Every thread here runs at idle priority (`idle_thread.rs`), so that requests never wait for it.
 
+pub mod adaptations;
 pub mod cancellation;
 pub mod detector_slot;
 pub mod folder_watcher;
@@ -14,6 +15,7 @@ pub mod job_worker;
 mod line_counting;
 pub mod video_indexer;
 
+use crate::background::adaptations::Adaptations;
 use crate::background::folder_watcher::{FolderWatcher, List};
 use crate::background::job_context::JobContext;
 use crate::background::job_enqueuer::JobEnqueuer;
@@ -38,11 +40,16 @@ pub struct BackgroundSettings {
     pub woken: crossbeam_channel::Receiver<()>,
     /// Told when lines have to be counted.
     pub lines_to_count: crossbeam_channel::Receiver<()>,
+    /// Detectors that are adapted to sources.
+    pub adaptations: Arc<Adaptations>,
+    /// Told when one was asked for.
+    pub adaptations_woken: crossbeam_channel::Receiver<()>,
 }
 
 /// The threads of the background work.
 pub struct Background {
     context: Arc<JobContext>,
+    adaptations: Arc<Adaptations>,
     wake: crossbeam_channel::Sender<()>,
     threads: Vec<JoinHandle<()>>,
     videos_found: usize,
@@ -54,7 +61,15 @@ impl Background {
     /// # Errors
     /// Where the system has no more threads.
     pub fn start(settings: BackgroundSettings) -> anyhow::Result<Self> {
-        let BackgroundSettings { context, uploads, wake, woken, lines_to_count } = settings;
+        let BackgroundSettings {
+            context,
+            uploads,
+            wake,
+            woken,
+            lines_to_count,
+            adaptations,
+            adaptations_woken,
+        } = settings;
         let (list, listed) = watch::channel(Arc::from([]));
         let watcher = FolderWatcher {
             store: context.store.clone(),
@@ -76,8 +91,14 @@ impl Background {
         };
         let runtime = Handle::current();
         let videos_found = watcher.register_present(&runtime);
-        let mut background = Self { context, wake, threads: Vec::new(), videos_found };
-        if let Err(error) = background.spawn_all(watcher, indexer, &runtime, woken, lines_to_count, &listed) {
+        let mut background =
+            Self { context, adaptations: adaptations.clone(), wake, threads: Vec::new(), videos_found };
+        let for_adaptations = runtime.clone();
+        let adapting = move || adaptations.work(&for_adaptations, &adaptations_woken);
+        let started = background
+            .spawn_all(watcher, indexer, &runtime, woken, lines_to_count, &listed)
+            .and_then(|()| background.spawn("adaptations", adapting));
+        if let Err(error) = started {
             // Those that were started are told to end; the first error is the one to tell.
             let _ended = background.stop();
             return Err(error);
@@ -125,6 +146,7 @@ impl Background {
     pub fn stop(self) -> anyhow::Result<()> {
         self.context.cancellation.end();
         self.context.open_videos.close();
+        self.adaptations.end();
         // A full queue means that it has been woken already.
         let _already_woken = self.wake.try_send(());
         self.context.count_lines();

@@ -38,6 +38,8 @@ pub struct Config {
     pub worker: WorkerConfig,
     /// Analyses in the background.
     pub jobs: JobsConfig,
+    /// Adapting the detector to a source.
+    pub adapt: AdaptConfig,
 }
 
 /// Analyses in the background.
@@ -51,6 +53,22 @@ pub struct JobsConfig {
 impl Default for JobsConfig {
     fn default() -> Self {
         Self { at_once: 2 }
+    }
+}
+
+/// Adapting the detector to a source. More of either takes longer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdaptConfig {
+    /// How many times it labels pictures and learns, 1 to 20.
+    pub rounds: u32,
+    /// Steps of each time, 1 to 100000.
+    pub steps: u32,
+}
+
+impl Default for AdaptConfig {
+    fn default() -> Self {
+        Self { rounds: 2, steps: 200 }
     }
 }
 
@@ -201,6 +219,7 @@ impl Default for Config {
             upload: UploadConfig::default(),
             worker: WorkerConfig::default(),
             jobs: JobsConfig::default(),
+            adapt: AdaptConfig::default(),
         }
     }
 }
@@ -233,12 +252,13 @@ impl Config {
             figment = figment.merge(Toml::file_exact(file));
         }
         // PIGWEIGHT_DETECT__MIN_SCORE=0.4 sets detect.min_score. Other programs may have variables of this prefix too.
-        let is_ours = |key: &figment::value::UncasedStr| {
+        let known = serde_json::to_value(Self::default())?;
+        let is_ours = move |key: &figment::value::UncasedStr| {
             let key = key.as_str().to_lowercase();
-            ["videos", "data", "listen", "model"].contains(&key.as_str())
-                || ["detect__", "preview__", "upload__", "worker__", "jobs__"]
-                    .iter()
-                    .any(|table| key.starts_with(table))
+            match key.split_once("__") {
+                Some((table, _)) => known.get(table).is_some_and(serde_json::Value::is_object),
+                None => known.get(&key).is_some_and(|value| !value.is_object()),
+            }
         };
         let environment = Env::prefixed("PIGWEIGHT_").filter(is_ours).split("__");
         let mut config: Self = figment.merge(environment).extract().map_err(|error| {
@@ -262,6 +282,8 @@ impl Config {
             "worker.memory_mb is at least 100, worker.silence_secs at least 1"
         );
         anyhow::ensure!((1..=16).contains(&config.jobs.at_once), "jobs.at_once lies between 1 and 16");
+        anyhow::ensure!((1..=20).contains(&config.adapt.rounds), "adapt.rounds lies between 1 and 20");
+        anyhow::ensure!((1..=100_000).contains(&config.adapt.steps), "adapt.steps lies between 1 and 100000");
         Ok(config)
     }
 }
@@ -362,6 +384,8 @@ mod tests {
             "[detect.remote]\ntimeout_secs = 0",
             "[detect.remote]\nfallback = \"cpu\"",
             "[jobs]\nat_once = 0",
+            "[adapt]\nsteps = 0",
+            "[adapt]\nrounds = 21",
         ] {
             let error = load(bad).expect_err(bad).to_string();
             assert!(!error.contains('\n'), "{error}");

@@ -5,6 +5,7 @@
 
 use crate::analysis::settings::model_settings;
 use crate::artifacts::previews::Previews;
+use crate::background::adaptations::Adaptations;
 use crate::background::cancellation::Cancellation;
 use crate::background::detector_slot::{self, DetectorSlot};
 use crate::background::job_context::{JobContext, MOST_STARTS, ended_too_often};
@@ -157,7 +158,17 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
     let (count_lines, lines_to_count) = crossbeam_channel::bounded(1);
     // Capacity one: waking twice is waking once.
     let (wake, woken) = crossbeam_channel::bounded(1);
+    // Capacity one, as `wake`.
+    let (wake_adaptations, adaptations_woken) = crossbeam_channel::bounded(1);
+    let adaptations = Arc::new(Adaptations::new(
+        config.clone(),
+        store.clone(),
+        open_videos.clone(),
+        wake.clone(),
+        wake_adaptations,
+    ));
     let app = Arc::new(App {
+        adaptations: adaptations.clone(),
         authenticator,
         store: store.clone(),
         status: status.clone(),
@@ -197,8 +208,15 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         count_lines,
         lease_owner: owner,
     });
-    let settings =
-        BackgroundSettings { context: context.clone(), uploads: uploads_folder, wake, woken, lines_to_count };
+    let settings = BackgroundSettings {
+        context: context.clone(),
+        uploads: uploads_folder,
+        wake,
+        woken,
+        lines_to_count,
+        adaptations,
+        adaptations_woken,
+    };
     // Reading the folders blocks.
     let background = tokio::task::spawn_blocking(move || Background::start(settings)).await??;
     let summary = summary(&config, &detector, background.videos_found());

@@ -65,6 +65,7 @@ fn api_router(document: utoipa::openapi::OpenApi) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(api::sources::move_video))
         .routes(routes!(api::sources::change_video))
         .routes(routes!(api::calibration::calibrate))
+        .routes(routes!(api::adaptation::adapt, api::adaptation::one, api::adaptation::remove))
         .routes(routes!(api::health::health))
         .routes(routes!(api::health::metrics))
         .routes(routes!(api::count_socket::count_updates))

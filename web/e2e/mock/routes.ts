@@ -8,7 +8,7 @@ import type { JobWish } from '../../src/api/narrowed.ts';
 import { checkAnswer } from './contract.ts';
 import { filmPath, streamPath } from './film.ts';
 import { framePicture, SPRITE, spriteSheet } from './picture.ts';
-import type { World } from './world.ts';
+import { NOT_ADAPTED, type World } from './world.ts';
 
 const DIST = fileURLToPath(new URL('../../dist/', import.meta.url));
 const TYPES: Record<string, string> = {
@@ -63,6 +63,7 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
   if (noun === 'lines') return answerLines(route, world, id, query);
   if (noun === 'video_file' && id === 'stream_hls') return answerStream(route, part ?? '', path[3]);
   if (noun === 'video_file') return answerPicture(route, world, query);
+  if (noun === 'sources' && part === 'adaptation') return answerAdaptation(route, world);
   if (noun === 'sources') return answerSource(route, world, id);
   if (noun !== 'videos') return problem(route, 404, `No ${noun} here.`);
   if (id === '') return answerVideos(route, world, query);
@@ -117,6 +118,17 @@ function answerSource(route: Route, world: World, id: string): Promise<void> {
     animals,
     created_at: '2026-11-01T06:00:00Z',
   });
+}
+
+/** Begun by POST, taken back by DELETE; the test says how it goes on. */
+function answerAdaptation(route: Route, world: World): Promise<void> {
+  const method = route.request().method();
+  if (method === 'DELETE') {
+    world.adaptation = { ...NOT_ADAPTED };
+    return route.fulfill({ status: 204 });
+  }
+  if (method === 'POST') world.adaptation = { ...NOT_ADAPTED, state: 'waiting', animals: 31 };
+  return json(route, world.adaptation, method === 'POST' ? 202 : 200);
 }
 
 /** Paginated like the server. */

@@ -8,6 +8,7 @@ import type {
   LineEnds,
 } from '../../src/api/narrowed.ts';
 import type {
+  Adaptation,
   Crossing,
   Health,
   Job,
@@ -19,6 +20,15 @@ import type {
   Video,
 } from '../../src/api/types.ts';
 import { FILM, type FilmTable, filmTable, pigBoxes } from './film.ts';
+
+export const NOT_ADAPTED: Adaptation = {
+  state: 'none',
+  animals: null,
+  progress: 0,
+  count_error_before: null,
+  count_error_after: null,
+  reason: null,
+};
 
 export const HEALTH: Health = {
   status: 'ok',
@@ -79,6 +89,7 @@ export class World {
   videos: Video[] = [];
   /** The server's words when the threshold cannot be fitted. */
   refuseCalibration: string | null = null;
+  adaptation: Adaptation = { ...NOT_ADAPTED };
   lines: Line[] = [];
   jobs: Job[] = [
     {

@@ -3,6 +3,7 @@
 import type { CountWindow, DetectionWindow, FrameIndex, JobWish, LineEnds } from './narrowed.ts';
 import { address, ask, askJson, askPage, type ListPage, sendJson } from './request.ts';
 import type {
+  Adaptation,
   ChangedLine,
   Crossing,
   Health,
@@ -51,6 +52,20 @@ export const calibrateVideo = (id: string) =>
 /** The video is counted as its source says again. */
 export const uncalibrateVideo = (id: string) =>
   sendJson<Video>('PUT', address(`${videoPath(id)}/settings`), { min_score: null });
+
+const adaptationPath = (source: string) => `api/sources/${encodeURIComponent(source)}/adaptation`;
+
+/** How far the detector is with learning the source's pen. */
+export const fetchAdaptation = (source: string) => askJson<Adaptation>(address(adaptationPath(source)));
+
+/** The detector learns the source's pen, from as many animals as it is said to hold. */
+export const adaptSource = (source: string) =>
+  sendJson<Adaptation>('POST', address(adaptationPath(source)), {});
+
+/** Stops learning, or goes back to the detector before. */
+export async function removeAdaptation(source: string): Promise<void> {
+  await ask(address(adaptationPath(source)), { method: 'DELETE' });
+}
 
 export const fetchJobs = (limit: number) => askJson<Jobs>(address('api/jobs', { limit }));
 

@@ -254,6 +254,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/sources/{id}/adaptation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What has become of adapting the detector to a source. */
+        get: operations["get_api_sources_id_adaptation"];
+        put?: never;
+        /**
+         * Adapts the detector to a source, from its own recordings and the number of animals in view. It runs in the background, beside counting. If the
+         *     detector gets better, the source's recordings are recounted with it; what is counted stays shown until that is done.
+         */
+        post: operations["post_api_sources_id_adaptation"];
+        /** Stops adapting the detector to a source, or goes back to the detector before: the counts before are shown again. */
+        delete: operations["delete_api_sources_id_adaptation"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/uploads": {
         parameters: {
             query?: never;
@@ -675,6 +697,45 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description What has become of adapting the detector to a source. */
+        Adaptation: {
+            /**
+             * Format: int32
+             * @description In view all the time, as it was told; null if nobody asked for an adaptation.
+             */
+            animals: number | null;
+            /**
+             * Format: double
+             * @description With the adapted one.
+             */
+            count_error_after: number | null;
+            /**
+             * Format: double
+             * @description How far the counts of the held-out third of the film are from the number on average, with the detector before. Null until it is known.
+             */
+            count_error_before: number | null;
+            /**
+             * Format: double
+             * @description Done, 0 to 1.
+             */
+            progress: number;
+            /** @description Why it failed. */
+            reason: string | null;
+            state: components["schemas"]["AdaptationState"];
+        };
+        /**
+         * @description How far an adaptation is.
+         * @enum {string}
+         */
+        AdaptationState: "none" | "waiting" | "running" | "done" | "not_better" | "failed";
+        /** @description How many animals are in view all the time. */
+        AnimalsInView: {
+            /**
+             * Format: int64
+             * @description 1 to 300; by default what the source is said to hold.
+             */
+            animals?: number | null;
+        };
         /** @description A line after a change. */
         ChangedLine: components["schemas"]["Line"] & {
             difference: components["schemas"]["LineDifference"] | null;
@@ -1504,6 +1565,9 @@ export interface components {
     headers: never;
     pathItems: never;
 }
+export type Adaptation = components['schemas']['Adaptation'];
+export type AdaptationState = components['schemas']['AdaptationState'];
+export type AnimalsInView = components['schemas']['AnimalsInView'];
 export type ChangedLine = components['schemas']['ChangedLine'];
 export type Count = components['schemas']['Count'];
 export type CountAtTime = components['schemas']['CountAtTime'];
@@ -2411,6 +2475,164 @@ export interface operations {
             };
             /** @description Unsupported Media Type */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_sources_id_adaptation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Adaptation"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_sources_id_adaptation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnimalsInView"];
+            };
+        };
+        responses: {
+            /** @description It begins when no other runs */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Adaptation"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It runs already, or the configuration names a model */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Payload Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_api_sources_id_adaptation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The source has no detector of its own any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

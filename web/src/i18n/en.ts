@@ -44,6 +44,17 @@ export const en = {
     'Finds how sure the detector has to be for so many to be counted on average. Only if all of them are in the picture all the time.',
   animals_fitted: 'Before: {before} on average. Fitted: about {after}.',
   animals_unfit: 'Count as before',
+  learn_begin: 'Learn this pen',
+  learn_again: 'Learn again',
+  learn_meaning:
+    'The detector learns this pen from its own recordings, in the background. Only if all animals are in the picture all the time.',
+  learn_waiting: 'Waits until another pen is learned.',
+  learn_running: 'Learning this pen: {percent} %',
+  learn_done: 'Learned this pen: the count was off by {before} on average, now by {after}.',
+  learn_not_better: 'The detector did not get better by learning; it counts as before.',
+  learn_failed: 'This pen was not learned:',
+  learn_stop: 'Stop',
+  learn_back: 'Detector as before',
   animals_wrong: 'Type a number from 1 to {most}.',
 
   // work on a video

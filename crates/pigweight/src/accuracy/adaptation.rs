@@ -25,16 +25,15 @@ pub const STEPS_PER_SAVE: u32 = 20;
 /// Of the state's format: an older state is begun anew.
 const STATE_VERSION: u32 = 1;
 
-/// A film's pictures: the first two thirds of all frames to train on, the last to judge by. All have the size of the first; `tell` gets how many of how many
-/// are read.
+/// A film's pictures: the first two thirds of all frames to train on, the last to judge by. All have one size. `tell` gets how many of how
+/// many are read, and says whether to go on; `None` if not.
 ///
 /// # Errors
 /// If a video can't be opened or has pictures of another size.
-pub fn read_film(videos: &[PathBuf], mut tell: impl FnMut(usize, usize)) -> anyhow::Result<Film> {
-    let mut opened = Vec::new();
-    for path in videos {
-        opened.push(Video::open(path)?);
-    }
+pub fn read_film(
+    opened: &[Video],
+    mut tell: impl FnMut(usize, usize) -> bool,
+) -> anyhow::Result<Option<Film>> {
     let frames: Vec<(usize, Pts)> = opened
         .iter()
         .enumerate()
@@ -54,7 +53,9 @@ pub fn read_film(videos: &[PathBuf], mut tell: impl FnMut(usize, usize)) -> anyh
                 None => seeker.insert((number, FrameSeeker::open(video)?)),
             };
             read += 1;
-            tell(read, total);
+            if !tell(read, total) {
+                return Ok(None);
+            }
             // A damaged frame teaches nothing.
             let Ok(shown) = open.frame(pts) else { continue };
             let picture = shown.picture.scaled_to_width(WIDEST_PX);
@@ -73,7 +74,7 @@ pub fn read_film(videos: &[PathBuf], mut tell: impl FnMut(usize, usize)) -> anyh
         }
     }
     let [training, held_out] = pictures;
-    Ok(Film::new(training, held_out))
+    Ok(Some(Film::new(training, held_out)))
 }
 
 /// At most so many, evenly spread.

@@ -8,8 +8,12 @@ pub const FILE_NAME: &str = "pigweight-detector.onnx";
 
 /// The one that counts a video, if no model is named and no server infers: those decide for all videos.
 pub fn of(video: &Path, config: &Config) -> Option<PathBuf> {
-    let is_named = config.model.is_some() || !config.detect.remote.endpoints.is_empty();
-    if is_named { None } else { nearest(video) }
+    if names_a_model(config) { None } else { nearest(video) }
+}
+
+/// Whether the configuration names a model or inference servers, which count all videos.
+pub fn names_a_model(config: &Config) -> bool {
+    config.model.is_some() || !config.detect.remote.endpoints.is_empty()
 }
 
 /// The nearest one in the folders above a video, as for a calibration.

@@ -1,14 +1,14 @@
-//! The server's detectors: the usual one, or why there is none yet (inference servers may start after it), and those of folders that
-//! have their own.
+//! The server's detectors: the usual one, or why there is none yet (inference servers may start after it), and those that
+//! sources and folders have for themselves.
 
 use crate::accuracy::folder_detector;
 use crate::analysis::settings::model_settings;
-use crate::background::idle_thread;
+use crate::background::{adaptations, idle_thread};
 use crate::config::Config;
 use crossbeam_channel::Sender;
 use pigweight_detect::service::Inference;
 use pigweight_detect::{EndpointReport, Error, Model, ModelSettings, ModelSource};
-use pigweight_store::Reason;
+use pigweight_store::{Reason, VideoRecord};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -21,19 +21,19 @@ pub fn no_detector() -> Reason {
     Reason::new("no_detector", "there is no detector now; /api/health says why")
 }
 
-/// Detectors of folders that are loaded at once: each takes memory.
-const MOST_FOLDERS: usize = 4;
+/// Detectors of sources and folders that are loaded at once: each takes memory.
+const MOST_OWN: usize = 4;
 
 /// See the module's head.
 pub struct DetectorSlot {
     config: Arc<Config>,
     now: RwLock<Result<Inference, Missing>>,
     /// Most recently used first.
-    of_folders: Mutex<Vec<FolderDetector>>,
+    own: Mutex<Vec<OwnDetector>>,
 }
 
-/// A folder's own detector.
-struct FolderDetector {
+/// The detector of a source or a folder.
+struct OwnDetector {
     path: PathBuf,
     /// Another file may take its place.
     size_and_time: (u64, Option<SystemTime>),
@@ -74,30 +74,36 @@ impl DetectorSlot {
     /// The detector, or the reason why there is none.
     pub fn new(inference: Result<Inference, Error>, config: Arc<Config>) -> Self {
         let now = RwLock::new(inference.map_err(|error| Missing { error }));
-        Self { config, now, of_folders: Mutex::default() }
+        Self { config, now, own: Mutex::default() }
     }
 
-    /// The detector that counts a video: that of its folder, or the usual one. Blocks while a folder's is loaded.
-    pub fn for_video(&self, video: &Path) -> Result<Inference, Missing> {
-        let Some(path) = folder_detector::of(video, &self.config) else { return self.now() };
+    /// The file of the detector that a video has for itself: the one that was adapted to its source, or its folder's.
+    pub fn own_file(&self, video: &Path, source_id: &str) -> Option<PathBuf> {
+        adaptations::detector_of_source(&self.config, source_id)
+            .or_else(|| folder_detector::of(video, &self.config))
+    }
+
+    /// The detector that counts a video: its own, or the usual one. Blocks while its own is loaded.
+    pub fn for_video(&self, video: &VideoRecord) -> Result<Inference, Missing> {
+        let Some(path) = self.own_file(Path::new(&video.path), &video.source_id) else { return self.now() };
         let size_and_time =
             path.metadata().map_or((0, None), |metadata| (metadata.len(), metadata.modified().ok()));
         // Every change is a single insertion or removal.
-        let mut known = self.of_folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let place = known.iter().position(|known| known.path == path);
         let found =
             place.map(|place| known.remove(place)).filter(|found| found.size_and_time == size_and_time);
         let found = found.unwrap_or_else(|| {
             let inference = self.load(&path);
             match &inference {
-                Ok(_) => tracing::info!("{} counts the videos beside it", path.display()),
+                Ok(_) => tracing::info!("{} counts its videos", path.display()),
                 Err(missing) => tracing::warn!("{}", missing.error),
             }
-            FolderDetector { path, size_and_time, inference }
+            OwnDetector { path, size_and_time, inference }
         });
         let inference = found.inference.clone();
         known.insert(0, found);
-        known.truncate(MOST_FOLDERS);
+        known.truncate(MOST_OWN);
         inference
     }
 

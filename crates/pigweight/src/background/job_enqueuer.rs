@@ -3,7 +3,6 @@
 //! A video gets a job if it is new, its folder was calibrated, or it was counted with another model. A video that was already counted
 //! with these settings gets none.
 
-use crate::accuracy::folder_detector;
 use crate::analysis::plan::AnalysisPlan;
 use crate::analysis::settings::RunSettings;
 use crate::background::detector_slot::{DetectorSlot, Missing};
@@ -23,7 +22,7 @@ pub fn current_plan(
     config: &Arc<Config>,
     video: &VideoRecord,
 ) -> Result<AnalysisPlan, Missing> {
-    let inference = detector.for_video(Path::new(&video.path))?;
+    let inference = detector.for_video(video)?;
     Ok(AnalysisPlan { inference, config: config.clone() })
 }
 
@@ -39,8 +38,8 @@ fn fingerprint(run: &NewRun) -> String {
     blake3::hash(format!("{model_hash}\n{settings}\n{rule_version}").as_bytes()).to_hex().to_string()
 }
 
-/// Videos that are counted alike: their folder, their own threshold (its bits), and the model that this was fitted with.
-type PlannedFolder = (PathBuf, Option<u64>, Option<String>);
+/// Videos that are counted alike: their folder and source, their own threshold (its bits), and the model that this was fitted with.
+type PlannedFolder = (PathBuf, String, Option<u64>, Option<String>);
 
 /// Creates jobs, and remembers which exist.
 pub struct JobEnqueuer {
@@ -61,7 +60,9 @@ impl JobEnqueuer {
         let plan = match current_plan(&self.detector, &self.config, video) {
             Ok(plan) => plan,
             // The usual one is missing: health says why.
-            Err(_) if folder_detector::of(Path::new(&video.path), &self.config).is_none() => return Ok(None),
+            Err(_) if self.detector.own_file(Path::new(&video.path), &video.source_id).is_none() => {
+                return Ok(None);
+            }
             Err(missing) => return Err(missing.error.into()),
         };
         let settings = plan.settings(video)?;
@@ -85,7 +86,12 @@ impl JobEnqueuer {
         for video in videos {
             let folder = Path::new(&video.path).parent().unwrap_or(Path::new("")).to_owned();
             let planned = by_folder
-                .entry((folder, video.min_score.map(f64::to_bits), video.min_score_model.clone()))
+                .entry((
+                    folder,
+                    video.source_id.clone(),
+                    video.min_score.map(f64::to_bits),
+                    video.min_score_model.clone(),
+                ))
                 .or_insert_with(|| {
                     self.plan(video).unwrap_or_else(|error| {
                         trouble.push(error);

@@ -10,8 +10,8 @@ use crate::sources::library;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use pigweight_core::picture::{PictureView, Plane, Planes};
-use pigweight_media::jpeg;
 use pigweight_media::overlay::OverlayBox;
+use pigweight_media::{Video, jpeg};
 use pigweight_train::Network;
 use pigweight_train::adapt::{Adaptation, Advance, Film, Judgement, Settings};
 use pigweight_train::label::{USUAL_WIDTH, detect};
@@ -46,11 +46,18 @@ pub fn run(args: &Adapt) -> anyhow::Result<()> {
         bar.set_style(style);
     }
     bar.set_prefix("reading the film");
-    let film = read_film(&videos, |read, total| {
+    let opened = videos.iter().map(|path| Video::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let film = read_film(&opened, |read, total| {
         bar.set_length(total as u64);
         bar.set_position(read as u64);
+        true
     })?;
-    let settings = Settings { rounds: args.rounds, steps: args.steps, ..Settings::new(args.animals) };
+    let film = film.context("the film was not read to its end")?;
+    let settings = Settings {
+        rounds: args.rounds.unwrap_or(config.adapt.rounds),
+        steps: args.steps.unwrap_or(config.adapt.steps),
+        ..Settings::new(args.animals)
+    };
     let state = StateFolder::lock(&out, &file, &film, &settings)?;
     let saved = state.read();
     if saved.is_some() {

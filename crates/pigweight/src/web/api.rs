@@ -1,5 +1,6 @@
 //! The JSON API, a file per noun.
 
+pub mod adaptation;
 pub mod calibration;
 pub mod count_socket;
 pub mod counts;

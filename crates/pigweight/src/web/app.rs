@@ -1,6 +1,7 @@
 //! Shared state of all handlers.
 
 use crate::artifacts::previews::Previews;
+use crate::background::adaptations::Adaptations;
 use crate::background::cancellation::Cancellation;
 use crate::background::detector_slot::{DetectorSlot, Missing};
 use crate::config::Config;
@@ -11,7 +12,6 @@ use crate::web::media::video_pool::VideoPool;
 use metrics_exporter_prometheus::PrometheusHandle;
 use pigweight_detect::service::Inference;
 use pigweight_store::{Store, VideoRecord};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,6 +25,8 @@ pub struct App {
     pub status: Arc<Status>,
     /// The detector, or why there is none.
     pub detector: Arc<DetectorSlot>,
+    /// Detectors that are adapted to sources.
+    pub adaptations: Arc<Adaptations>,
     /// The server's configuration.
     pub config: Arc<Config>,
     /// Open videos.
@@ -63,9 +65,9 @@ impl App {
     /// # Errors
     /// Why there is none.
     pub async fn detector_of(&self, video: &VideoRecord) -> Result<Inference, Missing> {
-        let (detector, path) = (self.detector.clone(), PathBuf::from(&video.path));
+        let (detector, video) = (self.detector.clone(), video.clone());
         // A folder's detector is loaded when it is first needed.
-        match tokio::task::spawn_blocking(move || detector.for_video(&path)).await {
+        match tokio::task::spawn_blocking(move || detector.for_video(&video)).await {
             Ok(found) => found,
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         }

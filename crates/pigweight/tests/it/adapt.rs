@@ -12,6 +12,24 @@ fn adapt(sources: &[&Path], arguments: &[&str]) -> Command {
     command
 }
 
+/// A few seconds of a corridor: learning it doesn't take long.
+fn short_film() -> tempfile::TempDir {
+    let (whole, folder) = (videos(&[("a.mp4", 1)]), tempfile::tempdir().unwrap());
+    cut(&whole.path().join("a.mp4"), ("4", 48), &folder.path().join("a.mp4"));
+    folder
+}
+
+/// Some frames of a video, from a second on.
+fn cut(video: &Path, (secs, frames): (&str, u32), to: &Path) {
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg
+        .args(["-v", "error", "-ss", secs, "-i"])
+        .arg(video)
+        .args(["-frames:v", &frames.to_string()])
+        .arg(to);
+    assert!(ffmpeg.status().unwrap().success());
+}
+
 fn words(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -21,9 +39,7 @@ fn what_cannot_be_learned_from_is_refused_in_words_and_nothing_is_written() {
     let folder = videos(&[("a.mp4", 1)]);
     let video = folder.path().join("a.mp4");
     let short = folder.path().join("short.mp4");
-    let mut ffmpeg = Command::new("ffmpeg");
-    ffmpeg.args(["-v", "error", "-i"]).arg(&video).args(["-frames:v", "9"]).arg(&short);
-    assert!(ffmpeg.status().unwrap().success());
+    cut(&video, ("0", 9), &short);
     let empty = tempfile::tempdir().unwrap();
     let other = root().join("fixtures/models/yolov5.onnx");
     let other = other.to_str().unwrap();
@@ -60,12 +76,13 @@ fn what_cannot_be_learned_from_is_refused_in_words_and_nothing_is_written() {
 /// Killed in the middle, it goes on from there; and it ends with a detector that is better or with none.
 #[test]
 fn an_adaptation_that_was_killed_goes_on() {
-    let folder = videos(&[("a.mp4", 1)]);
+    let folder = short_film();
     let state = folder.path().join("pigweight-detector.onnx.partial");
     let arguments = ["--animals", "3", "--rounds", "1", "--steps", "3"];
     let mut first =
         adapt(&[folder.path()], &arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait(|| state.exists().then_some(()));
+    wait(|| (state.exists() || first.try_wait().unwrap().is_some()).then_some(()));
+    assert!(state.exists(), "it ended by itself");
     first.kill().unwrap();
     first.wait().unwrap();
     let output = adapt(&[folder.path()], &arguments).output().unwrap();
@@ -121,4 +138,55 @@ fn a_folders_own_detector_counts_its_videos_and_without_it_the_count_before_is_s
     std::fs::remove_file(&own).unwrap();
     wait(|| Some(()).filter(|()| server.get("/api/health").json()["status"] == "ok"));
     server.stop();
+}
+
+#[test]
+fn a_source_is_adapted_in_the_background_over_a_restart_and_taken_back() {
+    let (folder, data) = (short_film(), tempfile::tempdir().unwrap());
+    let settings = [NO_PICTURES, ("PIGWEIGHT_ADAPT__STEPS", "2"), ("PIGWEIGHT_ADAPT__ROUNDS", "1")];
+    let server = Server::start_asking(folder.path(), data.path(), None, &settings);
+    let id = server.video("a.mp4")["id"].as_str().unwrap().to_owned();
+    server.wait_for_run(&id, "done");
+    let first = server.get(&format!("/api/videos/{id}")).json()["run"].clone();
+    let source = server.video("a.mp4")["source"].as_str().unwrap().to_owned();
+    let path = format!("/api/sources/{source}/adaptation");
+    let ask = |server: &Server, body: &str| server.ask("POST", &path, &[], Some(body));
+    assert_eq!(server.get(&path).json()["state"], "none");
+    assert!(ask(&server, "{}").problem(400).contains("animals is missing"));
+    assert!(ask(&server, "{\"animals\": 301}").problem(400).contains("301"));
+    server.get("/api/sources/nothing/adaptation").problem(404);
+    let begun = ask(&server, "{\"animals\": 2}");
+    assert_eq!((begun.status, &begun.json()["animals"]), (202, &2.into()));
+    assert!(ask(&server, "{\"animals\": 2}").problem(409).contains("already"));
+    // It goes on at the next start.
+    wait(|| Some(()).filter(|()| server.get(&path).json()["state"] == "running"));
+    server.stop();
+    let server = Server::start_asking(folder.path(), data.path(), None, &settings);
+    let ended = wait(|| {
+        let now = server.get(&path).json();
+        Some(now.clone()).filter(|now| !["waiting", "running"].map(Value::from).contains(&now["state"]))
+    });
+    assert!(ended["count_error_before"].is_number() && ended["count_error_after"].is_number(), "{ended}");
+    let detector = data.path().join("detectors").join(format!("{source}.onnx"));
+    let shown = || server.get(&format!("/api/videos/{id}")).json()["run"].clone();
+    match ended["state"].as_str() {
+        Some("done") => {
+            assert!(detector.exists());
+            wait(|| Some(()).filter(|()| shown()["id"] != first["id"] && shown()["state"] == "done"));
+        }
+        Some("not_better") => assert!(!detector.exists() && shown()["id"] == first["id"]),
+        other => panic!("{other:?}: {ended}"),
+    }
+    assert_eq!(server.ask("DELETE", &path, &[], None).status, 204);
+    assert_eq!((server.get(&path).json()["state"].clone(), detector.exists()), ("none".into(), false));
+    wait(|| Some(()).filter(|()| shown()["id"] == first["id"]));
+    server.stop();
+
+    // A named model counts all videos.
+    let named = tempfile::tempdir().unwrap();
+    let server = Server::start_with(folder.path(), named.path(), Some(&crate::server::model()), &settings);
+    let source = server.video("a.mp4")["source"].as_str().unwrap().to_owned();
+    let refused =
+        server.ask("POST", &format!("/api/sources/{source}/adaptation"), &[], Some("{\"animals\": 2}"));
+    assert!(refused.problem(409).contains("names a model"));
 }

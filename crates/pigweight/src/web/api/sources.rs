@@ -1,7 +1,6 @@
 //! Sources: the origin of recordings, with shared lines and settings.
 
 use crate::accuracy::calibration::Calibration;
-use crate::accuracy::folder_detector;
 use crate::web::api::types::{Video, time};
 use crate::web::app::{App, Shared};
 use crate::web::auth::caller::Caller;
@@ -93,8 +92,8 @@ fn checked_score(min_score: Option<f64>) -> Result<Option<f64>, Problem> {
 }
 
 /// The hash of the detector that counts the videos of a folder.
-fn model_hash(app: &App, folder: &std::path::Path) -> Option<String> {
-    match folder_detector::of(&folder.join("video"), &app.config) {
+fn model_hash(app: &App, folder: &std::path::Path, source_id: &str) -> Option<String> {
+    match app.detector.own_file(&folder.join("video"), source_id) {
         Some(file) => Some(blake3::hash(&std::fs::read(file).ok()?).to_hex().to_string()),
         None => Some(app.detector.now().ok()?.model().info().hash.clone()),
     }
@@ -106,7 +105,7 @@ impl Source {
             // For a video in the folder, the folder's own file or one above it applies.
             let file = Calibration::nearest(&std::path::Path::new(folder).join("video"))?;
             let found = Calibration::read(&file).ok()?;
-            let model = model_hash(app, std::path::Path::new(folder));
+            let model = model_hash(app, std::path::Path::new(folder), &source.id);
             Some(FolderCalibration {
                 min_score: found.min_score,
                 file: file.display().to_string(),

@@ -28,7 +28,7 @@ pub struct Network {
     score_shift: f32,
 }
 
-/// Raw outputs: for each stride [`OUTPUT_CHANNELS`] × its places.
+/// Raw outputs: for each stride 45 channels × its places: the log-odds of the score, then the distributions of left, top, right and bottom.
 pub struct Outputs {
     /// Finest first.
     pub levels: [FeatureMap; 3],

@@ -4,7 +4,6 @@
 
 use anyhow::Context as _;
 use pigweight_core::picture::PictureView;
-use pigweight_core::time::Pts;
 use pigweight_detect::letterbox::{InputStyle, Letterbox, Placement};
 use pigweight_media::{FrameSeeker, Video};
 use pigweight_train::adapt::{Film, Saved, Settings};
@@ -12,6 +11,7 @@ use pigweight_train::augment::RgbPicture;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Write as _;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Pictures to train on. More of them are more alike.
@@ -34,20 +34,19 @@ pub fn read_film(
     opened: &[Video],
     mut tell: impl FnMut(usize, usize) -> bool,
 ) -> anyhow::Result<Option<Film>> {
-    let frames: Vec<(usize, Pts)> = opened
-        .iter()
-        .enumerate()
-        .flat_map(|(number, video)| video.index().frame_pts().map(move |pts| (number, pts)))
-        .collect();
-    let (training, held_out) = frames.split_at(frames.len() * 2 / 3);
-    let chosen = [spread(training, TRAINING_PICTURES), spread(held_out, HELD_OUT_PICTURES)];
+    let counts: Vec<usize> = opened.iter().map(|video| video.index().frame_count()).collect();
+    let frames: usize = counts.iter().sum();
+    let held_out = frames * 2 / 3..frames;
+    let chosen = [spread(0..held_out.start, TRAINING_PICTURES), spread(held_out, HELD_OUT_PICTURES)];
     let total = chosen.iter().map(Vec::len).sum();
     let mut size = None;
     let (mut read, mut seeker): (usize, Option<(usize, FrameSeeker)>) = (0, None);
     let mut pictures = [Vec::new(), Vec::new()];
     for (frames, pictures) in chosen.into_iter().zip(&mut pictures) {
-        for (number, pts) in frames {
+        for frame in frames {
+            let Some((number, place)) = place_of(&counts, frame) else { continue };
             let video = &opened[number];
+            let Some(pts) = video.index().pts_at(place) else { continue };
             let (_, open) = match seeker.take().filter(|(open, _)| *open == number) {
                 Some(open) => seeker.insert(open),
                 None => seeker.insert((number, FrameSeeker::open(video)?)),
@@ -78,9 +77,20 @@ pub fn read_film(
 }
 
 /// At most so many, evenly spread.
-fn spread<T: Copy>(all: &[T], most: usize) -> Vec<T> {
+fn spread(all: Range<usize>, most: usize) -> Vec<usize> {
     let count = all.len().min(most);
-    (0..count).map(|place| all[place * all.len() / count]).collect()
+    (0..count).map(|place| all.start + place * all.len() / count).collect()
+}
+
+/// The video that a frame of the whole film belongs to, and its place in that.
+fn place_of(counts: &[usize], mut frame: usize) -> Option<(usize, usize)> {
+    for (number, &count) in counts.iter().enumerate() {
+        if frame < count {
+            return Some((number, frame));
+        }
+        frame -= count;
+    }
+    None
 }
 
 fn rgb(picture: &PictureView<'_>) -> RgbPicture {
@@ -216,9 +226,12 @@ mod tests {
 
     #[test]
     fn pictures_are_spread_over_the_film() {
-        let all: Vec<usize> = (0..100).collect();
-        assert_eq!(spread(&all, 4), [0, 25, 50, 75]);
-        assert_eq!(spread(&all[..3], 4), [0, 1, 2]);
-        assert!(spread(&all[..0], 4).is_empty());
+        assert_eq!(spread(100..200, 4), [100, 125, 150, 175]);
+        assert_eq!(spread(0..3, 4), [0, 1, 2]);
+        assert!(spread(0..0, 4).is_empty());
+        assert_eq!(
+            [0, 4, 5, 8].map(|frame| place_of(&[5, 0, 3], frame)),
+            [Some((0, 0)), Some((0, 4)), Some((2, 0)), None]
+        );
     }
 }

@@ -8,8 +8,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Files of a data folder. SQLite leaves the last two if a process was killed.
-const OWNED: [&str; 6] =
-    ["lock", "pigweight.sqlite", "previews", "uploads", "pigweight.sqlite-shm", "pigweight.sqlite-wal"];
+const OWNED: [&str; 8] = [
+    "lock",
+    "pigweight.sqlite",
+    "previews",
+    "uploads",
+    "detectors",
+    "engines",
+    "pigweight.sqlite-shm",
+    "pigweight.sqlite-wal",
+];
+/// Files of a source's detector: what was asked for, the detector, and its state and lock while it is made.
+const DETECTOR_ENDINGS: [&str; 4] = ["json", "onnx", "onnx.partial", "onnx.lock"];
+/// How files begin that are written and then renamed.
+const BEING_WRITTEN: &str = ".tmp";
 /// Files of an unfinished upload, next to the finished ones.
 const PARTIAL: &str = ".partial";
 /// Files of a video's previews, besides the numbered thumbnail sheets.
@@ -41,7 +53,7 @@ pub async fn check(
         }
     }
     check_uploads(&folder.join("uploads").join(PARTIAL), tell)?;
-    Ok(())
+    check_detectors(&folder.join("detectors"), store, tell).await
 }
 
 fn name(path: &Path) -> String {
@@ -98,6 +110,27 @@ fn check_previews(
         let is_sheet = name.strip_suffix(".jpg").is_some_and(|number| number.parse::<u32>().is_ok());
         if !PREVIEWS.contains(&&*name) && !is_sheet {
             tell(nobody_owns(&path));
+        }
+    }
+    Ok(())
+}
+
+async fn check_detectors(
+    folder: &Path,
+    store: &Store,
+    tell: &mut (dyn FnMut(Finding) + Send),
+) -> anyhow::Result<()> {
+    for path in entries(folder)? {
+        let (name, shown) = (name(&path), path.display());
+        let (source, ending) = name.split_once('.').unwrap_or((&name, ""));
+        if name.starts_with(BEING_WRITTEN) {
+            let what = format!("{shown} is left of a write that was cut off; it can be deleted");
+            tell(Finding::new("write_cut_off", what));
+        } else if !DETECTOR_ENDINGS.contains(&ending) {
+            tell(nobody_owns(&path));
+        } else if let Err(pigweight_store::Error::NotFound { .. }) = store.source(source).await {
+            let what = format!("{shown} belongs to no source; it can be deleted");
+            tell(Finding::new("detector_without_source", what));
         }
     }
     Ok(())
@@ -174,6 +207,12 @@ mod tests {
         for sheet in ["0.jpg", "1.jpg", "used"] {
             std::fs::write(previews.join(sheet), "x").unwrap();
         }
+        let detectors = data.path().join("detectors");
+        std::fs::create_dir_all(&detectors).unwrap();
+        for ending in DETECTOR_ENDINGS {
+            std::fs::write(detectors.join(format!("{}.{ending}", video.source_id)), "x").unwrap();
+        }
+        std::fs::create_dir(data.path().join("engines")).unwrap();
         let partial = data.path().join("uploads").join(PARTIAL);
         std::fs::create_dir_all(&partial).unwrap();
         std::fs::write(partial.join("done.json"), r#"{"name":"b.mp4","length":5,"becomes":"b.mp4"}"#)
@@ -193,7 +232,10 @@ mod tests {
         let (data, store, _) = filled().await;
         assert_eq!(codes(data.path(), &store).await, [""; 0]);
         type Damage = fn(&Path, &Path) -> io::Result<()>;
-        let damages: [(&str, Damage); 10] = [
+        let damages: [(&str, Damage); 13] = [
+            ("detector_without_source", |data, _| std::fs::write(data.join("detectors/nobody.onnx"), "x")),
+            ("write_cut_off", |data, _| std::fs::write(data.join("detectors/.tmpa1b2"), "x")),
+            ("file_nobody_owns", |data, _| std::fs::write(data.join("detectors/notes.txt"), "x")),
             ("file_nobody_owns", |data, _| std::fs::write(data.join("notes.txt"), "x")),
             ("file_nobody_owns", |_, previews| std::fs::write(previews.join("notes.txt"), "x")),
             ("preview_without_video", |data, _| std::fs::create_dir(data.join("previews/nobody"))),

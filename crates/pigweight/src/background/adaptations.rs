@@ -23,8 +23,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 
-/// The newest recordings that are learned from.
-const MOST_RECORDINGS: u32 = 100;
+/// The newest recordings that are learned from; the index of each is in memory meanwhile,
+const MOST_RECORDINGS: usize = 50;
+/// so they have at most this many frames in total: twenty hours. One that is longer is taken alone.
+const MOST_FRAMES: i64 = 2_000_000;
+/// Read from the store at once.
+const PAGE: u32 = 1000;
 /// The folder in the data folder.
 const FOLDER: &str = "detectors";
 
@@ -346,7 +350,16 @@ impl Adaptations {
 
     /// The source's newest recordings, of the size that most of them have, oldest first.
     fn videos(&self, runtime: &Handle, source_id: &str) -> anyhow::Result<Vec<Video>> {
-        let mut records = runtime.block_on(self.store.videos_page(Some(source_id), None, MOST_RECORDINGS))?;
+        let mut records: Vec<VideoRecord> = Vec::new();
+        loop {
+            let after = records.last().map(|record| record.id.clone());
+            let page = self.store.videos_page(Some(source_id), after.as_deref(), PAGE);
+            let page = runtime.block_on(page)?;
+            if page.is_empty() {
+                break;
+            }
+            records.extend(page);
+        }
         records.retain(|record| record.error.is_none());
         let size = |record: &VideoRecord| (record.width_px, record.height_px);
         let most_usual = records
@@ -354,8 +367,17 @@ impl Adaptations {
             .map(size)
             .max_by_key(|one| records.iter().filter(|other| size(other) == *one).count());
         records.retain(|record| Some(size(record)) == most_usual);
+        records.sort_by(|a, b| (a.recorded_at, &a.name).cmp(&(b.recorded_at, &b.name)));
+        let mut frames = 0;
+        let is_within = |record: &&VideoRecord| {
+            frames += record.frames.unwrap_or_default();
+            frames <= MOST_FRAMES || frames == record.frames.unwrap_or_default()
+        };
+        let mut newest: Vec<&VideoRecord> =
+            records.iter().rev().take(MOST_RECORDINGS).take_while(is_within).collect();
+        newest.reverse();
         let mut videos = Vec::new();
-        for record in &records {
+        for record in newest {
             match runtime.block_on(self.open_videos.whole(record)) {
                 Ok(video) => videos.push(video),
                 Err(error) => tracing::warn!("{} teaches nothing: {error}", record.name),

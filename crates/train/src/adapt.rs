@@ -38,7 +38,7 @@ const MOST_STILL: f32 = 0.5;
 /// Scores at which so many are counted are refused: the number can't be right, or the detector sees nothing here.
 const THRESHOLDS: RangeInclusive<f32> = 0.05..=0.9;
 /// What programs take as a threshold where nobody names another: the scores are moved there.
-const USUAL_THRESHOLD: f32 = 0.3;
+pub const USUAL_THRESHOLD: f32 = 0.3;
 
 /// How much is learned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -228,8 +228,8 @@ impl Adaptation {
             return Err(Refusal::TooShort(training, held_out));
         }
         let saved = saved.unwrap_or_default();
-        let network = with_weights(&start, &saved.weights).unwrap_or_else(|| start.clone());
-        let trainer = saved.trainer.clone().and_then(|state| Trainer::resume(network.clone(), state));
+        let network = start.with_weights(&saved.weights).unwrap_or_else(|| start.clone());
+        let trainer = saved.trainer.clone().and_then(|state| Trainer::resume(&network, state));
         Ok(Self { settings, threads: threads.max(1), start, network, saved, trainer })
     }
 
@@ -249,7 +249,7 @@ impl Adaptation {
         let (judgement, weights) = self.saved.best.as_ref()?;
         let is_better =
             judgement.error < before.error * (1.0 - LEAST_GAIN) && judgement.agreement >= LEAST_AGREEMENT;
-        let mut network = with_weights(&self.start, weights).filter(|_| is_better)?;
+        let mut network = self.start.with_weights(weights).filter(|_| is_better)?;
         network.move_scores(judgement.threshold, USUAL_THRESHOLD);
         Some((*judgement, network))
     }
@@ -300,9 +300,9 @@ impl Adaptation {
         if let Some(judgement) = judgement
             && self.saved.best.as_ref().is_none_or(|(best, _)| judgement.error < best.error)
         {
-            self.saved.best = Some((judgement, weights_of(&mean)));
+            self.saved.best = Some((judgement, mean.weights()));
         }
-        self.saved.weights = weights_of(&mean);
+        self.saved.weights = mean.weights();
         self.network = mean;
         self.saved.round = round;
         self.saved.labels.clear();
@@ -423,25 +423,6 @@ fn threshold(
         return Err(Refusal::TooMany { animals, mean: mean(*within.end()) });
     }
     Ok(threshold)
-}
-
-fn weights_of(network: &Network) -> Vec<f32> {
-    network.parts().flatten().copied().collect()
-}
-
-/// `None` if they are another network's.
-fn with_weights(network: &Network, weights: &[f32]) -> Option<Network> {
-    let count: usize = network.parts().map(<[f32]>::len).sum();
-    (count == weights.len()).then(|| {
-        let mut network = network.clone();
-        let mut rest = weights;
-        for (part, _) in network.parts_mut() {
-            let (front, back) = rest.split_at(part.len());
-            part.copy_from_slice(front);
-            rest = back;
-        }
-        network
-    })
 }
 
 fn mean(one: &Network, other: &Network) -> Network {

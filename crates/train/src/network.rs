@@ -296,6 +296,23 @@ impl Network {
             .flat_map(|convolution| [(&mut convolution.weight[..], true), (&mut convolution.bias[..], false)])
     }
 
+    /// All weights and biases, one after the other in the network's order.
+    pub fn weights(&self) -> Vec<f32> {
+        self.parts().flatten().copied().collect()
+    }
+
+    /// The same network with these weights, as [`Self::weights`] gives them; `None` if they are another network's.
+    pub fn with_weights(&self, weights: &[f32]) -> Option<Self> {
+        let mut network = self.clone();
+        let mut rest = weights;
+        for (part, _) in network.parts_mut() {
+            let (front, back) = rest.split_at_checked(part.len())?;
+            part.copy_from_slice(front);
+            rest = back;
+        }
+        rest.is_empty().then_some(network)
+    }
+
     /// As [`Self::parts_mut`].
     pub fn parts(&self) -> impl Iterator<Item = &[f32]> {
         self.convolutions.iter().flat_map(|convolution| [&convolution.weight[..], &convolution.bias[..]])

@@ -45,22 +45,21 @@ impl Trainer {
     }
 
     /// Goes on where another one was. `None` if the state is another network's.
-    pub fn resume(mut network: Network, state: TrainerState) -> Option<Self> {
-        let count: usize = network.parts().map(<[f32]>::len).sum();
-        let parts = [&state.weights, &state.average, &state.first, &state.second];
-        if parts.iter().any(|part| part.len() != count) {
-            return None;
-        }
-        let mut average = network.clone();
-        fill(&mut network, &state.weights);
-        fill(&mut average, &state.average);
-        Some(Self { network, average, state })
+    pub fn resume(network: &Network, state: TrainerState) -> Option<Self> {
+        let (average, network) =
+            (network.with_weights(&state.average)?, network.with_weights(&state.weights)?);
+        let are_whole =
+            [&state.first, &state.second].iter().all(|moments| moments.len() == state.weights.len());
+        are_whole.then_some(Self { network, average, state })
     }
 
     /// What [`Self::resume`] needs.
     pub fn state(&self) -> TrainerState {
-        let flat = |network: &Network| network.parts().flatten().copied().collect();
-        TrainerState { weights: flat(&self.network), average: flat(&self.average), ..self.state.clone() }
+        TrainerState {
+            weights: self.network.weights(),
+            average: self.average.weights(),
+            ..self.state.clone()
+        }
     }
 
     /// Steps taken.
@@ -159,14 +158,5 @@ impl Trainer {
                 .zip(weights)
                 .for_each(|(average, weight)| *average += share * (weight - *average));
         }
-    }
-}
-
-fn fill(network: &mut Network, numbers: &[f32]) {
-    let mut rest = numbers;
-    for (part, _) in network.parts_mut() {
-        let (front, back) = rest.split_at(part.len());
-        part.copy_from_slice(front);
-        rest = back;
     }
 }

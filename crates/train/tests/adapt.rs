@@ -7,28 +7,34 @@ use pigweight_train::augment::RgbPicture;
 use pigweight_train::label::detect;
 
 const SIZE: (usize, usize) = (480, 240);
-const FEEDER: Rect = Rect::new(350.0, 30.0, 100.0, 60.0);
+const FEEDER: Rect = Rect::new(340.0, 60.0, 110.0, 52.0);
+/// Brightness of the animal in the dark, of 255; the floor has 70.
+const DARK: f32 = 105.0;
 
 fn shipped() -> Network {
     Network::read(include_bytes!("../../../models/pigs-640x384.onnx")).expect("it is the recipe's")
 }
 
-/// Three animals that shift about, and a feeder that looks like one and never moves.
+/// Three animals that shift about, one of them in the dark, and a feeder that looks like an animal in the light and never moves.
 fn picture(number: usize) -> RgbPicture {
     let mut random = fastrand::Rng::with_seed(number as u64);
-    let mut ellipses = vec![(400.0, 60.0, 48.0, 26.0)];
-    for (x, y, across, down) in
-        [(90.0, 70.0, 50.0, 24.0), (230.0, 150.0, 26.0, 48.0), (120.0, 180.0, 56.0, 27.0)]
-    {
-        ellipses.push((x + 40.0 * random.f32(), y + 30.0 * random.f32(), across, down));
+    let mut ellipses =
+        vec![(FEEDER.center().x, FEEDER.center().y, FEEDER.width / 2.0, FEEDER.height / 2.0, 235.0)];
+    let animals = [
+        (90.0, 70.0, 50.0, 24.0, 235.0),
+        (230.0, 150.0, 26.0, 48.0, 235.0),
+        (120.0, 180.0, 56.0, 27.0, DARK),
+    ];
+    for (x, y, across, down, light) in animals {
+        ellipses.push((x + 40.0 * random.f32(), y + 30.0 * random.f32(), across, down, light));
     }
     let mut data = vec![70_u8; 3 * SIZE.0 * SIZE.1];
-    for (x, y, across, down) in ellipses {
+    for (x, y, across, down, light) in ellipses {
         for row in 0..SIZE.1 {
             for column in 0..SIZE.0 {
                 let off: f32 = ((column as f32 - x) / across).powi(2) + ((row as f32 - y) / down).powi(2);
                 if off < 1.0 {
-                    let light = 235.0 - 60.0 * off;
+                    let light = light - (light - 70.0) * 0.36 * off;
                     let pixel = &mut data[3 * (row * SIZE.0 + column)..][..3];
                     pixel.copy_from_slice(&[light as u8, (light * 0.85) as u8, (light * 0.8) as u8]);
                 }

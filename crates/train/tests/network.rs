@@ -168,8 +168,8 @@ fn steps_lower_the_loss_and_go_on_where_they_were_cut_off_whatever_the_number_of
     assert!(losses[11] < 0.8 * losses[0], "{losses:?}");
     let mut first = Trainer::new(network.clone());
     run(&mut first, 5, 2);
-    let mut second = Trainer::resume(network.clone(), first.state()).unwrap();
+    let mut second = Trainer::resume(&network, first.state()).unwrap();
     run(&mut second, 7, 2);
     assert_eq!(second.state(), whole.state());
-    assert!(Trainer::resume(network, pigweight_train::TrainerState::default()).is_none());
+    assert!(Trainer::resume(&network, pigweight_train::TrainerState::default()).is_none());
 }

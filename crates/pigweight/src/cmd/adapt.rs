@@ -13,15 +13,13 @@ use pigweight_core::picture::{PictureView, Plane, Planes};
 use pigweight_media::overlay::OverlayBox;
 use pigweight_media::{Video, jpeg};
 use pigweight_train::Network;
-use pigweight_train::adapt::{Adaptation, Advance, Film, Judgement, Settings};
+use pigweight_train::adapt::{Adaptation, Advance, Film, Judgement, Settings, USUAL_THRESHOLD};
 use pigweight_train::label::{USUAL_WIDTH, detect};
 use std::path::{Path, PathBuf};
 
 /// Pictures written before and after.
 const SHOWN_PICTURES: usize = 4;
 const JPEG_QUALITY: u8 = 90;
-/// The threshold where nobody names another: adapted scores are moved to it.
-const USUAL_THRESHOLD: f32 = 0.3;
 /// What made the detector, in the file's metadata.
 const ADAPTATION: &str = "pigweight.adaptation";
 

@@ -244,6 +244,7 @@ mod tests {
         // Targets follow the outputs too, but are taken as given: compare along one output at a time of what isn't a target.
         let places: Vec<Place> = places(&outputs).collect();
         let assigned = assign(&outputs, &places, &truth.animals);
+        let total = assigned.iter().flatten().map(|assigned| assigned.target).sum::<f32>().max(1.0);
         let (_, gradient) = loss(&outputs, &truth);
         let mut checked = 0;
         for (place, assigned) in places.iter().zip(&assigned) {
@@ -260,25 +261,12 @@ mod tests {
                 };
                 let slope = (at(before + 0.01) - at(before - 0.01)) / 0.02;
                 at(before);
-                let total = assigned_total(&assigned_of(&assigned_all(&truth, &outputs, &places)));
                 let told = gradient.levels[place.level].data[index] * total / assigned.target.max(1e-9);
                 assert!((slope - told).abs() < 0.05 + 0.05 * slope.abs(), "{slope} {told}");
                 checked += 1;
             }
         }
         assert!(checked > 50, "{checked}");
-    }
-
-    fn assigned_all(truth: &Truth, outputs: &Outputs, places: &[Place]) -> Vec<Option<Assigned>> {
-        assign(outputs, places, &truth.animals)
-    }
-
-    fn assigned_of(all: &[Option<Assigned>]) -> Vec<f32> {
-        all.iter().flatten().map(|assigned| assigned.target).collect()
-    }
-
-    fn assigned_total(targets: &[f32]) -> f32 {
-        targets.iter().sum::<f32>().max(1.0)
     }
 
     #[test]

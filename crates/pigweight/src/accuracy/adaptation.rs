@@ -1,6 +1,6 @@
-//! Adapting the detector to a camera: pictures out of its films, and a state on disk that survives whatever ends the program.
+//! Adapts the detector to a camera: samples pictures from its videos, and keeps a checkpoint on disk so that a killed process resumes.
 //!
-//! What is learned and how is the training crate's: see [`pigweight_train::adapt`].
+//! The training itself is in [`pigweight_train::adapt`].
 
 use anyhow::Context as _;
 use pigweight_core::picture::PictureView;
@@ -20,10 +20,10 @@ const TRAINING_PICTURES: usize = 128;
 const HELD_OUT_PICTURES: usize = 64;
 /// Wider pictures are scaled down to it, px: the detector sees no more.
 const WIDEST_PX: u32 = 960;
-/// Between two writes of the state.
-pub const STEPS_PER_SAVE: u32 = 20;
-/// Of the state's format: an older state is begun anew.
-const STATE_VERSION: u32 = 1;
+/// Training steps between two checkpoints.
+pub const STEPS_PER_CHECKPOINT: u32 = 20;
+/// Version of the checkpoint's format. One of another version is ignored.
+const CHECKPOINT_VERSION: u32 = 1;
 
 /// A film's pictures: the first two thirds of all frames to train on, the last to judge by. All have one size. `tell` gets how many of how
 /// many are read, and says whether to go on; `None` if not.
@@ -107,17 +107,17 @@ fn rgb(picture: &PictureView<'_>) -> RgbPicture {
     RgbPicture { width: size.0, height: size.1, data }
 }
 
-/// A state on disk, and what it belongs to.
+/// A checkpoint on disk, and the adaptation that it belongs to.
 #[derive(Serialize, Deserialize)]
-struct StateFile {
+struct StoredCheckpoint {
     version: u32,
     /// Of the detector, the settings and the pictures: another film or number begins anew.
     fingerprint: String,
     saved: Saved,
 }
 
-/// The state of one adaptation beside its result, for one process at a time.
-pub struct StateFolder {
+/// The checkpoint of one adaptation, next to its result. Only one process at a time may hold it.
+pub struct CheckpointFile {
     path: PathBuf,
     fingerprint: String,
     lock_path: PathBuf,
@@ -125,7 +125,7 @@ pub struct StateFolder {
     _lock: File,
 }
 
-impl StateFolder {
+impl CheckpointFile {
     /// The state of the adaptation that writes `out`.
     ///
     /// # Errors
@@ -158,8 +158,8 @@ impl StateFolder {
     /// The state of an earlier process, if it belongs to the same film, number and detector.
     pub fn read(&self) -> Option<Saved> {
         let file = std::fs::read(&self.path).ok()?;
-        let state: StateFile = postcard::from_bytes(&file).ok()?;
-        (state.version == STATE_VERSION && state.fingerprint == self.fingerprint).then_some(state.saved)
+        let state: StoredCheckpoint = postcard::from_bytes(&file).ok()?;
+        (state.version == CHECKPOINT_VERSION && state.fingerprint == self.fingerprint).then_some(state.saved)
     }
 
     /// Replaces the state as a whole.
@@ -167,13 +167,14 @@ impl StateFolder {
     /// # Errors
     /// If it can't be written: the state before stays.
     pub fn write(&self, saved: Saved) -> anyhow::Result<()> {
-        let state = StateFile { version: STATE_VERSION, fingerprint: self.fingerprint.clone(), saved };
+        let state =
+            StoredCheckpoint { version: CHECKPOINT_VERSION, fingerprint: self.fingerprint.clone(), saved };
         write_whole(&self.path, &postcard::to_stdvec(&state)?)
     }
 
     /// Removes the state: the result is there, or there is none.
     pub fn remove(self) {
-        // What stays behind belongs to no other film: nobody takes it for theirs.
+        // A file left behind does no harm: its fingerprint matches no other adaptation.
         let _gone = std::fs::remove_file(&self.path);
         let _gone = std::fs::remove_file(&self.lock_path);
     }
@@ -208,7 +209,8 @@ mod tests {
     fn a_state_is_found_again_by_the_same_film_and_number_alone() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("pen.onnx");
-        let lock = |film: &Film, animals| StateFolder::lock(&out, b"detector", film, &Settings::new(animals));
+        let lock =
+            |film: &Film, animals| CheckpointFile::lock(&out, b"detector", film, &Settings::new(animals));
         let state = lock(&film(9), 30).unwrap();
         assert_eq!(state.read(), None);
         state.write(Saved::default()).unwrap();

@@ -61,7 +61,7 @@ impl Calibration {
 
     /// The nearest file above a video, for any model.
     pub fn nearest(video: &Path) -> Option<PathBuf> {
-        whole(video).ancestors().skip(1).map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file())
+        nearest_above(video, FILE_NAME)
     }
 
     /// A file's contents, for any model.
@@ -96,6 +96,13 @@ impl Calibration {
         }
         Ok(None)
     }
+}
+
+/// The file of this name in the nearest folder above a video that has one.
+pub fn nearest_above(video: &Path, file_name: &str) -> Option<PathBuf> {
+    let video = whole(video);
+    let folders = video.ancestors().skip(1);
+    folders.map(|folder| folder.join(file_name)).find(|path| path.is_file())
 }
 
 /// From the root on: folders above the working directory count too.

@@ -1,5 +1,6 @@
 //! A folder's own detector: `pigweight adapt` writes it beside a camera's videos, and they are counted with it.
 
+use crate::accuracy::calibration::nearest_above;
 use crate::config::Config;
 use std::path::{Path, PathBuf};
 
@@ -8,18 +9,12 @@ pub const FILE_NAME: &str = "pigweight-detector.onnx";
 
 /// The one that counts a video, if no model is named and no server infers: those decide for all videos.
 pub fn of(video: &Path, config: &Config) -> Option<PathBuf> {
-    if names_a_model(config) { None } else { nearest(video) }
+    if names_a_model(config) { None } else { nearest_above(video, FILE_NAME) }
 }
 
 /// Whether the configuration names a model or inference servers, which count all videos.
 pub fn names_a_model(config: &Config) -> bool {
     config.model.is_some() || !config.detect.remote.endpoints.is_empty()
-}
-
-/// The nearest one in the folders above a video, as for a calibration.
-fn nearest(video: &Path) -> Option<PathBuf> {
-    let whole = video.canonicalize().unwrap_or_else(|_| video.to_owned());
-    whole.ancestors().skip(1).map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file())
 }
 
 #[cfg(test)]
@@ -33,11 +28,14 @@ mod tests {
         let video = root.join("barn/pen/a.mp4");
         std::fs::create_dir_all(root.join("barn/pen")).unwrap();
         std::fs::write(&video, "video").unwrap();
-        assert_eq!(nearest(&video), None);
+        let of = |video: &Path| of(video, &Config::default());
+        assert_eq!(of(&video), None);
         for folder in ["barn", "barn/pen"] {
             let file = root.join(folder).join(FILE_NAME);
             std::fs::write(&file, "detector").unwrap();
-            assert_eq!(nearest(&video), Some(file));
+            assert_eq!(of(&video), Some(file));
         }
+        let named = Config { model: Some("own.onnx".into()), ..Config::default() };
+        assert_eq!(super::of(&video, &named), None, "a named model counts all videos");
     }
 }

@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(codes(data.path(), &store).await, [""; 0]);
         type Damage = fn(&Path, &Path) -> io::Result<()>;
         let damages: [(&str, Damage); 13] = [
-            ("detector_without_source", |data, _| std::fs::write(data.join("detectors/nobody.onnx"), "x")),
+            ("detector_without_source", |data, _| std::fs::write(data.join("detectors/unknown.onnx"), "x")),
             ("write_cut_off", |data, _| std::fs::write(data.join("detectors/.tmpa1b2"), "x")),
             ("file_nobody_owns", |data, _| std::fs::write(data.join("detectors/notes.txt"), "x")),
             ("file_nobody_owns", |data, _| std::fs::write(data.join("notes.txt"), "x")),

@@ -1,10 +1,9 @@
 //! Adapting detectors to sources, one at a time, beside counting.
 //!
-//! What a person asked for is a small file in the data folder, `detectors/SOURCE.json`; the adapted detector lies beside it as
-//! `SOURCE.onnx` and counts the source's recordings from then on. Both survive whatever ends the server: at the next start the work goes on from its
-//! last state.
+//! A request is a small file in the data folder, `detectors/SOURCE.json`. The adapted detector, `SOURCE.onnx` next to it, then counts the
+//! source's recordings. Both survive a crash: after a restart, the work resumes from its last checkpoint.
 
-use crate::accuracy::adaptation::{STEPS_PER_SAVE, StateFolder, read_film, write_whole};
+use crate::accuracy::adaptation::{CheckpointFile, STEPS_PER_CHECKPOINT, read_film, write_whole};
 use crate::accuracy::folder_detector;
 use crate::analysis::settings::model_settings;
 use crate::background::idle_thread;
@@ -55,7 +54,7 @@ impl AdaptationState {
     }
 }
 
-/// An adaptation as a person asked for it, and what has become of it.
+/// A requested adaptation and its state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdaptationRecord {
     /// How far it is.
@@ -145,7 +144,7 @@ impl Adaptations {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What has become of a source's adaptation; `None` if nobody asked for one.
+    /// The state of a source's adaptation; `None` if none was requested.
     pub fn get(&self, source_id: &str) -> Option<AdaptationRecord> {
         if let Some(current) = self.current().as_ref().filter(|current| current.source_id == source_id) {
             return Some(current.record.clone());
@@ -314,7 +313,7 @@ impl Adaptations {
         let AdaptConfig { rounds, steps } = self.config.adapt;
         let settings = Settings { rounds, steps, ..Settings::new(animals) };
         let out = self.file(source_id, "onnx");
-        let state = StateFolder::lock(&out, &file, &film, &settings)?;
+        let state = CheckpointFile::lock(&out, &file, &film, &settings)?;
         // Half of the cores: counting goes on beside it.
         let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
         let mut adaptation = Adaptation::new(network, &film, settings.clone(), state.read(), threads)?;
@@ -331,7 +330,7 @@ impl Adaptations {
             });
             match advance {
                 Advance::Done => break,
-                Advance::Trained { step, .. } if step % STEPS_PER_SAVE != 0 => {}
+                Advance::Trained { step, .. } if step % STEPS_PER_CHECKPOINT != 0 => {}
                 _ => state.write(adaptation.saved())?,
             }
         }

@@ -55,8 +55,8 @@ impl JobEnqueuer {
         Self { detector, config, made: BTreeMap::new() }
     }
 
-    /// The plan and settings of a video; `None` while there is no detector, which `/api/health` tells.
-    fn plan(&self, video: &VideoRecord) -> anyhow::Result<Option<(AnalysisPlan, RunSettings)>> {
+    /// The job of a video; `None` while there is no detector, which `/api/health` tells.
+    fn job(&self, video: &VideoRecord) -> anyhow::Result<Option<NewJob>> {
         let plan = match current_plan(&self.detector, &self.config, video) {
             Ok(plan) => plan,
             // The usual one is missing: health says why.
@@ -66,7 +66,7 @@ impl JobEnqueuer {
             Err(missing) => return Err(missing.error.into()),
         };
         let settings = plan.settings(video)?;
-        Ok(Some((plan, settings)))
+        Ok(Some(job_of(&plan, video, &settings)))
     }
 
     /// Creates the missing jobs. Returns the changes, and what keeps videos from being counted.
@@ -80,7 +80,8 @@ impl JobEnqueuer {
         videos: &[VideoRecord],
     ) -> pigweight_store::Result<(EnqueuedJobs, Vec<anyhow::Error>)> {
         // A folder's videos share its detector and calibration, unless they have their own threshold.
-        let mut by_folder: BTreeMap<PlannedFolder, Option<(AnalysisPlan, RunSettings)>> = BTreeMap::new();
+        // Jobs alone are kept, not plans: those hold their detectors in memory.
+        let mut by_folder: BTreeMap<PlannedFolder, Option<NewJob>> = BTreeMap::new();
         let mut trouble = Vec::new();
         let mut new = Vec::new();
         for video in videos {
@@ -93,13 +94,14 @@ impl JobEnqueuer {
                     video.min_score_model.clone(),
                 ))
                 .or_insert_with(|| {
-                    self.plan(video).unwrap_or_else(|error| {
+                    self.job(video).unwrap_or_else(|error| {
                         trouble.push(error);
                         None
                     })
                 });
-            let Some((plan, settings)) = planned else { continue };
-            let job = job_of(plan, video, settings);
+            let Some(NewJob { fingerprint, run }) = planned else { continue };
+            let run = NewRun { video_id: video.id.clone(), ..run.clone() };
+            let job = NewJob { fingerprint: fingerprint.clone(), run };
             if self.made.get(&video.id) != Some(&job.fingerprint) {
                 new.push(job);
             }

@@ -1,7 +1,7 @@
 //! `pigweight adapt`: the detector learns a pen from its own film and one number.
 
 use super::{configure, print};
-use crate::accuracy::adaptation::{STEPS_PER_SAVE, StateFolder, read_film, write_whole};
+use crate::accuracy::adaptation::{CheckpointFile, STEPS_PER_CHECKPOINT, read_film, write_whole};
 use crate::accuracy::folder_detector;
 use crate::analysis::settings::model_settings;
 use crate::args::Adapt;
@@ -56,7 +56,7 @@ pub fn run(args: &Adapt) -> anyhow::Result<()> {
         steps: args.steps.unwrap_or(config.adapt.steps),
         ..Settings::new(args.animals)
     };
-    let state = StateFolder::lock(&out, &file, &film, &settings)?;
+    let state = CheckpointFile::lock(&out, &file, &film, &settings)?;
     let saved = state.read();
     if saved.is_some() {
         print("An earlier run was cut off; going on from there\n")?;
@@ -118,7 +118,7 @@ fn learn(
     adaptation: &mut Adaptation,
     film: &Film,
     settings: &Settings,
-    state: &StateFolder,
+    state: &CheckpointFile,
     bar: &ProgressBar,
 ) -> anyhow::Result<()> {
     bar.set_length(u64::from(settings.rounds * settings.steps));
@@ -137,7 +137,7 @@ fn learn(
             }
             Advance::Trained { step, .. } => {
                 bar.inc(1);
-                if step % STEPS_PER_SAVE != 0 {
+                if step % STEPS_PER_CHECKPOINT != 0 {
                     continue;
                 }
             }

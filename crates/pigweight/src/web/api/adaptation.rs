@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 #[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AdaptationState {
-    /// Nobody asked for one.
+    /// None was requested.
     None,
     /// It begins, or goes on, when no other runs.
     Waiting,
@@ -29,11 +29,11 @@ pub enum AdaptationState {
     Failed,
 }
 
-/// What has become of adapting the detector to a source.
+/// The adaptation of the detector to a source.
 #[derive(Serialize, ToSchema)]
 pub struct Adaptation {
     pub state: AdaptationState,
-    /// In view all the time, as it was told; null if nobody asked for an adaptation.
+    /// Number of animals that are always in view, as requested; null without an adaptation.
     pub animals: Option<u32>,
     /// Done, 0 to 1.
     pub progress: f64,
@@ -108,7 +108,7 @@ pub async fn adapt(
     Ok((StatusCode::ACCEPTED, Json(Some(record).into())))
 }
 
-/// What has become of adapting the detector to a source.
+/// The adaptation of the detector to a source, and its progress.
 #[utoipa::path(
     get, path = "/api/sources/{id}/adaptation",
     responses((status = 200, body = Adaptation), (status = 404, body = Problem))

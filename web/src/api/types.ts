@@ -261,7 +261,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What has become of adapting the detector to a source. */
+        /** The adaptation of the detector to a source, and its progress. */
         get: operations["get_api_sources_id_adaptation"];
         put?: never;
         /**
@@ -697,11 +697,11 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description What has become of adapting the detector to a source. */
+        /** @description The adaptation of the detector to a source. */
         Adaptation: {
             /**
              * Format: int32
-             * @description In view all the time, as it was told; null if nobody asked for an adaptation.
+             * @description Number of animals that are always in view, as requested; null without an adaptation.
              */
             animals: number | null;
             /**

@@ -3,4 +3,5 @@
 pub(crate) mod reader;
 pub(crate) mod seeker;
 pub mod sprites;
+pub(crate) mod stream_decoder;
 pub(crate) mod streamer;

@@ -5,5 +5,6 @@ mod frame_window;
 pub(crate) mod full_range;
 pub(crate) mod local_reader;
 pub(crate) mod local_seeker;
+pub(crate) mod local_stream_decoder;
 pub(crate) mod picture;
 pub mod still;

@@ -94,6 +94,12 @@ pub enum Error {
         /// The codec's name.
         codec: String,
     },
+    /// A camera's stream, and no decoder is built in or there is no memory for one.
+    #[error("the stream is coded as {codec}, which this build of FFmpeg cannot decode")]
+    NoStreamDecoder {
+        /// The codec's name.
+        codec: String,
+    },
     /// A stream without one picture that can be decoded.
     #[error(
         "{path} holds no frame that can be decoded; the file is damaged or was cut before its first keyframe"
@@ -227,7 +233,7 @@ impl Error {
             Self::IsAPicture { .. } => "is_a_picture",
             Self::IsAVideo { .. } => "is_a_video",
             Self::NoVideoStream { .. } => "no_video_stream",
-            Self::NoDecoder { .. } => "no_decoder",
+            Self::NoDecoder { .. } | Self::NoStreamDecoder { .. } => "no_decoder",
             Self::NoFrames { .. } => "no_frames",
             Self::NoMemory { .. } => "no_memory",
             Self::TooLarge { .. } => "picture_too_large",

@@ -4,6 +4,8 @@
 //! is a keyframe. [`FrameReader`] decodes all frames in order; [`FrameSeeker`] serves exact single frames.
 //! Both name each frame by its integer pts, never by frames per second.
 //!
+//! A [`StreamDecoder`] decodes what comes without a file: the access units of a camera.
+//!
 //! If the bytes are foreign and the process must survive, [`isolate::Workers`] opens the video: then all of the above works
 //! as before, in confined processes.
 //!
@@ -21,6 +23,7 @@ mod path_bytes;
 pub use access::reader::FrameReader;
 pub use access::seeker::FrameSeeker;
 pub use access::sprites;
+pub use access::stream_decoder::StreamDecoder;
 pub use decode::frame::DecodedFrame;
 pub use decode::picture::Picture;
 pub use decode::still;
@@ -28,7 +31,7 @@ pub use error::{Error, Result};
 pub use file::access::{FileAccess, WorkerSettings};
 pub use file::index::{Timing, VideoIndex};
 pub use file::video::{Rotation, Video, VideoInfo};
-pub use libav::PacketEntry;
+pub use libav::{PacketEntry, StreamCodec};
 pub use output::video_writer::{VideoWriter, VideoWriterSettings};
 pub use output::{jpeg, overlay, preview};
 

@@ -16,6 +16,7 @@ mod muxer;
 mod packet_entry;
 mod scaler;
 
+pub use decoder::StreamCodec;
 pub(crate) use decoder::{Decoder, Received, Skip};
 pub(crate) use encoder::{Encoder, EncoderSettings};
 pub(crate) use frame::{Frame, PixelFormat};

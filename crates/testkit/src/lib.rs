@@ -4,5 +4,6 @@
 pub mod component;
 pub mod pen3d;
 pub mod random;
+pub mod rtsp_server;
 pub mod scene;
 pub mod videos;

@@ -1,6 +1,7 @@
 //! The owner's side.
 
 use crate::decode::frame::DecodedFrame;
+use crate::decode::picture::Picture;
 use crate::error::{Error, Result};
 use crate::file::access::WorkerSettings;
 use crate::file::video::Video;
@@ -8,10 +9,11 @@ use crate::isolate::pictures;
 use crate::isolate::sandbox::Confinement;
 use crate::isolate::wire::{self, FrameHead, Request, Response};
 use crate::libav::FramePool;
+use pigweight_core::time::TimeBase;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -42,9 +44,17 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts one for a file; also returns what confines it.
     pub(super) fn start(settings: &WorkerSettings, path: &Path) -> Result<(Self, Confinement)> {
-        let no_worker = |error: io::Error| Error::NoWorker { reason: error.to_string() };
         // It begins elsewhere.
         let absolute = std::path::absolute(path).map_err(no_worker)?;
+        Self::start_confined_to(settings, path, absolute)
+    }
+
+    /// Starts one that can't read any file. `name` stands in errors.
+    pub(super) fn start_without_file(settings: &WorkerSettings, name: &str) -> Result<(Self, Confinement)> {
+        Self::start_confined_to(settings, Path::new(name), PathBuf::new())
+    }
+
+    fn start_confined_to(settings: &WorkerSettings, path: &Path, file: PathBuf) -> Result<(Self, Confinement)> {
         let mut process = Command::new(&settings.program)
             .args(&settings.arguments)
             .current_dir("/")
@@ -70,7 +80,7 @@ impl Worker {
             length: 0,
             frames: FramePool::new(),
         };
-        worker.send(&Request::Start { path: absolute, memory_bytes: settings.memory_bytes }, &[])?;
+        worker.send(&Request::Start { path: file, memory_bytes: settings.memory_bytes }, &[])?;
         match worker.receive()? {
             Response::Ready(confinement) => Ok((worker, confinement)),
             _ => Err(worker.protocol_error()),
@@ -129,11 +139,22 @@ impl Worker {
         if video.index().place_of(head.pts).is_none() {
             return Err(self.protocol_error());
         }
+        let picture = self.picture(head)?;
+        Ok(DecodedFrame { pts: head.pts, secs: video.secs(head.pts), picture, is_damaged: head.is_damaged })
+    }
+
+    /// The same for a stream, which has no index.
+    pub(crate) fn stream_frame(&mut self, head: &FrameHead, time_base: TimeBase) -> Result<DecodedFrame> {
+        let picture = self.picture(head)?;
+        let secs = time_base.secs(head.pts);
+        Ok(DecodedFrame { pts: head.pts, secs, picture, is_damaged: head.is_damaged })
+    }
+
+    fn picture(&mut self, head: &FrameHead) -> Result<Picture> {
         let mut from = TimedPipe::new(&self.from, self.silence);
         let size = (head.width, head.height);
         let picture = pictures::read(size, head.samples, self.length, &mut from, &mut self.frames);
-        let picture = picture.map_err(|error| self.ended(&error))?;
-        Ok(DecodedFrame { pts: head.pts, secs: video.secs(head.pts), picture, is_damaged: head.is_damaged })
+        picture.map_err(|error| self.ended(&error))
     }
 
     /// It answered something that wasn't requested.
@@ -155,6 +176,10 @@ impl Worker {
             _ => Error::WorkerEnded { path, reason: error.to_string() },
         }
     }
+}
+
+fn no_worker(error: io::Error) -> Error {
+    Error::NoWorker { reason: error.to_string() }
 }
 
 /// A pipe with a timeout.

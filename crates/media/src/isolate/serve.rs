@@ -3,13 +3,15 @@
 use crate::decode::frame::{DecodedFrame, Pass};
 use crate::decode::local_reader::LocalReader;
 use crate::decode::local_seeker::LocalSeeker;
+use crate::decode::local_stream_decoder::{LocalStreamDecoder, MOST_ACCESS_UNIT_BYTES};
 use crate::error::{Error, Result};
 use crate::file::index::VideoIndex;
 use crate::file::video::Video;
 use crate::isolate::wire::{self, FrameHead, Request, Response};
 use crate::isolate::{pictures, sandbox};
 use crate::output::hls::LocalStreamer;
-use pigweight_core::time::Pts;
+use crate::libav::StreamCodec;
+use pigweight_core::time::{Pts, TimeBase};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io;
@@ -55,7 +57,7 @@ pub fn serve() -> std::result::Result<(), ServeError> {
         .name("heartbeat".into())
         .spawn(move || send_heartbeats(&owner, &heartbeat_to))?;
     answer(&to, &Response::Ready(confinement), &[])?;
-    let mut work = Work { path, from, to, opened: None };
+    let mut work = Work { path, from, to, opened: None, stream: None };
     work.run()
 }
 
@@ -95,6 +97,14 @@ struct Work {
     from: File,
     to: Arc<Mutex<File>>,
     opened: Option<Opened>,
+    stream: Option<Stream>,
+}
+
+/// A stream without a file; its decoder is opened by its first access unit.
+struct Stream {
+    codec: StreamCodec,
+    time_base: TimeBase,
+    decoder: Option<LocalStreamDecoder>,
 }
 
 /// A video, and its open readers.
@@ -124,6 +134,18 @@ impl Work {
                     let index = VideoIndex::from_bytes(&index).map_err(|_| ServeError::Order)?;
                     let video = Video::known(&self.path, info, index, None, stream_index);
                     self.opened = Some(Opened { video, seeker: None, streamer: None });
+                }
+                Request::UseStream { codec, time_base } => {
+                    self.stream = Some(Stream { codec, time_base, decoder: None });
+                }
+                Request::AccessUnit { pts } => {
+                    let bytes = wire::read_bytes(&mut self.from, length, MOST_ACCESS_UNIT_BYTES as u64)?;
+                    self.decode(&bytes, pts)?;
+                }
+                Request::ResetStream => {
+                    if let Some(decoder) = self.stream.as_mut().and_then(|stream| stream.decoder.as_mut()) {
+                        decoder.reset();
+                    }
                 }
                 Request::Frame { pts } => {
                     let found = self.frame(pts);
@@ -195,6 +217,29 @@ impl Work {
                 Err(error) => return answer(&self.to, &Response::Failed(error), &[]),
             }
         }
+    }
+
+    fn stream_decoder(&mut self) -> Result<&mut LocalStreamDecoder> {
+        let Some(Stream { codec, time_base, decoder }) = &mut self.stream else { return Err(out_of_order()) };
+        match decoder {
+            Some(decoder) => Ok(decoder),
+            none => Ok(none.insert(LocalStreamDecoder::open(*codec, *time_base)?)),
+        }
+    }
+
+    fn decode(&mut self, access_unit: &[u8], pts: Pts) -> io::Result<()> {
+        let decoded = self.stream_decoder().and_then(|decoder| {
+            let frames = decoder.decode(access_unit, pts)?;
+            Ok((frames, decoder.damaged_packets()))
+        });
+        let (frames, damaged_packets) = match decoded {
+            Ok(decoded) => decoded,
+            Err(error) => return answer(&self.to, &Response::Failed(error), &[]),
+        };
+        for frame in frames {
+            self.send_frame(Ok((frame, FrameFacts { damaged_packets, sought: None })))?;
+        }
+        answer(&self.to, &Response::End { damaged_packets }, &[])
     }
 
     fn send_segment(&mut self, make: impl FnOnce(&mut LocalStreamer) -> Result<Vec<u8>>) -> io::Result<()> {

@@ -8,7 +8,8 @@ use crate::error::Error;
 use crate::file::video::VideoInfo;
 use crate::isolate::sandbox::Confinement;
 use pigweight_core::picture::ColorMatrix;
-use pigweight_core::time::Pts;
+use crate::libav::StreamCodec;
+use pigweight_core::time::{Pts, TimeBase};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
@@ -23,7 +24,8 @@ pub(crate) const MOST_INDEX_BYTES: u64 = 256 << 20;
 /// A request of the owner.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
-    /// Comes first: the one file, and the memory limit in bytes. Answered by [`Answer::Ready`].
+    /// Comes first: the one file, and the memory limit in bytes. Answered by [`Response::Ready`]. For a stream the path is empty: then
+    /// no file can be read.
     Start {
         #[serde(with = "crate::path_bytes")]
         path: PathBuf,
@@ -41,6 +43,12 @@ pub(crate) enum Request {
     Init,
     /// A segment of a stream.
     Fragment { number: usize },
+    /// Decode a stream from now on. Not answered.
+    UseStream { codec: StreamCodec, time_base: TimeBase },
+    /// The bytes are the stream's next access unit. Answered by its frames and [`Response::End`].
+    AccessUnit { pts: Pts },
+    /// The next access unit doesn't refer to earlier ones. Not answered.
+    ResetStream,
     /// The caller no longer waits for the last answer. Not answered.
     Cancel,
 }

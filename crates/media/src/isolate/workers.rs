@@ -8,6 +8,7 @@ use crate::file::video::{Video, VideoInfo};
 use crate::isolate::client::Worker;
 use crate::isolate::sandbox::Confinement;
 use crate::isolate::wire::{self, Request, Response};
+use crate::libav::StreamCodec;
 use pigweight_core::time::TimeBase;
 use std::path::Path;
 use std::sync::Arc;
@@ -102,6 +103,13 @@ impl Workers {
         let (mut worker, _) = Worker::start(&self.0, video.path())?;
         let (info, stream_index) = (video.info().clone(), video.stream_index());
         worker.send(&Request::Use { info, stream_index }, video.stored_index())?;
+        Ok(worker)
+    }
+
+    /// One that decodes a stream and can't read any file. `name` stands in errors.
+    pub(crate) fn start_on_stream(&self, name: &str, codec: StreamCodec, time_base: TimeBase) -> Result<Worker> {
+        let (mut worker, _) = Worker::start_without_file(&self.0, name)?;
+        worker.send(&Request::UseStream { codec, time_base }, &[])?;
         Ok(worker)
     }
 

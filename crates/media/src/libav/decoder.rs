@@ -3,6 +3,7 @@
 use super::hevc_layers;
 use super::{Frame, Input, NO_TIMESTAMP, Packet};
 use ffmpeg_sys_next as ffi;
+use serde::{Deserialize, Serialize};
 use std::{ptr, slice};
 
 /// An open decoder.
@@ -15,6 +16,15 @@ pub(crate) struct Decoder {
 
 // SAFETY: codec contexts have no thread affinity; `Decoder` is not `Sync`.
 unsafe impl Send for Decoder {}
+
+/// How a stream without a container is coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StreamCodec {
+    /// H.264, Annex B.
+    H264,
+    /// H.265, Annex B.
+    H265,
+}
 
 /// Which pictures may be skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +77,30 @@ impl Decoder {
             (*context).thread_count = threads;
             (*context).max_pixels = i64::try_from(max_pixels).unwrap_or(i64::MAX);
             (*context).pkt_timebase = (*stream).time_base;
+            (ffi::avcodec_open2(context, codec, ptr::null_mut()) >= 0).then_some(decoder)
+        }
+    }
+
+    /// A decoder of a stream that brings its parameter sets itself (Annex B). `None` if this libav has none for the codec.
+    pub(crate) fn of_codec(codec: StreamCodec, max_pixels: u64) -> Option<Self> {
+        let id = match codec {
+            StreamCodec::H264 => ffi::AVCodecID::AV_CODEC_ID_H264,
+            StreamCodec::H265 => ffi::AVCodecID::AV_CODEC_ID_HEVC,
+        };
+        // SAFETY: each pointer is checked before it is used, and the context is owned by the returned value as soon as it exists.
+        unsafe {
+            let codec = ffi::avcodec_find_decoder(id);
+            if codec.is_null() {
+                return None;
+            }
+            let context = ffi::avcodec_alloc_context3(codec);
+            if context.is_null() {
+                return None;
+            }
+            let decoder = Self { context, is_progressive: false, knows_non_reference: false };
+            // More threads would hold back as many frames.
+            (*context).thread_count = 1;
+            (*context).max_pixels = i64::try_from(max_pixels).unwrap_or(i64::MAX);
             (ffi::avcodec_open2(context, codec, ptr::null_mut()) >= 0).then_some(decoder)
         }
     }

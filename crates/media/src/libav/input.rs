@@ -304,6 +304,20 @@ impl Packet {
         (!packet.is_null()).then_some(Self(packet))
     }
 
+    /// A packet with a copy of these bytes; `None` if there is no memory for it.
+    pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
+        let size = i32::try_from(bytes.len()).ok()?;
+        let packet = Self::new()?;
+        // SAFETY: the packet is valid and empty. `av_new_packet` gives it `size` bytes and the padding that decoders need behind them.
+        unsafe {
+            if ffi::av_new_packet(packet.0, size) < 0 {
+                return None;
+            }
+            ptr::copy_nonoverlapping(bytes.as_ptr(), (*packet.0).data, bytes.len());
+        }
+        Some(packet)
+    }
+
     /// Another packet with the same bytes, not copied.
     pub(crate) fn share(&self) -> Option<Self> {
         // SAFETY: the packet is valid; the answer is a new one that holds a reference of its own, or null.

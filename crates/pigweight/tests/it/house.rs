@@ -6,22 +6,24 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Crate, what it may depend on, what its tests may as well.
-const CRATES: [(&str, &[&str], &[&str]); 7] = [
+const CRATES: [(&str, &[&str], &[&str]); 8] = [
     ("core", &[], &[]),
     ("testkit", &["core"], &[]),
     ("media", &["core"], &["testkit"]),
     ("detect", &["core"], &["media", "testkit"]),
+    ("live", &["core"], &["testkit"]),
     ("store", &["core"], &["testkit"]),
     ("train", &["core"], &["detect", "testkit"]),
     // The demo draws with the test kit's renderer: the one thing of it that ships.
-    ("pigweight", &["core", "media", "detect", "store", "train", "testkit"], &[]),
+    ("pigweight", &["core", "media", "detect", "live", "store", "train", "testkit"], &[]),
 ];
 
 /// Dependencies that belong to one crate each.
-const OWNED: [(&str, &str); 6] = [
+const OWNED: [(&str, &str); 7] = [
     ("ffmpeg-sys-next", "media"),
     ("ort", "detect"),
     ("tonic", "detect"),
+    ("retina", "live"),
     ("sqlx", "store"),
     ("axum", "pigweight"),
     ("ureq", "pigweight"),

@@ -1,0 +1,143 @@
+//! The address of a camera, with the name and password that people type into it.
+
+use percent_encoding::percent_decode_str;
+use std::fmt;
+use url::Url;
+
+/// Longest address, bytes.
+const MOST_BYTES: usize = 2048;
+
+/// A name and a password. Neither is ever printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user's name.
+    pub user: String,
+    /// The password, as the camera knows it.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("Credentials(..)")
+    }
+}
+
+/// Where a camera is. `Display` and `Debug` leave out the credentials.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CameraAddress {
+    url: Url,
+    credentials: Option<Credentials>,
+}
+
+/// Why an address is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Another scheme, or none.
+    #[error("the address of a camera begins with rtsp://, as in rtsp://192.168.1.20/stream1")]
+    Scheme,
+    /// No host, or one that can't be.
+    #[error("the address names no host that can exist; it looks like rtsp://192.168.1.20:554/stream1")]
+    Host,
+    /// Longer than any camera's.
+    #[error("the address is longer than {MOST_BYTES} bytes")]
+    Length,
+}
+
+impl CameraAddress {
+    /// Reads an address such as `rtsp://name:password@192.168.1.20:554/stream1`.
+    ///
+    /// Passwords are often typed as they are, with `@`, `:`, `/`, `#` or `%` in them, which a URL doesn't allow. The credentials end at the
+    /// last `@` that a host follows; percent-encoded characters are decoded where they are valid. If that is ambiguous, give the
+    /// credentials separately ([`Self::with_credentials`]).
+    ///
+    /// # Errors
+    /// [`AddressError`].
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        let text = text.trim();
+        if text.len() > MOST_BYTES {
+            return Err(AddressError::Length);
+        }
+        let scheme_ends = text.find("://").ok_or(AddressError::Scheme)?;
+        let scheme = text[..scheme_ends].to_ascii_lowercase();
+        if scheme != "rtsp" {
+            return Err(AddressError::Scheme);
+        }
+        let rest = &text[scheme_ends + 3..];
+        let (credentials, place) = match credentials_end(rest) {
+            Some(at) => (Some(credentials(&rest[..at])), &rest[at + 1..]),
+            None => (None, rest),
+        };
+        let url = Url::parse(&format!("{scheme}://{place}")).map_err(|_| AddressError::Host)?;
+        if url.host_str().is_none_or(str::is_empty) || !url.username().is_empty() || url.password().is_some() {
+            return Err(AddressError::Host);
+        }
+        Ok(Self { url, credentials })
+    }
+
+    /// The same place with these credentials.
+    #[must_use]
+    pub fn with_credentials(self, credentials: Option<Credentials>) -> Self {
+        Self { credentials: credentials.or(self.credentials), ..self }
+    }
+
+    /// Without credentials.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The credentials, if there are any.
+    pub fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.as_ref()
+    }
+
+    /// Host and port.
+    pub fn host(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        match self.url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
+    }
+}
+
+/// The place of the `@` after the credentials.
+fn credentials_end(rest: &str) -> Option<usize> {
+    let path = rest.find(['/', '?']).unwrap_or(rest.len());
+    rest.rmatch_indices('@').map(|(at, _)| at).find(|&at| at < path || is_host(&rest[at + 1..]))
+}
+
+/// Whether text begins with something that is a host beyond doubt: an `@` may stand in a path, too.
+fn is_host(text: &str) -> bool {
+    let host = &text[..text.find(['/', '?', '#']).unwrap_or(text.len())];
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !name.ends_with(']') || host.starts_with('[') => (name, Some(port)),
+        _ => (host, None),
+    };
+    let has_port = port.is_some_and(|port| port.parse::<u16>().is_ok());
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':'))
+    };
+    is_name(name) && (has_port || name.contains('.') || name.starts_with('[') || name == "localhost")
+}
+
+fn credentials(text: &str) -> Credentials {
+    let (user, password) = text.split_once(':').unwrap_or((text, ""));
+    let decoded = |part: &str| match percent_decode_str(part).decode_utf8() {
+        Ok(decoded) => decoded.into_owned(),
+        Err(_) => part.to_owned(),
+    };
+    Credentials { user: decoded(user), password: decoded(password) }
+}
+
+impl fmt::Display for CameraAddress {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.url.fmt(to)
+    }
+}
+
+impl fmt::Debug for CameraAddress {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "CameraAddress({})", self.url)
+    }
+}

@@ -1,0 +1,220 @@
+//! A camera: one task that connects, receives, and connects again.
+
+use crate::access_unit::AccessUnit;
+use crate::failure::Failure;
+use crate::retry::Retries;
+use crate::session::{Connector, Session, SessionUnit};
+use crate::state::{CameraState, StateChange, StateHistory};
+use crate::subscription::{Broadcast, Subscription};
+use crate::timeline::CameraTimeline;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// How long a camera may take until its first answer, in all.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A camera that sends nothing for this long has stalled. Cameras send a frame a second at the slowest.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a camera has delivered since it was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Delivered {
+    /// Access units.
+    pub units: u64,
+    /// Connections that became live.
+    pub connections: u64,
+    /// RTP packets that were lost.
+    pub lost_packets: u64,
+    /// How often the camera's clock jumped or stood still.
+    pub clock_jumps: u64,
+    /// How far the camera's clock has run from this machine's since the connection began, seconds; positive: it is fast.
+    pub drift_secs: f64,
+    /// When the last one arrived, milliseconds since 1970.
+    pub last_unix_ms: Option<i64>,
+}
+
+/// A running camera. Dropping it ends its task.
+#[derive(Debug)]
+pub struct Camera {
+    shared: Arc<Shared>,
+    task: Option<JoinHandle<()>>,
+    state: watch::Receiver<StateHistory>,
+    stop: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    broadcast: Broadcast,
+    delivered: Mutex<Delivered>,
+}
+
+impl Camera {
+    /// Starts it on the current runtime; it connects at once.
+    pub fn start(connector: Box<dyn Connector>) -> Self {
+        let shared = Arc::new(Shared { broadcast: Broadcast::new(), delivered: Mutex::default() });
+        let (state_sender, state) = watch::channel(StateHistory::new(unix_ms()));
+        let (stop, stopped) = watch::channel(false);
+        let task = Task {
+            connector,
+            shared: shared.clone(),
+            state: state_sender,
+            timeline: CameraTimeline::default(),
+            retries: Retries::default(),
+            started: Instant::now(),
+            epoch: 0,
+        };
+        Self { shared, task: Some(tokio::spawn(task.run(stopped))), state, stop }
+    }
+
+    /// Its state now.
+    pub fn state(&self) -> StateChange {
+        self.state.borrow().now().clone()
+    }
+
+    /// Its state and those before it.
+    pub fn history(&self) -> StateHistory {
+        self.state.borrow().clone()
+    }
+
+    /// Waits for a state. `None` if the camera is stopped first.
+    pub async fn wait_for(&self, is_wanted: impl Fn(&CameraState) -> bool) -> Option<StateChange> {
+        let mut state = self.state.clone();
+        let found = state.wait_for(|history| is_wanted(&history.now().state)).await;
+        found.ok().map(|history| history.now().clone())
+    }
+
+    /// What it has delivered.
+    pub fn delivered(&self) -> Delivered {
+        *self.shared.delivered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its access units from the last keyframe on.
+    pub fn subscribe(&self) -> Subscription {
+        self.shared.broadcast.subscribe()
+    }
+
+    /// Ends its connection and waits for that. Subscriptions end when the camera is dropped.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        if let Some(task) = self.task.take() {
+            // It was cancelled or has panicked: it has ended.
+            let _ended = task.await;
+        }
+    }
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+    }
+}
+
+struct Task {
+    connector: Box<dyn Connector>,
+    shared: Arc<Shared>,
+    state: watch::Sender<StateHistory>,
+    timeline: CameraTimeline,
+    retries: Retries,
+    /// Second 0 of the camera's line.
+    started: Instant,
+    epoch: u32,
+}
+
+impl Task {
+    async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+        tokio::select! {
+            () = self.reconnect_for_ever() => {}
+            // A dropped sender stops it as well.
+            _ = stopped.wait_for(|&is_stopped| is_stopped) => {}
+        }
+        self.enter(CameraState::Stopped);
+    }
+
+    async fn reconnect_for_ever(&mut self) {
+        loop {
+            let mut live_since = None;
+            let failure = match self.connect().await {
+                Ok(session) => {
+                    live_since = Some(Instant::now());
+                    self.receive(session).await
+                }
+                Err(failure) => failure,
+            };
+            let lasted = live_since.map_or(Duration::ZERO, |since| since.elapsed());
+            let wait = self.retries.after(&failure, lasted, fastrand::f64());
+            tracing::info!(camera = self.connector.host(), wait_secs = wait.as_secs_f64(), "{failure}");
+            self.shared.broadcast.forget();
+            let retry_unix_ms = unix_ms().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+            self.enter(CameraState::Away { failure, retry_unix_ms });
+            tokio::time::sleep(wait).await;
+            self.enter(CameraState::Connecting);
+        }
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Session>, Failure> {
+        let silent = || Failure::Silent { host: self.connector.host(), secs: CONNECT_TIMEOUT.as_secs() };
+        tokio::time::timeout(CONNECT_TIMEOUT, self.connector.connect()).await.map_err(|_| silent())?
+    }
+
+    /// Until the connection fails.
+    async fn receive(&mut self, mut session: Box<dyn Session>) -> Failure {
+        self.timeline.reconnect();
+        self.epoch = self.epoch.saturating_add(1);
+        let mut format = None;
+        loop {
+            let unit = match tokio::time::timeout(STALL_TIMEOUT, session.next()).await {
+                Ok(Ok(unit)) => unit,
+                Ok(Err(failure)) => return failure,
+                Err(_) => return Failure::Stalled { secs: STALL_TIMEOUT.as_secs() },
+            };
+            let now = session.format();
+            if format != Some(now) {
+                if format.is_none() {
+                    self.shared.delivered.lock().unwrap_or_else(PoisonError::into_inner).connections += 1;
+                }
+                format = Some(now);
+                self.enter(CameraState::Live(now));
+            }
+            self.deliver(unit, now.codec);
+        }
+    }
+
+    fn deliver(&mut self, unit: SessionUnit, codec: crate::access_unit::Codec) {
+        let arrived_secs = self.started.elapsed().as_secs_f64();
+        let placement = self.timeline.place(unit.session_ticks, arrived_secs);
+        let arrived_unix_ms = unix_ms();
+        {
+            let mut delivered = self.shared.delivered.lock().unwrap_or_else(PoisonError::into_inner);
+            delivered.units += 1;
+            delivered.lost_packets += u64::from(unit.lost_packets);
+            delivered.clock_jumps = self.timeline.rebased();
+            delivered.drift_secs = self.timeline.drift_secs(unit.session_ticks, arrived_secs);
+            delivered.last_unix_ms = Some(arrived_unix_ms);
+        }
+        self.shared.broadcast.send(AccessUnit {
+            data: unit.data,
+            codec,
+            time_ticks: placement.time_ticks,
+            arrived_unix_ms,
+            is_keyframe: unit.is_keyframe,
+            is_disposable: unit.is_disposable,
+            epoch: self.epoch,
+            follows_gap: placement.follows_gap,
+            lost_packets: unit.lost_packets,
+        });
+    }
+
+    fn enter(&self, state: CameraState) {
+        self.state.send_if_modified(|history| history.enter(state, unix_ms()));
+    }
+}
+
+/// By this machine's clock.
+fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,91 @@
+//! Why a camera's picture is not there, in words for people.
+
+/// Why a connection could not be made, or ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Nothing answers at the address.
+    #[error("{host} doesn't answer ({reason}); check the address, the camera's power and its cable")]
+    Unreachable {
+        /// Host and port.
+        host: String,
+        /// The system's reason.
+        reason: String,
+    },
+    /// It answers too slowly.
+    #[error("{host} took the connection and said nothing for {secs} s; start the camera anew")]
+    Silent {
+        /// Host and port.
+        host: String,
+        /// How long it was waited for.
+        secs: u64,
+    },
+    /// Name or password is wrong.
+    #[error("the camera refuses the name or password; enter them again. Wrong ones are tried once a minute, since cameras lock who tries too often")]
+    WrongPassword,
+    /// The path is wrong.
+    #[error("the camera has no stream at this path; look for its RTSP address in its manual or settings")]
+    NoSuchStream,
+    /// Something else listens there.
+    #[error("{host} doesn't speak RTSP ({reason}); cameras usually do on port 554")]
+    NotRtsp {
+        /// Host and port.
+        host: String,
+        /// What came instead.
+        reason: String,
+    },
+    /// Sound alone, or nothing.
+    #[error("the stream has no video")]
+    NoVideo,
+    /// Not H.264 or H.265.
+    #[error("the camera sends {codec}, which isn't supported; choose H.264 in its settings")]
+    UnsupportedCodec {
+        /// Its name in the session description.
+        codec: String,
+    },
+    /// It was connected, and nothing came any more.
+    #[error("the camera stopped sending for {secs} s")]
+    Stalled {
+        /// How long it was waited for.
+        secs: u64,
+    },
+    /// It closed the connection.
+    #[error("the camera ended the connection: {reason}")]
+    Ended {
+        /// What it said.
+        reason: String,
+    },
+    /// It answered with another error.
+    #[error("the camera answered {status}: {reason}")]
+    Refused {
+        /// RTSP status code.
+        status: u16,
+        /// What it said.
+        reason: String,
+    },
+}
+
+impl Failure {
+    /// A permanent code for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Silent { .. } => "silent",
+            Self::WrongPassword => "wrong_password",
+            Self::NoSuchStream => "no_such_stream",
+            Self::NotRtsp { .. } => "not_rtsp",
+            Self::NoVideo => "no_video_stream",
+            Self::UnsupportedCodec { .. } => "unsupported_codec",
+            Self::Stalled { .. } => "stalled",
+            Self::Ended { .. } => "connection_ended",
+            Self::Refused { .. } => "refused",
+        }
+    }
+
+    /// Trying again soon can't help: a person must change something first.
+    pub fn needs_person(&self) -> bool {
+        matches!(
+            self,
+            Self::WrongPassword | Self::NoSuchStream | Self::NotRtsp { .. } | Self::NoVideo | Self::UnsupportedCodec { .. }
+        )
+    }
+}

@@ -1,0 +1,30 @@
+//! Cameras: a connection that stays alive, and its access units on one timeline.
+//!
+//! ```text
+//! rtsp (a session) → timeline (one monotonic line) → camera (state, retries) → subscriptions: decoder, viewers, recorder
+//! ```
+//! One rule holds for the whole crate: **nothing behind a camera can hold it back.** Access units go into a bounded broadcast. A subscriber
+//! that is too slow loses the oldest, is told so, and continues at the next keyframe.
+//!
+//! A [`Camera`] is in exactly one [`CameraState`]. It reconnects by itself for as long as it exists ([`retry`] has the intervals). All
+//! times are on one 90 kHz line that starts when the camera object does; a reconnection continues it ([`timeline`]).
+//!
+//! Left out on purpose: decoding (the media crate) and storage (the store crate). This crate doesn't know libav.
+
+pub mod access_unit;
+pub mod address;
+pub mod camera;
+pub mod failure;
+pub mod retry;
+pub mod rtsp;
+pub mod session;
+pub mod state;
+mod subscription;
+pub mod timeline;
+
+pub use access_unit::{AccessUnit, Codec, StreamFormat};
+pub use address::CameraAddress;
+pub use camera::Camera;
+pub use failure::Failure;
+pub use state::{CameraState, StateChange};
+pub use subscription::{Received, Subscription};

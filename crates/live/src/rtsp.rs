@@ -1,0 +1,199 @@
+//! RTSP by the `retina` crate: H.264 and H.265 over TCP, or over UDP where the camera refuses TCP.
+
+use crate::access_unit::{CLOCK_RATE_HZ, Codec, StreamFormat};
+use crate::address::CameraAddress;
+use crate::failure::Failure;
+use crate::session::{Connector, Session, SessionUnit};
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use retina::client::{
+    Credentials, Demuxed, InitialTimestampPolicy, PlayOptions, SessionGroup, SessionIdPolicy, SessionOptions, SetupOptions,
+    Transport,
+};
+use retina::codec::{CodecItem, FrameFormat, ParametersRef};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// RTSP's "unsupported transport".
+const UNSUPPORTED_TRANSPORT: u16 = 461;
+/// Longest text of a camera that is repeated to people.
+const MOST_REASON_CHARS: usize = 200;
+/// A server that still holds the last session of this program may refuse another: how long its end is waited for.
+const TEARDOWN_WAIT: Duration = Duration::from_secs(2);
+
+/// Connects to an RTSP camera.
+pub struct RtspConnector {
+    address: CameraAddress,
+    /// Sessions that ended without the camera's knowledge are torn down.
+    sessions: Arc<SessionGroup>,
+}
+
+impl RtspConnector {
+    /// For this address; connects to nothing yet.
+    pub fn new(address: CameraAddress) -> Self {
+        Self { sessions: Arc::new(SessionGroup::default().named(address.host())), address }
+    }
+
+    async fn open(&self, transport: Transport) -> Result<RtspSession, Error> {
+        let credentials = self.address.credentials().map(|known| Credentials {
+            username: known.user.clone(),
+            password: known.password.clone(),
+        });
+        let options = SessionOptions::default()
+            .creds(credentials)
+            .user_agent(concat!("PigWeight/", env!("CARGO_PKG_VERSION")).to_owned())
+            .session_id(SessionIdPolicy::UseFirst)
+            .session_group(self.sessions.clone());
+        let mut session = retina::client::Session::describe(self.address.url().clone(), options).await?;
+        let streams = session.streams();
+        let video: Vec<usize> = (0..streams.len()).filter(|&index| streams[index].media() == "video").collect();
+        let supported = video.iter().copied().find_map(|index| Some((index, codec(streams[index].encoding_name())?)));
+        let (stream, codec) = match (supported, video.first()) {
+            (Some(supported), _) => supported,
+            (None, Some(&first)) => {
+                let codec = shown(&streams[first].encoding_name().to_uppercase());
+                return Err(Error::Known(Failure::UnsupportedCodec { codec }));
+            }
+            (None, None) => return Err(Error::Known(Failure::NoVideo)),
+        };
+        let setup = SetupOptions::default().transport(transport).frame_format(FrameFormat::SIMPLE);
+        session.setup(stream, setup).await?;
+        // Cameras state first timestamps that are wrong; the first packet's own is right.
+        let play = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Ignore);
+        let demuxed = session.play(play).await?.demuxed()?;
+        Ok(RtspSession { demuxed, stream, codec, host: self.address.host() })
+    }
+
+    async fn open_any(&self) -> Result<RtspSession, Error> {
+        // A session that ended just now is given up by the camera first; cameras allow few.
+        let stale = self.sessions.stale_sessions();
+        if stale.num_sessions > 0 {
+            let _still_there = tokio::time::timeout(TEARDOWN_WAIT, self.sessions.await_stale_sessions(&stale)).await;
+        }
+        match self.open(Transport::Tcp(Default::default())).await {
+            Err(Error::Retina(error)) if error.status_code() == Some(UNSUPPORTED_TRANSPORT) => {
+                self.open(Transport::Udp(Default::default())).await
+            }
+            opened => opened,
+        }
+    }
+}
+
+impl Connector for RtspConnector {
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Session>, Failure>> {
+        Box::pin(async {
+            let session = self.open_any().await.map_err(|error| error.into_failure(&self.address.host()))?;
+            Ok(Box::new(session) as Box<dyn Session>)
+        })
+    }
+
+    fn host(&self) -> String {
+        self.address.host()
+    }
+}
+
+enum Error {
+    Known(Failure),
+    Retina(retina::Error),
+}
+
+impl From<retina::Error> for Error {
+    fn from(error: retina::Error) -> Self {
+        Self::Retina(error)
+    }
+}
+
+impl Error {
+    /// While connecting.
+    fn into_failure(self, host: &str) -> Failure {
+        let error = match self {
+            Self::Known(failure) => return failure,
+            Self::Retina(error) => error,
+        };
+        let host = host.to_owned();
+        match error.status_code() {
+            Some(401 | 403) => Failure::WrongPassword,
+            Some(404 | 410 | 454) => Failure::NoSuchStream,
+            // With success as the status, what the answer says is wrong: a session description that can't be read, for example.
+            Some(status) => Failure::Refused { status, reason: reason(&error) },
+            None => {
+                let reason = reason(&error);
+                // The crate keeps its errors' kinds to itself; their texts begin with them.
+                if let Some(reason) = reason.strip_prefix("Unable to connect to RTSP server: ") {
+                    Failure::Unreachable { host, reason: reason.to_owned() }
+                } else if let Some(reason) = reason.strip_prefix("RTSP framing error: ") {
+                    Failure::NotRtsp { host, reason: reason.to_owned() }
+                } else {
+                    Failure::Ended { reason }
+                }
+            }
+        }
+    }
+}
+
+/// The first line of what an error says; the rest is about sockets.
+fn reason(error: &retina::Error) -> String {
+    shown(error.to_string().lines().next().unwrap_or_default().trim_end_matches([':', ' ']))
+}
+
+/// Text of a camera, without what could disturb a terminal or a page.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MOST_REASON_CHARS).collect()
+}
+
+fn codec(encoding: &str) -> Option<Codec> {
+    match encoding {
+        "h264" => Some(Codec::H264),
+        "h265" => Some(Codec::H265),
+        _ => None,
+    }
+}
+
+struct RtspSession {
+    demuxed: Demuxed,
+    stream: usize,
+    codec: Codec,
+    host: String,
+}
+
+impl Session for RtspSession {
+    fn format(&self) -> StreamFormat {
+        let stream = &self.demuxed.streams()[self.stream];
+        let parameters = match stream.parameters() {
+            Some(ParametersRef::Video(parameters)) => Some(parameters),
+            _ => None,
+        };
+        let by_parameters = parameters.and_then(|parameters| parameters.frame_rate());
+        // Retina gives seconds a frame: numerator and denominator.
+        let by_parameters = by_parameters.map(|(secs, frames)| f64::from(frames) / f64::from(secs));
+        let frames_per_sec = stream.framerate().map(f64::from).or(by_parameters);
+        StreamFormat {
+            codec: self.codec,
+            size: parameters.map(|parameters| parameters.pixel_dimensions()),
+            frames_per_sec: frames_per_sec.filter(|rate| rate.is_finite() && *rate > 0.0),
+        }
+    }
+
+    fn next(&mut self) -> BoxFuture<'_, Result<SessionUnit, Failure>> {
+        Box::pin(async {
+            loop {
+                match self.demuxed.next().await {
+                    Some(Ok(CodecItem::VideoFrame(frame))) if frame.stream_id() == self.stream => {
+                        let timestamp = frame.timestamp();
+                        let rate = i64::from(timestamp.clock_rate().get());
+                        return Ok(SessionUnit {
+                            session_ticks: timestamp.elapsed().saturating_mul(CLOCK_RATE_HZ.into()) / rate,
+                            is_keyframe: frame.is_random_access_point(),
+                            is_disposable: frame.is_disposable(),
+                            lost_packets: frame.loss(),
+                            data: frame.into_data().into(),
+                        });
+                    }
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => return Err(Failure::Ended { reason: reason(&error) }),
+                    None => return Err(Failure::Ended { reason: format!("{} closed it", self.host) }),
+                }
+            }
+        })
+    }
+}

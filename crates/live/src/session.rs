@@ -1,0 +1,39 @@
+//! A connection to a camera, as the rest of the crate sees it: tests bring their own.
+
+use crate::access_unit::StreamFormat;
+use crate::failure::Failure;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+
+/// A coded frame as a session delivers it: on the session's own clock.
+#[derive(Clone, Debug)]
+pub struct SessionUnit {
+    /// Annex B; a keyframe begins with its parameter sets.
+    pub data: Bytes,
+    /// Ticks of [`crate::access_unit::CLOCK_RATE_HZ`] since some moment that is fixed for the session. Unwrapped: a 32-bit wrap doesn't show.
+    pub session_ticks: i64,
+    /// Decoding can start here.
+    pub is_keyframe: bool,
+    /// No other frame refers to it.
+    pub is_disposable: bool,
+    /// RTP packets that were lost before it.
+    pub lost_packets: u16,
+}
+
+/// An open connection.
+pub trait Session: Send {
+    /// What it sends now; may change from unit to unit.
+    fn format(&self) -> StreamFormat;
+
+    /// The next frame, or why there will be none. The caller limits the wait.
+    fn next(&mut self) -> BoxFuture<'_, Result<SessionUnit, Failure>>;
+}
+
+/// Opens connections to one camera.
+pub trait Connector: Send + Sync {
+    /// A connection that is about to send. The caller limits the wait.
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Session>, Failure>>;
+
+    /// Host and port, for messages.
+    fn host(&self) -> String;
+}

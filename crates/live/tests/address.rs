@@ -1,0 +1,74 @@
+//! Addresses as people type them.
+
+use pigweight_live::CameraAddress;
+use pigweight_live::address::AddressError;
+use proptest::prelude::*;
+
+fn parts(text: &str) -> (String, Option<(String, String)>) {
+    let address = CameraAddress::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let credentials = address.credentials().map(|known| (known.user.clone(), known.password.clone()));
+    (address.to_string(), credentials)
+}
+
+#[test]
+fn passwords_may_contain_what_a_url_forbids() {
+    for (text, place, user, password) in [
+        ("rtsp://cam:secret@10.0.0.5/s", "rtsp://10.0.0.5/s", "cam", "secret"),
+        ("rtsp://cam:p@ss:w/rd@10.0.0.5:554/s", "rtsp://10.0.0.5:554/s", "cam", "p@ss:w/rd"),
+        ("rtsp://cam:a#b%?c@10.0.0.5:8554/s", "rtsp://10.0.0.5:8554/s", "cam", "a#b%?c"),
+        ("rtsp://cam:p%40ss%3Aw%2Frd@barn.local/s?x=1", "rtsp://barn.local/s?x=1", "cam", "p@ss:w/rd"),
+        ("rtsp://cam:@10.0.0.5/s", "rtsp://10.0.0.5/s", "cam", ""),
+        ("rtsp://cam@10.0.0.5/s", "rtsp://10.0.0.5/s", "cam", ""),
+        ("rtsp://cam:пароль@10.0.0.5/s", "rtsp://10.0.0.5/s", "cam", "пароль"),
+        ("rtsp://cam:x@[fe80::1]:554/s", "rtsp://[fe80::1]:554/s", "cam", "x"),
+        ("  RTSP://cam:x@localhost/s \n", "rtsp://localhost/s", "cam", "x"),
+        ("rtsp://cam:x@camera/s", "rtsp://camera/s", "cam", "x"),
+    ] {
+        let (at, credentials) = parts(text);
+        assert_eq!((at.as_str(), credentials), (place, Some((user.to_owned(), password.to_owned()))), "{text}");
+    }
+}
+
+#[test]
+fn an_at_sign_in_the_path_is_no_password() {
+    for text in ["rtsp://10.0.0.5/stream@1", "rtsp://10.0.0.5:554/user=a_password=b@main", "rtsp://camera/a:b@c"] {
+        let (_, credentials) = parts(text);
+        assert_eq!(credentials, None, "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_address_is_refused() {
+    for (text, error) in [
+        ("", AddressError::Scheme),
+        ("10.0.0.5/s", AddressError::Scheme),
+        ("http://10.0.0.5/s", AddressError::Scheme),
+        ("file:///etc/passwd", AddressError::Scheme),
+        ("rtsp://", AddressError::Host),
+        ("rtsp:///s", AddressError::Host),
+        ("rtsp://cam:x@/s", AddressError::Host),
+        ("rtsp://10.0.0.5:99999/s", AddressError::Host),
+    ] {
+        assert_eq!(CameraAddress::parse(text).expect_err(text), error, "{text}");
+    }
+    assert_eq!(CameraAddress::parse(&format!("rtsp://h/{}", "x".repeat(4000))), Err(AddressError::Length));
+}
+
+proptest! {
+    #[test]
+    fn a_password_is_never_shown(password in "[ -~]{6,20}") {
+        // The password must not be a part of the address by chance.
+        prop_assume!(!"rtsp://10.0.0.5:8554/stream CameraAddress()".contains(&password));
+        if let Ok(address) = CameraAddress::parse(&format!("rtsp://cam:{password}@10.0.0.5:8554/stream")) {
+            let shown = format!("{address} {address:?} {:?} {}", address.credentials(), address.host());
+            prop_assert!(!shown.contains(&password), "{}", shown);
+            prop_assert_eq!(address.url().host_str(), Some("10.0.0.5"));
+        }
+    }
+
+    #[test]
+    fn any_text_is_read_or_refused(text in "\\PC{0,80}") {
+        let _read = CameraAddress::parse(&text);
+        let _read = CameraAddress::parse(&format!("rtsp://{text}"));
+    }
+}

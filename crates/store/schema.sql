@@ -8,16 +8,17 @@
 -- Where recordings come from. Lines and settings of a source hold for all its recordings, older and newer.
 create table sources (
   id text primary key not null,
-  kind text not null,                      -- folder: the files that lie directly in it; upload: one file
+  kind text not null,                      -- folder: the files that lie directly in it; upload: one file; camera
   name text not null,                      -- for people
-  folder text,                             -- absolute; null for an upload
+  folder text,                             -- absolute; null for an upload or a camera
   min_score double precision,              -- boxes count as animals from this score on; null: as calibrated or configured
   created_at bigint not null,
   animals bigint                           -- how many a person says there are; null: unknown
 );
 create unique index sources_by_folder on sources (folder);
 
--- A recording: a video file as it was when it was registered. Another file at the same path is another row.
+-- A recording: a video file as it was when it was registered. Another file at the same path is another row. What a camera
+-- sends is one recording, which has no file; its path is `camera/` and the camera's identifier, and its second 0 is the source's created_at.
 create table videos (
   id text primary key not null,
   source_id text references sources (id),  -- null only while a row is being written
@@ -55,6 +56,16 @@ create unique index videos_by_path on videos (path) where not is_superseded;
 create index videos_by_any_path on videos (path, added_at);
 create index videos_by_source on videos (source_id);
 create index videos_by_name on videos (name, id) where not is_superseded;
+
+-- A camera. Its identifier is its source's.
+create table cameras (
+  source_id text primary key not null references sources (id),
+  video_id text not null references videos (id), -- what it sends
+  url text not null,                       -- without user and password
+  user_name text,
+  password text,                           -- as the camera knows it: it is sent to the camera, and to nobody else
+  removed_at bigint                        -- no longer connected; what was counted stays
+);
 
 -- One analysis of one recording with one model and one set of settings.
 create table runs (

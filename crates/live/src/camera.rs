@@ -39,7 +39,7 @@ pub struct Delivered {
 #[derive(Debug)]
 pub struct Camera {
     shared: Arc<Shared>,
-    task: Option<JoinHandle<()>>,
+    task: Mutex<Option<JoinHandle<()>>>,
     state: watch::Receiver<StateHistory>,
     stop: watch::Sender<bool>,
 }
@@ -51,8 +51,8 @@ struct Shared {
 }
 
 impl Camera {
-    /// Starts it on the current runtime; it connects at once.
-    pub fn start(connector: Box<dyn Connector>) -> Self {
+    /// Starts it on the current runtime; it connects at once. Its line begins at `line_secs`: where an earlier line ended, for example.
+    pub fn start(connector: Box<dyn Connector>, line_secs: f64) -> Self {
         let shared = Arc::new(Shared { broadcast: Broadcast::new(), delivered: Mutex::default() });
         let (state_sender, state) = watch::channel(StateHistory::new(unix_ms()));
         let (stop, stopped) = watch::channel(false);
@@ -63,9 +63,10 @@ impl Camera {
             timeline: CameraTimeline::default(),
             retries: Retries::default(),
             started: Instant::now(),
+            line_secs,
             epoch: 0,
         };
-        Self { shared, task: Some(tokio::spawn(task.run(stopped))), state, stop }
+        Self { shared, task: Mutex::new(Some(tokio::spawn(task.run(stopped)))), state, stop }
     }
 
     /// Its state now.
@@ -95,21 +96,28 @@ impl Camera {
         self.shared.broadcast.subscribe()
     }
 
-    /// Ends its connection and waits for that. Subscriptions end when the camera is dropped.
-    pub async fn stop(mut self) {
+    fn take_task(&self) -> Option<JoinHandle<()>> {
+        // A handle is only ever taken out.
+        self.task.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Ends its connection and all subscriptions, and waits for that.
+    pub async fn stop(&self) {
         self.stop.send_replace(true);
-        if let Some(task) = self.task.take() {
+        if let Some(task) = self.take_task() {
             // It was cancelled or has panicked: it has ended.
             let _ended = task.await;
         }
+        self.shared.broadcast.close();
     }
 }
 
 impl Drop for Camera {
     fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
+        if let Some(task) = self.take_task() {
             task.abort();
         }
+        self.shared.broadcast.close();
     }
 }
 
@@ -119,8 +127,9 @@ struct Task {
     state: watch::Sender<StateHistory>,
     timeline: CameraTimeline,
     retries: Retries,
-    /// Second 0 of the camera's line.
     started: Instant,
+    /// The place on its line then.
+    line_secs: f64,
     epoch: u32,
 }
 
@@ -184,7 +193,7 @@ impl Task {
     }
 
     fn deliver(&mut self, unit: SessionUnit, codec: crate::access_unit::Codec) {
-        let arrived_secs = self.started.elapsed().as_secs_f64();
+        let arrived_secs = self.line_secs + self.started.elapsed().as_secs_f64();
         let placement = self.timeline.place(unit.session_ticks, arrived_secs);
         let arrived_unix_ms = unix_ms();
         {

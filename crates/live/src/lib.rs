@@ -7,7 +7,7 @@
 //! that is too slow loses the oldest, is told so, and continues at the next keyframe.
 //!
 //! A [`Camera`] is in exactly one [`CameraState`]. It reconnects by itself for as long as it exists ([`retry`] has the intervals). All
-//! times are on one 90 kHz line that starts when the camera object does; a reconnection continues it ([`timeline`]).
+//! times are on one 90 kHz line; a reconnection continues it ([`timeline`]).
 //!
 //! Left out on purpose: decoding (the media crate) and storage (the store crate). This crate doesn't know libav.
 

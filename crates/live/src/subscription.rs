@@ -14,9 +14,13 @@ const MOST_RECENT_UNITS: usize = 600;
 
 /// The sending end.
 #[derive(Debug)]
-pub(crate) struct Broadcast {
-    sender: broadcast::Sender<Arc<AccessUnit>>,
-    recent: Mutex<Recent>,
+pub(crate) struct Broadcast(Mutex<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// `None` after the end.
+    sender: Option<broadcast::Sender<Arc<AccessUnit>>>,
+    recent: Recent,
 }
 
 /// The units since the last keyframe, unless they are too many.
@@ -28,30 +32,46 @@ struct Recent {
 
 impl Broadcast {
     pub(crate) fn new() -> Self {
-        Self { sender: broadcast::Sender::new(MOST_BEHIND), recent: Mutex::default() }
+        let sender = Some(broadcast::Sender::new(MOST_BEHIND));
+        Self(Mutex::new(Inner { sender, recent: Recent::default() }))
     }
 
-    fn recent(&self) -> MutexGuard<'_, Recent> {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         // A panicking holder leaves units that belong together.
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn send(&self, unit: AccessUnit) {
         let unit = Arc::new(unit);
-        let mut recent = self.recent();
-        recent.add(&unit);
-        // Without a subscriber there is nobody to lose it. Sent under the lock: a subscriber gets each unit exactly once.
-        let _unheard = self.sender.send(unit);
+        let mut inner = self.lock();
+        inner.recent.add(&unit);
+        if let Some(sender) = &inner.sender {
+            // Without a subscriber there is nobody to lose it. Sent under the lock: a subscriber gets each unit exactly once.
+            let _unheard = sender.send(unit);
+        }
     }
 
     /// Units of the connection that ended are of no use to a new subscriber.
     pub(crate) fn forget(&self) {
-        *self.recent() = Recent::default();
+        self.lock().recent = Recent::default();
+    }
+
+    /// Ends all subscriptions, also later ones.
+    pub(crate) fn close(&self) {
+        let mut inner = self.lock();
+        inner.sender = None;
+        inner.recent = Recent::default();
     }
 
     pub(crate) fn subscribe(&self) -> Subscription {
-        let recent = self.recent();
-        Subscription { first: recent.units.clone(), receiver: self.sender.subscribe(), waits_for_keyframe: recent.units.is_empty() }
+        let inner = self.lock();
+        let receiver = match &inner.sender {
+            Some(sender) => sender.subscribe(),
+            // Its sender is gone at once: the subscription has ended.
+            None => broadcast::Sender::new(1).subscribe(),
+        };
+        let first = inner.recent.units.clone();
+        Subscription { waits_for_keyframe: first.is_empty(), first, receiver }
     }
 }
 

@@ -82,7 +82,7 @@ impl Session for SimulatedSession {
 fn simulated(plans: &[Plan]) -> (Camera, Arc<Mutex<Vec<Instant>>>) {
     let attempts = Arc::default();
     let plans = Mutex::new(plans.iter().cloned().collect());
-    (Camera::start(Box::new(Simulated { plans, attempts: Arc::clone(&attempts) })), attempts)
+    (Camera::start(Box::new(Simulated { plans, attempts: Arc::clone(&attempts) }), 0.0), attempts)
 }
 
 async fn unit(subscription: &mut pigweight_live::Subscription) -> Arc<pigweight_live::AccessUnit> {

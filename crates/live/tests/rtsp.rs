@@ -41,7 +41,7 @@ async fn h264_and_h265_arrive_as_access_units_with_their_times() {
     let Some(server) = RtspServer::start(&[], &films) else { return };
     for (name, codec) in [("pen", Codec::H264), ("wide", Codec::H265)] {
         let address = CameraAddress::parse(&server.address(name)).unwrap();
-        let camera = Camera::start(Box::new(RtspConnector::new(address)));
+        let camera = Camera::start(Box::new(RtspConnector::new(address)), 0.0);
         let live = tokio::time::timeout(PATIENCE, camera.wait_for(|state| matches!(state, CameraState::Live(_))));
         let live = live.await.expect("it connects").unwrap();
         let CameraState::Live(StreamFormat { codec: found, size, .. }) = live.state else { unreachable!() };
@@ -75,7 +75,7 @@ async fn basic_and_digest_authentication_and_udp() {
                 assert_eq!(failure(&wrong).await, Failure::WrongPassword, "{options:?} {wrong}");
             }
         }
-        let camera = Camera::start(Box::new(RtspConnector::new(CameraAddress::parse(&with_password).unwrap())));
+        let camera = Camera::start(Box::new(RtspConnector::new(CameraAddress::parse(&with_password).unwrap())), 0.0);
         let live = camera.wait_for(|state| matches!(state, CameraState::Live(_)));
         tokio::time::timeout(PATIENCE, live).await.unwrap_or_else(|_| panic!("{options:?}: {:?}", camera.history()));
         let shown = format!("{camera:?} {:?}", camera.history());

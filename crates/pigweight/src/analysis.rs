@@ -3,6 +3,7 @@
 //! One thread decodes (`frames.rs`), the shared sessions of the inference service detect, one thread tracks and writes
 //! checkpoints. Queues between them are bounded.
 
+pub mod camera_source;
 pub mod checkpoint;
 pub mod frame_source;
 pub mod frames;

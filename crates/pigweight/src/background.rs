@@ -1,8 +1,10 @@
-//! The server's background work: folders are scanned, jobs planned, ordered and run, indexes and thumbnails built.
+//! The server's background work: folders are scanned, jobs planned, ordered and run, indexes and thumbnails built, cameras counted.
 //!
-//! Every thread here runs at idle priority (`idle_thread.rs`), so that requests never wait for it.
+//! Every thread here but those of cameras runs at idle priority (`idle_thread.rs`), so that requests never wait for it.
 
 pub mod adaptations;
+pub mod camera_counting;
+pub mod camera_supervisor;
 pub mod cancellation;
 pub mod detector_slot;
 pub mod folder_watcher;

@@ -6,6 +6,7 @@
 use crate::analysis::settings::model_settings;
 use crate::artifacts::previews::Previews;
 use crate::background::adaptations::Adaptations;
+use crate::background::camera_supervisor::CameraSupervisor;
 use crate::background::cancellation::Cancellation;
 use crate::background::detector_slot::{self, DetectorSlot};
 use crate::background::job_context::{JobContext, MOST_STARTS, ended_too_often};
@@ -53,6 +54,7 @@ pub struct Server {
     summary: String,
     shutdown: watch::Sender<bool>,
     serving: JoinHandle<std::io::Result<()>>,
+    cameras: Arc<CameraSupervisor>,
     background: Background,
     stores: [Store; 2],
 }
@@ -74,8 +76,8 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let started = runtime.block_on(start(Arc::new(config), authenticator));
         match started {
-            Ok(Started { address, summary, shutdown, serving, background, stores }) => {
-                Ok(Self { runtime, address, summary, shutdown, serving, background, stores })
+            Ok(Started { address, summary, shutdown, serving, cameras, background, stores }) => {
+                Ok(Self { runtime, address, summary, shutdown, serving, cameras, background, stores })
             }
             Err(error) => {
                 runtime.shutdown_timeout(DRAIN_BLOCKING);
@@ -105,12 +107,13 @@ impl Server {
     /// # Errors
     /// If background work has panicked.
     pub fn stop(self) -> anyhow::Result<()> {
-        let Self { runtime, shutdown, serving, background, stores, .. } = self;
+        let Self { runtime, shutdown, serving, cameras, background, stores, .. } = self;
         shutdown.send_replace(true);
         let served = runtime.block_on(async {
             // A browser that holds a video open must not keep the server running.
             tokio::time::timeout(DRAIN_REQUESTS, serving).await
         });
+        cameras.stop();
         let ended = background.stop();
         runtime.block_on(async {
             for store in stores {
@@ -130,6 +133,7 @@ struct Started {
     summary: String,
     shutdown: watch::Sender<bool>,
     serving: JoinHandle<std::io::Result<()>>,
+    cameras: Arc<CameraSupervisor>,
     background: Background,
     stores: [Store; 2],
 }
@@ -167,28 +171,6 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         wake.clone(),
         wake_adaptations,
     ));
-    let app = Arc::new(App {
-        adaptations: adaptations.clone(),
-        authenticator,
-        store: store.clone(),
-        status: status.clone(),
-        detector: detector.clone(),
-        config: config.clone(),
-        pool: VideoPool::new(
-            std::thread::available_parallelism().map_or(1, usize::from),
-            open_videos.clone(),
-        ),
-        hls_parts: Default::default(),
-        on_demand_counts: Default::default(),
-        previews: previews.clone(),
-        uploads,
-        wake: wake.clone(),
-        count_lines: count_lines.clone(),
-        owner: owner.clone(),
-        cancellation: cancellation.clone(),
-        started: Instant::now(),
-        metrics: metrics.clone(),
-    });
     // The folder belongs to this process, so the leases of earlier processes have ended.
     if let Err(error) = store.register_process(&owner, true).await {
         status.report_trouble(&error.reason());
@@ -199,14 +181,38 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
     let background_store = store.background_connections().await?;
     let context = Arc::new(JobContext {
         store: background_store.clone(),
+        status: status.clone(),
+        detector: detector.clone(),
+        config: config.clone(),
+        open_videos: open_videos.clone(),
+        previews: previews.clone(),
+        cancellation: cancellation.clone(),
+        count_lines: count_lines.clone(),
+        lease_owner: owner.clone(),
+    });
+    let cameras = CameraSupervisor::start(context.clone()).await?;
+    let app = Arc::new(App {
+        adaptations: adaptations.clone(),
+        cameras: cameras.clone(),
+        authenticator,
+        store: store.clone(),
         status,
         detector: detector.clone(),
         config: config.clone(),
-        open_videos,
+        pool: VideoPool::new(
+            std::thread::available_parallelism().map_or(1, usize::from),
+            open_videos,
+        ),
+        hls_parts: Default::default(),
+        on_demand_counts: Default::default(),
         previews,
-        cancellation,
+        uploads,
+        wake: wake.clone(),
         count_lines,
-        lease_owner: owner,
+        owner,
+        cancellation,
+        started: Instant::now(),
+        metrics: metrics.clone(),
     });
     let settings = BackgroundSettings {
         context: context.clone(),
@@ -229,7 +235,7 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         let _dropped = is_shutdown_too.wait_for(|&is_shutdown| is_shutdown).await;
     });
     let serving = tokio::spawn(serving.into_future());
-    Ok(Started { address, summary, shutdown, serving, background, stores: [background_store, store] })
+    Ok(Started { address, summary, shutdown, serving, cameras, background, stores: [background_store, store] })
 }
 
 /// Opens the store as soon as its previous process is completely gone: a killed server may have been starting a process, which holds the folder

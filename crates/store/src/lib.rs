@@ -12,6 +12,7 @@
 //!
 //! Not here: what the numbers mean (the core crate), and who may ask (the binary).
 
+mod cameras;
 mod check;
 mod checkpoints;
 mod clock;
@@ -31,6 +32,7 @@ mod runs;
 mod sources;
 mod videos;
 
+pub use cameras::{CameraPlace, CameraRecord};
 pub use check::{CheckedStore, Finding};
 pub use checkpoints::Checkpoint;
 pub use counts::{CountPoint, CountWindow};

@@ -1,4 +1,4 @@
-//! Sources: a folder of one camera's recordings, or an upload.
+//! Sources: a folder of one camera's recordings, an upload, or a camera (`cameras.rs`).
 
 use crate::clock::unix_secs;
 use crate::error::{Error, Result};
@@ -13,6 +13,8 @@ pub enum SourceKind {
     Folder,
     /// One file that was uploaded.
     Upload,
+    /// A camera.
+    Camera,
 }
 
 impl SourceKind {
@@ -21,6 +23,7 @@ impl SourceKind {
         match self {
             Self::Folder => "folder",
             Self::Upload => "upload",
+            Self::Camera => "camera",
         }
     }
 }
@@ -44,11 +47,11 @@ pub enum NewSource {
 pub struct SourceRecord {
     /// ULID.
     pub id: String,
-    /// A folder or an upload.
+    /// A folder, an upload or a camera.
     pub kind: SourceKind,
     /// For people.
     pub name: String,
-    /// Absolute; `None` for an upload.
+    /// Absolute; `None` for an upload or a camera.
     pub folder: Option<String>,
     /// Boxes count as animals from this score on, in all its recordings; `None`: as calibrated or configured.
     pub min_score: Option<f64>,

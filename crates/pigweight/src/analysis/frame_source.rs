@@ -20,7 +20,6 @@ pub enum Pressure {
 pub enum Next {
     /// A frame, later than all before it.
     Frame(DecodedFrame),
-    #[cfg_attr(not(test), expect(dead_code, reason = "files have none; cameras do"))]
     /// Frames are missing between the last frame and the next one. Animals aren't tracked across the gap.
     Gap,
     /// The source is away, for this reason; analysis continues from here when it is back.

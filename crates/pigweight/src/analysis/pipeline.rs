@@ -4,7 +4,7 @@
 //! few seconds. An interrupted run continues behind its last checkpoint.
 
 use crate::analysis::checkpoint::{CheckpointWriter, State, UncertaintyMeasure, devices_of};
-use crate::analysis::frame_source::FrameSource;
+use crate::analysis::frame_source::{FrameSource, Pressure};
 use crate::analysis::frames::{self, FrameInference, InferredFrame, Observer, StartPosition};
 use crate::analysis::line_proximity::{self, LineProximity};
 use crate::analysis::retrack::StoredDetections;
@@ -103,7 +103,11 @@ impl Analysis<'_> {
         if run.frames_done > 0 {
             tracing::info!(frames = run.frames_done, "going on where an earlier analysis was cut off");
         }
-        let earlier = runtime.block_on(store.run_to_track_again(&new_run))?;
+        // A camera's run never ends: what was detected before belongs to the run of then.
+        let earlier = match source.pressure() {
+            Pressure::Wait => runtime.block_on(store.run_to_track_again(&new_run))?,
+            Pressure::KeepNewest => None,
+        };
         let mut tracking = Tracking::new(self, store, runtime, source.timeline(), run, state, stop, tell)?;
         let ended = match earlier {
             Some(earlier) => self.track_again(earlier, &mut tracking),

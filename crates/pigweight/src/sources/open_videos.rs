@@ -68,6 +68,11 @@ impl OpenVideos {
         }))
     }
 
+    /// The worker processes that read foreign bytes; `None`: this process does.
+    pub fn workers(&self) -> Option<Workers> {
+        self.0.workers.clone()
+    }
+
     /// The whole video.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 pub mod adaptation;
 pub mod calibration;
+pub mod cameras;
 pub mod count_socket;
 pub mod counts;
 pub mod health;

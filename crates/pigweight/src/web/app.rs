@@ -2,6 +2,7 @@
 
 use crate::artifacts::previews::Previews;
 use crate::background::adaptations::Adaptations;
+use crate::background::camera_supervisor::CameraSupervisor;
 use crate::background::cancellation::Cancellation;
 use crate::background::detector_slot::{DetectorSlot, Missing};
 use crate::config::Config;
@@ -27,6 +28,8 @@ pub struct App {
     pub detector: Arc<DetectorSlot>,
     /// Detectors that are adapted to sources.
     pub adaptations: Arc<Adaptations>,
+    /// The cameras.
+    pub cameras: Arc<CameraSupervisor>,
     /// The server's configuration.
     pub config: Arc<Config>,
     /// Open videos.

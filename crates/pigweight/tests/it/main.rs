@@ -6,6 +6,7 @@ mod api;
 mod asking;
 mod bad_models;
 mod bad_videos;
+mod cameras;
 mod counting;
 mod demo;
 mod devices;

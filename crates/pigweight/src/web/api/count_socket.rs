@@ -23,7 +23,7 @@ const RESEND_INTERVAL: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize, IntoParams)]
 pub struct OfVideo {
-    /// The video's identifier.
+    /// The identifier of a video or a camera.
     id: String,
 }
 
@@ -38,7 +38,7 @@ pub struct CountUpdate {
     #[serde(rename = "type")]
     #[schema(value_type = String, pattern = "^count_update$")]
     kind: &'static str,
-    /// The video.
+    /// The video; of a camera, what it sends.
     id: String,
     /// Animals on the last settled frame; null before the first.
     count: Option<u32>,
@@ -95,7 +95,7 @@ impl Lag {
     }
 }
 
-/// Pushes `count_update` messages for a video that is being analysed.
+/// Pushes `count_update` messages for a video that is being analysed, or a camera.
 #[utoipa::path(
     get, path = "/ws/count", params(OfVideo),
     responses((status = 101, description = "A WebSocket of JSON text messages of the schema CountUpdate: one at once, one after each step, \
@@ -108,10 +108,10 @@ pub async fn count_updates(
     Query(query): Query<OfVideo>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    caller.video(&app, &query.id).await?;
+    let video = caller.watched(&app, &query.id).await?;
     let axum::extract::State(app) = app;
     let Ok(upgrade) = upgrade else { return Ok(Problem::websocket_only("/ws/count")) };
-    Ok(upgrade.on_upgrade(move |socket| push(app, query.id, socket)))
+    Ok(upgrade.on_upgrade(move |socket| push(app, video.id, socket)))
 }
 
 async fn push(app: Arc<App>, id: String, mut socket: WebSocket) {

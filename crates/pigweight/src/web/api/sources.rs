@@ -18,14 +18,14 @@ const MAX_NAME_CHARACTERS: usize = 200;
 /// Animals that a person may say there are.
 pub const MAX_ANIMALS: i64 = 100_000;
 
-/// A folder of one camera's recordings, or an upload.
+/// A folder of one camera's recordings, an upload, or a camera.
 #[derive(Serialize, ToSchema)]
 pub struct Source {
     pub id: String,
-    /// `folder` or `upload`.
+    /// `folder`, `upload` or `camera`.
     pub kind: &'static str,
     pub name: String,
-    /// Absolute; null for an upload.
+    /// Absolute; null for an upload or a camera.
     pub folder: Option<String>,
     /// Recordings whose files are there now.
     pub videos: i64,

@@ -6,7 +6,7 @@ use crate::web::auth::caller::Caller;
 use crate::web::request::problem::Problem;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use pigweight_store::{JobRecord, LineRecord, LineScope, RunRecord, SourceRecord, VideoRecord};
+use pigweight_store::{CameraRecord, JobRecord, LineRecord, LineScope, RunRecord, SourceRecord, VideoRecord};
 use std::sync::Arc;
 
 impl FromRequestParts<Arc<App>> for Caller {
@@ -50,6 +50,27 @@ impl Caller {
     pub async fn source(&self, app: &App, id: &str) -> Result<SourceRecord, Problem> {
         self.view()?;
         Ok(app.store.source(id).await?)
+    }
+
+    /// A camera that may be seen.
+    ///
+    /// # Errors
+    /// 404 if there is no such camera.
+    pub async fn camera(&self, app: &App, id: &str) -> Result<CameraRecord, Problem> {
+        self.view()?;
+        Ok(app.store.camera(id).await?)
+    }
+
+    /// What can be watched while it is counted, by its own identifier or its camera's: a video that may be served, or what a camera sends.
+    ///
+    /// # Errors
+    /// 404 if there is no such video or camera, or the video's file is gone.
+    pub async fn watched(&self, app: &App, id: &str) -> Result<VideoRecord, Problem> {
+        match app.store.camera(id).await {
+            Ok(camera) => self.registered_video(app, &camera.video_id).await,
+            Err(pigweight_store::Error::NotFound { .. }) => self.video(app, id).await,
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A line of a source or a video that may be seen.

@@ -1,0 +1,227 @@
+//! Counts one camera: a run that goes on for as long as the camera does.
+
+use crate::analysis::camera_source::CameraSource;
+use crate::analysis::frame_source::{FrameSource as _, Next};
+use crate::analysis::pipeline::{Analysis, Error};
+use crate::analysis::settings::RunSettings;
+use crate::background::detector_slot::no_detector;
+use crate::background::job_context::JobContext;
+use crate::reason::Reasoned as _;
+use pigweight_live::{Camera, CameraState};
+use pigweight_media::{DecodedFrame, jpeg};
+use pigweight_store::{CameraRecord, Reason};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+/// After a failure that isn't the camera's.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// A picture is kept at least this often, so that there is one after the camera has gone.
+const PICTURE_INTERVAL: Duration = Duration::from_secs(5);
+const JPEG_QUALITY: u8 = 80;
+
+/// A picture of a camera.
+#[derive(Clone)]
+pub struct CameraPicture {
+    /// JPEG.
+    pub jpeg: bytes::Bytes,
+    /// Its place on the camera's line.
+    pub pts: i64,
+    /// Seconds since the camera was added.
+    pub secs: f64,
+}
+
+/// The latest picture of a camera. It is made when somebody wants it.
+pub struct LatestPicture {
+    is_wanted: AtomicBool,
+    latest: watch::Sender<Option<(Instant, CameraPicture)>>,
+}
+
+impl LatestPicture {
+    fn new() -> Self {
+        Self { is_wanted: AtomicBool::new(false), latest: watch::Sender::new(None) }
+    }
+
+    fn see(&self, frame: &DecodedFrame) {
+        let is_due = self.latest.borrow().as_ref().is_none_or(|(made, _)| made.elapsed() >= PICTURE_INTERVAL);
+        if !self.is_wanted.swap(false, Ordering::SeqCst) && !is_due {
+            return;
+        }
+        match jpeg::encode(frame.picture.view(), JPEG_QUALITY, &[], 1.0) {
+            Ok(bytes) => {
+                let picture = CameraPicture { jpeg: bytes.into(), pts: frame.pts.0, secs: frame.secs };
+                self.latest.send_replace(Some((Instant::now(), picture)));
+            }
+            Err(error) => tracing::warn!("{error}"),
+        }
+    }
+
+    /// The next picture, or the latest if none comes within `patience`; `None`: there has been none.
+    pub async fn next(&self, patience: Duration) -> Option<CameraPicture> {
+        let mut changes = self.latest.subscribe();
+        changes.borrow_and_update();
+        self.is_wanted.store(true, Ordering::SeqCst);
+        // Without a change the one before it is the latest.
+        let _changed = tokio::time::timeout(patience, changes.changed()).await;
+        changes.borrow().as_ref().map(|(_, picture)| picture.clone())
+    }
+}
+
+/// The counting of one camera.
+pub struct CameraCounting {
+    context: Arc<JobContext>,
+    camera: Arc<Camera>,
+    record: CameraRecord,
+    /// Its latest picture.
+    pub picture: Arc<LatestPicture>,
+    /// Ends the current analysis: the camera was ended, or other settings hold.
+    stop: AtomicBool,
+    is_ended: Mutex<bool>,
+    ended: Condvar,
+    trouble: Mutex<Option<Reason>>,
+}
+
+impl CameraCounting {
+    /// Counts nothing yet.
+    pub fn new(context: Arc<JobContext>, camera: Arc<Camera>, record: CameraRecord) -> Self {
+        Self {
+            context,
+            camera,
+            record,
+            picture: Arc::new(LatestPicture::new()),
+            stop: AtomicBool::new(false),
+            is_ended: Mutex::new(false),
+            ended: Condvar::new(),
+            trouble: Mutex::default(),
+        }
+    }
+
+    fn is_ended(&self) -> MutexGuard<'_, bool> {
+        // A flag is whole at any time.
+        self.is_ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why the camera isn't counted.
+    pub fn trouble(&self) -> Option<Reason> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_trouble(&self, trouble: Option<Reason>) {
+        let mut known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(trouble) = trouble.as_ref().filter(|trouble| known.as_ref() != Some(trouble)) {
+            tracing::warn!(camera = self.record.name, "{trouble}");
+        }
+        *known = trouble;
+    }
+
+    /// Ends the counting at the next frame.
+    pub fn end(&self) {
+        *self.is_ended() = true;
+        self.stop.store(true, Ordering::SeqCst);
+        self.ended.notify_all();
+    }
+
+    /// Waits, unless it is ended.
+    fn pause(&self) {
+        let guard = self.is_ended();
+        // Woken early by the end alone.
+        let _ended = self.ended.wait_timeout_while(guard, RETRY_INTERVAL, |is_ended| !*is_ended);
+    }
+
+    /// Counts until it is ended. Blocks.
+    pub fn run(&self, runtime: &Handle) {
+        while !*self.is_ended() {
+            let Some(size) = self.wait_for_size(runtime) else { return };
+            match self.count(runtime, size) {
+                Ok(()) => self.set_trouble(None),
+                Err(reason) => {
+                    self.set_trouble(Some(reason));
+                    self.show(size);
+                }
+            }
+        }
+    }
+
+    /// The size of the pictures, px, when the camera is live. `None`: it was ended.
+    fn wait_for_size(&self, runtime: &Handle) -> Option<(u32, u32)> {
+        let has_size = |state: &CameraState| matches!(state, CameraState::Live(format) if format.size.is_some());
+        let is_over = |state: &CameraState| matches!(state, CameraState::Stopped);
+        let found = runtime.block_on(self.camera.wait_for(|state| has_size(state) || is_over(state)))?;
+        match found.state {
+            CameraState::Live(format) => format.size,
+            _ => None,
+        }
+    }
+
+    fn source(&self, size: (u32, u32)) -> CameraSource {
+        let workers = self.context.open_videos.workers();
+        let name = format!("camera {}", self.record.name);
+        CameraSource::new(self.camera.subscribe(), workers, name, self.record.created_at, Some(size))
+    }
+
+    /// Counts until the camera's picture or the settings change, or something is wrong.
+    fn count(&self, runtime: &Handle, size: (u32, u32)) -> Result<(), Reason> {
+        let Self { context, record, .. } = self;
+        let store = &context.store;
+        let unwritten = |error: pigweight_store::Error| error.reason();
+        runtime.block_on(store.set_camera_size(&record.video_id, size)).map_err(unwritten)?;
+        let video = runtime.block_on(store.video(&record.video_id)).map_err(unwritten)?;
+        let plan = context.plan(&video).map_err(|_| no_detector())?;
+        let settings = plan.settings(&video).map_err(|error| error.reason())?;
+        self.stop.store(*self.is_ended(), Ordering::SeqCst);
+        let analysis = Analysis {
+            video_id: &record.video_id,
+            inference: &plan.inference,
+            settings: &settings,
+            is_last_try: false,
+        };
+        let observe = &mut |frame: &DecodedFrame| self.picture.see(frame);
+        let ended = analysis.run(&mut self.source(size), store, runtime, &self.stop, observe, &mut |progress| {
+            context.status.report_progress(&record.video_id, progress.clone());
+            context.status.clear_trouble();
+            self.set_trouble(None);
+            if !self.holds(runtime, &settings) {
+                self.stop.store(true, Ordering::SeqCst);
+            }
+        });
+        context.status.end(&record.video_id);
+        match ended {
+            // The picture has another size, the settings have changed, or it was ended.
+            Err(Error::Stopped | Error::SourceAway(_)) => Ok(()),
+            Err(Error::Store(error)) => {
+                context.status.report_trouble(&error.reason());
+                Err(error.reason())
+            }
+            Err(error @ (Error::Frames(_) | Error::DetectorGone(_) | Error::Interrupted(_))) => Err(error.reason()),
+            // A run of a camera has no end.
+            Ok(_) => Err(Reason::new("camera_run_ended", "the count of the camera ended by itself; it begins anew")),
+        }
+    }
+
+    /// Whether a run with these settings is still wanted.
+    fn holds(&self, runtime: &Handle, settings: &RunSettings) -> bool {
+        let Ok(video) = runtime.block_on(self.context.store.video(&self.record.video_id)) else { return true };
+        let Ok(plan) = self.context.plan(&video) else { return true };
+        // An error while reading may be gone at the next step.
+        plan.settings(&video).map_or(true, |now| now == *settings)
+    }
+
+    /// Shows the camera for a while without counting it.
+    fn show(&self, size: (u32, u32)) {
+        if !self.trouble().is_some_and(|trouble| trouble.code == no_detector().code) {
+            self.pause();
+            return;
+        }
+        let mut source = self.source(size);
+        let since = Instant::now();
+        while since.elapsed() < RETRY_INTERVAL && !*self.is_ended() {
+            match source.next() {
+                Ok(Next::Frame(frame)) => self.picture.see(&frame),
+                Ok(Next::Gap) => {}
+                Ok(Next::Away(_) | Next::End { .. }) | Err(_) => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The cameras of the server: each is connected, decoded and counted for as long as it is registered.
+//!
+//! A camera has one task, which keeps its connection alive (the live crate), and one thread, which counts what comes
+//! (`camera_counting.rs`). Unlike the rest of the background these threads have the usual priority: what a camera shows can't wait.
+
+use crate::background::camera_counting::{CameraCounting, LatestPicture};
+use crate::background::job_context::JobContext;
+use anyhow::Context as _;
+use pigweight_live::address::{AddressError, Credentials};
+use pigweight_live::camera::{CONNECT_TIMEOUT, Delivered};
+use pigweight_live::rtsp::RtspConnector;
+use pigweight_live::session::Connector as _;
+use pigweight_live::state::StateHistory;
+use pigweight_live::{Camera, CameraAddress, CameraState, Failure, StreamFormat};
+use pigweight_store::{CameraPlace, CameraRecord, Reason};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
+
+/// Cameras of one server.
+pub const MOST_CAMERAS: u32 = 64;
+/// A test also waits this long for the first frame, which tells the size.
+const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connects, counts and ends cameras.
+pub struct CameraSupervisor {
+    context: Arc<JobContext>,
+    runtime: Handle,
+    running: Mutex<BTreeMap<String, RunningCamera>>,
+    is_stopped: AtomicBool,
+}
+
+struct RunningCamera {
+    camera: Arc<Camera>,
+    counting: Arc<CameraCounting>,
+    thread: JoinHandle<()>,
+}
+
+/// What a camera is doing, for people and programs.
+pub struct CameraStatus {
+    /// Its states, the current one last.
+    pub states: StateHistory,
+    /// What it has delivered since this process started.
+    pub delivered: Delivered,
+    /// Why it isn't counted although it is live.
+    pub trouble: Option<Reason>,
+}
+
+impl CameraSupervisor {
+    /// Starts the registered cameras.
+    ///
+    /// # Errors
+    /// If the store can't be read, or the system has no more threads.
+    pub async fn start(context: Arc<JobContext>) -> anyhow::Result<Arc<Self>> {
+        let cameras = Arc::new(Self {
+            context,
+            runtime: Handle::current(),
+            running: Mutex::default(),
+            is_stopped: AtomicBool::new(false),
+        });
+        for record in cameras.context.store.cameras().await? {
+            // One that can't be started is told and doesn't keep the others from it.
+            if let Err(error) = cameras.run(record) {
+                cameras.context.status.report_trouble(&Reason::new("camera_not_started", error.to_string()));
+            }
+        }
+        Ok(cameras)
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<String, RunningCamera>> {
+        // Every change is a single insertion or removal.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Connects a registered camera, in place of what ran under its identifier.
+    ///
+    /// # Errors
+    /// If its address is damaged in the store, or the system has no more threads.
+    pub fn run(&self, record: CameraRecord) -> anyhow::Result<()> {
+        let place = CameraPlace {
+            url: record.url.clone(),
+            user_name: record.user_name.clone(),
+            password: record.password.clone(),
+        };
+        let address = address_of(&place).with_context(|| format!("the address of {} is damaged", record.name))?;
+        let mut running = self.running();
+        if self.is_stopped.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        // Second 0 is when the camera was added, also after a restart.
+        let line_secs = (jiff::Timestamp::now().as_millisecond() - record.created_at * 1000) as f64 / 1000.0;
+        let _in_runtime = self.runtime.enter();
+        let camera = Arc::new(Camera::start(Box::new(RtspConnector::new(address)), line_secs.max(0.0)));
+        let id = record.id.clone();
+        let counting = Arc::new(CameraCounting::new(self.context.clone(), camera.clone(), record));
+        let (work, runtime) = (counting.clone(), self.runtime.clone());
+        let thread = std::thread::Builder::new()
+            .name("camera".into())
+            .spawn(move || work.run(&runtime))
+            .context("cannot start the thread of a camera")?;
+        running.insert(id, RunningCamera { camera, counting, thread });
+        Ok(())
+    }
+
+    /// Disconnects a camera. Blocks until what it has shown is written.
+    pub fn end(&self, id: &str) {
+        let found = self.running().remove(id);
+        if let Some(found) = found {
+            found.end(&self.runtime);
+        }
+    }
+
+    /// Ends all cameras, for good. Blocks.
+    pub fn stop(&self) {
+        self.is_stopped.store(true, Ordering::SeqCst);
+        let all = std::mem::take(&mut *self.running());
+        for camera in all.values() {
+            camera.counting.end();
+        }
+        for camera in all.into_values() {
+            camera.end(&self.runtime);
+        }
+    }
+
+    /// What a camera is doing; `None`: it isn't running.
+    pub fn status(&self, id: &str) -> Option<CameraStatus> {
+        let running = self.running();
+        let RunningCamera { camera, counting, .. } = running.get(id)?;
+        Some(CameraStatus {
+            states: camera.history(),
+            delivered: camera.delivered(),
+            trouble: counting.trouble(),
+        })
+    }
+
+    /// The latest picture of a camera; `None`: it isn't running.
+    pub fn picture(&self, id: &str) -> Option<Arc<LatestPicture>> {
+        Some(self.running().get(id)?.counting.picture.clone())
+    }
+}
+
+impl RunningCamera {
+    fn end(self, runtime: &Handle) {
+        self.counting.end();
+        runtime.block_on(self.camera.stop());
+        if self.thread.join().is_err() {
+            tracing::error!("the thread of a camera broke down; the log says where");
+        }
+    }
+}
+
+/// Where a camera is, with its credentials.
+///
+/// # Errors
+/// If that is no address.
+pub fn address_of(place: &CameraPlace) -> Result<CameraAddress, AddressError> {
+    let credentials = place.user_name.as_ref().map(|user| Credentials {
+        user: user.clone(),
+        password: place.password.clone().unwrap_or_default(),
+    });
+    Ok(CameraAddress::parse(&place.url)?.with_credentials(credentials))
+}
+
+/// Connects to a camera once, and returns what it sends.
+///
+/// # Errors
+/// Why it can't be connected.
+pub async fn test(address: CameraAddress) -> Result<StreamFormat, Failure> {
+    let connector = RtspConnector::new(address);
+    let silent = || Failure::Silent { host: connector.host(), secs: CONNECT_TIMEOUT.as_secs() };
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connector.connect()).await;
+    let mut session = connected.map_err(|_| silent())??;
+    // Parameter sets may come with the first frame only.
+    let until = Instant::now() + FIRST_FRAME_TIMEOUT;
+    match timeout_at(until, session.next()).await {
+        Ok(Ok(_)) => Ok(session.format()),
+        Ok(Err(failure)) => Err(failure),
+        Err(_) => Err(Failure::Stalled { secs: FIRST_FRAME_TIMEOUT.as_secs() }),
+    }
+}
+
+/// The reason of a state, for people and programs.
+pub fn reason_of(state: &CameraState) -> Option<Reason> {
+    match state {
+        CameraState::Away { failure, .. } => Some(Reason::new(failure.code(), failure.to_string())),
+        CameraState::Connecting | CameraState::Live(_) | CameraState::Stopped => None,
+    }
+}

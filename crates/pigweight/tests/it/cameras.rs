@@ -1,0 +1,192 @@
+//! Cameras: a real RTSP server in, counts and pictures out, and back by themselves.
+
+use crate::server::{Server, pause, pigweight};
+use pigweight_testkit::rtsp_server::RtspServer;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+const PASSWORD: &str = "p@ss:w/rd";
+
+/// A rendered corridor with marked pigs, and the detector that reads the marks.
+struct Corridor {
+    film: PathBuf,
+    model: PathBuf,
+}
+
+fn corridor(folder: &Path, secs: u32) -> Corridor {
+    let drawn = folder.join("drawn");
+    let status = pigweight()
+        .args(["demo", "--marked", "--secs", &secs.to_string(), "--seed", "4"])
+        .arg(&drawn)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    Corridor { film: drawn.join("corridor.mp4"), model: drawn.join("drawn-pigs.onnx") }
+}
+
+fn start(folder: &Path, corridor: &Corridor) -> Server {
+    let videos = folder.join("videos");
+    std::fs::create_dir_all(&videos).unwrap();
+    Server::start(&videos, &folder.join("data"), Some(&corridor.model))
+}
+
+fn add(server: &Server, camera: &Value) -> Value {
+    let added = server.ask("POST", "/api/cameras", &[], Some(&camera.to_string()));
+    assert_eq!(added.status, 201, "{}", added.json());
+    let camera = added.json();
+    assert_eq!(added.header("location"), format!("/api/cameras/{}", camera["id"].as_str().unwrap()));
+    camera
+}
+
+/// Waits until the camera is in this state.
+fn wait_for_state(server: &Server, id: &str, state: &str) -> Value {
+    loop {
+        let camera = server.get(&format!("/api/cameras/{id}")).json();
+        if camera["state"] == state {
+            return camera;
+        }
+        pause();
+    }
+}
+
+/// Waits for a push of the camera's count that satisfies a condition.
+fn wait_for_update(server: &Server, id: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
+    let (mut socket, _) = tungstenite::connect(format!("ws://{}/ws/count?id={id}", server.address)).unwrap();
+    loop {
+        let message = socket.read().unwrap();
+        let Ok(update) = serde_json::from_str::<Value>(message.to_text().unwrap_or_default()) else { continue };
+        if is_wanted(&update) {
+            return update;
+        }
+    }
+}
+
+fn crossings(update: &Value) -> i64 {
+    let lines = update["crossings"].as_array().unwrap();
+    lines.iter().map(|line| line["forward"].as_i64().unwrap() + line["backward"].as_i64().unwrap()).sum()
+}
+
+#[test]
+fn a_camera_is_counted_goes_away_comes_back_and_survives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let corridor = corridor(folder.path(), 30);
+    let films = [("corridor", corridor.film.clone())];
+    let auth = ["--auth", "digest"];
+    let Some(rtsp) = RtspServer::start(&auth, &films) else { return };
+    let server = start(folder.path(), &corridor);
+    let url = rtsp.address("corridor").replace("rtsp://", &format!("rtsp://cam:{PASSWORD}@"));
+    let camera = add(&server, &json!({"name": "Gate", "url": url}));
+    let (id, video) = (camera["id"].as_str().unwrap(), camera["video"].as_str().unwrap());
+    assert_eq!((camera["user"].as_str(), camera["has_password"].as_bool()), (Some("cam"), Some(true)));
+    assert_eq!(camera["url"].as_str().unwrap(), rtsp.address("corridor"));
+
+    let line = json!({"video": video, "scope": "source", "name": "gate", "x1": 320, "y1": 360, "x2": 320, "y2": 0});
+    let live = wait_for_state(&server, id, "live");
+    assert_eq!((live["stream"]["codec"].as_str(), live["stream"]["width"].as_i64()), (Some("h264"), Some(640)));
+    let update = wait_for_update(&server, id, |update| update["count"].is_u64());
+    assert!(update["t"].as_f64().unwrap() >= 0.0);
+    let drawn = server.ask("POST", "/api/lines", &[], Some(&line.to_string()));
+    assert_eq!(drawn.status, 201, "{}", drawn.json());
+    let counted = server.get(&format!("/api/cameras/{id}")).json();
+    assert_eq!(counted["count"]["state"], "counted", "{counted}");
+
+    let picture = server.get(&format!("/api/cameras/{id}/frame.jpg"));
+    assert_eq!((picture.status, picture.header("content-type")), (200, "image/jpeg"));
+    assert!(picture.bytes.starts_with(&[0xff, 0xd8]));
+    assert!(picture.header("x-frame-time").parse::<f64>().unwrap() > 0.0);
+
+    let crossed = wait_for_update(&server, id, |update| crossings(update) >= 3);
+    // The cable is pulled.
+    let port = rtsp.port();
+    drop(rtsp);
+    let away = wait_for_state(&server, id, "away");
+    assert!(away["reason"]["text"].as_str().unwrap().len() > 10, "{away}");
+    assert_eq!((away["count"]["state"].as_str(), &away["count"]["count"]), (Some("no_video"), &Value::Null));
+    assert_eq!(server.get(&format!("/api/cameras/{id}/frame.jpg")).status, 503);
+    let port = port.to_string();
+    let rtsp = RtspServer::start(&["--auth", "digest", "--port", &port], &films).unwrap();
+    wait_for_state(&server, id, "live");
+    let names: Vec<String> = server
+        .get(&format!("/api/cameras/{id}/states"))
+        .json()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| change["state"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!((names.first().map(String::as_str), names.last().map(String::as_str)), (Some("live"), Some("connecting")));
+    assert!(names.iter().any(|name| name == "away"), "{names:?}");
+    let later = wait_for_update(&server, id, |update| crossings(update) > crossings(&crossed));
+    assert!(later["t"].as_f64() > crossed["t"].as_f64());
+
+    // Nothing that the server says holds the password.
+    for path in ["/api/cameras", &format!("/api/cameras/{id}"), &format!("/api/cameras/{id}/states"), "/api/sources", "/metrics", "/api/health"] {
+        let answer = server.get(path);
+        let text = String::from_utf8_lossy(&answer.bytes);
+        assert!(!text.contains("p@ss") && !text.contains("p%40ss"), "{path}: {text}");
+    }
+
+    // A restart goes on with the same run, later on the same line.
+    server.stop();
+    let server = start(folder.path(), &corridor);
+    let restarted = wait_for_update(&server, id, |update| update["t"].as_f64() > later["t"].as_f64());
+    assert!(crossings(&restarted) >= crossings(&later));
+    let runs = server.get(&format!("/api/videos/{video}/runs")).json();
+    assert_eq!(runs.as_array().unwrap().len(), 1, "{runs}");
+
+    assert_eq!(server.ask("DELETE", &format!("/api/cameras/{id}"), &[], None).status, 204);
+    assert_eq!(server.get(&format!("/api/cameras/{id}")).status, 404);
+    assert_eq!(server.get("/api/cameras").json(), json!([]));
+    assert_eq!(server.get(&format!("/api/videos/{video}/counts")).status, 200, "what was counted stays");
+    server.stop();
+    drop(rtsp);
+}
+
+#[test]
+fn a_camera_that_cannot_be_connected_is_refused_in_words_or_added_on_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let corridor = corridor(folder.path(), 12);
+    let Some(rtsp) = RtspServer::start(&["--auth", "basic"], &[("corridor", corridor.film.clone())]) else { return };
+    let server = start(folder.path(), &corridor);
+    let refused = |camera: Value, status: u16| -> String {
+        let answer = server.ask("POST", "/api/cameras", &[], Some(&camera.to_string()));
+        assert_eq!(answer.status, status, "{camera}: {}", answer.json());
+        let text = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(!text.contains("secret"), "{text}");
+        text
+    };
+    let open = rtsp.address("corridor");
+    let text = refused(json!({"name": "a", "url": open, "user": "cam", "password": "secret"}), 422);
+    assert!(text.contains("password"), "{text}");
+    let nowhere = rtsp.address("nowhere").replace("rtsp://", &format!("rtsp://cam:{PASSWORD}@"));
+    assert!(refused(json!({"name": "a", "url": nowhere}), 422).contains("path"));
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assert!(refused(json!({"name": "a", "url": format!("rtsp://{closed}/s")}), 422).contains("doesn't answer"));
+    refused(json!({"name": "a", "url": "http://10.0.0.5/s"}), 400);
+    refused(json!({"name": "", "url": open}), 400);
+    refused(json!({"name": "a\nb", "url": open}), 400);
+    refused(json!({"name": "a", "url": open, "password": "x".repeat(300), "user": "u"}), 400);
+    refused(json!({"name": "a"}), 400);
+    refused(json!({"name": "a", "url": open, "colour": "red"}), 400);
+    assert_eq!(server.get("/api/cameras").json(), json!([]));
+
+    // One that is off today.
+    let camera = add(&server, &json!({"name": "Off", "url": format!("rtsp://{closed}/s"), "test": false}));
+    let id = camera["id"].as_str().unwrap();
+    let away = wait_for_state(&server, id, "away");
+    assert_eq!(away["reason"]["code"], "unreachable");
+    assert!(away["retry_at"].is_string());
+    // Given its right address later, without its password being asked for by another host.
+    let path = format!("/api/cameras/{id}");
+    let change = json!({"url": open, "user": "cam", "password": PASSWORD});
+    assert_eq!(server.ask("PUT", &path, &[], Some(&change.to_string())).status, 200);
+    wait_for_state(&server, id, "live");
+    let renamed = server.ask("PUT", &path, &[], Some(&json!({"name": "Gate"}).to_string())).json();
+    assert_eq!((renamed["name"].as_str(), renamed["has_password"].as_bool()), (Some("Gate"), Some(true)));
+    let elsewhere = json!({"url": format!("rtsp://{closed}/s")});
+    let moved = server.ask("PUT", &path, &[], Some(&elsewhere.to_string())).json();
+    assert_eq!(moved["has_password"], false, "another host is not told the password");
+    server.stop();
+}

@@ -138,6 +138,8 @@ pub struct VideoRecord {
     pub is_paused: bool,
     /// Its file is there now.
     pub is_present: bool,
+    /// It is what a camera sends, and has no file.
+    pub is_of_camera: bool,
     /// Whether [`FileIdentity::samples_hash`] is known.
     pub is_sampled: bool,
 }
@@ -148,7 +150,8 @@ const COLUMNS: &str = "id, source_id, path, name, error, error_code, damage, con
      case when min_score is not null then min_score_model end as min_score_model, \
      (select min_score from sources where sources.id = videos.source_id) as source_min_score, \
      (select animals from sources where sources.id = videos.source_id) as animals, \
-     exists (select 1 from presence where presence.video_id = videos.id) as is_present";
+     exists (select 1 from presence where presence.video_id = videos.id) as is_present, \
+     exists (select 1 from cameras where cameras.video_id = videos.id) as is_of_camera";
 
 impl VideoRecord {
     /// The threshold for a model. One that was fitted with another model doesn't hold: its scores mean something else.

@@ -1,14 +1,16 @@
 // The mock server: the built page from disk under any sub-path, and the API from a `World`. It opens no port; Playwright
 // intercepts the requests of the browser.
+
 import { existsSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Page, Route } from '@playwright/test';
 import type { JobWish } from '../../src/api/narrowed.ts';
+import type { Camera } from '../../src/api/types.ts';
 import { checkAnswer } from './contract.ts';
 import { filmPath, streamPath } from './film.ts';
 import { framePicture, SPRITE, spriteSheet } from './picture.ts';
-import { NOT_ADAPTED, type World } from './world.ts';
+import { CAMERA, NOT_ADAPTED, type World } from './world.ts';
 
 const DIST = fileURLToPath(new URL('../../dist/', import.meta.url));
 const TYPES: Record<string, string> = {
@@ -63,6 +65,7 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
   if (noun === 'lines') return answerLines(route, world, id, query);
   if (noun === 'video_file' && id === 'stream_hls') return answerStream(route, part ?? '', path[3]);
   if (noun === 'video_file') return answerPicture(route, world, query);
+  if (noun === 'cameras') return answerCameras(route, world, id, part);
   if (noun === 'sources' && part === 'adaptation') return answerAdaptation(route, world);
   if (noun === 'sources') return answerSource(route, world, id);
   if (noun !== 'videos') return problem(route, 404, `No ${noun} here.`);
@@ -100,6 +103,20 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
     default:
       return problem(route, 404, `No ${part} here.`);
   }
+}
+
+function answerCameras(route: Route, world: World, id: string, part: string | undefined): Promise<void> {
+  if (part === 'frame.jpg') return answerPicture(route, world, new URLSearchParams({ t: '1' }));
+  if (id === '' && route.request().method() === 'GET') return json(route, world.cameras);
+  if (id === '') {
+    const wanted = route.request().postDataJSON() as { name: string; test: boolean };
+    if (world.refuseCamera !== null && wanted.test) return problem(route, 422, world.refuseCamera);
+    const added: Camera = { ...CAMERA, id: `camera-${world.cameras.length}`, name: wanted.name };
+    world.cameras.push(added);
+    return json(route, added, 201);
+  }
+  world.cameras = world.cameras.filter((camera) => camera.id !== id);
+  return route.fulfill({ status: 204 });
 }
 
 /** A person says how many animals there are: all recordings of the source know it. */

@@ -9,6 +9,7 @@ import type {
 } from '../../src/api/narrowed.ts';
 import type {
   Adaptation,
+  Camera,
   Crossing,
   Health,
   Job,
@@ -28,6 +29,23 @@ export const NOT_ADAPTED: Adaptation = {
   count_error_before: null,
   count_error_after: null,
   reason: null,
+};
+
+export const CAMERA: Camera = {
+  id: 'gate',
+  video: 'gate-video',
+  name: 'Gate',
+  url: 'rtsp://192.168.1.20/stream1',
+  user: 'cam',
+  has_password: true,
+  state: 'live',
+  since: '2026-11-23T08:00:00Z',
+  retry_at: null,
+  reason: null,
+  stream: { codec: 'h264', width: 640, height: 360, frames_per_sec: 15 },
+  count: { state: 'counted', count: 12, t: 61.2 },
+  delivered: { frames: 915, connections: 1, lost_packets: 0, clock_jumps: 0, drift_secs: 0 },
+  created_at: '2026-11-23T08:00:00Z',
 };
 
 export const HEALTH: Health = {
@@ -90,6 +108,9 @@ export class World {
   /** The server's words when the threshold cannot be fitted. */
   refuseCalibration: string | null = null;
   adaptation: Adaptation = { ...NOT_ADAPTED };
+  cameras: Camera[] = [];
+  /** Why a camera cannot be connected; null: it can. */
+  refuseCamera: string | null = null;
   lines: Line[] = [];
   jobs: Job[] = [
     {

@@ -4,12 +4,14 @@ import type { CountWindow, DetectionWindow, FrameIndex, JobWish, LineEnds } from
 import { address, ask, askJson, askPage, type ListPage, sendJson } from './request.ts';
 import type {
   Adaptation,
+  Camera,
   ChangedLine,
   Crossing,
   Health,
   Job,
   Jobs,
   Line,
+  NewCamera,
   Scope,
   Source,
   Video,
@@ -66,6 +68,21 @@ export const adaptSource = (source: string) =>
 export async function removeAdaptation(source: string): Promise<void> {
   await ask(address(adaptationPath(source)), { method: 'DELETE' });
 }
+
+export const fetchCameras = () => askJson<Camera[]>(address('api/cameras'));
+
+/** The server connects it first, unless `test` is false. */
+export const addCamera = (camera: NewCamera) => sendJson<Camera>('POST', address('api/cameras'), camera);
+
+const cameraPath = (id: string) => `api/cameras/${encodeURIComponent(id)}`;
+
+/** Disconnects it. What was counted stays. */
+export async function removeCamera(id: string): Promise<void> {
+  await ask(address(cameraPath(id)), { method: 'DELETE' });
+}
+
+/** What the camera shows now; `n` differs from request to request. */
+export const cameraPictureAddress = (id: string, n: number) => address(`${cameraPath(id)}/frame.jpg`, { n });
 
 export const fetchJobs = (limit: number) => askJson<Jobs>(address('api/jobs', { limit }));
 

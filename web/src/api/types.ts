@@ -4,6 +4,77 @@
  */
 
 export interface paths {
+    "/api/cameras": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All cameras, by name. */
+        get: operations["get_api_cameras"];
+        put?: never;
+        /** Adds a camera. It is connected first: an address that can't be connected is refused with the reason, unless `test` is false. */
+        post: operations["post_api_cameras"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cameras/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One camera. */
+        get: operations["get_api_cameras_id"];
+        /** Renames a camera, or connects it elsewhere. What was counted stays its own. */
+        put: operations["put_api_cameras_id"];
+        post?: never;
+        /** Disconnects a camera and forgets its password. What was counted stays. */
+        delete: operations["delete_api_cameras_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cameras/{id}/frame.jpg": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The picture that a camera shows now, as JPEG. */
+        get: operations["get_api_cameras_id_frame_jpg"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cameras/{id}/states": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The states of a camera since the server started, the latest first: when it was live, and when and why it was away. */
+        get: operations["get_api_cameras_id_states"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/health": {
         parameters: {
             query?: never;
@@ -683,7 +754,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Pushes `count_update` messages for a video that is being analysed. */
+        /** Pushes `count_update` messages for a video that is being analysed, or a camera. */
         get: operations["get_ws_count"];
         put?: never;
         post?: never;
@@ -735,6 +806,121 @@ export interface components {
              * @description 1 to 300; by default what the source is said to hold.
              */
             animals?: number | null;
+        };
+        /** @description A camera. Its password is never shown. */
+        Camera: {
+            count: components["schemas"]["CameraCount"];
+            /** @description RFC 3339, UTC: second 0 of its counts. */
+            created_at: string;
+            delivered: components["schemas"]["CameraDelivery"];
+            has_password: boolean;
+            /** @description Also its source's: lines and settings are those of the source. */
+            id: string;
+            name: string;
+            reason: components["schemas"]["CameraReason"] | null;
+            /** @description When it is tried again; null unless it is away. */
+            retry_at: string | null;
+            /** @description Since when, RFC 3339, UTC. */
+            since: string | null;
+            state: components["schemas"]["CameraState"];
+            stream: components["schemas"]["CameraStream"] | null;
+            /** @description Without user and password. */
+            url: string;
+            /** @description The user that the camera knows; null: none. */
+            user: string | null;
+            /** @description What it sends, as a recording: its counts, crossings and detections are at `/api/videos/{video}/…`. */
+            video: string;
+        };
+        /** @description Changes to a camera. Leave out what shall stay. */
+        CameraChange: {
+            name?: string | null;
+            /** @description Null: none. */
+            password?: string | null;
+            url?: string | null;
+            /** @description Null: none. */
+            user?: string | null;
+        };
+        /** @description How many animals a camera shows now. */
+        CameraCount: {
+            /**
+             * Format: int32
+             * @description Animals; null unless counted.
+             */
+            count: number | null;
+            /** @description `counted`; `pending`: live and not counted yet; `no_video`: the camera isn't live. */
+            state: string;
+            /**
+             * Format: double
+             * @description Seconds of the counted frame since the camera was added; null unless counted.
+             */
+            t: number | null;
+        };
+        /** @description What a camera has delivered since the server started. */
+        CameraDelivery: {
+            /**
+             * Format: int64
+             * @description How often the camera's clock jumped or stood still.
+             */
+            clock_jumps: number;
+            /**
+             * Format: int64
+             * @description Connections that became live.
+             */
+            connections: number;
+            /**
+             * Format: double
+             * @description How far the camera's clock has run from the server's since the connection began, seconds; positive: it is fast.
+             */
+            drift_secs: number;
+            /**
+             * Format: int64
+             * @description Coded frames.
+             */
+            frames: number;
+            /**
+             * Format: int64
+             * @description RTP packets that were lost.
+             */
+            lost_packets: number;
+        };
+        /** @description Why a camera is not live, or not counted. */
+        CameraReason: {
+            /** @description A permanent code for programs. */
+            code: string;
+            /** @description For people: what is wrong and what to do. */
+            text: string;
+        };
+        /**
+         * @description What a camera is doing.
+         * @enum {string}
+         */
+        CameraState: "connecting" | "live" | "away" | "stopped";
+        /** @description A state of a camera. */
+        CameraStateChange: {
+            reason: components["schemas"]["CameraReason"] | null;
+            /** @description RFC 3339, UTC. */
+            since: string | null;
+            state: components["schemas"]["CameraState"];
+        };
+        /** @description What a camera sends. */
+        CameraStream: {
+            /** @description `h264` or `h265`. */
+            codec: string;
+            /**
+             * Format: double
+             * @description As the camera states it; null if it doesn't.
+             */
+            frames_per_sec: number | null;
+            /**
+             * Format: int32
+             * @description px.
+             */
+            height: number | null;
+            /**
+             * Format: int32
+             * @description px; null before the camera has said it.
+             */
+            width: number | null;
         };
         /** @description A line after a change. */
         ChangedLine: components["schemas"]["Line"] & {
@@ -790,7 +976,7 @@ export interface components {
             eta_secs: number | null;
             /** Format: double */
             frames_per_sec: number | null;
-            /** @description The video. */
+            /** @description The video; of a camera, what it sends. */
             id: string;
             lag: components["schemas"]["Lag"];
             /** Format: double */
@@ -1260,6 +1446,17 @@ export interface components {
             /** Format: double */
             y2: number;
         };
+        /** @description A camera to add. */
+        NewCamera: {
+            /** @description One line of text. */
+            name: string;
+            password?: string | null;
+            /** @description Whether to connect first, and to refuse a camera that can't be connected; default true. */
+            test?: boolean;
+            /** @description Such as `rtsp://192.168.1.20:554/stream1`. User and password may stand in it. */
+            url: string;
+            user?: string | null;
+        };
         /** @description How far the small pictures for quick looks are. */
         Preview: {
             /**
@@ -1407,7 +1604,7 @@ export interface components {
          * @enum {string}
          */
         Scope: "source" | "video";
-        /** @description A folder of one camera's recordings, or an upload. */
+        /** @description A folder of one camera's recordings, an upload, or a camera. */
         Source: {
             /**
              * Format: int64
@@ -1417,10 +1614,10 @@ export interface components {
             calibration: components["schemas"]["FolderCalibration"] | null;
             /** @description RFC 3339, UTC. */
             created_at: string;
-            /** @description Absolute; null for an upload. */
+            /** @description Absolute; null for an upload or a camera. */
             folder: string | null;
             id: string;
-            /** @description `folder` or `upload`. */
+            /** @description `folder`, `upload` or `camera`. */
             kind: string;
             /**
              * Format: int64
@@ -1568,6 +1765,14 @@ export interface components {
 export type Adaptation = components['schemas']['Adaptation'];
 export type AdaptationState = components['schemas']['AdaptationState'];
 export type AnimalsInView = components['schemas']['AnimalsInView'];
+export type Camera = components['schemas']['Camera'];
+export type CameraChange = components['schemas']['CameraChange'];
+export type CameraCount = components['schemas']['CameraCount'];
+export type CameraDelivery = components['schemas']['CameraDelivery'];
+export type CameraReason = components['schemas']['CameraReason'];
+export type CameraState = components['schemas']['CameraState'];
+export type CameraStateChange = components['schemas']['CameraStateChange'];
+export type CameraStream = components['schemas']['CameraStream'];
 export type ChangedLine = components['schemas']['ChangedLine'];
 export type Count = components['schemas']['Count'];
 export type CountAtTime = components['schemas']['CountAtTime'];
@@ -1603,6 +1808,7 @@ export type LineVersion = components['schemas']['LineVersion'];
 export type Mode = components['schemas']['Mode'];
 export type ModelHealth = components['schemas']['ModelHealth'];
 export type MovedLine = components['schemas']['MovedLine'];
+export type NewCamera = components['schemas']['NewCamera'];
 export type Preview = components['schemas']['Preview'];
 export type Priority = components['schemas']['Priority'];
 export type Problem = components['schemas']['Problem'];
@@ -1623,6 +1829,357 @@ export type VideoSource = components['schemas']['VideoSource'];
 export type WorkState = components['schemas']['WorkState'];
 export type $defs = Record<string, never>;
 export interface operations {
+    get_api_cameras: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Camera"][];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_cameras: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewCamera"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    /** @description The camera */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Camera"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are as many cameras as a server takes */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Payload Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The camera can't be connected, and why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_cameras_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Camera"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_api_cameras_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CameraChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Camera"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Payload Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_api_cameras_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_cameras_id_frame_jpg: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Its pts */
+                    "X-Frame-Pts"?: number;
+                    /** @description Seconds of the frame since the camera was added */
+                    "X-Frame-Time"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": number[];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The camera isn't live, and why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_cameras_id_states: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CameraStateChange"][];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_api_health: {
         parameters: {
             query?: never;
@@ -4111,7 +4668,7 @@ export interface operations {
     get_ws_count: {
         parameters: {
             query: {
-                /** @description The video's identifier. */
+                /** @description The identifier of a video or a camera. */
                 id: string;
             };
             header?: never;

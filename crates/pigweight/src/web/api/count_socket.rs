@@ -108,7 +108,7 @@ pub async fn count_updates(
     Query(query): Query<OfVideo>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let video = caller.watched(&app, &query.id).await?;
+    let video = caller.recording_or_camera(&app, &query.id).await?;
     let axum::extract::State(app) = app;
     let Ok(upgrade) = upgrade else { return Ok(Problem::websocket_only("/ws/count")) };
     Ok(upgrade.on_upgrade(move |socket| push(app, video.id, socket)))

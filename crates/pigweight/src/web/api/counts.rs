@@ -10,6 +10,7 @@ use axum::Json;
 use axum::extract::Path;
 use pigweight_core::track::Origin;
 use pigweight_store::LineCrossing;
+use pigweight_live::timeline::GAP_SECS;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -48,7 +49,7 @@ pub async fn detections(
     Path(id): Path<String>,
     Query(window): Query<Window>,
 ) -> Result<Json<Detections>, Problem> {
-    let video = caller.video(&app, &id).await?;
+    let video = caller.recording(&app, &id).await?;
     let (from_secs, to_secs) = window.range(video.duration_secs.unwrap_or(0.0))?;
     let to_secs = to_secs.min(from_secs + MAX_WINDOW_SECS);
     let Some(run) = app.store.shown_run(&id).await? else {
@@ -123,7 +124,7 @@ pub async fn counts(
     Path(id): Path<String>,
     Query(query): Query<CountsWindow>,
 ) -> Result<Json<Counts>, Problem> {
-    let video = caller.video(&app, &id).await?;
+    let video = caller.recording(&app, &id).await?;
     let window = Window { from: query.from, to: query.to };
     let (from_secs, to_secs) = window.range(video.duration_secs.unwrap_or(0.0))?;
     let points = query.points.unwrap_or(1000).clamp(1, 10_000);
@@ -166,7 +167,7 @@ pub async fn crossings(
     app: Shared,
     Path(id): Path<String>,
 ) -> Result<Json<Vec<Crossing>>, Problem> {
-    caller.video(&app, &id).await?;
+    caller.recording(&app, &id).await?;
     let Some(run) = app.store.shown_run(&id).await? else { return Ok(Json(Vec::new())) };
     let crossings = app.store.crossings(&run.id).await?;
     Ok(Json(crossings.into_iter().map(Crossing::from).collect()))
@@ -239,18 +240,25 @@ pub async fn count_at_time(
             "t = {t} is no moment; ask for a number of seconds since the first frame"
         )));
     }
-    let video = caller.video(&app, &id).await?;
+    let video = caller.recording(&app, &id).await?;
     let nothing = |state| Ok(Json(CountAtTime { count: None, cached: false, state, uncertainty: None, t }));
     if t < 0.0 || video.error.is_some() || video.duration_secs.is_some_and(|end| t > end) {
         return nothing(CountState::NoVideo);
     }
-    if let Some(run) = app.store.shown_run(&id).await?
+    let run = app.store.shown_run(&id).await?;
+    let counted_to_secs = run.as_ref().map_or(0.0, |run| run.counted_to_secs);
+    if let Some(run) = run
         && t <= run.counted_to_secs
         && let Some(frame) = app.store.settled_at(&run.id, t).await?
+        // While a camera was away there is no frame: the one before it says nothing.
+        && !(video.is_of_camera && t - frame.secs > GAP_SECS)
     {
         let (count, state) = (Some(frame.boxes.len() as u32), CountState::Counted);
         let uncertainty = run.count_uncertainty();
         return Ok(Json(CountAtTime { count, cached: true, state, uncertainty, t: frame.secs }));
+    }
+    if video.is_of_camera {
+        return nothing(if t > counted_to_secs { CountState::Pending } else { CountState::NoVideo });
     }
     let Ok(inference) = app.detector_of(&video).await else {
         return nothing(CountState::Pending);

@@ -55,7 +55,7 @@ pub async fn list(
     caller.line(&app, &id).await?;
     let run = match &of.video {
         Some(video) => {
-            caller.video(&app, video).await?;
+            caller.recording(&app, video).await?;
             app.store.shown_run(video).await?
         }
         None => None,

@@ -301,7 +301,7 @@ async fn line_on_video(app: &App, line: LineRecord, video_id: Option<&str>) -> R
 pub async fn list(caller: Caller, app: Shared, Query(of): Query<Of>) -> Result<Json<Vec<Line>>, Problem> {
     match (&of.video, &of.source) {
         (Some(video), None) => {
-            caller.video(&app, video).await?;
+            caller.recording(&app, video).await?;
             let counted = Counted::of(&app, video).await?;
             let lines = app.store.lines_of_video(video).await?;
             Ok(Json(lines.into_iter().map(|line| Line::on_video(line, video, &counted)).collect()))
@@ -332,7 +332,7 @@ pub async fn add(
     Body(drawn): Body<DrawnLine>,
 ) -> Result<(StatusCode, Json<Line>), Problem> {
     let DrawnLine { video, scope, name, x1, y1, x2, y2 } = drawn;
-    let record = caller.video(&app, &video).await?;
+    let record = caller.recording(&app, &video).await?;
     let geometry = checked_place(geometry_on(&record, [x1, y1, x2, y2]))?;
     let number = app.store.lines_of_video(&video).await?.len() + 1;
     let name = checked_name(&name, || number.to_string())?;
@@ -383,7 +383,7 @@ pub async fn change(
     let video = video.or_else(|| known.video_id.clone());
     let ends = [x1, y1, x2, y2];
     let geometry = match &video {
-        Some(video) => geometry_on(&caller.video(&app, video).await?, ends),
+        Some(video) => geometry_on(&caller.recording(&app, video).await?, ends),
         None => LineGeometry { x1_px: x1, y1_px: y1, x2_px: x2, y2_px: y2, ..known.geometry },
     };
     let name = checked_name(&name, || known.name.clone())?;

@@ -87,7 +87,7 @@ pub struct InferenceSchedule {
     responses((status = 200, body = Vec<Run>), (status = 404, body = Problem))
 )]
 pub async fn list(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<Json<Vec<Run>>, Problem> {
-    let video = caller.video(&app, &id).await?;
+    let video = caller.recording(&app, &id).await?;
     let job = app.store.latest_job(&id).await?;
     let runs = app.store.runs(&id).await?;
     Ok(Json(runs.iter().map(|run| Run::new(run, &video, &app.status, job.as_ref())).collect()))
@@ -130,7 +130,7 @@ pub async fn schedule(
     Path((id, run)): Path<(String, String)>,
     Query(window): Query<Window>,
 ) -> Result<Json<InferenceSchedule>, Problem> {
-    let video = caller.video(&app, &id).await?;
+    let video = caller.recording(&app, &id).await?;
     let run = run_of(&app, &id, &run).await?;
     let (from_secs, to_secs) = window.range(video.duration_secs.unwrap_or(0.0))?;
     let to_secs = to_secs.min(from_secs + MAX_WINDOW_SECS);
@@ -212,7 +212,7 @@ pub async fn compare(
     Path((id, run)): Path<(String, String)>,
     Query(query): Query<Comparison>,
 ) -> Result<Json<RunDifference>, Problem> {
-    let video = caller.video(&app, &id).await?;
+    let video = caller.recording(&app, &id).await?;
     let (run, with) = (run_of(&app, &id, &run).await?, run_of(&app, &id, &query.with).await?);
     let counted_to_secs = run.counted_to_secs.min(with.counted_to_secs);
     let window = Window { from: query.from, to: query.to };

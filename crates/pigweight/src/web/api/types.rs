@@ -462,6 +462,13 @@ impl Window {
 
 /// The identifier belongs to bytes that are no longer there; a file that took their place has one of its own.
 pub fn is_gone(video: &VideoRecord) -> Problem {
+    if video.is_of_camera {
+        let id = &video.source_id;
+        return Problem::not_found(format!(
+            "what the camera {:?} sends has no file; its picture now is at /api/cameras/{id}/frame.jpg",
+            video.name
+        ));
+    }
     Problem::not_found(format!(
         "the file of the video {:?} was changed or removed; /api/videos lists what there is now",
         video.name

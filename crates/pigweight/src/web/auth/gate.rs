@@ -34,6 +34,15 @@ impl Caller {
         if video.is_present { Ok(video) } else { Err(is_gone(&video)) }
     }
 
+    /// A recording whose results may be seen and drawn upon: a video that may be served, or what a camera sends.
+    ///
+    /// # Errors
+    /// 404 if there is no such video, or its file is gone.
+    pub async fn recording(&self, app: &App, id: &str) -> Result<VideoRecord, Problem> {
+        let video = self.registered_video(app, id).await?;
+        if video.is_present || video.is_of_camera { Ok(video) } else { Err(is_gone(&video)) }
+    }
+
     /// A video whose results may be seen, whether its file exists or not.
     ///
     /// # Errors
@@ -61,14 +70,14 @@ impl Caller {
         Ok(app.store.camera(id).await?)
     }
 
-    /// What can be watched while it is counted, by its own identifier or its camera's: a video that may be served, or what a camera sends.
+    /// A recording as [`Self::recording`] gives it, by its own identifier or its camera's.
     ///
     /// # Errors
     /// 404 if there is no such video or camera, or the video's file is gone.
-    pub async fn watched(&self, app: &App, id: &str) -> Result<VideoRecord, Problem> {
+    pub async fn recording_or_camera(&self, app: &App, id: &str) -> Result<VideoRecord, Problem> {
         match app.store.camera(id).await {
-            Ok(camera) => self.registered_video(app, &camera.video_id).await,
-            Err(pigweight_store::Error::NotFound { .. }) => self.video(app, id).await,
+            Ok(camera) => self.recording(app, &camera.video_id).await,
+            Err(pigweight_store::Error::NotFound { .. }) => self.recording(app, id).await,
             Err(error) => Err(error.into()),
         }
     }

@@ -1,4 +1,4 @@
-# make run · test · lint · build · install · bench · figures · soak · fuzz · train · eval · docs — and nothing else to remember.
+# make run · camera · test · lint · build · install · bench · figures · soak · fuzz · train · eval · docs — and nothing else to remember.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -15,7 +15,7 @@ MODEL ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help setup setup-tests setup-train page build install uninstall run test lint bench figures soak fuzz train eval docs
+.PHONY: help setup setup-tests setup-train page build install uninstall run camera test lint bench figures soak fuzz train eval docs
 
 help: ## Say what there is
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ soak: ## Analyse ten videos side by side for half an hour, and watch the memory
 
 fuzz: setup ## Throw bytes at every parser, SECS each (default 60); wants a nightly compiler and cargo-fuzz
 	scripts/fuzz.sh
+
+camera: setup-tests build ## Serve a drawn corridor as an RTSP camera, to try cameras without one
+	scripts/camera.sh
 
 setup-train: build
 	@scripts/setup.sh --train

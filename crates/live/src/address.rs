@@ -68,7 +68,8 @@ impl CameraAddress {
             None => (None, rest),
         };
         let url = Url::parse(&format!("{scheme}://{place}")).map_err(|_| AddressError::Host)?;
-        if url.host_str().is_none_or(str::is_empty) || !url.username().is_empty() || url.password().is_some() {
+        if url.host_str().is_none_or(str::is_empty) || !url.username().is_empty() || url.password().is_some()
+        {
             return Err(AddressError::Host);
         }
         Ok(Self { url, credentials })
@@ -116,7 +117,9 @@ fn is_host(text: &str) -> bool {
     let has_port = port.is_some_and(|port| port.parse::<u16>().is_ok());
     let is_name = |name: &str| {
         !name.is_empty()
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':'))
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':'))
     };
     is_name(name) && (has_port || name.contains('.') || name.starts_with('[') || name == "localhost")
 }

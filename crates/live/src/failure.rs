@@ -20,7 +20,9 @@ pub enum Failure {
         secs: u64,
     },
     /// Name or password is wrong.
-    #[error("the camera refuses the name or password; enter them again. Wrong ones are tried once a minute, since cameras lock who tries too often")]
+    #[error(
+        "the camera refuses the name or password; enter them again. Wrong ones are tried once a minute, since cameras lock who tries too often"
+    )]
     WrongPassword,
     /// The path is wrong.
     #[error("the camera has no stream at this path; look for its RTSP address in its manual or settings")]
@@ -85,7 +87,11 @@ impl Failure {
     pub fn needs_person(&self) -> bool {
         matches!(
             self,
-            Self::WrongPassword | Self::NoSuchStream | Self::NotRtsp { .. } | Self::NoVideo | Self::UnsupportedCodec { .. }
+            Self::WrongPassword
+                | Self::NoSuchStream
+                | Self::NotRtsp { .. }
+                | Self::NoVideo
+                | Self::UnsupportedCodec { .. }
         )
     }
 }

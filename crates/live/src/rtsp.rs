@@ -7,8 +7,8 @@ use crate::session::{Connector, Session, SessionUnit};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use retina::client::{
-    Credentials, Demuxed, InitialTimestampPolicy, PlayOptions, SessionGroup, SessionIdPolicy, SessionOptions, SetupOptions,
-    Transport,
+    Credentials, Demuxed, InitialTimestampPolicy, PlayOptions, SessionGroup, SessionIdPolicy, SessionOptions,
+    SetupOptions, Transport,
 };
 use retina::codec::{CodecItem, FrameFormat, ParametersRef};
 use std::sync::Arc;
@@ -35,10 +35,10 @@ impl RtspConnector {
     }
 
     async fn open(&self, transport: Transport) -> Result<RtspSession, Error> {
-        let credentials = self.address.credentials().map(|known| Credentials {
-            username: known.user.clone(),
-            password: known.password.clone(),
-        });
+        let credentials = self
+            .address
+            .credentials()
+            .map(|known| Credentials { username: known.user.clone(), password: known.password.clone() });
         let options = SessionOptions::default()
             .creds(credentials)
             .user_agent(concat!("PigWeight/", env!("CARGO_PKG_VERSION")).to_owned())
@@ -46,8 +46,10 @@ impl RtspConnector {
             .session_group(self.sessions.clone());
         let mut session = retina::client::Session::describe(self.address.url().clone(), options).await?;
         let streams = session.streams();
-        let video: Vec<usize> = (0..streams.len()).filter(|&index| streams[index].media() == "video").collect();
-        let supported = video.iter().copied().find_map(|index| Some((index, codec(streams[index].encoding_name())?)));
+        let video: Vec<usize> =
+            (0..streams.len()).filter(|&index| streams[index].media() == "video").collect();
+        let supported =
+            video.iter().copied().find_map(|index| Some((index, codec(streams[index].encoding_name())?)));
         let (stream, codec) = match (supported, video.first()) {
             (Some(supported), _) => supported,
             (None, Some(&first)) => {
@@ -68,7 +70,8 @@ impl RtspConnector {
         // A session that ended just now is given up by the camera first; cameras allow few.
         let stale = self.sessions.stale_sessions();
         if stale.num_sessions > 0 {
-            let _still_there = tokio::time::timeout(TEARDOWN_WAIT, self.sessions.await_stale_sessions(&stale)).await;
+            let _still_there =
+                tokio::time::timeout(TEARDOWN_WAIT, self.sessions.await_stale_sessions(&stale)).await;
         }
         match self.open(Transport::Tcp(Default::default())).await {
             Err(Error::Retina(error)) if error.status_code() == Some(UNSUPPORTED_TRANSPORT) => {

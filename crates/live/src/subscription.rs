@@ -84,7 +84,8 @@ impl Recent {
         }
         self.bytes += unit.data.len();
         self.units.push_back(unit.clone());
-        let is_long = self.units.front().is_some_and(|first| unit.time_ticks - first.time_ticks > MOST_RECENT_TICKS);
+        let is_long =
+            self.units.front().is_some_and(|first| unit.time_ticks - first.time_ticks > MOST_RECENT_TICKS);
         if is_long || self.bytes > MOST_RECENT_BYTES || self.units.len() > MOST_RECENT_UNITS {
             // Its beginning can't be left out, so a new subscriber waits for the next keyframe.
             *self = Self::default();

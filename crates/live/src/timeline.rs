@@ -53,7 +53,8 @@ impl CameraTimeline {
         let arrived_ticks = ticks(arrived_secs);
         let believed = self.origin.map(|origin| place(origin, session_ticks)).filter(|&time| {
             let is_near = (seconds(time) - arrived_secs).abs() <= MOST_DEVIATION_SECS;
-            let is_behind = self.latest_ticks.is_some_and(|latest| seconds(latest - time) > MOST_REORDER_SECS);
+            let is_behind =
+                self.latest_ticks.is_some_and(|latest| seconds(latest - time) > MOST_REORDER_SECS);
             // A clock that stands still.
             let is_same = self.latest_ticks == Some(time);
             is_near && !is_behind && !is_same

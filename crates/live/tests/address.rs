@@ -25,13 +25,19 @@ fn passwords_may_contain_what_a_url_forbids() {
         ("rtsp://cam:x@camera/s", "rtsp://camera/s", "cam", "x"),
     ] {
         let (at, credentials) = parts(text);
-        assert_eq!((at.as_str(), credentials), (place, Some((user.to_owned(), password.to_owned()))), "{text}");
+        assert_eq!(
+            (at.as_str(), credentials),
+            (place, Some((user.to_owned(), password.to_owned()))),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn an_at_sign_in_the_path_is_no_password() {
-    for text in ["rtsp://10.0.0.5/stream@1", "rtsp://10.0.0.5:554/user=a_password=b@main", "rtsp://camera/a:b@c"] {
+    for text in
+        ["rtsp://10.0.0.5/stream@1", "rtsp://10.0.0.5:554/user=a_password=b@main", "rtsp://camera/a:b@c"]
+    {
         let (_, credentials) = parts(text);
         assert_eq!(credentials, None, "{text}");
     }

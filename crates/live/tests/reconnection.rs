@@ -62,7 +62,9 @@ impl Session for SimulatedSession {
     fn next(&mut self) -> BoxFuture<'_, Result<SessionUnit, Failure>> {
         Box::pin(async {
             match self.plan {
-                Plan::Break(frames) if self.sent >= frames => return Err(Failure::Ended { reason: "reset".into() }),
+                Plan::Break(frames) if self.sent >= frames => {
+                    return Err(Failure::Ended { reason: "reset".into() });
+                }
                 Plan::Freeze(frames) if self.sent >= frames => std::future::pending().await,
                 _ => {}
             }
@@ -134,7 +136,10 @@ async fn a_camera_is_away_with_its_reason_until_it_is_back() {
         state => state.name(),
     });
     let names: Vec<_> = names.collect();
-    assert_eq!(names, ["connecting", "unreachable", "connecting", "silent", "connecting", "live", "stalled", "connecting"]);
+    assert_eq!(
+        names,
+        ["connecting", "unreachable", "connecting", "silent", "connecting", "live", "stalled", "connecting"]
+    );
     camera.stop().await;
 }
 

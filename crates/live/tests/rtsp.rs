@@ -42,7 +42,8 @@ async fn h264_and_h265_arrive_as_access_units_with_their_times() {
     for (name, codec) in [("pen", Codec::H264), ("wide", Codec::H265)] {
         let address = CameraAddress::parse(&server.address(name)).unwrap();
         let camera = Camera::start(Box::new(RtspConnector::new(address)), 0.0);
-        let live = tokio::time::timeout(PATIENCE, camera.wait_for(|state| matches!(state, CameraState::Live(_))));
+        let live =
+            tokio::time::timeout(PATIENCE, camera.wait_for(|state| matches!(state, CameraState::Live(_))));
         let live = live.await.expect("it connects").unwrap();
         let CameraState::Live(StreamFormat { codec: found, size, .. }) = live.state else { unreachable!() };
         assert_eq!((found, size), (codec, Some((320, 180))));
@@ -75,9 +76,12 @@ async fn basic_and_digest_authentication_and_udp() {
                 assert_eq!(failure(&wrong).await, Failure::WrongPassword, "{options:?} {wrong}");
             }
         }
-        let camera = Camera::start(Box::new(RtspConnector::new(CameraAddress::parse(&with_password).unwrap())), 0.0);
+        let camera =
+            Camera::start(Box::new(RtspConnector::new(CameraAddress::parse(&with_password).unwrap())), 0.0);
         let live = camera.wait_for(|state| matches!(state, CameraState::Live(_)));
-        tokio::time::timeout(PATIENCE, live).await.unwrap_or_else(|_| panic!("{options:?}: {:?}", camera.history()));
+        tokio::time::timeout(PATIENCE, live)
+            .await
+            .unwrap_or_else(|_| panic!("{options:?}: {:?}", camera.history()));
         let shown = format!("{camera:?} {:?}", camera.history());
         assert!(!shown.contains("p@ss"), "{shown}");
         camera.stop().await;
@@ -100,7 +104,8 @@ async fn each_way_an_address_is_wrong_has_its_own_words() {
     assert!(matches!(found, Failure::Unreachable { .. }), "{found:?}");
 
     // A web server, and one that hangs up.
-    for answer in ["HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "\x16\x03\x01garbage\r\n\r\n", ""] {
+    for answer in ["HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "\x16\x03\x01garbage\r\n\r\n", ""]
+    {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = tokio::spawn(async move {
@@ -145,7 +150,8 @@ async fn described(description: &'static str) -> Failure {
 
 #[tokio::test]
 async fn streams_without_video_and_with_other_codecs_are_told() {
-    let sound = "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=x\r\nt=0 0\r\nm=audio 0 RTP/AVP 0\r\na=control:trackID=1\r\n";
+    let sound =
+        "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=x\r\nt=0 0\r\nm=audio 0 RTP/AVP 0\r\na=control:trackID=1\r\n";
     assert_eq!(described(sound).await, Failure::NoVideo);
     let mpeg4 = "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 MP4V-ES/90000\r\na=control:trackID=1\r\n";
     assert_eq!(described(mpeg4).await, Failure::UnsupportedCodec { codec: "MP4V-ES".into() });

@@ -52,8 +52,11 @@ fn b_frames_keep_their_order() {
     let mut line = CameraTimeline::default();
     let frame = SECOND / 25;
     // Sent as I P B B, shown as I B B P.
-    let places: Vec<i64> =
-        [0, 3, 1, 2].iter().zip(0..).map(|(&shown, sent)| line.place(shown * frame, f64::from(sent) * 0.04).time_ticks).collect();
+    let places: Vec<i64> = [0, 3, 1, 2]
+        .iter()
+        .zip(0..)
+        .map(|(&shown, sent)| line.place(shown * frame, f64::from(sent) * 0.04).time_ticks)
+        .collect();
     assert_eq!(places, [0, 3 * frame, frame, 2 * frame]);
     assert_eq!(line.rebased(), 0);
 }

@@ -34,7 +34,8 @@ fn access_units(codec: StreamCodec, b_frames: u32) -> Vec<Vec<u8>> {
 }
 
 fn decoder(codec: StreamCodec) -> StreamDecoder {
-    StreamDecoder::open(None, "camera", codec, TimeBase::new(1, 90_000).expect("a time base")).expect("it opens")
+    StreamDecoder::open(None, "camera", codec, TimeBase::new(1, 90_000).expect("a time base"))
+        .expect("it opens")
 }
 
 #[test]
@@ -46,7 +47,10 @@ fn every_frame_comes_out_at_once_with_its_time() {
         for (number, unit) in units.iter().enumerate() {
             let frames = decoder.decode(unit, Pts(1000 * number as i64)).expect("it goes on");
             let [frame] = &frames[..] else { panic!("{codec:?} {number}: {} frames", frames.len()) };
-            assert_eq!((frame.pts, bar_code(&frame.picture.view())), (Pts(1000 * number as i64), Some(number as u32)));
+            assert_eq!(
+                (frame.pts, bar_code(&frame.picture.view())),
+                (Pts(1000 * number as i64), Some(number as u32))
+            );
             assert!((frame.secs - number as f64 / 90.0).abs() < 1e-9);
         }
         assert_eq!(decoder.damaged_packets(), 0);
@@ -64,6 +68,9 @@ fn a_stream_joined_in_the_middle_or_damaged_gives_what_can_be_decoded() {
     decoder.reset().expect("it goes on");
     for (number, unit) in units.iter().enumerate().skip(15) {
         let frames = decoder.decode(unit, Pts(number as i64)).expect("it goes on");
-        assert_eq!(frames.iter().filter_map(|frame| bar_code(&frame.picture.view())).collect::<Vec<_>>(), [number as u32]);
+        assert_eq!(
+            frames.iter().filter_map(|frame| bar_code(&frame.picture.view())).collect::<Vec<_>>(),
+            [number as u32]
+        );
     }
 }

@@ -199,10 +199,7 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         status,
         detector: detector.clone(),
         config: config.clone(),
-        pool: VideoPool::new(
-            std::thread::available_parallelism().map_or(1, usize::from),
-            open_videos,
-        ),
+        pool: VideoPool::new(std::thread::available_parallelism().map_or(1, usize::from), open_videos),
         hls_parts: Default::default(),
         on_demand_counts: Default::default(),
         previews,
@@ -235,7 +232,15 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         let _dropped = is_shutdown_too.wait_for(|&is_shutdown| is_shutdown).await;
     });
     let serving = tokio::spawn(serving.into_future());
-    Ok(Started { address, summary, shutdown, serving, cameras, background, stores: [background_store, store] })
+    Ok(Started {
+        address,
+        summary,
+        shutdown,
+        serving,
+        cameras,
+        background,
+        stores: [background_store, store],
+    })
 }
 
 /// Opens the store as soon as its previous process is completely gone: a killed server may have been starting a process, which holds the folder

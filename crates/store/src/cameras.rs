@@ -67,7 +67,12 @@ impl Store {
     }
 
     /// Adds a camera, with its source and its recording. `None`, and nothing is added, if there are `most` already.
-    pub async fn add_camera(&self, name: &str, place: &CameraPlace, most: u32) -> Result<Option<CameraRecord>> {
+    pub async fn add_camera(
+        &self,
+        name: &str,
+        place: &CameraPlace,
+        most: u32,
+    ) -> Result<Option<CameraRecord>> {
         let failed = |error| Error::from_sql("adding a camera", error);
         let mut transaction = self.begin_write("adding a camera").await?;
         let there: i64 = sqlx::query_scalar("select count(*) from cameras where removed_at is null")
@@ -98,15 +103,17 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
-        sqlx::query("insert into cameras (source_id, video_id, url, user_name, password) values ($1, $2, $3, $4, $5)")
-            .bind(&id)
-            .bind(&video_id)
-            .bind(&place.url)
-            .bind(&place.user_name)
-            .bind(&place.password)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        sqlx::query(
+            "insert into cameras (source_id, video_id, url, user_name, password) values ($1, $2, $3, $4, $5)",
+        )
+        .bind(&id)
+        .bind(&video_id)
+        .bind(&place.url)
+        .bind(&place.user_name)
+        .bind(&place.password)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         self.camera(&id).await.map(Some)
     }

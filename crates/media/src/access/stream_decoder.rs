@@ -20,7 +20,12 @@ impl StreamDecoder {
     ///
     /// # Errors
     /// If libav lacks the codec, or the process doesn't start.
-    pub fn open(workers: Option<&Workers>, name: &str, codec: StreamCodec, time_base: TimeBase) -> Result<Self> {
+    pub fn open(
+        workers: Option<&Workers>,
+        name: &str,
+        codec: StreamCodec,
+        time_base: TimeBase,
+    ) -> Result<Self> {
         let place = match workers {
             None => Location::InProcess(Box::new(LocalStreamDecoder::open(codec, time_base)?)),
             Some(workers) => Location::Worker(Box::new(workers.start_on_stream(name, codec, time_base)?)),

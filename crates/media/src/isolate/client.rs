@@ -54,7 +54,11 @@ impl Worker {
         Self::start_confined_to(settings, Path::new(name), PathBuf::new())
     }
 
-    fn start_confined_to(settings: &WorkerSettings, path: &Path, file: PathBuf) -> Result<(Self, Confinement)> {
+    fn start_confined_to(
+        settings: &WorkerSettings,
+        path: &Path,
+        file: PathBuf,
+    ) -> Result<(Self, Confinement)> {
         let mut process = Command::new(&settings.program)
             .args(&settings.arguments)
             .current_dir("/")
@@ -178,6 +182,7 @@ impl Worker {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` takes")]
 fn no_worker(error: io::Error) -> Error {
     Error::NoWorker { reason: error.to_string() }
 }

@@ -107,7 +107,12 @@ impl Workers {
     }
 
     /// One that decodes a stream and can't read any file. `name` stands in errors.
-    pub(crate) fn start_on_stream(&self, name: &str, codec: StreamCodec, time_base: TimeBase) -> Result<Worker> {
+    pub(crate) fn start_on_stream(
+        &self,
+        name: &str,
+        codec: StreamCodec,
+        time_base: TimeBase,
+    ) -> Result<Worker> {
         let (mut worker, _) = Worker::start_without_file(&self.0, name)?;
         worker.send(&Request::UseStream { codec, time_base }, &[])?;
         Ok(worker)

@@ -33,6 +33,10 @@ pub struct CameraSource {
     follows_gap: bool,
     epoch: u32,
     last_pts: Option<Pts>,
+    /// No frame has been delivered since the start.
+    is_at_start: bool,
+    /// Added to each pts: this machine's clock was set back before the start.
+    shift_ticks: i64,
     picture_bytes: u64,
     /// Width and height of its frames, px.
     size: Option<(u32, u32)>,
@@ -59,6 +63,8 @@ impl CameraSource {
             follows_gap: false,
             epoch: 0,
             last_pts: None,
+            is_at_start: true,
+            shift_ticks: 0,
             picture_bytes: picture_bytes.unwrap_or(USUAL_PICTURE_BYTES),
             size: None,
         }
@@ -102,13 +108,22 @@ impl CameraSource {
                 }
                 decoder
             }
-            decoder => decoder.insert(StreamDecoder::open(self.workers.as_ref(), &self.name, codec, TIME_BASE)?),
+            decoder => {
+                decoder.insert(StreamDecoder::open(self.workers.as_ref(), &self.name, codec, TIME_BASE)?)
+            }
         };
         decoder.decode(&unit.data, Pts(unit.time_ticks))
     }
 
     fn deliver(&mut self, frame: DecodedFrame) {
-        // A frame that the line has passed: of before a restart, or out of order.
+        if std::mem::take(&mut self.is_at_start)
+            && let Some(last) = self.last_pts.filter(|last| frame.pts <= *last)
+        {
+            self.shift_ticks = last.0 - frame.pts.0 + i64::from(CLOCK_RATE_HZ);
+        }
+        let pts = Pts(frame.pts.0 + self.shift_ticks);
+        let frame = DecodedFrame { pts, secs: TIME_BASE.secs(pts), ..frame };
+        // Out of order.
         if self.last_pts.is_some_and(|last| frame.pts <= last) {
             return;
         }
@@ -149,6 +164,7 @@ impl FrameSource for CameraSource {
     fn start_after(&mut self, pts: Option<Pts>) -> Result<(), Error> {
         self.last_pts = pts;
         self.follows_gap = pts.is_some();
+        self.is_at_start = true;
         Ok(())
     }
 
@@ -160,7 +176,11 @@ impl FrameSource for CameraSource {
             match self.subscription.blocking_next() {
                 Received::Unit(unit) => self.receive(&unit),
                 Received::Lost(units) => {
-                    tracing::info!(camera = self.name, units, "passed over: decoding is slower than the camera");
+                    tracing::info!(
+                        camera = self.name,
+                        units,
+                        "passed over: decoding is slower than the camera"
+                    );
                     metrics::counter!("pigweight_camera_units_lost_total").increment(units);
                     self.lose();
                 }
@@ -168,5 +188,145 @@ impl FrameSource for CameraSource {
                 Received::End => return Ok(Next::Away(Error::Cancelled)),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use pigweight_live::session::{Connector, Session, SessionUnit};
+    use pigweight_live::{Camera, Failure, StreamFormat};
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::process::Command;
+    use std::sync::Mutex;
+
+    /// A second of a test picture of this size, as a camera sends it: 15 access units, the first a keyframe.
+    fn access_units(size: &str) -> Vec<Vec<u8>> {
+        let output = Command::new("ffmpeg")
+            .args(["-v", "error", "-f", "lavfi", "-i", &format!("testsrc2=size={size}:rate=15:duration=1")])
+            .args(["-c:v", "libx264", "-preset", "ultrafast", "-g", "15", "-bf", "0", "-pix_fmt", "yuv420p"])
+            .args(["-bsf:v", "h264_metadata=aud=insert", "-f", "h264", "-"])
+            .output()
+            .expect("ffmpeg is installed by scripts/setup.sh --tests");
+        let bytes = output.stdout;
+        let starts: Vec<usize> = (0..bytes.len())
+            .filter(|&at| bytes[at..].starts_with(&[0, 0, 0, 1, 9]))
+            .chain([bytes.len()])
+            .collect();
+        starts.windows(2).map(|pair| bytes[pair[0]..pair[1]].to_vec()).collect()
+    }
+
+    /// Connections one after the other, each with its access units; the last one stays.
+    struct Scripted(Mutex<Vec<Vec<Vec<u8>>>>);
+
+    struct ScriptedSession {
+        units: Vec<Vec<u8>>,
+        sent: usize,
+        is_last: bool,
+    }
+
+    type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+    impl Connector for Scripted {
+        fn connect(&self) -> Boxed<'_, Result<Box<dyn Session>, Failure>> {
+            let mut connections = self.0.lock().expect("no test panics while it is held");
+            let session = match connections.is_empty() {
+                true => None,
+                false => Some((connections.remove(0), connections.is_empty())),
+            };
+            Box::pin(async move {
+                match session {
+                    Some((units, is_last)) => {
+                        Ok(Box::new(ScriptedSession { units, sent: 0, is_last }) as Box<dyn Session>)
+                    }
+                    None => std::future::pending().await,
+                }
+            })
+        }
+
+        fn host(&self) -> String {
+            "scripted".into()
+        }
+    }
+
+    impl Session for ScriptedSession {
+        fn format(&self) -> StreamFormat {
+            StreamFormat { codec: Codec::H264, size: Some((320, 180)), frames_per_sec: None }
+        }
+
+        fn next(&mut self) -> Boxed<'_, Result<SessionUnit, Failure>> {
+            Box::pin(async {
+                let Some(unit) = self.units.get(self.sent) else {
+                    if self.is_last {
+                        return std::future::pending().await;
+                    }
+                    return Err(Failure::Ended { reason: "reset".into() });
+                };
+                let number = self.sent;
+                self.sent += 1;
+                Ok(SessionUnit {
+                    data: Bytes::from(unit.clone()),
+                    session_ticks: number as i64 * i64::from(CLOCK_RATE_HZ) / 15,
+                    is_keyframe: number.is_multiple_of(15),
+                    is_disposable: false,
+                    lost_packets: 0,
+                })
+            })
+        }
+    }
+
+    /// What a camera with these connections gives, as text: `.` for a frame, `gap`, `away`; and the pts of the frames.
+    fn play(connections: Vec<Vec<Vec<u8>>>, after: Option<Pts>, items: usize) -> (String, Vec<Pts>) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let _in_runtime = runtime.enter();
+        let camera = Camera::start(Box::new(Scripted(Mutex::new(connections))), 10.0);
+        let mut source = CameraSource::new(camera.subscribe(), None, "camera".into(), 0, None);
+        source.start_after(after).expect("it starts");
+        let (mut said, mut pts) = (String::new(), Vec::new());
+        for _ in 0..items {
+            match source.next().expect("it goes on") {
+                Next::Frame(frame) => {
+                    said.push('.');
+                    pts.push(frame.pts);
+                }
+                Next::Gap => said.push_str("gap"),
+                Next::Away(_) => said.push_str("away"),
+                Next::End { .. } => said.push_str("end"),
+            }
+        }
+        (said, pts)
+    }
+
+    #[test]
+    fn a_reconnection_is_a_gap_and_begins_at_a_keyframe() {
+        let units = access_units("320x180");
+        assert_eq!(units.len(), 15);
+        let (said, pts) = play(vec![units[..5].to_vec(), units], None, 11);
+        assert_eq!(said, ".....gap.....");
+        assert!(pts.windows(2).all(|pair| pair[0] < pair[1]), "{pts:?}");
+        assert!(pts[0] >= Pts(10 * i64::from(CLOCK_RATE_HZ)), "the line begins where it was told to");
+    }
+
+    #[test]
+    fn a_restart_is_a_gap_and_never_turns_the_line_back() {
+        let units = access_units("320x180");
+        let (said, pts) = play(vec![units.clone()], Some(Pts(5)), 4);
+        assert_eq!(said, "gap...");
+        assert!(pts[0] >= Pts(10 * i64::from(CLOCK_RATE_HZ)));
+        // The clock was set back by an hour before the restart.
+        let last = Pts(3600 * i64::from(CLOCK_RATE_HZ));
+        let (said, pts) = play(vec![units], Some(last), 4);
+        assert_eq!(said, "gap...");
+        assert_eq!(pts[0], Pts(last.0 + i64::from(CLOCK_RATE_HZ)));
+    }
+
+    #[test]
+    fn another_picture_size_ends_the_stretch() {
+        let (small, large) = (access_units("320x180"), access_units("640x360"));
+        let (said, _) = play(vec![small[..3].to_vec(), large], None, 4);
+        assert_eq!(said, "...away");
     }
 }

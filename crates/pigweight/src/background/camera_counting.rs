@@ -146,7 +146,8 @@ impl CameraCounting {
 
     /// The size of the pictures, px, when the camera is live. `None`: it was ended.
     fn wait_for_size(&self, runtime: &Handle) -> Option<(u32, u32)> {
-        let has_size = |state: &CameraState| matches!(state, CameraState::Live(format) if format.size.is_some());
+        let has_size =
+            |state: &CameraState| matches!(state, CameraState::Live(format) if format.size.is_some());
         let is_over = |state: &CameraState| matches!(state, CameraState::Stopped);
         let found = runtime.block_on(self.camera.wait_for(|state| has_size(state) || is_over(state)))?;
         match found.state {
@@ -178,14 +179,15 @@ impl CameraCounting {
             is_last_try: false,
         };
         let observe = &mut |frame: &DecodedFrame| self.picture.see(frame);
-        let ended = analysis.run(&mut self.source(size), store, runtime, &self.stop, observe, &mut |progress| {
-            context.status.report_progress(&record.video_id, progress.clone());
-            context.status.clear_trouble();
-            self.set_trouble(None);
-            if !self.holds(runtime, &settings) {
-                self.stop.store(true, Ordering::SeqCst);
-            }
-        });
+        let ended =
+            analysis.run(&mut self.source(size), store, runtime, &self.stop, observe, &mut |progress| {
+                context.status.report_progress(&record.video_id, progress.clone());
+                context.status.clear_trouble();
+                self.set_trouble(None);
+                if !self.holds(runtime, &settings) {
+                    self.stop.store(true, Ordering::SeqCst);
+                }
+            });
         context.status.end(&record.video_id);
         match ended {
             // The picture has another size, the settings have changed, or it was ended.
@@ -194,15 +196,22 @@ impl CameraCounting {
                 context.status.report_trouble(&error.reason());
                 Err(error.reason())
             }
-            Err(error @ (Error::Frames(_) | Error::DetectorGone(_) | Error::Interrupted(_))) => Err(error.reason()),
+            Err(error @ (Error::Frames(_) | Error::DetectorGone(_) | Error::Interrupted(_))) => {
+                Err(error.reason())
+            }
             // A run of a camera has no end.
-            Ok(_) => Err(Reason::new("camera_run_ended", "the count of the camera ended by itself; it begins anew")),
+            Ok(_) => Err(Reason::new(
+                "camera_run_ended",
+                "the count of the camera ended by itself; it begins anew",
+            )),
         }
     }
 
     /// Whether a run with these settings is still wanted.
     fn holds(&self, runtime: &Handle, settings: &RunSettings) -> bool {
-        let Ok(video) = runtime.block_on(self.context.store.video(&self.record.video_id)) else { return true };
+        let Ok(video) = runtime.block_on(self.context.store.video(&self.record.video_id)) else {
+            return true;
+        };
         let Ok(plan) = self.context.plan(&video) else { return true };
         // An error while reading may be gone at the next step.
         plan.settings(&video).map_or(true, |now| now == *settings)
@@ -210,7 +219,7 @@ impl CameraCounting {
 
     /// Shows the camera for a while without counting it.
     fn show(&self, size: (u32, u32)) {
-        if !self.trouble().is_some_and(|trouble| trouble.code == no_detector().code) {
+        if self.trouble().is_none_or(|trouble| trouble.code != no_detector().code) {
             self.pause();
             return;
         }

@@ -86,7 +86,8 @@ impl CameraSupervisor {
             user_name: record.user_name.clone(),
             password: record.password.clone(),
         };
-        let address = address_of(&place).with_context(|| format!("the address of {} is damaged", record.name))?;
+        let address =
+            address_of(&place).with_context(|| format!("the address of {} is damaged", record.name))?;
         let mut running = self.running();
         if self.is_stopped.load(Ordering::SeqCst) {
             return Ok(());
@@ -158,10 +159,10 @@ impl RunningCamera {
 /// # Errors
 /// If that is no address.
 pub fn address_of(place: &CameraPlace) -> Result<CameraAddress, AddressError> {
-    let credentials = place.user_name.as_ref().map(|user| Credentials {
-        user: user.clone(),
-        password: place.password.clone().unwrap_or_default(),
-    });
+    let credentials = place
+        .user_name
+        .as_ref()
+        .map(|user| Credentials { user: user.clone(), password: place.password.clone().unwrap_or_default() });
     Ok(CameraAddress::parse(&place.url)?.with_credentials(credentials))
 }
 

@@ -56,7 +56,9 @@ fn wait_for_update(server: &Server, id: &str, is_wanted: impl Fn(&Value) -> bool
     let (mut socket, _) = tungstenite::connect(format!("ws://{}/ws/count?id={id}", server.address)).unwrap();
     loop {
         let message = socket.read().unwrap();
-        let Ok(update) = serde_json::from_str::<Value>(message.to_text().unwrap_or_default()) else { continue };
+        let Ok(update) = serde_json::from_str::<Value>(message.to_text().unwrap_or_default()) else {
+            continue;
+        };
         if is_wanted(&update) {
             return update;
         }
@@ -82,9 +84,13 @@ fn a_camera_is_counted_goes_away_comes_back_and_survives_a_restart() {
     assert_eq!((camera["user"].as_str(), camera["has_password"].as_bool()), (Some("cam"), Some(true)));
     assert_eq!(camera["url"].as_str().unwrap(), rtsp.address("corridor"));
 
-    let line = json!({"video": video, "scope": "source", "name": "gate", "x1": 320, "y1": 360, "x2": 320, "y2": 0});
+    let line =
+        json!({"video": video, "scope": "source", "name": "gate", "x1": 320, "y1": 360, "x2": 320, "y2": 0});
     let live = wait_for_state(&server, id, "live");
-    assert_eq!((live["stream"]["codec"].as_str(), live["stream"]["width"].as_i64()), (Some("h264"), Some(640)));
+    assert_eq!(
+        (live["stream"]["codec"].as_str(), live["stream"]["width"].as_i64()),
+        (Some("h264"), Some(640))
+    );
     let update = wait_for_update(&server, id, |update| update["count"].is_u64());
     assert!(update["t"].as_f64().unwrap() >= 0.0);
     let drawn = server.ask("POST", "/api/lines", &[], Some(&line.to_string()));
@@ -116,13 +122,23 @@ fn a_camera_is_counted_goes_away_comes_back_and_survives_a_restart() {
         .iter()
         .map(|change| change["state"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!((names.first().map(String::as_str), names.last().map(String::as_str)), (Some("live"), Some("connecting")));
+    assert_eq!(
+        (names.first().map(String::as_str), names.last().map(String::as_str)),
+        (Some("live"), Some("connecting"))
+    );
     assert!(names.iter().any(|name| name == "away"), "{names:?}");
     let later = wait_for_update(&server, id, |update| crossings(update) > crossings(&crossed));
     assert!(later["t"].as_f64() > crossed["t"].as_f64());
 
     // Nothing that the server says holds the password.
-    for path in ["/api/cameras", &format!("/api/cameras/{id}"), &format!("/api/cameras/{id}/states"), "/api/sources", "/metrics", "/api/health"] {
+    for path in [
+        "/api/cameras",
+        &format!("/api/cameras/{id}"),
+        &format!("/api/cameras/{id}/states"),
+        "/api/sources",
+        "/metrics",
+        "/api/health",
+    ] {
         let answer = server.get(path);
         let text = String::from_utf8_lossy(&answer.bytes);
         assert!(!text.contains("p@ss") && !text.contains("p%40ss"), "{path}: {text}");
@@ -148,7 +164,9 @@ fn a_camera_is_counted_goes_away_comes_back_and_survives_a_restart() {
 fn a_camera_that_cannot_be_connected_is_refused_in_words_or_added_on_request() {
     let folder = tempfile::tempdir().unwrap();
     let corridor = corridor(folder.path(), 12);
-    let Some(rtsp) = RtspServer::start(&["--auth", "basic"], &[("corridor", corridor.film.clone())]) else { return };
+    let Some(rtsp) = RtspServer::start(&["--auth", "basic"], &[("corridor", corridor.film.clone())]) else {
+        return;
+    };
     let server = start(folder.path(), &corridor);
     let refused = |camera: Value, status: u16| -> String {
         let answer = server.ask("POST", "/api/cameras", &[], Some(&camera.to_string()));
@@ -163,7 +181,9 @@ fn a_camera_that_cannot_be_connected_is_refused_in_words_or_added_on_request() {
     let nowhere = rtsp.address("nowhere").replace("rtsp://", &format!("rtsp://cam:{PASSWORD}@"));
     assert!(refused(json!({"name": "a", "url": nowhere}), 422).contains("path"));
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    assert!(refused(json!({"name": "a", "url": format!("rtsp://{closed}/s")}), 422).contains("doesn't answer"));
+    assert!(
+        refused(json!({"name": "a", "url": format!("rtsp://{closed}/s")}), 422).contains("doesn't answer")
+    );
     refused(json!({"name": "a", "url": "http://10.0.0.5/s"}), 400);
     refused(json!({"name": "", "url": open}), 400);
     refused(json!({"name": "a\nb", "url": open}), 400);

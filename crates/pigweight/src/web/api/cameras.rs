@@ -181,7 +181,17 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Opt
 
 impl RequestArguments for CameraChange {
     const READ_ONLY: &'static [&'static str] = &[
-        "id", "video", "has_password", "state", "since", "retry_at", "reason", "stream", "count", "delivered", "created_at",
+        "id",
+        "video",
+        "has_password",
+        "state",
+        "since",
+        "retry_at",
+        "reason",
+        "stream",
+        "count",
+        "delivered",
+        "created_at",
     ];
     const FIELDS: &'static [Field] = &[
         Field::optional("name", Kind::TextOrNull),
@@ -279,7 +289,8 @@ fn count_of(app: &App, camera: &CameraRecord, is_live: bool) -> CameraCount {
     if !is_live {
         return CameraCount { state: "no_video", count: None, t: None };
     }
-    let latest = app.status.latest(&camera.video_id).filter(|progress| progress.written.elapsed() < COUNT_HOLDS);
+    let latest =
+        app.status.latest(&camera.video_id).filter(|progress| progress.written.elapsed() < COUNT_HOLDS);
     match latest.and_then(|progress| Some((progress.count?, progress.run.counted_to_secs))) {
         Some((count, secs)) => CameraCount { state: "counted", count: Some(count), t: Some(secs) },
         None => CameraCount { state: "pending", count: None, t: None },
@@ -355,10 +366,14 @@ pub async fn add(
     }
     let added = app.store.add_camera(&name, &place, MOST_CAMERAS).await?;
     let camera = added.ok_or_else(|| {
-        Problem::new(StatusCode::CONFLICT, format!("there are {MOST_CAMERAS} cameras already; remove one first"))
+        Problem::new(
+            StatusCode::CONFLICT,
+            format!("there are {MOST_CAMERAS} cameras already; remove one first"),
+        )
     })?;
     restart(&app, camera.clone()).await?;
-    let location = HeaderValue::from_str(&format!("/api/cameras/{}", camera.id)).map_err(Problem::internal)?;
+    let location =
+        HeaderValue::from_str(&format!("/api/cameras/{}", camera.id)).map_err(Problem::internal)?;
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(Camera::of(&app, camera))).into_response())
 }
 
@@ -423,7 +438,9 @@ pub async fn states(
     Path(id): Path<String>,
 ) -> Result<Json<Vec<CameraStateChange>>, Problem> {
     let camera = caller.camera(&app, &id).await?;
-    let Some(CameraStatus { states, .. }) = app.cameras.status(&camera.id) else { return Ok(Json(Vec::new())) };
+    let Some(CameraStatus { states, .. }) = app.cameras.status(&camera.id) else {
+        return Ok(Json(Vec::new()));
+    };
     let mut changes: Vec<_> = states.earlier().chain([states.now()]).map(CameraStateChange::of).collect();
     changes.reverse();
     Ok(Json(changes))
@@ -445,7 +462,10 @@ pub async fn frame(caller: Caller, app: Shared, Path(id): Path<String>) -> Resul
     let state = status.as_ref().map(|status| status.states.now().state.clone());
     let Some(Live::Live(_)) = state else {
         let reason = state.as_ref().and_then(reason_of);
-        let text = reason.map_or_else(|| "the camera is being connected; ask again in a moment".to_owned(), |reason| reason.text);
+        let text = reason.map_or_else(
+            || "the camera is being connected; ask again in a moment".to_owned(),
+            |reason| reason.text,
+        );
         return Err(Problem::unavailable(text));
     };
     let pictures = app.cameras.picture(&camera.id);

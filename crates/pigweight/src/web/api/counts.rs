@@ -9,8 +9,8 @@ use crate::web::request::problem::Problem;
 use axum::Json;
 use axum::extract::Path;
 use pigweight_core::track::Origin;
-use pigweight_store::LineCrossing;
 use pigweight_live::timeline::GAP_SECS;
+use pigweight_store::LineCrossing;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

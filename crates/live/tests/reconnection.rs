@@ -1,5 +1,7 @@
 //! A camera comes back by itself, in simulated time.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use pigweight_live::access_unit::{CLOCK_RATE_HZ, Codec, StreamFormat};

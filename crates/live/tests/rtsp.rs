@@ -1,5 +1,7 @@
 //! A real RTSP server: GStreamer's, as cameras and recorders use it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use pigweight_live::access_unit::CLOCK_RATE_HZ;
 use pigweight_live::rtsp::RtspConnector;
 use pigweight_live::session::Connector as _;

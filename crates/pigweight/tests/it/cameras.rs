@@ -98,6 +98,9 @@ fn a_camera_is_counted_goes_away_comes_back_and_survives_a_restart() {
     let counted = server.get(&format!("/api/cameras/{id}")).json();
     assert_eq!(counted["count"]["state"], "counted", "{counted}");
 
+    let metrics = String::from_utf8(server.get("/metrics").bytes).unwrap();
+    assert!(metrics.contains("pigweight_cameras{state=\"live\"} 1"), "{metrics}");
+
     let picture = server.get(&format!("/api/cameras/{id}/frame.jpg"));
     assert_eq!((picture.status, picture.header("content-type")), (200, "image/jpeg"));
     assert!(picture.bytes.starts_with(&[0xff, 0xd8]));
@@ -208,5 +211,52 @@ fn a_camera_that_cannot_be_connected_is_refused_in_words_or_added_on_request() {
     let elsewhere = json!({"url": format!("rtsp://{closed}/s")});
     let moved = server.ask("PUT", &path, &[], Some(&elsewhere.to_string())).json();
     assert_eq!(moved["has_password"], false, "another host is not told the password");
+    server.stop();
+}
+
+#[test]
+fn a_corridor_replayed_as_a_camera_gives_the_crossings_of_its_video() {
+    let folder = tempfile::tempdir().unwrap();
+    let corridor = corridor(folder.path(), 25);
+    let server = start(folder.path(), &corridor);
+    // The line is there before the first frame, as on the command line.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let url = format!("rtsp://127.0.0.1:{port}/corridor");
+    let camera = add(&server, &json!({"name": "Corridor", "url": url, "test": false}));
+    let (id, video) = (camera["id"].as_str().unwrap(), camera["video"].as_str().unwrap());
+    let line =
+        json!({"video": video, "scope": "source", "name": "gate", "x1": 320, "y1": 360, "x2": 320, "y2": 0});
+    assert_eq!(server.ask("POST", "/api/lines", &[], Some(&line.to_string())).status, 201);
+    let films = [("corridor", corridor.film.clone())];
+    let Some(rtsp) = RtspServer::start(&["--port", &port], &films) else { return };
+    wait_for_state(&server, id, "live");
+    // The film ends, and then the camera stalls: all that it has shown is settled and written by then.
+    wait_for_state(&server, id, "away");
+    drop(rtsp);
+    server.stop();
+    let server = start(folder.path(), &corridor);
+    let of = |path: &str| -> Vec<(String, f64)> {
+        let crossings = server.get(path).json();
+        let crossings = crossings.as_array().unwrap().iter();
+        crossings
+            .map(|one| (one["direction"].as_str().unwrap().to_owned(), one["secs"].as_f64().unwrap()))
+            .collect()
+    };
+    let live = of(&format!("/api/videos/{video}/crossings"));
+    let truth = std::fs::read_to_string(corridor.film.with_extension("crossings.csv")).unwrap();
+    let truth: Vec<(String, f64)> = truth
+        .lines()
+        .skip(1)
+        .map(|row| row.split(',').collect::<Vec<_>>())
+        .map(|row| (row[1].to_owned(), row[0].parse().unwrap()))
+        .collect();
+    assert!(truth.len() >= 5, "{truth:?}");
+    assert_eq!(live.len(), truth.len(), "{live:?} {truth:?}");
+    // The camera's line begins elsewhere: the times between the crossings are those of the video.
+    let shift = live[0].1 - truth[0].1;
+    for (live, truth) in live.iter().zip(&truth) {
+        assert_eq!(live.0, truth.0);
+        assert!((live.1 - truth.1 - shift).abs() < 0.5, "{live:?} {truth:?}");
+    }
     server.stop();
 }

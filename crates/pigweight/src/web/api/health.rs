@@ -12,6 +12,7 @@ use axum::Json;
 use pigweight_detect::{DeviceReport, EndpointReport};
 use pigweight_store::{JobState, Reason};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 use utoipa::ToSchema;
 
@@ -160,6 +161,9 @@ pub async fn metrics(_: Caller, app: Shared) -> Result<String, Problem> {
     for (state, count) in videos_by_state(&app).await? {
         metrics::gauge!("pigweight_videos", "state" => state).set(f64::from(count));
     }
+    for (state, count) in cameras_by_state(&app).await? {
+        metrics::gauge!("pigweight_cameras", "state" => state).set(f64::from(count));
+    }
     let previews = app.previews.clone();
     let bytes = tokio::task::spawn_blocking(move || previews.budget().used_bytes())
         .await
@@ -252,6 +256,17 @@ fn describe_endpoints(endpoints: &[EndpointReport]) {
 }
 
 /// How many videos there are in each state; those that wait are the queue of the background work.
+async fn cameras_by_state(app: &App) -> Result<BTreeMap<&'static str, u32>, Problem> {
+    // All states, so that a figure doesn't stay when the last camera has left its state.
+    let mut states = BTreeMap::from([("connecting", 0), ("live", 0), ("away", 0), ("stopped", 0)]);
+    for camera in app.store.cameras().await? {
+        let state =
+            app.cameras.status(&camera.id).map_or("stopped", |status| status.states.now().state.name());
+        *states.entry(state).or_default() += 1;
+    }
+    Ok(states)
+}
+
 async fn videos_by_state(app: &App) -> Result<[(&'static str, u32); 6], Problem> {
     let [mut reading, mut waiting, mut running, mut done, mut failed, mut cancelled] = [0; 6];
     let jobs = app.store.latest_jobs().await?;

@@ -22,7 +22,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Where a camera is. `Display` and `Debug` leave out the credentials.
+/// Where a camera is. `Display` and `Debug` leave out the credentials and mask what looks like a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CameraAddress {
     url: Url,
@@ -38,6 +38,11 @@ pub enum AddressError {
     /// No host, or one that can't be.
     #[error("the address names no host that can exist; it looks like rtsp://192.168.1.20:554/stream1")]
     Host,
+    /// It can be read in two ways.
+    #[error(
+        "it isn't clear where the password ends; leave user and password out of the address and enter them in their own fields"
+    )]
+    Ambiguous,
     /// Longer than any camera's.
     #[error("the address is longer than {MOST_BYTES} bytes")]
     Length,
@@ -47,8 +52,8 @@ impl CameraAddress {
     /// Reads an address such as `rtsp://name:password@192.168.1.20:554/stream1`.
     ///
     /// Passwords are often typed as they are, with `@`, `:`, `/`, `#` or `%` in them, which a URL doesn't allow. The credentials end at the
-    /// last `@` that a host follows; percent-encoded characters are decoded where they are valid. If that is ambiguous, give the
-    /// credentials separately ([`Self::with_credentials`]).
+    /// last `@` that a host follows; percent-encoded characters are decoded where they are valid. An address that can be read in two ways is
+    /// refused; then give the credentials separately ([`Self::with_credentials`]).
     ///
     /// # Errors
     /// [`AddressError`].
@@ -63,7 +68,11 @@ impl CameraAddress {
             return Err(AddressError::Scheme);
         }
         let rest = &text[scheme_ends + 3..];
-        let (credentials, place) = match credentials_end(rest) {
+        let end = credentials_end(rest);
+        if is_ambiguous(rest, end) {
+            return Err(AddressError::Ambiguous);
+        }
+        let (credentials, place) = match end {
             Some(at) => (Some(credentials(&rest[..at])), &rest[at + 1..]),
             None => (None, rest),
         };
@@ -107,6 +116,23 @@ fn credentials_end(rest: &str) -> Option<usize> {
     rest.rmatch_indices('@').map(|(at, _)| at).find(|&at| at < path || is_host(&rest[at + 1..]))
 }
 
+/// Whether an `@` behind the credentials, or without any, may be what ends them.
+fn is_ambiguous(rest: &str, end: Option<usize>) -> bool {
+    let (place, begin) = end.map_or((rest, 0), |at| (&rest[at + 1..], at + 1));
+    let authority = &place[..place.find(['/', '?']).unwrap_or(place.len())];
+    // `name:12/34@host`: a name and a port, or a user and a password? A host with a dot is no user.
+    let is_certain = match end {
+        Some(_) => false,
+        None => {
+            is_host(authority)
+                && (authority.contains('.')
+                    || authority.starts_with('[')
+                    || authority.starts_with("localhost"))
+        }
+    };
+    rest[begin..].contains('@') && !is_certain
+}
+
 /// Whether text begins with something that is a host beyond doubt: an `@` may stand in a path, too.
 fn is_host(text: &str) -> bool {
     let host = &text[..text.find(['/', '?', '#']).unwrap_or(text.len())];
@@ -133,14 +159,41 @@ fn credentials(text: &str) -> Credentials {
     Credentials { user: decoded(user), password: decoded(password) }
 }
 
+/// Names of parameters that hold a password in the addresses of some cameras.
+const SECRET_PARAMETERS: [&str; 5] = ["password=", "passwd=", "pass=", "pwd=", "psw="];
+/// Stands for what isn't shown.
+const MASK: &str = "***";
+
+/// The address without the passwords that some cameras have in their paths and queries, as in `/user=admin&password=…&channel=1`.
+fn masked(url: &str) -> String {
+    let mut shown = String::with_capacity(url.len());
+    let mut rest = url;
+    loop {
+        let lower = rest.to_ascii_lowercase();
+        let found = SECRET_PARAMETERS.iter().filter_map(|name| Some((lower.find(name)?, name.len()))).min();
+        let Some((at, length)) = found else { break };
+        let begin = at + length;
+        let ends = [
+            rest[begin..].find(['&', '/', '?', ';', '#']),
+            lower[begin..].find("_channel="),
+            lower[begin..].find("_stream="),
+        ];
+        let end = ends.into_iter().flatten().min().map_or(rest.len(), |end| begin + end);
+        shown.push_str(&rest[..begin]);
+        shown.push_str(MASK);
+        rest = &rest[end..];
+    }
+    shown + rest
+}
+
 impl fmt::Display for CameraAddress {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.url.fmt(to)
+        to.write_str(&masked(self.url.as_str()))
     }
 }
 
 impl fmt::Debug for CameraAddress {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(to, "CameraAddress({})", self.url)
+        write!(to, "CameraAddress({self})")
     }
 }

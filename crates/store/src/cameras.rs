@@ -129,7 +129,7 @@ impl Store {
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
-        sqlx::query("update cameras set url = $2, user_name = $3, password = $4 where source_id = $1")
+        sqlx::query("update cameras set url = $2, user_name = $3, password = $4 where source_id = $1 and removed_at is null")
             .bind(id)
             .bind(&place.url)
             .bind(&place.user_name)

@@ -37,6 +37,7 @@ impl Store {
         lock_folder(&lock, folder)?;
         // The address of an earlier owner.
         lock.set_len(0).map_err(unusable(folder))?;
+        keep_from_others(&folder.join(DATABASE_FILE)).map_err(unusable(folder))?;
         let pool = connect(options(folder), MAX_CONNECTIONS).await?;
         UPGRADES.run(&pool).await.map_err(|error| Error::Upgrade { reason: error.to_string() })?;
         let store = Self { pool, lock: Some(Arc::new(lock)), folder: Arc::new(folder.to_owned()) };
@@ -122,6 +123,19 @@ impl Store {
 fn unusable(folder: &Path) -> impl Fn(std::io::Error) -> Error {
     let folder: PathBuf = folder.to_owned();
     move |error| Error::FolderUnusable { folder: folder.clone(), reason: error.to_string() }
+}
+
+/// The database holds the passwords of cameras: only its owner may read it. SQLite gives its journals the same permissions.
+fn keep_from_others(database: &Path) -> std::io::Result<()> {
+    let mut options = File::options();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(database)?;
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    drop(file);
+    Ok(())
 }
 
 fn lock_folder(lock: &File, folder: &Path) -> Result<()> {

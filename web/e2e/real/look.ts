@@ -14,7 +14,11 @@ export async function look(): Promise<Look> {
     (element) => element.children.length === 0 && /^frame \d+ of/.test(element.textContent ?? ''),
   );
   const video = document.querySelector('video');
-  if (!words || !video) return { frame: -1, frames: 0, difference: 255 };
+  // Single pictures, where the browser can't play the video.
+  const canvases = '[data-testid="pictures"], [data-testid="still"]:not([hidden])';
+  const still = document.querySelector<HTMLCanvasElement>(canvases);
+  const screen = still ?? video;
+  if (!words || !screen) return { frame: -1, frames: 0, difference: 255 };
   const frame = Number(/\d+/.exec(words.textContent ?? '')?.[0]) - 1;
   const id = location.hash.replace(/^#\/video\/([^?]*).*$/, '$1');
   const index = await (await fetch(`api/videos/${id}/index`)).json();
@@ -32,8 +36,7 @@ export async function look(): Promise<Look> {
   };
   const answer = await fetch(`api/videos/${id}/preview/frame?pts=${pts}`);
   const exact = small(await createImageBitmap(await answer.blob()));
-  const still = document.querySelector<HTMLCanvasElement>('[data-testid="still"]:not([hidden])');
-  const shown = small(still ?? video);
+  const shown = small(screen);
   let sum = 0;
   for (let place = 0; place < shown.length; place += 1) {
     sum += Math.abs((shown[place] as number) - (exact[place] as number));

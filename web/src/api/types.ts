@@ -824,7 +824,7 @@ export interface components {
             since: string | null;
             state: components["schemas"]["CameraState"];
             stream: components["schemas"]["CameraStream"] | null;
-            /** @description Without user and password. */
+            /** @description Without user and password; passwords in its path are masked. */
             url: string;
             /** @description The user that the camera knows; null: none. */
             user: string | null;
@@ -847,7 +847,7 @@ export interface components {
              * @description Animals; null unless counted.
              */
             count: number | null;
-            /** @description `counted`; `pending`: live and not counted yet; `no_video`: the camera isn't live. */
+            /** @description `counted`; `pending`: live and not counted yet; `no_video`: the camera isn't live, or shows no picture. */
             state: string;
             /**
              * Format: double

@@ -311,6 +311,8 @@ export const en = {
   reason_no_such_stream: 'The camera has no stream at this path. Look for its RTSP address in its manual.',
   reason_not_rtsp: 'What answers there is no RTSP camera.',
   reason_unsupported_codec: 'The camera sends a format that is not supported. Choose H.264 in its settings.',
+  reason_no_picture:
+    'The camera sends, but no whole picture can be decoded. Set a keyframe every second or two in its settings.',
   reason_stalled: 'The camera stopped sending.',
   reason_connection_ended: 'The camera ended the connection.',
   reason_refused: 'The camera refuses.',

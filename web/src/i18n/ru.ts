@@ -359,6 +359,8 @@ export const ru: Dictionary<'one' | 'few' | 'many' | 'other'> = {
   reason_no_such_stream: 'По этому пути у камеры нет потока. RTSP-адрес есть в её инструкции.',
   reason_not_rtsp: 'По этому адресу отвечает не камера RTSP.',
   reason_unsupported_codec: 'Камера шлёт формат, который не поддерживается. Выберите H.264 в её настройках.',
+  reason_no_picture:
+    'Камера передаёт, но целой картинки нет. Задайте в её настройках ключевой кадр каждые 1–2 секунды.',
   reason_stalled: 'Камера перестала передавать.',
   reason_connection_ended: 'Камера разорвала соединение.',
   reason_refused: 'Камера отказывает.',

@@ -1,10 +1,25 @@
-// HTTP Live Streaming in a <video>. hls.js is loaded only if needed. A browser without Media Source Extensions that plays
-// HLS natively (an iPhone) gets the address.
+// HTTP Live Streaming in a <video>, by hls.js, which is loaded only if needed. Browsers that play HLS themselves are not left to it: they may
+// seek to other frames than were asked for. Without Media Source
+// Extensions (an iPhone before iOS 17.1) single pictures are shown.
 import type { ScreenReports } from '../time/cursor.svelte.ts';
 
-const PLAYLIST = 'application/vnd.apple.mpegurl';
 /** What is kept on both sides of the moment shown: a video of hours must not fill a phone's memory. */
 const BUFFER_SECS = { ahead: 15, behind: 15 };
+
+/** Of each piece. A browser that keeps less of it has lost frames: WebKitGTK does with GStreamer's h264parse (plugins-bad). */
+const LEAST_COVERED = 0.6;
+
+/** How much of a stretch of time is buffered. */
+export function coveredSecs(
+  buffered: Pick<TimeRanges, 'length' | 'start' | 'end'>,
+  from: number,
+  to: number,
+): number {
+  let covered = 0;
+  for (let range = 0; range < buffered.length; range += 1)
+    covered += Math.max(0, Math.min(to, buffered.end(range)) - Math.max(from, buffered.start(range)));
+  return covered;
+}
 
 function mediaSource(): Pick<typeof MediaSource, 'isTypeSupported'> | null {
   const own = window as { ManagedMediaSource?: typeof MediaSource; MediaSource?: typeof MediaSource };
@@ -13,10 +28,7 @@ function mediaSource(): Pick<typeof MediaSource, 'isTypeSupported'> | null {
 
 /** Whether the browser plays pieces of this media type. */
 export function canStream(mediaType: string): boolean {
-  const source = mediaSource();
-  if (source) return source.isTypeSupported(mediaType);
-  const video = document.createElement('video');
-  return video.canPlayType(PLAYLIST) !== '' && video.canPlayType(mediaType) !== '';
+  return mediaSource()?.isTypeSupported(mediaType) ?? false;
 }
 
 export class Stream {
@@ -24,8 +36,7 @@ export class Stream {
   #destroy: (() => void) | null = null;
 
   constructor(video: HTMLVideoElement, address: string, failed: ScreenReports['failed']) {
-    if (mediaSource()) void this.#play(video, address, failed);
-    else video.src = address;
+    void this.#play(video, address, failed);
   }
 
   close(): void {
@@ -54,6 +65,11 @@ export class Stream {
       // The server would refuse a retry too.
       const isGone = error.type === Hls.ErrorTypes.NETWORK_ERROR && (status < 400 || status >= 500);
       failed(isGone ? 'network' : 'format');
+    });
+    hls.on(Hls.Events.FRAG_BUFFERED, (_event, { frag }) => {
+      // Seeks into what is missing would never end.
+      if (coveredSecs(video.buffered, frag.start, frag.end) < LEAST_COVERED * (frag.end - frag.start))
+        failed('format');
     });
     hls.loadSource(address);
     hls.attachMedia(video);

@@ -83,6 +83,7 @@ impl Decoder {
 
     /// A decoder of a stream that brings its parameter sets itself (Annex B). `None` if this libav has none for the codec.
     pub(crate) fn of_codec(codec: StreamCodec, max_pixels: u64) -> Option<Self> {
+        super::silence_log();
         let id = match codec {
             StreamCodec::H264 => ffi::AVCodecID::AV_CODEC_ID_H264,
             StreamCodec::H265 => ffi::AVCodecID::AV_CODEC_ID_HEVC,

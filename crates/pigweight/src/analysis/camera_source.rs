@@ -3,6 +3,7 @@
 use crate::analysis::frame_source::{FrameSource, Next, Pressure};
 use pigweight_core::time::{Pts, TimeBase, Timeline};
 use pigweight_live::access_unit::CLOCK_RATE_HZ;
+use pigweight_live::timeline::GAP_SECS;
 use pigweight_live::{AccessUnit, Codec, Received, Subscription};
 use pigweight_media::isolate::Workers;
 use pigweight_media::{DecodedFrame, Error, StreamCodec, StreamDecoder};
@@ -76,13 +77,15 @@ impl CameraSource {
             self.lose();
         }
         self.follows_gap |= unit.follows_gap && self.last_pts.is_some();
+        // What refers to lost frames is guessed: it looks like an empty pen before it looks broken.
+        self.waits_for_keyframe |= unit.lost_packets > 0;
         if self.waits_for_keyframe && !unit.is_keyframe {
             return;
         }
         match self.decode(unit) {
             Ok(frames) => {
-                self.waits_for_keyframe = false;
-                for frame in frames {
+                self.waits_for_keyframe = frames.iter().any(|frame| frame.is_damaged);
+                for frame in frames.into_iter().take_while(|frame| !frame.is_damaged) {
                     self.deliver(frame);
                 }
             }
@@ -134,7 +137,8 @@ impl CameraSource {
             self.ready.push_back(Next::Away(Error::Unreadable { path: self.name.clone().into(), reason }));
             return;
         }
-        if std::mem::take(&mut self.follows_gap) {
+        let is_late = self.last_pts.is_some_and(|last| TIME_BASE.secs(pts) - TIME_BASE.secs(last) > GAP_SECS);
+        if std::mem::take(&mut self.follows_gap) || is_late {
             self.ready.push_back(Next::Gap);
         }
         self.last_pts = Some(frame.pts);
@@ -321,6 +325,23 @@ mod tests {
         let (said, pts) = play(vec![units], Some(last), 4);
         assert_eq!(said, "gap...");
         assert_eq!(pts[0], Pts(last.0 + i64::from(CLOCK_RATE_HZ)));
+    }
+
+    #[test]
+    fn damaged_pictures_are_not_shown_until_the_next_keyframe() {
+        let units = access_units("320x180");
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut garbage = || {
+            let mut unit = vec![0, 0, 0, 1, 0x41];
+            unit.extend(std::iter::repeat_with(|| random.u8(1..)).take(400));
+            unit
+        };
+        let broken: Vec<_> = (0..10).map(|_| garbage()).collect();
+        let sent = units[..5].iter().chain(&broken).chain(&units).cloned().collect();
+        let (said, pts) = play(vec![sent], None, 20);
+        assert_eq!(said, ".".repeat(20), "neither guessed pictures nor a gap");
+        let frame = i64::from(CLOCK_RATE_HZ) / 15;
+        assert_eq!(pts[5].0 - pts[4].0, 11 * frame, "ten were left out");
     }
 
     #[test]

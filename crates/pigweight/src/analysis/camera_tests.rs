@@ -267,6 +267,10 @@ fn animals_are_not_followed_across_a_gap() {
     let (before, after) = (tracks(0..20), tracks(65..155));
     assert!(!before.is_empty() && !after.is_empty(), "{stored:?}");
     assert!(before.is_disjoint(&after), "{before:?} {after:?}");
+    assert!(
+        stored.iter().all(|(_, tracks)| !tracks.is_empty()),
+        "before the first inference nothing is known: that is no count of 0: {stored:?}"
+    );
     assert!(stored.iter().any(|(pts, _)| *pts == 19), "all before the gap is settled by it");
     assert!(stored.iter().all(|(pts, _)| !(20..65).contains(pts)), "nothing is made up for the gap");
 }

@@ -109,6 +109,8 @@ impl Analysis<'_> {
             Pressure::KeepNewest => None,
         };
         let mut tracking = Tracking::new(self, store, runtime, source.timeline(), run, state, stop, tell)?;
+        tracking.is_camera = source.pressure() == Pressure::KeepNewest;
+        tracking.waits_for_inference = tracking.is_camera;
         let ended = match earlier {
             Some(earlier) => self.track_again(earlier, &mut tracking),
             None => self.track_source(source, observe, &mut tracking),
@@ -186,6 +188,10 @@ struct Tracking<'a, 't> {
     runtime: &'a Handle,
     checkpoints: CheckpointWriter<'a>,
     state: State,
+    /// Of a camera, at the start and after a gap: the first frames may be passed over, and before the first inference nothing is known of
+    /// them. They are left out: no count is not a count of 0.
+    waits_for_inference: bool,
+    is_camera: bool,
     /// As drawn when the last checkpoint was written.
     lines: Vec<Line>,
     stop: &'a AtomicBool,
@@ -213,8 +219,18 @@ impl<'a, 't> Tracking<'a, 't> {
             None => None,
         };
         let checkpoints = CheckpointWriter::new(store, runtime, timeline, run, uncertainty);
-        let mut tracking =
-            Self { analysis, store, runtime, checkpoints, state, lines: Vec::new(), stop, tell };
+        let mut tracking = Self {
+            analysis,
+            store,
+            runtime,
+            checkpoints,
+            state,
+            waits_for_inference: false,
+            is_camera: false,
+            lines: Vec::new(),
+            stop,
+            tell,
+        };
         tracking.read_lines()?;
         Ok(tracking)
     }
@@ -278,9 +294,14 @@ impl<'a, 't> Tracking<'a, 't> {
         self.checkpoints.damaged_frames += u64::from(is_damaged);
         if follows_gap {
             self.checkpoints.add(self.state.tracker.end_tracks());
+            self.waits_for_inference = self.is_camera;
         }
         self.state.last_pts = Some(pts);
         self.state.position = position;
+        if self.waits_for_inference && inferred.is_none() {
+            return;
+        }
+        self.waits_for_inference = false;
         let inferred =
             inferred.as_ref().map(|(reason, detections)| InferredDetections { reason: *reason, detections });
         self.checkpoints.add(self.state.tracker.push(pts, secs, inferred));

@@ -21,6 +21,8 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// A picture is kept at least this often, so that there is one after the camera has gone.
 const PICTURE_INTERVAL: Duration = Duration::from_secs(5);
 const JPEG_QUALITY: u8 = 80;
+/// No camera has more.
+const MOST_SIDE_PX: u32 = 16_384;
 
 /// A picture of a camera.
 #[derive(Clone)]
@@ -36,15 +38,24 @@ pub struct CameraPicture {
 /// The latest picture of a camera. It is made when somebody wants it.
 pub struct LatestPicture {
     is_wanted: AtomicBool,
+    /// When the last whole frame came.
+    seen: Mutex<Option<Instant>>,
     latest: watch::Sender<Option<(Instant, CameraPicture)>>,
 }
 
 impl LatestPicture {
     fn new() -> Self {
-        Self { is_wanted: AtomicBool::new(false), latest: watch::Sender::new(None) }
+        Self { is_wanted: AtomicBool::new(false), seen: Mutex::default(), latest: watch::Sender::new(None) }
+    }
+
+    /// How long there has been no whole frame; `None`: there has been none at all.
+    pub fn age(&self) -> Option<Duration> {
+        // Only ever replaced as a whole.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).map(|seen| seen.elapsed())
     }
 
     fn see(&self, frame: &DecodedFrame) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         let is_due = self.latest.borrow().as_ref().is_none_or(|(made, _)| made.elapsed() >= PICTURE_INTERVAL);
         if !self.is_wanted.swap(false, Ordering::SeqCst) && !is_due {
             return;
@@ -134,8 +145,15 @@ impl CameraCounting {
     pub fn run(&self, runtime: &Handle) {
         while !*self.is_ended() {
             let Some(size) = self.wait_for_size(runtime) else { return };
+            let started = Instant::now();
             match self.count(runtime, size) {
-                Ok(()) => self.set_trouble(None),
+                Ok(()) => {
+                    self.set_trouble(None);
+                    // A camera that changes its size with every picture must not keep the machine busy.
+                    if started.elapsed() < RETRY_INTERVAL {
+                        self.pause();
+                    }
+                }
                 Err(reason) => {
                     self.set_trouble(Some(reason));
                     self.show(size);
@@ -146,8 +164,12 @@ impl CameraCounting {
 
     /// The size of the pictures, px, when the camera is live. `None`: it was ended.
     fn wait_for_size(&self, runtime: &Handle) -> Option<(u32, u32)> {
-        let has_size =
-            |state: &CameraState| matches!(state, CameraState::Live(format) if format.size.is_some());
+        let has_size = |state: &CameraState| match state {
+            CameraState::Live(format) => format.size.is_some_and(|(width, height)| {
+                (1..=MOST_SIDE_PX).contains(&width) && (1..=MOST_SIDE_PX).contains(&height)
+            }),
+            _ => false,
+        };
         let is_over = |state: &CameraState| matches!(state, CameraState::Stopped);
         let found = runtime.block_on(self.camera.wait_for(|state| has_size(state) || is_over(state)))?;
         match found.state {

@@ -25,9 +25,15 @@ use tokio::time::{Instant, timeout_at};
 pub const MOST_CAMERAS: u32 = 64;
 /// A test also waits this long for the first frame, which tells the size.
 const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(5);
+/// A live camera without a whole picture for this long is told. Keyframes come every ten seconds at the slowest.
+const PICTURE_TIMEOUT: Duration = Duration::from_secs(12);
+/// The code of that reason.
+pub const NO_PICTURE: &str = "no_picture";
 
 /// Connects, counts and ends cameras.
 pub struct CameraSupervisor {
+    /// Held while a camera is added, changed or removed: the store and what runs change together.
+    changes: tokio::sync::Mutex<()>,
     context: Arc<JobContext>,
     runtime: Handle,
     running: Mutex<BTreeMap<String, RunningCamera>>,
@@ -38,6 +44,20 @@ struct RunningCamera {
     camera: Arc<Camera>,
     counting: Arc<CameraCounting>,
     thread: JoinHandle<()>,
+}
+
+/// Why a camera wasn't added, changed or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The store refused: there is no such camera, or nothing can be written.
+    #[error(transparent)]
+    Store(#[from] pigweight_store::Error),
+    /// There are as many as a server takes.
+    #[error("there are {MOST_CAMERAS} cameras already; remove one first")]
+    TooMany,
+    /// It is registered, and could not be started.
+    #[error("the camera could not be started: {0:#}")]
+    NotStarted(anyhow::Error),
 }
 
 /// What a camera is doing, for people and programs.
@@ -57,6 +77,7 @@ impl CameraSupervisor {
     /// If the store can't be read, or the system has no more threads.
     pub async fn start(context: Arc<JobContext>) -> anyhow::Result<Arc<Self>> {
         let cameras = Arc::new(Self {
+            changes: tokio::sync::Mutex::default(),
             context,
             runtime: Handle::current(),
             running: Mutex::default(),
@@ -76,11 +97,79 @@ impl CameraSupervisor {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Connects a registered camera, in place of what ran under its identifier.
+    /// Adds a camera and connects it.
     ///
     /// # Errors
-    /// If its address is damaged in the store, or the system has no more threads.
-    pub fn run(&self, record: CameraRecord) -> anyhow::Result<()> {
+    /// [`ChangeError`].
+    pub async fn add(
+        self: &Arc<Self>,
+        name: String,
+        place: CameraPlace,
+    ) -> Result<CameraRecord, ChangeError> {
+        let cameras = self.clone();
+        whole(async move {
+            let _changing = cameras.changes.lock().await;
+            let added = cameras.context.store.add_camera(&name, &place, MOST_CAMERAS).await?;
+            let record = added.ok_or(ChangeError::TooMany)?;
+            cameras.run(record.clone()).map_err(ChangeError::NotStarted)?;
+            Ok(record)
+        })
+        .await
+    }
+
+    /// Renames a camera; connects it anew if it is elsewhere now.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn change(
+        self: &Arc<Self>,
+        id: String,
+        name: String,
+        place: CameraPlace,
+    ) -> Result<CameraRecord, ChangeError> {
+        let cameras = self.clone();
+        whole(async move {
+            let _changing = cameras.changes.lock().await;
+            let before = cameras.context.store.camera(&id).await?;
+            let record = cameras.context.store.change_camera(&id, &name, &place).await?;
+            let is_same = (&before.url, &before.user_name, &before.password)
+                == (&record.url, &record.user_name, &record.password);
+            if !is_same || cameras.status(&id).is_none() {
+                cameras.end(&id).await;
+                cameras.run(record.clone()).map_err(ChangeError::NotStarted)?;
+            }
+            Ok(record)
+        })
+        .await
+    }
+
+    /// Removes a camera and disconnects it; what it has shown is written.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn remove(self: &Arc<Self>, id: String) -> Result<(), ChangeError> {
+        let cameras = self.clone();
+        whole(async move {
+            let _changing = cameras.changes.lock().await;
+            cameras.context.store.remove_camera(&id).await?;
+            cameras.end(&id).await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Disconnects a camera.
+    async fn end(&self, id: &str) {
+        let found = self.running().remove(id);
+        if let Some(found) = found {
+            let runtime = self.runtime.clone();
+            // Its thread may be writing.
+            let _ended = tokio::task::spawn_blocking(move || found.end(&runtime)).await;
+        }
+    }
+
+    /// Connects a registered camera that isn't running.
+    fn run(&self, record: CameraRecord) -> anyhow::Result<()> {
         let place = CameraPlace {
             url: record.url.clone(),
             user_name: record.user_name.clone(),
@@ -107,14 +196,6 @@ impl CameraSupervisor {
         Ok(())
     }
 
-    /// Disconnects a camera. Blocks until what it has shown is written.
-    pub fn end(&self, id: &str) {
-        let found = self.running().remove(id);
-        if let Some(found) = found {
-            found.end(&self.runtime);
-        }
-    }
-
     /// Ends all cameras, for good. Blocks.
     pub fn stop(&self) {
         self.is_stopped.store(true, Ordering::SeqCst);
@@ -127,21 +208,49 @@ impl CameraSupervisor {
         }
     }
 
+    /// A camera is being added, changed or removed: one that isn't running will be in a moment.
+    pub fn is_changing(&self) -> bool {
+        self.changes.try_lock().is_err()
+    }
+
     /// What a camera is doing; `None`: it isn't running.
     pub fn status(&self, id: &str) -> Option<CameraStatus> {
         let running = self.running();
         let RunningCamera { camera, counting, .. } = running.get(id)?;
-        Some(CameraStatus {
-            states: camera.history(),
-            delivered: camera.delivered(),
-            trouble: counting.trouble(),
-        })
+        let states = camera.history();
+        let trouble = no_picture(&states, counting).or_else(|| counting.trouble());
+        Some(CameraStatus { states, delivered: camera.delivered(), trouble })
     }
 
     /// The latest picture of a camera; `None`: it isn't running.
     pub fn picture(&self, id: &str) -> Option<Arc<LatestPicture>> {
         Some(self.running().get(id)?.counting.picture.clone())
     }
+}
+
+/// Runs a change to its end, even if its client no longer waits.
+async fn whole<T: Send + 'static>(
+    change: impl Future<Output = Result<T, ChangeError>> + Send + 'static,
+) -> Result<T, ChangeError> {
+    match tokio::spawn(change).await {
+        Ok(changed) => changed,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    }
+}
+
+/// That a camera sends something, and nothing that can be shown or counted.
+fn no_picture(states: &StateHistory, counting: &CameraCounting) -> Option<Reason> {
+    let CameraState::Live(_) = states.now().state else { return None };
+    let live_ms = jiff::Timestamp::now().as_millisecond() - states.now().since_unix_ms;
+    let is_new = live_ms < i64::try_from(PICTURE_TIMEOUT.as_millis()).unwrap_or(i64::MAX);
+    let has_picture = counting.picture.age().is_some_and(|age| age < PICTURE_TIMEOUT);
+    (!is_new && !has_picture).then(|| {
+        Reason::new(
+            NO_PICTURE,
+            "the camera sends, but no whole picture can be decoded: it sends no keyframes, or what arrives is damaged; \
+             set a keyframe every one to two seconds in its settings, or start it anew",
+        )
+    })
 }
 
 impl RunningCamera {

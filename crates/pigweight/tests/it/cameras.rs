@@ -192,6 +192,8 @@ fn a_camera_that_cannot_be_connected_is_refused_in_words_or_added_on_request() {
     refused(json!({"name": "a\nb", "url": open}), 400);
     refused(json!({"name": "a", "url": open, "password": "x".repeat(300), "user": "u"}), 400);
     refused(json!({"name": "a"}), 400);
+    refused(json!({"name": "a", "url": open, "password": "x"}), 400);
+    refused(json!({"name": "a", "url": "rtsp://cam:12/secret@camera/s"}), 400);
     refused(json!({"name": "a", "url": open, "colour": "red"}), 400);
     assert_eq!(server.get("/api/cameras").json(), json!([]));
 
@@ -208,6 +210,12 @@ fn a_camera_that_cannot_be_connected_is_refused_in_words_or_added_on_request() {
     wait_for_state(&server, id, "live");
     let renamed = server.ask("PUT", &path, &[], Some(&json!({"name": "Gate"}).to_string())).json();
     assert_eq!((renamed["name"].as_str(), renamed["has_password"].as_bool()), (Some("Gate"), Some(true)));
+    // What was read may be sent back; user and password of a new address are its own.
+    let same = server.ask("PUT", &path, &[], Some(&renamed.to_string()));
+    assert_eq!((same.status, same.json()["has_password"].as_bool()), (200, Some(true)), "{}", same.json());
+    let other_user = json!({"url": open.replace("rtsp://", "rtsp://other:word@")});
+    let changed = server.ask("PUT", &path, &[], Some(&other_user.to_string())).json();
+    assert_eq!((changed["user"].as_str(), changed["url"].as_str()), (Some("other"), Some(open.as_str())));
     let elsewhere = json!({"url": format!("rtsp://{closed}/s")});
     let moved = server.ask("PUT", &path, &[], Some(&elsewhere.to_string())).json();
     assert_eq!(moved["has_password"], false, "another host is not told the password");
@@ -258,5 +266,72 @@ fn a_corridor_replayed_as_a_camera_gives_the_crossings_of_its_video() {
         assert_eq!(live.0, truth.0);
         assert!((live.1 - truth.1 - shift).abs() < 0.5, "{live:?} {truth:?}");
     }
+    server.stop();
+}
+
+/// Connections that are open to a port of this machine.
+fn connections_to(port: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let address = format!("0100007F:{port:04X}");
+    // Remote address, and state 1: established.
+    let columns = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    columns.filter(|row| row.get(2) == Some(&address.as_str()) && row.get(3) == Some(&"01")).count()
+}
+
+#[test]
+fn changes_at_once_and_clients_that_hang_up_leave_no_camera_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let corridor = corridor(folder.path(), 12);
+    let Some(rtsp) = RtspServer::start(&[], &[("corridor", corridor.film.clone())]) else { return };
+    let server = start(folder.path(), &corridor);
+    let url = rtsp.address("corridor");
+    let camera = add(&server, &json!({"name": "Gate", "url": url}));
+    let path = format!("/api/cameras/{}", camera["id"].as_str().unwrap());
+    std::thread::scope(|scope| {
+        for number in 0..16 {
+            let (server, path, url) = (&server, &path, &url);
+            scope.spawn(move || {
+                // Each another address, so that each connects anew.
+                let change = json!({"name": format!("g{number}"), "url": format!("{url}?n={number}")});
+                let changed = server.ask("PUT", path, &[], Some(&change.to_string()));
+                assert_eq!(changed.status, 200);
+            });
+        }
+    });
+    // A client that hangs up at once: what it asked for is done as a whole or not at all.
+    for _ in 0..20 {
+        use std::io::Write as _;
+        let body = json!({"name": "x", "url": url, "test": false}).to_string();
+        let mut socket = std::net::TcpStream::connect(&server.address).unwrap();
+        write!(
+            socket,
+            "POST /api/cameras HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            server.address,
+            body.len()
+        )
+        .unwrap();
+        socket.shutdown(std::net::Shutdown::Both).unwrap();
+    }
+    let all = |server: &Server| server.get("/api/cameras").json().as_array().unwrap().clone();
+    for camera in all(&server) {
+        assert_ne!(camera["state"], "stopped", "a registered camera runs: {camera}");
+    }
+    loop {
+        let cameras = all(&server);
+        if cameras.is_empty() {
+            break;
+        }
+        for camera in cameras {
+            let removed =
+                server.ask("DELETE", &format!("/api/cameras/{}", camera["id"].as_str().unwrap()), &[], None);
+            assert_eq!(removed.status, 204);
+        }
+    }
+    let port = rtsp.port();
+    while connections_to(port) > 0 {
+        pause();
+    }
+    let threads = server.idle_threads();
+    assert!(threads.iter().all(|(name, _)| name != "camera"), "{threads:?}");
     server.stop();
 }

@@ -1,6 +1,8 @@
 //! Cameras: adding, testing, watching and removing them.
 
-use crate::background::camera_supervisor::{self, CameraStatus, MOST_CAMERAS, address_of, reason_of};
+use crate::background::camera_supervisor::{
+    self, CameraStatus, ChangeError, NO_PICTURE, address_of, reason_of,
+};
 use crate::web::api::types::time;
 use crate::web::app::{App, Shared};
 use crate::web::auth::caller::Caller;
@@ -64,7 +66,7 @@ pub struct CameraReason {
 /// How many animals a camera shows now.
 #[derive(Serialize, ToSchema)]
 pub struct CameraCount {
-    /// `counted`; `pending`: live and not counted yet; `no_video`: the camera isn't live.
+    /// `counted`; `pending`: live and not counted yet; `no_video`: the camera isn't live, or shows no picture.
     pub state: &'static str,
     /// Animals; null unless counted.
     pub count: Option<u32>,
@@ -95,7 +97,7 @@ pub struct Camera {
     /// What it sends, as a recording: its counts, crossings and detections are at `/api/videos/{video}/…`.
     pub video: String,
     pub name: String,
-    /// Without user and password.
+    /// Without user and password; passwords in its path are masked.
     pub url: String,
     /// The user that the camera knows; null: none.
     pub user: Option<String>,
@@ -250,12 +252,14 @@ impl Camera {
     fn of(app: &App, camera: CameraRecord) -> Self {
         let status = app.cameras.status(&camera.id);
         let now = status.as_ref().map(|status| status.states.now().clone());
-        let state = now.as_ref().map_or(&Live::Stopped, |now| &now.state);
+        let idle = if app.cameras.is_changing() { Live::Connecting } else { Live::Stopped };
+        let state = now.as_ref().map_or(&idle, |now| &now.state);
         let trouble = status.as_ref().and_then(|status| status.trouble.clone());
         let is_live = matches!(state, Live::Live(_));
+        let has_no_picture = trouble.as_ref().is_some_and(|trouble| trouble.code == NO_PICTURE);
         let delivered = status.as_ref().map(|CameraStatus { delivered, .. }| *delivered).unwrap_or_default();
         Self {
-            count: count_of(app, &camera, is_live),
+            count: count_of(app, &camera, now.as_ref().filter(|_| is_live && !has_no_picture)),
             state: state.into(),
             since: now.as_ref().and_then(|now| time_of_ms(now.since_unix_ms)),
             retry_at: match state {
@@ -278,19 +282,22 @@ impl Camera {
             id: camera.id,
             video: camera.video_id,
             name: camera.name,
-            url: camera.url,
+            url: CameraAddress::parse(&camera.url)
+                .map_or_else(|_| String::new(), |address| address.to_string()),
             user: camera.user_name,
             created_at: time(camera.created_at).unwrap_or_default(),
         }
     }
 }
 
-fn count_of(app: &App, camera: &CameraRecord, is_live: bool) -> CameraCount {
-    if !is_live {
-        return CameraCount { state: "no_video", count: None, t: None };
-    }
-    let latest =
-        app.status.latest(&camera.video_id).filter(|progress| progress.written.elapsed() < COUNT_HOLDS);
+/// `live`: since when the camera shows pictures, if it does.
+fn count_of(app: &App, camera: &CameraRecord, live: Option<&StateChange>) -> CameraCount {
+    let Some(live) = live else { return CameraCount { state: "no_video", count: None, t: None } };
+    // A count from before the connection says nothing of now.
+    let live_secs = live.since_unix_ms as f64 / 1000.0 - camera.created_at as f64;
+    let latest = app.status.latest(&camera.video_id).filter(|progress| {
+        progress.written.elapsed() < COUNT_HOLDS && progress.run.counted_to_secs >= live_secs
+    });
     match latest.and_then(|progress| Some((progress.count?, progress.run.counted_to_secs))) {
         Some((count, secs)) => CameraCount { state: "counted", count: Some(count), t: Some(secs) },
         None => CameraCount { state: "pending", count: None, t: None },
@@ -316,25 +323,30 @@ fn checked_place(place: &CameraPlace) -> Result<CameraPlace, Problem> {
             )));
         }
     }
-    let address = address_of(place).map_err(|error| Problem::bad_request(error.to_string()))?;
-    let credentials = address.credentials().cloned();
-    Ok(CameraPlace {
-        url: address.to_string(),
-        user_name: credentials.as_ref().map(|known| known.user.clone()),
-        password: credentials.map(|known| known.password),
-    })
+    let address =
+        CameraAddress::parse(&place.url).map_err(|error| Problem::bad_request(error.to_string()))?;
+    let own = address.credentials();
+    let own_user = own.map(|own| own.user.clone());
+    let own_password = own.filter(|own| !own.password.is_empty()).map(|own| own.password.clone());
+    let user_name = place.user_name.clone().or(own_user);
+    let password = match &place.password {
+        Some(password) => Some(password.clone()),
+        // The password of another user is none of this one's.
+        None => own_password.filter(|_| place.user_name.is_none()),
+    };
+    if user_name.is_none() && password.is_some() {
+        return Err(Problem::bad_request("a password without a user can't be used; name the user too"));
+    }
+    Ok(CameraPlace { url: address.url().to_string(), user_name, password })
 }
 
-/// Connects a camera on a thread that may wait for the one that ran before it.
-async fn restart(app: &App, camera: CameraRecord) -> Result<(), Problem> {
-    let cameras = app.cameras.clone();
-    let started = tokio::task::spawn_blocking(move || {
-        cameras.end(&camera.id);
-        cameras.run(camera)
-    });
-    match started.await {
-        Ok(started) => started.map_err(Problem::internal),
-        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Store(error) => error.into(),
+            ChangeError::TooMany => Self::new(StatusCode::CONFLICT, error.to_string()),
+            ChangeError::NotStarted(_) => Self::internal(error),
+        }
     }
 }
 
@@ -364,14 +376,7 @@ pub async fn add(
         let address = address_of(&place).map_err(|error| Problem::bad_request(error.to_string()))?;
         camera_supervisor::test(address).await.map_err(|failure| Problem::unreadable(failure.to_string()))?;
     }
-    let added = app.store.add_camera(&name, &place, MOST_CAMERAS).await?;
-    let camera = added.ok_or_else(|| {
-        Problem::new(
-            StatusCode::CONFLICT,
-            format!("there are {MOST_CAMERAS} cameras already; remove one first"),
-        )
-    })?;
-    restart(&app, camera.clone()).await?;
+    let camera = app.cameras.add(name, place).await?;
     let location =
         HeaderValue::from_str(&format!("/api/cameras/{}", camera.id)).map_err(Problem::internal)?;
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(Camera::of(&app, camera))).into_response())
@@ -398,17 +403,23 @@ pub async fn change(
 ) -> Result<Json<Camera>, Problem> {
     let before = caller.camera(&app, &id).await?;
     let name = name.map_or_else(|| Ok(before.name.clone()), |name| checked_name(&name))?;
+    let address = |url: &str| CameraAddress::parse(url).ok();
+    // What was read may be sent back: passwords in it are masked.
+    let url = url.filter(|url| address(&before.url).is_none_or(|address| address.to_string() != *url));
+    let new = url.as_deref().and_then(address);
+    let has_own = new.as_ref().is_some_and(|address| address.credentials().is_some());
     // Another camera must not be told the password of this one.
-    let host = |url: &str| CameraAddress::parse(url).map(|address| address.host()).ok();
-    let is_elsewhere = url.as_ref().is_some_and(|url| host(url) != host(&before.url));
-    let kept = |known: &Option<String>| known.clone().filter(|_| !is_elsewhere);
+    let is_elsewhere = new
+        .as_ref()
+        .map(CameraAddress::host)
+        .is_some_and(|host| Some(host) != address(&before.url).map(|before| before.host()));
+    let kept = |known: &Option<String>| known.clone().filter(|_| !is_elsewhere && !has_own);
     let place = checked_place(&CameraPlace {
         user_name: user.unwrap_or_else(|| kept(&before.user_name)),
         password: password.unwrap_or_else(|| kept(&before.password)),
         url: url.unwrap_or_else(|| before.url.clone()),
     })?;
-    let camera = app.store.change_camera(&id, &name, &place).await?;
-    restart(&app, camera.clone()).await?;
+    let camera = app.cameras.change(id, name, place).await?;
     Ok(Json(Camera::of(&app, camera)))
 }
 
@@ -419,12 +430,8 @@ pub async fn change(
 )]
 pub async fn remove(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     let camera = caller.camera(&app, &id).await?;
-    app.store.remove_camera(&camera.id).await?;
-    let cameras = app.cameras.clone();
-    match tokio::task::spawn_blocking(move || cameras.end(&camera.id)).await {
-        Ok(()) => Ok(StatusCode::NO_CONTENT),
-        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-    }
+    app.cameras.remove(camera.id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The states of a camera since the server started, the latest first: when it was live, and when and why it was away.
@@ -468,6 +475,11 @@ pub async fn frame(caller: Caller, app: Shared, Path(id): Path<String>) -> Resul
         );
         return Err(Problem::unavailable(text));
     };
+    if let Some(trouble) =
+        status.and_then(|status| status.trouble).filter(|trouble| trouble.code == NO_PICTURE)
+    {
+        return Err(Problem::unavailable(trouble.text));
+    }
     let pictures = app.cameras.picture(&camera.id);
     let picture = match pictures {
         Some(pictures) => pictures.next(PICTURE_PATIENCE).await,

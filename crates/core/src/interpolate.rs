@@ -153,10 +153,12 @@ impl SettledTracker {
         self.release(self.first_waiting + self.waiting.len() as u64)
     }
 
-    /// A gap without frames follows: returns all waiting frames and ends every track. Frames may follow; their animals get
-    /// new numbers.
+    /// A gap without frames follows: returns the waiting frames and ends every track. Frames may follow; their animals get
+    /// new numbers. Frames after the last inference are left out: nothing is known of them, and no boxes would say that nothing is there.
     pub fn end_tracks(&mut self) -> Vec<SettledFrame> {
-        let settled = self.finish();
+        let mut settled = self.finish();
+        let known = settled.iter().rposition(|frame| frame.reason.is_some()).map_or(0, |last| last + 1);
+        settled.truncate(known);
         self.engine.end_all();
         self.trails.clear();
         self.begun_secs = None;

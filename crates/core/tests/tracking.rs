@@ -177,6 +177,21 @@ fn after_a_gap_a_track_is_followed_back_to_it() {
 }
 
 #[test]
+fn before_a_gap_frames_after_the_last_inference_are_unknown_and_not_empty() {
+    let mut tracker = SettledTracker::new(TrackerSettings::mot());
+    let mut frames = Vec::new();
+    for number in 0..20 {
+        let secs = f64::from(number) / 10.0;
+        let detections = (number <= 15).then(|| two_walkers(secs));
+        let inference = detections.as_ref().map(|detections| InferredDetections::every(detections));
+        frames.extend(tracker.push(Pts(number.into()), secs, inference));
+    }
+    frames.extend(tracker.end_tracks());
+    assert_eq!(frames.last().map(|frame| frame.pts), Some(Pts(15)));
+    assert!(frames.iter().all(|frame| frame.boxes.len() == 2), "{frames:?}");
+}
+
+#[test]
 fn a_track_that_starts_later_begins_where_the_detector_is_sure() {
     // It may be coming into the picture, and little of it be seen.
     for frame in settled(&faint_at_first(2.0, 1)) {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use utoipa::ToSchema;
 
 /// The starter detector's scores are moved so that its counts are best here (`training/`).
-const USUAL_MIN_SCORE: f32 = 0.3;
+pub const USUAL_MIN_SCORE: f32 = 0.3;
 
 /// All settings. Unknown keys are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

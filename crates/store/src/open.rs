@@ -153,6 +153,8 @@ fn options(folder: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         // A checkpoint is written every few seconds, so surviving a power cut as well costs nothing that is felt.
         .synchronous(SqliteSynchronous::Full)
+        // What is deleted is overwritten: passwords of removed cameras among it.
+        .pragma("secure_delete", "fast")
         .foreign_keys(true)
 }
 

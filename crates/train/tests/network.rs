@@ -131,12 +131,16 @@ fn gradients_are_slopes() {
             network.parts_mut().nth(part).unwrap().0[steepest] -= by;
             value
         };
-        let step = 2e-4;
-        let slope = (at(step) - at(-step)) / (2.0 * f64::from(step));
-        let off =
-            (slope - f64::from(gradient[steepest])).abs() / f64::from(gradient[steepest].abs()).max(1e-3);
+        // The network is bent where a value passes zero: a bend may lie within one step, and rounding blurs a shorter one. A gradient that is
+        // wrong agrees with none of them.
+        let told = f64::from(gradient[steepest]);
+        let slopes = [2e-4, 1e-4, 4e-4].map(|step| (at(step) - at(-step)) / (2.0 * f64::from(step)));
+        let off = slopes
+            .map(|slope| (slope - told).abs() / told.abs().max(1e-3))
+            .into_iter()
+            .fold(f64::INFINITY, f64::min);
         worst = worst.max(off);
-        assert!(off < 0.05, "part {part}: {slope} measured, {} told", gradient[steepest]);
+        assert!(off < 0.05, "part {part}: {slopes:?} measured, {told} told");
     }
     println!("largest difference {:.1} %", 100.0 * worst);
 }

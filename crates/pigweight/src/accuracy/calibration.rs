@@ -174,22 +174,28 @@ impl Known {
     }
 }
 
-/// The threshold with the least mean relative error over the videos. From 0.05 to 0.9 in
-/// steps of 0.01; of equal ones the middle, where a little more or less light matters least.
-pub fn best_threshold(videos: &[&Known]) -> f32 {
-    let error = |hundredths: u8| {
-        let min_score = f32::from(hundredths) / 100.0;
+/// A smaller gain in the mean relative error is chance: a threshold that gains no more says nothing of other recordings.
+const LEAST_GAIN: f64 = 0.005;
+
+/// The threshold with the least mean relative error over the videos, or the usual one if the gain over it is [chance](LEAST_GAIN). From 0.05
+/// to 0.9 in steps of 0.01; of equal ones the middle, where a little more or less light matters least.
+pub fn best_threshold(videos: &[&Known], usual: f32) -> f32 {
+    let error_at = |min_score: f32| {
         videos.iter().map(|video| video.error_at(min_score) / video.mean().max(1.0)).sum::<f64>()
     };
+    let error = |hundredths: u8| error_at(f32::from(hundredths) / 100.0);
     let errors: Vec<(u8, f64)> =
         ((LEAST_THRESHOLD * 100.0) as u8..=90).map(|hundredths| (hundredths, error(hundredths))).collect();
     let least = errors.iter().map(|&(_, error)| error).fold(f64::INFINITY, f64::min);
+    if error_at(usual) - least < LEAST_GAIN * videos.len() as f64 {
+        return usual;
+    }
     let best: Vec<u8> = errors
         .iter()
         .filter(|&&(_, error)| error <= least + 1e-9)
         .map(|&(hundredths, _)| hundredths)
         .collect();
-    best.get(best.len() / 2).map_or(0.3, |&hundredths| f32::from(hundredths) / 100.0)
+    best.get(best.len() / 2).map_or(usual, |&hundredths| f32::from(hundredths) / 100.0)
 }
 
 #[cfg(test)]
@@ -216,12 +222,20 @@ mod tests {
 
     #[test]
     fn the_calibrated_threshold_lies_between_pigs_and_false_detections() {
-        let videos = [video([0.8, 0.7, 0.2], 2), video([0.9, 0.75, 0.1], 2)];
-        let best = best_threshold(&[&videos[0], &videos[1]]);
+        let videos = [video([0.8, 0.7, 0.45], 2), video([0.9, 0.75, 0.4], 2)];
+        let best = best_threshold(&[&videos[0], &videos[1]], 0.2);
         // New tracks start a quarter of the way above the threshold.
-        assert!((0.2..=0.6).contains(&best), "{best}");
+        assert!((0.3..=0.6).contains(&best), "{best}");
         assert!(videos.iter().all(|video| video.error_at(best) == 0.0));
         assert_eq!(videos[0].error_at(0.9), 2.0);
+    }
+
+    #[test]
+    fn a_threshold_that_gains_nothing_is_not_chosen() {
+        let videos = [video([0.8, 0.7, 0.2], 2), video([0.9, 0.75, 0.1], 2)];
+        assert_eq!(best_threshold(&[&videos[0], &videos[1]], 0.3), 0.3);
+        // Here one gains half of the animals.
+        assert!(best_threshold(&[&video([0.8, 0.7, 0.42], 2)], 0.3) > 0.3);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::analysis::frame_source::FileSource;
 use crate::analysis::frames::{self, FrameInference, InferredFrames, StartPosition};
 use crate::analysis::settings::{RunSettings, schedule_of};
 use crate::args::Check;
-use crate::config::Config;
+use crate::config::{Config, USUAL_MIN_SCORE};
 use crate::describe::Chain;
 use crate::sources::library;
 use pigweight_core::detection::Detection;
@@ -171,7 +171,8 @@ fn calibrate(
     }
     notes.dedup();
     anyhow::ensure!(!known.is_empty(), notes.join("; "));
-    let min_score = calibration::best_threshold(&known.iter().map(|(_, _, known)| known).collect::<Vec<_>>());
+    let all: Vec<_> = known.iter().map(|(_, _, known)| known).collect();
+    let min_score = calibration::best_threshold(&all, USUAL_MIN_SCORE);
     let videos = known
         .iter()
         .map(|(video, before, known)| Improvement {

@@ -63,7 +63,7 @@ create table cameras (
   video_id text not null references videos (id), -- what it sends
   url text not null,                       -- without user and password
   user_name text,
-  password text,                           -- as the camera knows it: it is sent to the camera, and to nobody else
+  password text,                           -- as the camera knows it; sent to the camera and to no other host
   removed_at bigint                        -- no longer connected; what was counted stays
 );
 

@@ -14,16 +14,6 @@ pub enum Codec {
     H265,
 }
 
-impl Codec {
-    /// The name that people use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::H264 => "H.264",
-            Self::H265 => "H.265",
-        }
-    }
-}
-
 /// What a camera sends, as far as it has said so.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StreamFormat {
@@ -42,7 +32,7 @@ pub struct AccessUnit {
     pub data: Bytes,
     /// How it is coded.
     pub codec: Codec,
-    /// On the camera's line, in ticks of [`CLOCK_RATE_HZ`]. Grows from unit to unit, except where B-frames are sent before frames that are
+    /// On the camera's timeline, in ticks of [`CLOCK_RATE_HZ`]. Grows from unit to unit, except where B-frames are sent before frames that are
     /// shown later.
     pub time_ticks: i64,
     /// When it arrived, milliseconds since 1970 by this machine's clock.

@@ -31,8 +31,6 @@ pub struct Delivered {
     pub clock_jumps: u64,
     /// How far the camera's clock has run from this machine's since the connection began, seconds; positive: it is fast.
     pub drift_secs: f64,
-    /// When the last one arrived, milliseconds since 1970.
-    pub last_unix_ms: Option<i64>,
 }
 
 /// A running camera. Dropping it ends its task.
@@ -51,8 +49,8 @@ struct Shared {
 }
 
 impl Camera {
-    /// Starts it on the current runtime; it connects at once. Its line begins at `line_secs`: where an earlier line ended, for example.
-    pub fn start(connector: Box<dyn Connector>, line_secs: f64) -> Self {
+    /// Starts it on the current runtime; it connects at once. Its timeline begins at `timeline_start_secs`: where an earlier timeline ended, for example.
+    pub fn start(connector: Box<dyn Connector>, timeline_start_secs: f64) -> Self {
         let shared = Arc::new(Shared { broadcast: Broadcast::new(), delivered: Mutex::default() });
         let (state_sender, state) = watch::channel(StateHistory::new(unix_ms()));
         let (stop, stopped) = watch::channel(false);
@@ -63,15 +61,10 @@ impl Camera {
             timeline: CameraTimeline::default(),
             retries: Retries::default(),
             started: Instant::now(),
-            line_secs,
+            timeline_start_secs,
             epoch: 0,
         };
         Self { shared, task: Mutex::new(Some(tokio::spawn(task.run(stopped)))), state, stop }
-    }
-
-    /// Its state now.
-    pub fn state(&self) -> StateChange {
-        self.state.borrow().now().clone()
     }
 
     /// Its state and those before it.
@@ -128,8 +121,8 @@ struct Task {
     timeline: CameraTimeline,
     retries: Retries,
     started: Instant,
-    /// The place on its line then.
-    line_secs: f64,
+    /// The place on its timeline then.
+    timeline_start_secs: f64,
     epoch: u32,
 }
 
@@ -193,7 +186,7 @@ impl Task {
     }
 
     fn deliver(&mut self, unit: SessionUnit, codec: crate::access_unit::Codec) {
-        let arrived_secs = self.line_secs + self.started.elapsed().as_secs_f64();
+        let arrived_secs = self.timeline_start_secs + self.started.elapsed().as_secs_f64();
         let placement = self.timeline.place(unit.session_ticks, arrived_secs);
         let arrived_unix_ms = unix_ms();
         {
@@ -202,7 +195,6 @@ impl Task {
             delivered.lost_packets += u64::from(unit.lost_packets);
             delivered.clock_jumps = self.timeline.rebased();
             delivered.drift_secs = self.timeline.drift_secs(unit.session_ticks, arrived_secs);
-            delivered.last_unix_ms = Some(arrived_unix_ms);
         }
         self.shared.broadcast.send(AccessUnit {
             data: unit.data,

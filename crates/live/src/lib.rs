@@ -1,13 +1,13 @@
 //! Cameras: a connection that stays alive, and its access units on one timeline.
 //!
 //! ```text
-//! rtsp (a session) → timeline (one monotonic line) → camera (state, retries) → subscriptions: decoder, viewers, recorder
+//! rtsp (a session) → timeline (one monotonic timeline) → camera (state, retries) → subscriptions: decoder, viewers, recorder
 //! ```
 //! One rule holds for the whole crate: **nothing behind a camera can hold it back.** Access units go into a bounded broadcast. A subscriber
 //! that is too slow loses the oldest, is told so, and continues at the next keyframe.
 //!
 //! A [`Camera`] is in exactly one [`CameraState`]. It reconnects by itself for as long as it exists ([`retry`] has the intervals). All
-//! times are on one 90 kHz line; a reconnection continues it ([`timeline`]).
+//! times are on one 90 kHz timeline; a reconnection continues it ([`timeline`]).
 //!
 //! Left out on purpose: decoding (the media crate) and storage (the store crate). This crate doesn't know libav.
 

@@ -46,7 +46,7 @@ impl Broadcast {
         let mut inner = self.lock();
         inner.recent.add(&unit);
         if let Some(sender) = &inner.sender {
-            // Without a subscriber there is nobody to lose it. Sent under the lock: a subscriber gets each unit exactly once.
+            // It fails if nobody has subscribed. Sending under the lock gives each subscriber each unit exactly once.
             let _unheard = sender.send(unit);
         }
     }

@@ -1,8 +1,8 @@
-//! One monotonic line for all frames of a camera, whatever its own clock does.
+//! One monotonic timeline for all frames of a camera, whatever its own clock does.
 //!
 //! Within a connection, frames are as far apart as the camera says: its clock is smoother than arrival over a network. A connection begins
-//! where it arrived, so a gap is as long on the line as it was in reality. The camera's clock is left where it leaves reality:
-//! if it jumps, stands still or runs more than [`MOST_DEVIATION_SECS`] away from arrival, the line begins anew at the arrival.
+//! where it arrived, so a gap is as long on the timeline as it was in reality. The camera's clock is left where it leaves reality:
+//! if it jumps, stands still or runs more than [`MOST_DEVIATION_SECS`] away from arrival, the timeline begins anew at the arrival.
 
 use crate::access_unit::CLOCK_RATE_HZ;
 
@@ -13,7 +13,7 @@ pub const MOST_DEVIATION_SECS: f64 = 5.0;
 /// Frames that are shown later may be sent earlier by this much (B-frames).
 const MOST_REORDER_SECS: f64 = 1.0;
 
-/// Where a frame lies on the line.
+/// Where a frame lies on the timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placement {
     /// Ticks of [`CLOCK_RATE_HZ`].
@@ -48,7 +48,7 @@ impl CameraTimeline {
         self.origin.map_or(0.0, |origin| seconds(place(origin, session_ticks)) - arrived_secs)
     }
 
-    /// Places a frame that arrived `arrived_secs` after the line's start.
+    /// Places a frame that arrived `arrived_secs` after the timeline's start.
     pub fn place(&mut self, session_ticks: i64, arrived_secs: f64) -> Placement {
         let arrived_ticks = ticks(arrived_secs);
         let believed = self.origin.map(|origin| place(origin, session_ticks)).filter(|&time| {

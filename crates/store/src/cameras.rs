@@ -20,7 +20,7 @@ pub struct CameraRecord {
     pub url: String,
     /// The user that the camera knows.
     pub user_name: Option<String>,
-    /// The password that the camera knows. It is sent to the camera, and to nobody else.
+    /// The password that the camera knows; sent to the camera and to no other host.
     pub password: Option<String>,
     /// Seconds since 1970: second 0 of the recording.
     pub created_at: i64,

@@ -9,7 +9,7 @@ use pigweight_media::isolate::Workers;
 use pigweight_media::{DecodedFrame, Error, StreamCodec, StreamDecoder};
 use std::collections::VecDeque;
 
-/// Ticks of a camera's line.
+/// Ticks of a camera's timeline.
 pub const TIME_BASE: TimeBase = match TimeBase::new(1, CLOCK_RATE_HZ) {
     Some(time_base) => time_base,
     None => unreachable!(),
@@ -24,7 +24,7 @@ pub struct CameraSource {
     workers: Option<Workers>,
     /// For messages.
     name: String,
-    /// Seconds since 1970 at second 0 of the line.
+    /// Seconds since 1970 at second 0 of the timeline.
     started_at: i64,
     decoder: Option<StreamDecoder>,
     ready: VecDeque<Next>,
@@ -311,7 +311,7 @@ mod tests {
         let (said, pts) = play(vec![units[..5].to_vec(), units], None, 11);
         assert_eq!(said, ".....gap.....");
         assert!(pts.windows(2).all(|pair| pair[0] < pair[1]), "{pts:?}");
-        assert!(pts[0] >= Pts(10 * i64::from(CLOCK_RATE_HZ)), "the line begins where it was told to");
+        assert!(pts[0] >= Pts(10 * i64::from(CLOCK_RATE_HZ)), "the timeline begins where it was told to");
     }
 
     #[test]

@@ -29,13 +29,13 @@ const MOST_SIDE_PX: u32 = 16_384;
 pub struct CameraPicture {
     /// JPEG.
     pub jpeg: bytes::Bytes,
-    /// Its place on the camera's line.
+    /// On the camera's timeline.
     pub pts: i64,
     /// Seconds since the camera was added.
     pub secs: f64,
 }
 
-/// The latest picture of a camera. It is made when somebody wants it.
+/// The latest picture of a camera, encoded on request.
 pub struct LatestPicture {
     is_wanted: AtomicBool,
     /// When the last whole frame came.

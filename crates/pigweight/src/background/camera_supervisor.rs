@@ -182,9 +182,11 @@ impl CameraSupervisor {
             return Ok(());
         }
         // Second 0 is when the camera was added, also after a restart.
-        let line_secs = (jiff::Timestamp::now().as_millisecond() - record.created_at * 1000) as f64 / 1000.0;
+        let timeline_start_secs =
+            (jiff::Timestamp::now().as_millisecond() - record.created_at * 1000) as f64 / 1000.0;
         let _in_runtime = self.runtime.enter();
-        let camera = Arc::new(Camera::start(Box::new(RtspConnector::new(address)), line_secs.max(0.0)));
+        let camera =
+            Arc::new(Camera::start(Box::new(RtspConnector::new(address)), timeline_start_secs.max(0.0)));
         let id = record.id.clone();
         let counting = Arc::new(CameraCounting::new(self.context.clone(), camera.clone(), record));
         let (work, runtime) = (counting.clone(), self.runtime.clone());

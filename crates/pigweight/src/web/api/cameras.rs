@@ -7,7 +7,7 @@ use crate::web::api::types::time;
 use crate::web::app::{App, Shared};
 use crate::web::auth::caller::Caller;
 use crate::web::media::frames::{jpeg_answer, name_frame};
-use crate::web::request::arguments::{Body, Field, Kind, RequestArguments};
+use crate::web::request::arguments::{Body, Field, Kind, RequestArguments, checked_name, given};
 use crate::web::request::problem::Problem;
 use axum::Json;
 use axum::extract::Path;
@@ -16,11 +16,10 @@ use axum::response::{IntoResponse as _, Response};
 use pigweight_core::time::Pts;
 use pigweight_live::{CameraAddress, CameraState as Live, StateChange, StreamFormat};
 use pigweight_store::{CameraPlace, CameraRecord};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use utoipa::ToSchema;
 
-const MAX_NAME_CHARACTERS: usize = 200;
 const MAX_CREDENTIAL_CHARACTERS: usize = 200;
 /// How long a request waits for a newer picture.
 const PICTURE_PATIENCE: Duration = Duration::from_secs(2);
@@ -176,11 +175,6 @@ pub struct CameraChange {
     password: Option<Option<String>>,
 }
 
-/// Tells `null` from what is left out.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::<T>::deserialize(value).map(Some)
-}
-
 impl RequestArguments for CameraChange {
     const READ_ONLY: &'static [&'static str] = &[
         "id",
@@ -304,16 +298,6 @@ fn count_of(app: &App, camera: &CameraRecord, live: Option<&StateChange>) -> Cam
     }
 }
 
-fn checked_name(name: &str) -> Result<String, Problem> {
-    let name = name.trim();
-    if name.is_empty() || name.chars().count() > MAX_NAME_CHARACTERS || name.chars().any(char::is_control) {
-        return Err(Problem::bad_request(format!(
-            "a camera's name is one line of text of at most {MAX_NAME_CHARACTERS} characters"
-        )));
-    }
-    Ok(name.to_owned())
-}
-
 /// Checks an address, and takes user and password out of it.
 fn checked_place(place: &CameraPlace) -> Result<CameraPlace, Problem> {
     for text in [&place.user_name, &place.password].into_iter().flatten() {
@@ -370,7 +354,7 @@ pub async fn add(
     app: Shared,
     Body(NewCamera { name, url, user, password, test }): Body<NewCamera>,
 ) -> Result<Response, Problem> {
-    let name = checked_name(&name)?;
+    let name = checked_name("camera", &name)?;
     let place = checked_place(&CameraPlace { url, user_name: user, password })?;
     if test {
         let address = address_of(&place).map_err(|error| Problem::bad_request(error.to_string()))?;
@@ -402,7 +386,7 @@ pub async fn change(
     Body(CameraChange { name, url, user, password }): Body<CameraChange>,
 ) -> Result<Json<Camera>, Problem> {
     let before = caller.camera(&app, &id).await?;
-    let name = name.map_or_else(|| Ok(before.name.clone()), |name| checked_name(&name))?;
+    let name = name.map_or_else(|| Ok(before.name.clone()), |name| checked_name("camera", &name))?;
     let address = |url: &str| CameraAddress::parse(url).ok();
     // What was read may be sent back: passwords in it are masked.
     let url = url.filter(|url| address(&before.url).is_none_or(|address| address.to_string() != *url));

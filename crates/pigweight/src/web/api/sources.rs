@@ -4,17 +4,16 @@ use crate::accuracy::calibration::Calibration;
 use crate::web::api::types::{Video, time};
 use crate::web::app::{App, Shared};
 use crate::web::auth::caller::Caller;
-use crate::web::request::arguments::{Body, Field, Kind, Query, RequestArguments};
+use crate::web::request::arguments::{Body, Field, Kind, Query, RequestArguments, checked_name, given};
 use crate::web::request::pages::{PageOf, page_headers, unknown_cursor};
 use crate::web::request::problem::Problem;
 use axum::Json;
 use axum::extract::Path;
 use axum::http::HeaderMap;
 use pigweight_store::{SourceChange, SourceRecord};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-const MAX_NAME_CHARACTERS: usize = 200;
 /// Animals that a person may say there are.
 pub const MAX_ANIMALS: i64 = 100_000;
 
@@ -65,11 +64,6 @@ pub struct SourceSettings {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<i64>)]
     animals: Option<Option<i64>>,
-}
-
-/// Tells `null` from what is left out.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::<T>::deserialize(value).map(Some)
 }
 
 impl RequestArguments for SourceSettings {
@@ -172,16 +166,7 @@ pub async fn change(
     Body(SourceSettings { name, min_score, animals }): Body<SourceSettings>,
 ) -> Result<Json<Source>, Problem> {
     caller.source(&app, &id).await?;
-    let name = name.map(|name| name.trim().to_owned());
-    if let Some(name) = &name
-        && (name.is_empty()
-            || name.chars().count() > MAX_NAME_CHARACTERS
-            || name.chars().any(char::is_control))
-    {
-        return Err(Problem::bad_request(format!(
-            "a source's name is one line of text of at most {MAX_NAME_CHARACTERS} characters"
-        )));
-    }
+    let name = name.map(|name| checked_name("source", &name)).transpose()?;
     let change = SourceChange { name, min_score: min_score.map(checked_score).transpose()?, animals };
     let source = app.store.change_source(&id, &change).await?;
     app.wake();

@@ -10,6 +10,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// Used if a field is wrong in a way that its description doesn't cover.
@@ -46,6 +47,26 @@ impl Field {
     pub const fn optional(name: &'static str, kind: Kind) -> Self {
         Self { name, kind, is_needed: false }
     }
+}
+
+/// Tells `null` from a field that is left out.
+pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    value: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(value).map(Some)
+}
+
+const MAX_NAME_CHARACTERS: usize = 200;
+
+/// A name that a person gives to `what`, trimmed.
+pub fn checked_name(what: &str, name: &str) -> Result<String, Problem> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > MAX_NAME_CHARACTERS || name.chars().any(char::is_control) {
+        return Err(Problem::bad_request(format!(
+            "a {what}'s name is one line of text of at most {MAX_NAME_CHARACTERS} characters"
+        )));
+    }
+    Ok(name.to_owned())
 }
 
 /// The shape of a request.

@@ -153,6 +153,7 @@ impl Background {
         let _already_woken = self.wake.try_send(());
         self.context.count_lines();
         let ended: Vec<_> = self.threads.into_iter().map(JoinHandle::join).collect();
+        self.context.previews.record_views();
         anyhow::ensure!(
             ended.iter().all(Result::is_ok),
             "the background work broke down; the log says where"

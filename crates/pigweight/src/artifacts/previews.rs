@@ -7,15 +7,12 @@ use crate::artifacts::disk_budget::{DiskBudget, FRAMES, TAKEN_AWAY, USED};
 use crate::artifacts::preview_builder::PreviewBuilder;
 use pigweight_media::preview::{PreviewReader, PreviewWriter};
 use pigweight_media::{Result, Video, sprites};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
-/// Views of a video are recorded at most this often.
-const NOTE_USE_AFTER: Duration = Duration::from_secs(60);
 /// Widths in px, from the usual one to that for very long videos.
 const WIDTHS: [u32; 3] = [640, 480, 320];
 /// Bytes of a noisy camera's small frame, per px: 14 kB at 640 × 360.
@@ -29,8 +26,8 @@ pub struct Previews {
 
 #[derive(Default)]
 struct Usage {
-    /// When a view of each video was last recorded.
-    noted: BTreeMap<String, Instant>,
+    /// Videos that were viewed since the last [`Previews::record_views`].
+    viewed: BTreeSet<String>,
     /// Viewed videos without small frames.
     wanted: BTreeSet<String>,
     /// Of those, the ones to build now.
@@ -67,7 +64,7 @@ impl Previews {
         Made { frames, has_sprites: folder.join(sprites::MAP).is_file() }
     }
 
-    /// The JPEG of the frame with index `place`, if it exists. Records the view.
+    /// The JPEG of the frame with index `place`, if it exists. Only reads: the background records the view.
     ///
     /// # Errors
     /// If the disk fails.
@@ -78,6 +75,15 @@ impl Previews {
         match reader {
             Some(mut reader) => reader.frame(place),
             None => Ok(None),
+        }
+    }
+
+    /// Writes which videos were viewed since the last call, with the current time.
+    pub fn record_views(&self) {
+        let viewed = std::mem::take(&mut self.usage().viewed);
+        for video_id in viewed {
+            // If it can't be written, the video counts as unused.
+            let _unrecorded = File::create(self.folder(&video_id).join(USED));
         }
     }
 
@@ -112,6 +118,8 @@ impl Previews {
         if self.budget.is_empty() || self.made(video_id).frames >= frames {
             return None;
         }
+        // What is removed to make room depends on the views.
+        self.record_views();
         let is_wanted = self.usage().taken.remove(video_id);
         let taken_away = folder.join(TAKEN_AWAY);
         if taken_away.exists() && !is_wanted {
@@ -149,15 +157,9 @@ impl Previews {
 
     fn note_use(&self, video_id: &str, is_in_vain: bool) {
         let mut usage = self.usage();
+        usage.viewed.insert(video_id.to_owned());
         if is_in_vain && !self.budget.is_empty() {
             usage.wanted.insert(video_id.to_owned());
-        }
-        let is_noted = usage.noted.get(video_id).is_some_and(|noted| noted.elapsed() < NOTE_USE_AFTER);
-        if !is_noted {
-            usage.noted.insert(video_id.to_owned(), Instant::now());
-            drop(usage);
-            // If it can't be written, the video counts as unused.
-            let _unnoted = File::create(self.folder(video_id).join(USED));
         }
     }
 
@@ -170,6 +172,21 @@ impl Previews {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_view_writes_nothing_until_the_background_records_it() {
+        let data = tempfile::tempdir().unwrap();
+        let previews = Previews::new(data.path(), 1.0);
+        let used = previews.folder("viewed").join(USED);
+        std::fs::create_dir_all(previews.folder("viewed")).unwrap();
+        assert_eq!(previews.frame("viewed", 0).unwrap(), None);
+        assert!(!used.exists(), "a reader wrote");
+        previews.record_views();
+        assert!(used.exists());
+        std::fs::remove_file(&used).unwrap();
+        previews.record_views();
+        assert!(!used.exists(), "one view is recorded once");
+    }
 
     #[test]
     fn a_request_without_a_preview_is_reported_once() {

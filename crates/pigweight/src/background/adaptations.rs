@@ -377,7 +377,7 @@ impl Adaptations {
         newest.reverse();
         let mut videos = Vec::new();
         for record in newest {
-            match runtime.block_on(self.open_videos.whole(record)) {
+            match runtime.block_on(self.open_videos.stored(record)) {
                 Ok(video) => videos.push(video),
                 Err(error) => tracing::warn!("{} teaches nothing: {error}", record.name),
             }

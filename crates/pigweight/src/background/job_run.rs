@@ -48,7 +48,7 @@ impl JobRun<'_> {
             Ok(record) => record,
             Err(error) => return self.unwritten(&error),
         };
-        let video = match runtime.block_on(context.open_videos.whole(&record)) {
+        let video = match runtime.block_on(context.open_videos.stored(&record)) {
             Ok(video) => video,
             Err(error) => return self.unopened(&record, &error),
         };

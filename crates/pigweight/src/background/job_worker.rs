@@ -166,6 +166,7 @@ impl JobWorker {
 
     /// Small frames of videos that are already counted, for viewers.
     fn make_wanted_previews(&self, runtime: &Handle, videos: &[VideoRecord]) {
+        self.context.previews.record_views();
         let wanted = self.context.previews.take_wanted();
         for video in videos.iter().filter(|video| wanted.contains(&video.id)) {
             let job = runtime.block_on(self.context.store.latest_job(&video.id)).ok().flatten();
@@ -194,7 +195,7 @@ impl JobWorker {
 
     /// `false` if it was stopped.
     fn make_previews(&self, runtime: &Handle, record: &VideoRecord) -> bool {
-        let Ok(video) = runtime.block_on(self.context.open_videos.whole(record)) else { return true };
+        let Ok(video) = runtime.block_on(self.context.open_videos.stored(record)) else { return true };
         let stop = self.context.cancellation.begin(&record.id);
         // Checked after the start: pausing it from now on stops it.
         if runtime.block_on(self.context.store.video(&record.id)).is_ok_and(|record| record.is_paused) {

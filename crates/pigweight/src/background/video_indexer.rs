@@ -1,4 +1,4 @@
-//! Prepares videos before they are counted: first the index, then thumbnails.
+//! Prepares videos before they are counted: first the index, then thumbnails. It also stores what readers' openings found.
 
 use crate::artifacts::previews::Previews;
 use crate::background::cancellation::Cancellation;
@@ -42,8 +42,23 @@ impl VideoIndexer {
                     return;
                 }
             }
-            if !runtime.block_on(news(&mut list)) {
+            if !runtime.block_on(self.next_scan(&mut list)) {
                 return;
+            }
+        }
+    }
+
+    /// Waits for the next scan and stores what readers' openings find meanwhile; `false` if there will be no scan.
+    async fn next_scan(&self, list: &mut List) -> bool {
+        loop {
+            // If the disk is full, findings wait for the next scan.
+            if let Err(error) = self.open_videos.store_findings().await {
+                tracing::warn!("the index of a video that was opened is not stored yet: {error}");
+                return news(list).await;
+            }
+            tokio::select! {
+                is_news = news(list) => return is_news,
+                () = self.open_videos.found() => {}
             }
         }
     }
@@ -58,7 +73,7 @@ impl VideoIndexer {
     ) {
         let is_done = library::is_described(video) && self.previews.made(&video.id).has_sprites;
         if !is_done && video.error.is_none() {
-            match runtime.block_on(self.open_videos.whole(video)) {
+            match runtime.block_on(self.open_videos.stored(video)) {
                 Ok(opened) => {
                     // The result could be written.
                     if std::mem::take(is_troubled) {

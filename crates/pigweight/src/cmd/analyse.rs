@@ -66,7 +66,8 @@ impl CommandStore {
         let found = FoundFile::alone(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let name = found.name.clone();
         let record = self.runtime.block_on(library::register(&self.store, &found))?;
-        let video = library::open(&self.store, self.runtime.handle(), None, &record, &mut |_| {})?;
+        let opened = library::open(&self.store, self.runtime.handle(), None, &record, &mut |_| {})?;
+        let video = self.runtime.block_on(opened.stored(&self.store, &record.id))?;
         for line in lines {
             line.check_on_picture(video.info().width, video.info().height)?;
         }

@@ -345,22 +345,46 @@ pub fn is_described(record: &VideoRecord) -> bool {
     record.frames.is_some() || record.error.is_some()
 }
 
-/// Opens a video, with its stored index if there is one, and stores what is found; with `workers`, they
-/// read the file. `on_part` receives the known part while the rest is being read. Blocks.
+/// The result of opening a registered file.
+pub struct Opened {
+    /// The video.
+    pub video: pigweight_media::Result<Video>,
+    /// What the store doesn't know of it yet.
+    pub finding: Option<NewVideo>,
+}
+
+impl Opened {
+    /// Stores the finding and returns the video.
+    ///
+    /// # Errors
+    /// Where the file can't be opened, or the finding can't be written.
+    pub async fn stored(self, store: &Store, id: &str) -> Result<Video, OpenError> {
+        if let Some(finding) = &self.finding {
+            store.describe_video(id, finding).await.map_err(OpenError::Store)?;
+        }
+        self.video.map_err(OpenError::Media)
+    }
+}
+
+/// Opens a video, with its stored index if there is one; with `workers`, they read the file. Stores nothing.
+/// `on_part` receives the known part while the rest is being read. Blocks.
+///
+/// # Errors
+/// Where the store can't be read.
 pub fn open(
     store: &Store,
     runtime: &tokio::runtime::Handle,
     workers: Option<&Workers>,
     record: &VideoRecord,
     on_part: &mut dyn FnMut(Video),
-) -> Result<Video, OpenError> {
-    let stored = runtime.block_on(store.packet_index(&record.id)).map_err(OpenError::Store)?;
+) -> pigweight_store::Result<Opened> {
+    let stored = runtime.block_on(store.packet_index(&record.id))?;
     let path = Path::new(&record.path);
-    let opened = match workers {
+    let video = match workers {
         Some(workers) => workers.open_in_parts(path, stored.as_deref(), on_part),
         None => Video::open_in_parts(path, stored.as_deref(), PARTS_AFTER, on_part),
     };
-    let is_news = match &opened {
+    let is_news = match &video {
         Ok(video) => {
             !is_described(record)
                 || stored.as_deref() != Some(video.stored_index())
@@ -369,12 +393,8 @@ pub fn open(
         // The next process may succeed; a missing file may come back.
         Err(error) => !is_described(record) && !error.is_of_worker() && path.exists(),
     };
-    if is_news {
-        runtime
-            .block_on(store.describe_video(&record.id, &description(&opened)))
-            .map_err(OpenError::Store)?;
-    }
-    opened.map_err(OpenError::Media)
+    let finding = is_news.then(|| description(&video));
+    Ok(Opened { video, finding })
 }
 
 /// Why a registered video didn't open.

@@ -372,11 +372,15 @@ impl Video {
     }
 
     pub fn new(video: &VideoRecord, run: Option<&RunRecord>, job: Option<&JobRecord>, app: &App) -> Self {
+        // Of a file that is being read, or that was and isn't stored yet.
         let part = match (&video.error, video.frames) {
-            (None, None) => app.pool.open_videos.part(&video.id),
+            (None, None) => app.pool.open_videos.known_of(&video.id),
             _ => None,
         };
-        let index = match (&video.error, video.frames) {
+        let counted =
+            part.as_ref().filter(|part| part.is_whole()).map(|part| part.index().frame_count() as i64);
+        let frames = video.frames.or(counted);
+        let index = match (&video.error, frames) {
             (Some(_), _) => IndexState::Failed,
             (None, Some(_)) => IndexState::Ready,
             (None, None) if part.is_some() => IndexState::Growing,
@@ -389,7 +393,7 @@ impl Video {
             source: video.source_id.clone(),
             name: video.name.clone(),
             duration_secs: video.duration_secs.or(part.as_ref().map(expected_secs)),
-            frames: video.frames,
+            frames,
             width: video.width_px.or(info.map(|info| info.width.into())),
             height: video.height_px.or(info.map(|info| info.height.into())),
             codec: video.codec.clone().or(info.map(|info| info.codec.clone())),

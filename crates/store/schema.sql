@@ -13,7 +13,12 @@ create table sources (
   folder text,                             -- absolute; null for an upload or a camera
   min_score double precision,              -- boxes count as animals from this score on; null: as calibrated or configured
   created_at bigint not null,
-  animals bigint                           -- how many a person says there are; null: unknown
+  animals bigint,                          -- how many a person says there are; null: unknown
+  input_width_px bigint,                   -- of the detector's input, as a person has set it; null: chosen from the size of the animals
+  measured_input_width_px bigint,          -- what was chosen; null before it was measured
+  measured_animal_px double precision,     -- median side (root of the area) of its animals, px of the detector's usual input
+  measured_inference_secs double precision, -- time of an inference at the chosen width
+  measured_with text                       -- BLAKE3 of the model that it was measured with and holds for
 );
 create unique index sources_by_folder on sources (folder);
 

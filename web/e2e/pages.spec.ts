@@ -102,6 +102,21 @@ test.describe('list of videos', () => {
     await expect(page.getByRole('button', { name: 'Say how many there are' })).toBeVisible();
   });
 
+  test('the width of the detector input is told with its reason and can be set', async ({ farm, page }) => {
+    farm.world.videos = [farm.world.video('crowd', 'Crowded pen.mp4', DONE)];
+    await farm.open();
+    await page.getByRole('article').getByRole('link').click();
+    await page.getByText('Detector input: 768 px wide').click();
+    await expect(
+      page.getByText('Chosen from the size of the animals here (52 px in the usual input)'),
+    ).toBeVisible();
+    await page.getByTestId('input-width').selectOption('896');
+    await expect(page.getByText('Detector input: 896 px wide')).toBeVisible();
+    await expect(page.getByText('Set here by a person.')).toBeVisible();
+    await page.getByTestId('input-width').selectOption('');
+    await expect(page.getByText('Detector input: 768 px wide')).toBeVisible();
+  });
+
   test('a file that the server refuses says why, and can be tried again or given up', async ({
     farm,
     page,

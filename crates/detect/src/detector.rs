@@ -23,7 +23,7 @@ use std::sync::PoisonError;
 pub const MAX_DETECTIONS: usize = 300;
 
 /// Sessions of one detector, one for each input size. Pictures of a farm's cameras are 16:9, some 4:3; each session takes memory.
-const MOST_SIZES: usize = 3;
+const MOST_SIZES: usize = 4;
 
 /// See the module's head.
 pub struct Detector {
@@ -64,24 +64,38 @@ impl Detector {
 
     /// The same with outlines, if the model has them.
     pub fn detect_with_masks(&mut self, picture: &PictureView<'_>) -> Result<Vec<(Detection, Option<Mask>)>> {
-        let (mut found, _) = self.infer(std::slice::from_ref(picture), true)?;
+        let (mut found, _) = self.infer(std::slice::from_ref(picture), &[None], true)?;
         Ok(found.pop().unwrap_or_default())
     }
 
     /// All detections on each of several pictures, and the device that ran.
     pub fn detect_batch(&mut self, pictures: &[PictureView<'_>]) -> Result<(Vec<Vec<Detection>>, Device)> {
-        let (found, device) = self.infer(pictures, false)?;
+        self.detect_batch_at(pictures, &vec![None; pictures.len()])
+    }
+
+    /// The same, each at the input width that is named for it, one of [`Model::input_widths`].
+    pub fn detect_batch_at(
+        &mut self,
+        pictures: &[PictureView<'_>],
+        input_widths: &[Option<u32>],
+    ) -> Result<(Vec<Vec<Detection>>, Device)> {
+        let (found, device) = self.infer(pictures, input_widths, false)?;
         let plain = |found: Found| found.into_iter().map(|(detection, _)| detection).collect();
         Ok((found.into_iter().map(plain).collect(), device))
     }
 
-    fn infer(&mut self, pictures: &[PictureView<'_>], with_masks: bool) -> Result<(Vec<Found>, Device)> {
+    fn infer(
+        &mut self,
+        pictures: &[PictureView<'_>],
+        input_widths: &[Option<u32>],
+        with_masks: bool,
+    ) -> Result<(Vec<Found>, Device)> {
         // The whole input is the same for all of them; parts of it differ.
         let at_once = if self.model.info.is_trimmed { 1 } else { pictures.len().max(1) };
         let (mut all, mut device) = (Vec::with_capacity(pictures.len()), None);
-        for alike in pictures.chunks(at_once) {
-            let Some(first) = alike.first() else { continue };
-            let size = self.model.size_for(first.width, first.height);
+        for (alike, widths) in pictures.chunks(at_once).zip(input_widths.chunks(at_once)) {
+            let (Some(first), Some(&width)) = (alike.first(), widths.first()) else { continue };
+            let size = self.model.size_for(first.width, first.height, width);
             let (found, device_used) = self.infer_equal_sizes(alike, size, with_masks)?;
             all.extend(found);
             device = Some(device_used);
@@ -247,7 +261,7 @@ mod tests {
         let mut model = Model::load(ModelSettings::new(ModelSource::BuiltIn)).expect("it is built in");
         model.change_device_for_tests(choice, Device::Cuda);
         let mut detector = model.detector();
-        for size in [model.size_for(64, 64), model.size_for(640, 360)] {
+        for size in [model.size_for(64, 64, None), model.size_for(640, 360, None)] {
             let mut fitted = model.on_this_machine(true, size).expect("it infers");
             let form = fitted.backend.form().expect("pictures");
             fitted.backend = Backend::Broken(form, Device::Cuda);

@@ -1,9 +1,11 @@
 //! A model: read from its file or from servers, probed, and ready to make sessions.
 
+mod input_size;
+
 use crate::backend::Backend;
 use crate::device::{Device, DeviceChoice, DeviceReport, DeviceSettings};
 use crate::error::{Error, Result};
-use crate::layout::{Head, Layout, Output, UNDERSTOOD, coarsest_stride, recognise};
+use crate::layout::{Head, Layout, Output, UNDERSTOOD, recognise};
 use crate::letterbox::{Placement, input_style};
 use crate::onnx;
 use crate::outputs::{KeptOutput, check};
@@ -440,22 +442,6 @@ impl Model {
         }
         let is_lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         self.on_this_machine(is_lost && self.chose_freely(), size)
-    }
-
-    /// The multiple that an input's sides must have, px.
-    fn stride(&self) -> usize {
-        coarsest_stride(self.info.input_width, self.info.input_height, &self.reading.layout)
-    }
-
-    /// The input size, px, for a picture of `width` × `height` px.
-    pub(crate) fn size_for(&self, width: u32, height: u32) -> (usize, usize) {
-        match &self.local {
-            Some(local) if self.info.is_trimmed => {
-                let trimmed = local.form.trimmed(width, height, self.stride());
-                (trimmed.width, trimmed.height)
-            }
-            _ => (self.info.input_width, self.info.input_height),
-        }
     }
 
     /// As if another device had been found at the start.

@@ -148,6 +148,7 @@ struct Queue {
 /// A picture and the function that gets its result.
 trait PendingTask: Send {
     fn view(&self) -> PictureView<'_>;
+    fn input_width(&self) -> Option<u32>;
     fn answer(self: Box<Self>, result: TaskResult);
 }
 
@@ -164,6 +165,7 @@ struct TaskResult {
 
 struct SubmittedPicture<P, F> {
     picture: P,
+    input_width: Option<u32>,
     then: F,
 }
 
@@ -172,8 +174,12 @@ impl<P: Viewable + Send, F: FnOnce(Completed<P>) + Send> PendingTask for Submitt
         self.picture.view()
     }
 
+    fn input_width(&self) -> Option<u32> {
+        self.input_width
+    }
+
     fn answer(self: Box<Self>, result: TaskResult) {
-        let Self { picture, then } = *self;
+        let Self { picture, then, .. } = *self;
         let TaskResult { found, device, at_once, waited, took } = result;
         then(Completed { picture, found, device, at_once, waited, took });
     }
@@ -265,7 +271,7 @@ impl Inference {
         // Opening queues again and again gives no precedence.
         let last_served = state.served;
         state.queues.insert(number, Queue { urgency, waiting: VecDeque::new(), last_served });
-        Client { inference: self.clone(), number, depth: depth.max(1) }
+        Client { inference: self.clone(), number, depth: depth.max(1), input_width: None }
     }
 
     /// Waiting pictures, by urgency.
@@ -283,9 +289,16 @@ pub struct Client {
     inference: Inference,
     number: u64,
     depth: usize,
+    input_width: Option<u32>,
 }
 
 impl Client {
+    /// Infers its pictures at this width of the input, one of [`Model::input_widths`]; `None`: the model's own.
+    pub fn at_input_width(mut self, input_width: Option<u32>) -> Self {
+        self.input_width = input_width;
+        self
+    }
+
     /// Submits a picture; `then` is called with the result on the inference thread and must not wait for
     /// anything. Waits while the queue is full. `false` if the service has ended: `then` is not called.
     pub fn submit<P: Viewable + Send + 'static>(
@@ -293,8 +306,18 @@ impl Client {
         picture: P,
         then: impl FnOnce(Completed<P>) + Send + 'static,
     ) -> bool {
+        self.submit_at(picture, self.input_width, then)
+    }
+
+    /// The same at an input width of its own.
+    pub fn submit_at<P: Viewable + Send + 'static>(
+        &self,
+        picture: P,
+        input_width: Option<u32>,
+        then: impl FnOnce(Completed<P>) + Send + 'static,
+    ) -> bool {
         let shared = &self.inference.inner.shared;
-        let task: Task = Box::new(SubmittedPicture { picture, then });
+        let task: Task = Box::new(SubmittedPicture { picture, input_width, then });
         let mut state = shared.state();
         loop {
             if state.is_over {
@@ -323,7 +346,7 @@ impl Client {
         then: impl FnOnce(Completed<P>) + Send + 'static,
     ) -> bool {
         let shared = &self.inference.inner.shared;
-        let task: Task = Box::new(SubmittedPicture { picture, then });
+        let task: Task = Box::new(SubmittedPicture { picture, input_width: self.input_width, then });
         let mut state = shared.state();
         if state.is_over {
             return false;
@@ -493,7 +516,8 @@ impl SessionThread {
         let started = Instant::now();
         let at_once = tasks.len();
         let views: Vec<PictureView<'_>> = tasks.iter().map(|(_, task)| task.view()).collect();
-        let detected = detector.detect_batch(&views);
+        let widths: Vec<Option<u32>> = tasks.iter().map(|(_, task)| task.input_width()).collect();
+        let detected = detector.detect_batch_at(&views, &widths);
         drop(views);
         let took = started.elapsed();
         match detected {

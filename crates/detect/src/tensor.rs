@@ -72,6 +72,12 @@ impl Form {
         if self.is_channels_last { [pictures, height, width, 3] } else { [pictures, 3, height, width] }
     }
 
+    /// The same shape at another width, in multiples of `stride` px.
+    pub(crate) fn of_width(&self, width: usize, stride: usize) -> Self {
+        let height = self.height as f32 * width as f32 / self.width.max(1) as f32;
+        Self { width, height: ((height / stride as f32).round() as usize).max(1) * stride, ..*self }
+    }
+
     /// The part of it that a picture of `width` × `height` px covers at the scale of the whole, in multiples of `stride` px; the
     /// rest is border. For a portrait picture a wide input is rotated.
     pub(crate) fn trimmed(&self, width: u32, height: u32, stride: usize) -> Self {

@@ -90,3 +90,29 @@ fn a_model_of_fixed_size_gets_the_whole_picture() {
         assert_eq!((model.info().is_trimmed, found), (false, whole), "{name}");
     }
 }
+
+#[test]
+fn every_input_width_finds_large_animals_in_the_same_places() {
+    let model = load(ModelSource::BuiltIn, true);
+    let mut detector = model.detector();
+    assert_eq!(load(ModelSource::BuiltIn, false).input_widths(), [640], "the whole input has one size");
+    let samples = picture(5, 640, 360);
+    let planes = Planes::Rgb(Plane { samples: &samples, stride: 640 * 3 });
+    let view = PictureView { width: 640, height: 360, planes };
+    let mut at = |width| {
+        let (mut found, _) = detector.detect_batch_at(&[view], &[width]).unwrap();
+        let mut found = found.pop().unwrap();
+        found.retain(|detection| detection.score >= MIN_SCORE);
+        found
+    };
+    let own = at(None);
+    assert!(own.len() >= 5, "{own:?}");
+    assert_eq!(at(Some(640)), own);
+    for width in model.input_widths() {
+        let found = at(Some(width));
+        let is_found = |one: &&Detection| found.iter().any(|other| other.rect.iou(one.rect) >= 0.6);
+        let same = own.iter().filter(is_found).count();
+        assert!(same * 10 >= own.len() * 8, "{width}: {same} of {}", own.len());
+        assert_eq!(width != 640, found != own, "{width}: the width is taken");
+    }
+}

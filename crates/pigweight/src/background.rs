@@ -7,6 +7,7 @@ pub mod camera_counting;
 pub mod camera_supervisor;
 pub mod cancellation;
 pub mod detector_slot;
+pub mod enqueued_fingerprints;
 pub mod folder_watcher;
 pub mod idle_thread;
 pub mod job_context;
@@ -80,7 +81,7 @@ impl Background {
             uploads,
             previews: context.previews.clone(),
             cancellation: context.cancellation.clone(),
-            job_enqueuer: JobEnqueuer::new(context.detector.clone(), context.config.clone()),
+            job_enqueuer: JobEnqueuer::new(context.clone()),
             count_lines: context.count_lines.clone(),
             owner: context.lease_owner.clone(),
             list,

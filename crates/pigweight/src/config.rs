@@ -135,6 +135,8 @@ pub struct DetectConfig {
     pub class_names: Vec<String>,
     /// Inference sessions that run in parallel, each on one core, 1 to 64. Default: one per core.
     pub workers: usize,
+    /// Width of the detector's input, px, for all videos: the model's own, or 0.8, 1.2 or 1.4 times that, in multiples of 32. Only on a processor. Default: for the built-in detector as each source's animals need it, for others the model's own.
+    pub input_width: Option<u32>,
     /// Frames to infer per second of video, 0.1 to 1000; 0 infers every frame. Default: by motion, see [design 0010](../design/0010-schedule.md).
     pub inference_hz: Option<f64>,
     /// The name of `inference_hz` in earlier versions.
@@ -233,6 +235,7 @@ impl Default for DetectConfig {
             classes: Vec::new(),
             class_names: Vec::new(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
+            input_width: None,
             inference_hz: None,
             looks_per_sec: None,
             device: DeviceChoice::default(),

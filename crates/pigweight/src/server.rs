@@ -9,6 +9,7 @@ use crate::background::adaptations::Adaptations;
 use crate::background::camera_supervisor::CameraSupervisor;
 use crate::background::cancellation::Cancellation;
 use crate::background::detector_slot::{self, DetectorSlot};
+use crate::background::enqueued_fingerprints::EnqueuedFingerprints;
 use crate::background::job_context::{JobContext, MOST_STARTS, ended_too_often};
 use crate::background::{Background, BackgroundSettings};
 use crate::config::Config;
@@ -184,6 +185,7 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         status: status.clone(),
         detector: detector.clone(),
         config: config.clone(),
+        enqueued: EnqueuedFingerprints::default(),
         open_videos: open_videos.clone(),
         previews: previews.clone(),
         cancellation: cancellation.clone(),

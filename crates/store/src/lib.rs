@@ -45,7 +45,7 @@ pub use lines::{LineChange, LineRecord, LineScope, LineVersion, NewLine, VideoLi
 pub use presence::PROCESS_LEASE_SECS;
 pub use reason::Reason;
 pub use runs::{NewRun, RunRecord, RunState};
-pub use sources::{NewSource, SourceChange, SourceKind, SourceRecord};
+pub use sources::{InputMeasurement, NewSource, SourceChange, SourceKind, SourceRecord};
 pub use videos::{FileIdentity, FileStat, KnownFile, NewFile, NewVideo, VideoRecord};
 
 use sqlx::sqlite::SqlitePool;

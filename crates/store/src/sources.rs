@@ -59,6 +59,16 @@ pub struct SourceRecord {
     pub created_at: i64,
     /// How many animals a person says there are.
     pub animals: Option<i64>,
+    /// Width of the detector's input as a person has set it, px; `None`: chosen from the size of the animals.
+    pub input_width_px: Option<i64>,
+    /// The width that was chosen, px.
+    pub measured_input_width_px: Option<i64>,
+    /// Median side (root of the area) of its animals, px of the detector's usual input.
+    pub measured_animal_px: Option<f64>,
+    /// Time of an inference at the chosen width.
+    pub measured_inference_secs: Option<f64>,
+    /// BLAKE3 of the model that it was measured with.
+    pub measured_with: Option<String>,
     /// Recordings whose files are there now.
     pub videos: i64,
     /// Lines for all its recordings.
@@ -74,9 +84,25 @@ pub struct SourceChange {
     pub min_score: Option<Option<f64>>,
     /// `Some(None)`: unknown.
     pub animals: Option<Option<i64>>,
+    /// `Some(None)`: chosen from the size of the animals.
+    pub input_width_px: Option<Option<i64>>,
+}
+
+/// The input width that fits a source's animals, and what it was chosen from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputMeasurement {
+    /// px.
+    pub input_width_px: i64,
+    /// Median side (root of the area) of the animals, px of the detector's usual input.
+    pub animal_px: f64,
+    /// Of an inference at this width.
+    pub inference_secs: f64,
+    /// BLAKE3 of the model.
+    pub model_hash: String,
 }
 
 const SELECT: &str = "select id, kind, name, folder, min_score, created_at, animals, \
+     input_width_px, measured_input_width_px, measured_animal_px, measured_inference_secs, measured_with, \
      (select count(*) from videos where videos.source_id = sources.id and not is_superseded \
       and exists (select 1 from presence where presence.video_id = videos.id)) as videos, \
      (select count(*) from lines where lines.source_id = sources.id and deleted_at is null) as lines from sources";
@@ -105,11 +131,29 @@ impl Store {
             .ok_or_else(|| Error::NotFound { kind: "source", id: id.to_owned() })
     }
 
-    /// Renames a source or sets its threshold.
+    /// Keeps what was measured of a source's animals.
+    pub async fn keep_input_measurement(&self, id: &str, found: &InputMeasurement) -> Result<()> {
+        sqlx::query(
+            "update sources set measured_input_width_px = $2, measured_animal_px = $3, measured_inference_secs = $4, \
+             measured_with = $5 where id = $1",
+        )
+        .bind(id)
+        .bind(found.input_width_px)
+        .bind(found.animal_px)
+        .bind(found.inference_secs)
+        .bind(&found.model_hash)
+        .execute(&self.pool)
+        .await
+        .map_err(|error| Error::from_sql("keeping the size of animals", error))?;
+        Ok(())
+    }
+
+    /// Renames a source or sets its threshold, its number of animals or its input width.
     pub async fn change_source(&self, id: &str, change: &SourceChange) -> Result<SourceRecord> {
         sqlx::query(
             "update sources set name = coalesce($2, name), min_score = case when $3 then $4 else min_score end, \
-             animals = case when $5 then $6 else animals end where id = $1",
+             animals = case when $5 then $6 else animals end, \
+             input_width_px = case when $7 then $8 else input_width_px end where id = $1",
         )
         .bind(id)
         .bind(&change.name)
@@ -117,6 +161,8 @@ impl Store {
         .bind(change.min_score.flatten())
         .bind(change.animals.is_some())
         .bind(change.animals.flatten())
+        .bind(change.input_width_px.is_some())
+        .bind(change.input_width_px.flatten())
         .execute(&self.pool)
         .await
         .map_err(|error| Error::from_sql("changing a source", error))?;

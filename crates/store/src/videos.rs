@@ -132,6 +132,12 @@ pub struct VideoRecord {
     pub source_min_score: Option<f64>,
     /// How many animals a person says its source holds.
     pub animals: Option<i64>,
+    /// Width of the detector's input as a person has set it for its source, px.
+    pub input_width_px: Option<i64>,
+    /// The width chosen from the size of its source's animals, px.
+    pub measured_input_width_px: Option<i64>,
+    /// BLAKE3 of the model that this was measured with.
+    pub measured_with: Option<String>,
     /// The run that people see; `None` before one is complete.
     pub published_run_id: Option<String>,
     /// The background does not work on it.
@@ -150,10 +156,24 @@ const COLUMNS: &str = "id, source_id, path, name, error, error_code, damage, con
      case when min_score is not null then min_score_model end as min_score_model, \
      (select min_score from sources where sources.id = videos.source_id) as source_min_score, \
      (select animals from sources where sources.id = videos.source_id) as animals, \
+     (select input_width_px from sources where sources.id = videos.source_id) as input_width_px, \
+     (select measured_input_width_px from sources where sources.id = videos.source_id) as measured_input_width_px, \
+     (select measured_with from sources where sources.id = videos.source_id) as measured_with, \
      exists (select 1 from presence where presence.video_id = videos.id) as is_present, \
      exists (select 1 from cameras where cameras.video_id = videos.id) as is_of_camera";
 
 impl VideoRecord {
+    /// The input width for a model, px: as a person has set it, or as chosen for this model; `None`: the model's own.
+    pub fn input_width_for(&self, model_hash: &str) -> Option<i64> {
+        let measured = self.measured_input_width_px.filter(|_| self.is_measured_with(model_hash));
+        self.input_width_px.or(measured)
+    }
+
+    /// Whether the animals of its source were measured with this model.
+    pub fn is_measured_with(&self, model_hash: &str) -> bool {
+        self.measured_with.as_deref() == Some(model_hash)
+    }
+
     /// The threshold for a model. One that was fitted with another model doesn't hold: its scores mean something else.
     pub fn min_score_for(&self, model_hash: &str) -> Option<f64> {
         match &self.min_score_model {

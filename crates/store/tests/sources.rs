@@ -29,8 +29,12 @@ async fn files_of_a_folder_share_a_source_and_each_upload_has_its_own() {
     assert_eq!(replaced.source_id, other.source_id);
 
     // A threshold of the source holds for its recordings, and a recording's own goes before it.
-    let change =
-        SourceChange { name: Some("двор".into()), min_score: Some(Some(0.4)), animals: Some(Some(30)) };
+    let change = SourceChange {
+        name: Some("двор".into()),
+        min_score: Some(Some(0.4)),
+        animals: Some(Some(30)),
+        ..SourceChange::default()
+    };
     let changed = store.change_source(&b.source_id, &change).await.unwrap();
     assert_eq!((changed.name.as_str(), changed.min_score), ("двор", Some(0.4)));
     assert_eq!(store.video(&b.id).await.unwrap().min_score, Some(0.4));

@@ -119,10 +119,17 @@ function answerCameras(route: Route, world: World, id: string, part: string | un
   return route.fulfill({ status: 204 });
 }
 
-/** A person says how many animals there are: all recordings of the source know it. */
+/** A person says how many animals there are: all recordings of the source know it. Or sets the width of the detector's input. */
 function answerSource(route: Route, world: World, id: string): Promise<void> {
-  const { animals } = route.request().postDataJSON() as { animals: number | null };
-  for (const video of world.videos.filter((candidate) => candidate.source === id)) video.animals = animals;
+  const settings = (route.request().postDataJSON() ?? {}) as {
+    animals?: number | null;
+    input_width?: number | null;
+  };
+  const { animals, input_width: width } = settings;
+  if (animals !== undefined) {
+    for (const video of world.videos.filter((candidate) => candidate.source === id)) video.animals = animals;
+  }
+  if (width !== undefined) world.inputWidth = width;
   return json(route, {
     id,
     kind: 'folder',
@@ -132,7 +139,15 @@ function answerSource(route: Route, world: World, id: string): Promise<void> {
     lines: 0,
     min_score: null,
     calibration: null,
-    animals,
+    animals: world.videos.find((video) => video.source === id)?.animals ?? null,
+    input_width: world.inputWidth,
+    input: {
+      width: world.inputWidth ?? 768,
+      chosen_by: world.inputWidth === null ? 'animals' : 'person',
+      animal_px: 52.4,
+      inference_ms: world.inputWidth === null ? 48.2 : null,
+      widths: [512, 640, 768, 896],
+    },
     created_at: '2026-11-01T06:00:00Z',
   });
 }

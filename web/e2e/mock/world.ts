@@ -108,6 +108,8 @@ export class World {
   /** The server's words when the threshold cannot be fitted. */
   refuseCalibration: string | null = null;
   adaptation: Adaptation = { ...NOT_ADAPTED };
+  /** As a person has set it; null: chosen from the size of the animals. */
+  inputWidth: number | null = null;
   cameras: Camera[] = [];
   /** Why a camera cannot be connected; null: it can. */
   refuseCamera: string | null = null;

@@ -43,9 +43,13 @@ export const fetchIndex = (id: string) => askJson<FrameIndex>(address(`${videoPa
 export const pauseWork = (id: string, paused: boolean) =>
   sendJson<Video>('PUT', address(`${videoPath(id)}/work`), { paused });
 
-/** Holds for all videos of the source. */
-export const changeSource = (id: string, settings: { animals: number | null }) =>
-  sendJson<Source>('PUT', address(`api/sources/${encodeURIComponent(id)}`), settings);
+export const fetchSource = (id: string) => askJson<Source>(address(`api/sources/${encodeURIComponent(id)}`));
+
+/** Holds for all videos of the source. What is left out stays as it is. */
+export const changeSource = (
+  id: string,
+  settings: { animals?: number | null; input_width?: number | null },
+) => sendJson<Source>('PUT', address(`api/sources/${encodeURIComponent(id)}`), settings);
 
 /** Sets the video's threshold so that as many are counted on average as its source is said to hold. */
 export const calibrateVideo = (id: string) =>

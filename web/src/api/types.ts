@@ -314,8 +314,8 @@ export interface paths {
         /** One source. */
         get: operations["get_api_sources_id"];
         /**
-         * Renames a source, says how many animals it holds, or sets the score from which on boxes are pigs in all its recordings. With another score they are recounted; what is
-         *     counted stays shown until that is done.
+         * Renames a source, says how many animals it holds, or sets the score from which on boxes are pigs or the width of the detector's input for all its recordings. With another
+         *     score or width they are recounted; what is counted stays shown until that is done.
          */
         put: operations["put_api_sources_id"];
         post?: never;
@@ -1617,6 +1617,12 @@ export interface components {
             /** @description Absolute; null for an upload or a camera. */
             folder: string | null;
             id: string;
+            input: components["schemas"]["SourceInput"] | null;
+            /**
+             * Format: int64
+             * @description Width of the detector's input as a person has set it here, px; null: chosen from the size of the animals.
+             */
+            input_width: number | null;
             /** @description `folder`, `upload` or `camera`. */
             kind: string;
             /**
@@ -1636,6 +1642,28 @@ export interface components {
              */
             videos: number;
         };
+        /** @description The detector's input for a source. Small animals are found better in a wider one, which takes longer. */
+        SourceInput: {
+            /**
+             * Format: double
+             * @description Median side (root of the area) of its animals, px of the detector's own input; null: not measured yet.
+             */
+            animal_px: number | null;
+            /** @description `person`: set for this source. `configuration`: set for all. `animals`: chosen from the size of its animals. `model`: the detector's own. */
+            chosen_by: string;
+            /**
+             * Format: double
+             * @description Time of an inference at the chosen width, as measured, ms; null: not measured yet.
+             */
+            inference_ms: number | null;
+            /**
+             * Format: int32
+             * @description px.
+             */
+            width: number;
+            /** @description Widths that may be set, px. One alone where the device or the model has no other. */
+            widths: number[];
+        };
         /** @description What a person sets for a source. */
         SourceSettings: {
             /**
@@ -1643,6 +1671,11 @@ export interface components {
              * @description How many animals there are, 1 to 100,000; null: unknown. Leave it out to keep what is set.
              */
             animals?: number | null;
+            /**
+             * Format: int64
+             * @description Width of the detector's input, px, one of `input.widths`; null: chosen from the size of the animals. Leave it out to keep what is set.
+             */
+            input_width?: number | null;
             /**
              * Format: double
              * @description Boxes are pigs from this score on, 0 to 1; null: as calibrated or configured. Leave it out to keep what is set.
@@ -1819,6 +1852,7 @@ export type RunOfVideo = components['schemas']['RunOfVideo'];
 export type RunState = components['schemas']['RunState'];
 export type Scope = components['schemas']['Scope'];
 export type Source = components['schemas']['Source'];
+export type SourceInput = components['schemas']['SourceInput'];
 export type SourceSettings = components['schemas']['SourceSettings'];
 export type Status = components['schemas']['Status'];
 export type Video = components['schemas']['Video'];
@@ -2943,9 +2977,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: never;
-            path: {
-                id: string;
-            };
+            path?: never;
             cookie?: never;
         };
         requestBody?: never;
@@ -2983,9 +3015,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: never;
-            path: {
-                id: string;
-            };
+            path?: never;
             cookie?: never;
         };
         requestBody: {
@@ -4427,9 +4457,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: never;
-            path: {
-                id: string;
-            };
+            path?: never;
             cookie?: never;
         };
         requestBody: {
@@ -4498,9 +4526,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: never;
-            path: {
-                id: string;
-            };
+            path?: never;
             cookie?: never;
         };
         requestBody: {

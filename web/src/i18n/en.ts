@@ -44,6 +44,16 @@ export const en = {
     'Finds how sure the detector has to be for so many to be counted on average. Only if all of them are in the picture all the time.',
   animals_fitted: 'Before: {before} on average. Fitted: about {after}.',
   animals_unfit: 'Count as before',
+  input_now: 'Detector input: {width} px wide',
+  input_width: 'Width of the input',
+  input_automatic: 'As the animals need it',
+  input_by_animals:
+    'Chosen from the size of the animals here ({side} px in the usual input). An inference takes {ms} ms.',
+  input_by_person: 'Set here by a person.',
+  input_by_configuration: 'Set for all videos in the configuration.',
+  input_by_model: "The detector's own: the animals here are large enough, or were not measured yet.",
+  input_meaning:
+    'Small animals are found better in a wider input, which takes longer. Another width counts all recordings of this source again.',
   learn_begin: 'Learn this pen',
   learn_again: 'Learn again',
   learn_meaning:

@@ -151,7 +151,11 @@ fn inference() -> Inference {
 }
 
 fn settings() -> RunSettings {
-    RunSettings { schedule: Schedule::EveryFrame, tracker: TrackerSettings::for_min_score(0.3) }
+    RunSettings {
+        schedule: Schedule::EveryFrame,
+        tracker: TrackerSettings::for_min_score(0.3),
+        input_width: None,
+    }
 }
 
 /// A store with a registered recording.
@@ -216,8 +220,12 @@ fn a_busy_detector_never_blocks_a_camera_and_dropped_frames_are_counted() {
         // Sent once; later calls find the queue full or the receiver gone.
         let _told = delivered_all.try_send(());
     });
-    let frames =
-        FrameInference { inference: &inference, schedule: Schedule::EveryFrame, line_proximity: None };
+    let frames = FrameInference {
+        input_width: None,
+        inference: &inference,
+        schedule: Schedule::EveryFrame,
+        line_proximity: None,
+    };
     let (release, wait) = bounded::<()>(1);
     let is_held = AtomicBool::new(true);
     // The only session blocks at its first picture until the camera has shown everything.

@@ -55,6 +55,8 @@ pub enum Error {
 pub struct FrameInference<'a> {
     /// The detector.
     pub inference: &'a Inference,
+    /// Width of its input, px; `None`: the model's own.
+    pub input_width: Option<u32>,
     /// Which frames are inferred.
     pub schedule: Schedule,
     /// Reports whether animals are near a line; `None`: there are no lines.
@@ -142,7 +144,7 @@ impl FrameInference<'_> {
             Pressure::Wait => (Urgency::Background, self.queue_depth(bytes)),
             Pressure::KeepNewest => (Urgency::Live, CAMERA_QUEUE_DEPTH),
         };
-        let client = self.inference.client(urgency, depth);
+        let client = self.inference.client(urgency, depth).at_input_width(self.input_width);
         let client = &client;
         let line_proximity = self.line_proximity;
         let passed_over = Arc::new(AtomicU64::new(0));

@@ -3,6 +3,7 @@
 //! [`FrameInference`] decodes and detects on its own threads; the caller's thread tracks, and writes a checkpoint every
 //! few seconds. An interrupted run continues behind its last checkpoint.
 
+use crate::accuracy::input_width::usual_scale;
 use crate::analysis::checkpoint::{CheckpointWriter, State, UncertaintyMeasure, devices_of};
 use crate::analysis::frame_source::{FrameSource, Pressure};
 use crate::analysis::frames::{self, FrameInference, InferredFrame, Observer, StartPosition};
@@ -125,10 +126,11 @@ impl Analysis<'_> {
     /// Px of the detector's input per px of the picture.
     fn input_scale(&self, store: &Store, runtime: &Handle) -> Result<f32, Error> {
         let video = runtime.block_on(store.video(self.video_id))?;
-        let info = self.inference.model().info();
-        let scale =
-            |input: usize, px: Option<i64>| input as f32 / px.filter(|&px| px > 0).unwrap_or(1) as f32;
-        Ok(scale(info.input_width, video.width_px).min(scale(info.input_height, video.height_px)))
+        let model = self.inference.model();
+        let px = |side: Option<i64>| side.and_then(|side| u32::try_from(side).ok()).unwrap_or(1);
+        let usual_width = model.info().input_width as f32;
+        let width = self.settings.input_width.map_or(usual_width, |px| px as f32);
+        Ok(usual_scale(model, px(video.width_px), px(video.height_px)) * width / usual_width)
     }
 
     fn track_source(
@@ -140,6 +142,7 @@ impl Analysis<'_> {
         let line_proximity = LineProximity::after(&tracking.state.recent);
         let inference = FrameInference {
             inference: self.inference,
+            input_width: self.settings.input_width,
             schedule: self.settings.schedule,
             line_proximity: Some(&line_proximity),
         };

@@ -1,6 +1,7 @@
 //! A run's settings: those of the model and of the run, from the configuration and a folder's calibration.
 
 use crate::accuracy::calibration::{self, Calibration};
+use crate::accuracy::input_width::{is_chosen, widths_in_words};
 use crate::config::{Config, DetectConfig, RemoteConfig};
 use pigweight_core::inference_schedule::{self, InferenceIntervals, Schedule};
 use pigweight_core::line::RULE_VERSION;
@@ -17,6 +18,8 @@ pub struct RunSettings {
     pub schedule: Schedule,
     /// How detections become tracks.
     pub tracker: TrackerSettings,
+    /// Width of the detector's input, px; `None`: the model's own.
+    pub input_width: Option<u32>,
 }
 
 impl RunSettings {
@@ -31,26 +34,31 @@ impl RunSettings {
             None => Calibration::of(video, model)?
                 .map_or_else(|| config.detect.min_score(), |found| found.min_score),
         };
-        Ok(Self { schedule: schedule_of(&config.detect), tracker: TrackerSettings::for_min_score(min_score) })
+        let tracker = TrackerSettings::for_min_score(min_score);
+        let input_width = input_width(config.detect.input_width, model)?;
+        Ok(Self { schedule: schedule_of(&config.detect), tracker, input_width })
     }
 
-    /// The same for a registered video: its own threshold, or its source's, takes precedence over the configuration.
+    /// The same for a registered video: its own threshold and input width, or its source's, take precedence over the configuration.
     ///
     /// # Errors
     /// As [`Self::of`].
     pub fn of_video(config: &Config, video: &VideoRecord, model: &Model) -> anyhow::Result<Self> {
-        match video.min_score_for(&model.info().hash) {
-            Some(min_score) => {
-                let tracker = TrackerSettings::for_min_score(min_score as f32);
-                Ok(Self { schedule: schedule_of(&config.detect), tracker })
-            }
-            None => Self::of(config, Path::new(&video.path), model),
+        let mut settings = Self::of(config, Path::new(&video.path), model)?;
+        if let Some(min_score) = video.min_score_for(&model.info().hash) {
+            settings.tracker = TrackerSettings::for_min_score(min_score as f32);
         }
+        let is_chosen = video.input_width_px.is_some() || is_chosen(config, model);
+        if let Some(width) = video.input_width_for(&model.info().hash).filter(|_| is_chosen) {
+            // One that was set for another model or device may be none of this one's: its own then.
+            settings.input_width = input_width(u32::try_from(width).ok(), model).unwrap_or_default();
+        }
+        Ok(settings)
     }
 
     /// The run key for these settings and a model.
     pub fn run_of(&self, video_id: &str, model: &Model) -> NewRun {
-        let inference = describe_inference(model);
+        let inference = describe_inference(model, self.input_width);
         NewRun {
             video_id: video_id.to_owned(),
             model_name: model.info().name.clone(),
@@ -62,6 +70,21 @@ impl RunSettings {
             rule_version: RULE_VERSION,
         }
     }
+}
+
+/// A stated input width, px; `None` if that is the model's own.
+///
+/// # Errors
+/// If the model doesn't have it.
+fn input_width(stated: Option<u32>, model: &Model) -> anyhow::Result<Option<u32>> {
+    let Some(width) = stated else { return Ok(None) };
+    anyhow::ensure!(
+        model.input_widths().contains(&width),
+        "the input of {} cannot be {width} px wide here; set detect.input_width to one of {}, or leave it out",
+        model.info().name,
+        widths_in_words(model)
+    );
+    Ok((width as usize != model.info().input_width).then_some(width))
 }
 
 /// Which frames are inferred.
@@ -110,7 +133,7 @@ fn remote_settings(remote: &RemoteConfig) -> RemoteSettings {
 
 /// Everything besides the schedule and the model's bytes that could change detections, in one line that is equal for equal settings.
 /// Without the device: results don't depend on it, so a run isn't repeated for another device.
-fn describe_inference(model: &Model) -> String {
+fn describe_inference(model: &Model, input_width: Option<u32>) -> String {
     let ModelSettings {
         head,
         classes,
@@ -125,13 +148,15 @@ fn describe_inference(model: &Model) -> String {
     let rule = inference_schedule::RULE_VERSION;
     let border = if *trims_border { " without border" } else { "" };
     // Stored with every run and compared for equality: the words never change.
-    format!("looks v{rule} {head:?} {classes:?} {class_names:?} {max_iou}{border}")
+    let input = input_width.map(|px| format!(" input {px}")).unwrap_or_default();
+    format!("looks v{rule} {head:?} {classes:?} {class_names:?} {max_iou}{border}{input}")
 }
 
 /// One line that is equal for equal settings. Runs in the store are compared by it, so its words never change, even if fields are
 /// renamed here; a new field is added if it changes results.
 fn canonical(settings: &RunSettings) -> String {
-    let RunSettings { schedule, tracker } = settings;
+    // The input width is part of the description of the inference.
+    let RunSettings { schedule, tracker, input_width: _ } = settings;
     let TrackerSettings {
         high_score,
         low_score,
@@ -184,7 +209,8 @@ mod tests {
     #[test]
     fn stored_settings_keep_their_words() {
         let schedule = Schedule::ByMotion(InferenceIntervals::USUAL);
-        let settings = RunSettings { schedule, tracker: TrackerSettings::for_min_score(0.3) };
+        let settings =
+            RunSettings { schedule, tracker: TrackerSettings::for_min_score(0.3), input_width: None };
         assert_eq!(
             canonical(&settings),
             "RunSettings { schedule: ByMotion(Floors { moving_secs: 0.16666666666666666, near_line_secs: 0.1, still_secs: 1.0, \

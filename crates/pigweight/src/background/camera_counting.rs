@@ -1,5 +1,6 @@
 //! Counts one camera: a run that goes on for as long as the camera does.
 
+use crate::accuracy::input_width;
 use crate::analysis::camera_source::CameraSource;
 use crate::analysis::frame_source::{FrameSource as _, Next};
 use crate::analysis::pipeline::{Analysis, Error};
@@ -7,9 +8,11 @@ use crate::analysis::settings::RunSettings;
 use crate::background::detector_slot::no_detector;
 use crate::background::job_context::JobContext;
 use crate::reason::Reasoned as _;
+use pigweight_detect::service::Inference;
 use pigweight_live::{Camera, CameraState};
 use pigweight_media::{DecodedFrame, jpeg};
-use pigweight_store::{CameraRecord, Reason};
+use pigweight_store::{CameraRecord, Reason, RunRecord};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,6 +24,11 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// A picture is kept at least this often, so that there is one after the camera has gone.
 const PICTURE_INTERVAL: Duration = Duration::from_secs(5);
 const JPEG_QUALITY: u8 = 80;
+/// When the camera's animals are measured, inferences of a run: after a minute or so. An older run keeps its input, because another one would begin a
+/// new run, and what the old one counted would not be shown any more.
+const MEASURED_AT_INFERENCES: Range<i64> = 200..2000;
+/// Of the run's first chunks.
+const MEASURED_CHUNKS: u32 = 50;
 /// No camera has more.
 const MOST_SIDE_PX: u32 = 16_384;
 
@@ -201,8 +209,15 @@ impl CameraCounting {
             is_last_try: false,
         };
         let observe = &mut |frame: &DecodedFrame| self.picture.see(frame);
+        let mut is_measured = video.input_width_px.is_some()
+            || video.is_measured_with(&plan.inference.model().info().hash)
+            || !input_width::is_chosen(&plan.config, plan.inference.model());
         let ended =
             analysis.run(&mut self.source(size), store, runtime, &self.stop, observe, &mut |progress| {
+                if !is_measured && MEASURED_AT_INFERENCES.contains(&progress.run.frames_inferred) {
+                    is_measured = true;
+                    self.measure(runtime, &plan.inference, &progress.run, size);
+                }
                 context.status.report_progress(&record.video_id, progress.clone());
                 context.status.clear_trouble();
                 self.set_trouble(None);
@@ -226,6 +241,18 @@ impl CameraCounting {
                 "camera_run_ended",
                 "the count of the camera ended by itself; it begins anew",
             )),
+        }
+    }
+
+    /// Chooses the input width for the animals that the camera shows. Another one than now begins another run.
+    fn measure(&self, runtime: &Handle, inference: &Inference, run: &RunRecord, size: (u32, u32)) {
+        let store = &self.context.store;
+        let detections = store.detections(&run.id, 0.0, run.counted_to_secs, MEASURED_CHUNKS);
+        let measured = runtime.block_on(detections).map_err(anyhow::Error::from).and_then(|frames| {
+            input_width::measure_camera((store, runtime), inference, &self.record.id, size, &frames)
+        });
+        if let Err(error) = measured {
+            tracing::debug!("{}: its animals are not measured: {error}", self.record.name);
         }
     }
 

@@ -4,7 +4,7 @@ use crate::analysis::plan::AnalysisPlan;
 use crate::artifacts::previews::Previews;
 use crate::background::cancellation::Cancellation;
 use crate::background::detector_slot::{DetectorSlot, Missing};
-use crate::background::job_enqueuer;
+use crate::background::enqueued_fingerprints::EnqueuedFingerprints;
 use crate::config::Config;
 use crate::sources::open_videos::OpenVideos;
 use crate::status::Status;
@@ -33,6 +33,8 @@ pub struct JobContext {
     pub detector: Arc<DetectorSlot>,
     /// Configuration.
     pub config: Arc<Config>,
+    /// The jobs that were enqueued last.
+    pub enqueued: EnqueuedFingerprints,
     /// Opens the videos.
     pub open_videos: OpenVideos,
     /// Makes small frames during counting.
@@ -57,7 +59,8 @@ impl JobContext {
     /// # Errors
     /// Why there is no detector.
     pub fn plan(&self, video: &VideoRecord) -> Result<AnalysisPlan, Missing> {
-        job_enqueuer::current_plan(&self.detector, &self.config, video)
+        let inference = self.detector.for_video(video)?;
+        Ok(AnalysisPlan { inference, config: self.config.clone() })
     }
 
     /// Whether this process may work on a job.

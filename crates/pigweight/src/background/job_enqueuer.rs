@@ -5,26 +5,12 @@
 
 use crate::analysis::plan::AnalysisPlan;
 use crate::analysis::settings::RunSettings;
-use crate::background::detector_slot::{DetectorSlot, Missing};
-use crate::config::Config;
+use crate::background::job_context::JobContext;
 use pigweight_store::{EnqueuedJobs, NewJob, NewRun, Store, VideoRecord};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime::Handle;
-
-/// The plan for a video with the current detector.
-///
-/// # Errors
-/// Why there is no detector.
-pub fn current_plan(
-    detector: &DetectorSlot,
-    config: &Arc<Config>,
-    video: &VideoRecord,
-) -> Result<AnalysisPlan, Missing> {
-    let inference = detector.for_video(video)?;
-    Ok(AnalysisPlan { inference, config: config.clone() })
-}
 
 /// The job that counts a video with these settings.
 pub fn job_of(plan: &AnalysisPlan, video: &VideoRecord, settings: &RunSettings) -> NewJob {
@@ -41,26 +27,23 @@ fn fingerprint(run: &NewRun) -> String {
 /// Videos that are counted alike: their folder and source, their own threshold (its bits), and the model that this was fitted with.
 type PlannedFolder = (PathBuf, String, Option<u64>, Option<String>);
 
-/// Creates jobs, and remembers which exist.
+/// Creates jobs.
 pub struct JobEnqueuer {
-    detector: Arc<DetectorSlot>,
-    config: Arc<Config>,
-    /// Video and fingerprint.
-    made: BTreeMap<String, String>,
+    context: Arc<JobContext>,
 }
 
 impl JobEnqueuer {
-    /// Starts without known jobs.
-    pub fn new(detector: Arc<DetectorSlot>, config: Arc<Config>) -> Self {
-        Self { detector, config, made: BTreeMap::new() }
+    /// For this server's detectors and configuration.
+    pub fn new(context: Arc<JobContext>) -> Self {
+        Self { context }
     }
 
     /// The job of a video; `None` while there is no detector, which `/api/health` tells.
     fn job(&self, video: &VideoRecord) -> anyhow::Result<Option<NewJob>> {
-        let plan = match current_plan(&self.detector, &self.config, video) {
+        let plan = match self.context.plan(video) {
             Ok(plan) => plan,
             // The usual one is missing: health says why.
-            Err(_) if self.detector.own_file(Path::new(&video.path), &video.source_id).is_none() => {
+            Err(_) if self.context.detector.own_file(Path::new(&video.path), &video.source_id).is_none() => {
                 return Ok(None);
             }
             Err(missing) => return Err(missing.error.into()),
@@ -74,7 +57,7 @@ impl JobEnqueuer {
     /// # Errors
     /// If the store can't be written.
     pub fn enqueue_jobs(
-        &mut self,
+        &self,
         store: &Store,
         runtime: &Handle,
         videos: &[VideoRecord],
@@ -102,7 +85,7 @@ impl JobEnqueuer {
             let Some(NewJob { fingerprint, run }) = planned else { continue };
             let run = NewRun { video_id: video.id.clone(), ..run.clone() };
             let job = NewJob { fingerprint: fingerprint.clone(), run };
-            if self.made.get(&video.id) != Some(&job.fingerprint) {
+            if !self.context.enqueued.has(&job) {
                 new.push(job);
             }
         }
@@ -110,11 +93,8 @@ impl JobEnqueuer {
             return Ok((EnqueuedJobs::default(), trouble));
         }
         let planned = runtime.block_on(store.enqueue_jobs(&new))?;
-        self.made.extend(new.into_iter().map(|job| (job.run.video_id, job.fingerprint)));
-        if self.made.len() > videos.len() {
-            let present: BTreeSet<&str> = videos.iter().map(|video| video.id.as_str()).collect();
-            self.made.retain(|id, _| present.contains(id.as_str()));
-        }
+        new.into_iter().for_each(|job| self.context.enqueued.record(job));
+        self.context.enqueued.forget_others(videos);
         Ok((planned, trouble))
     }
 }

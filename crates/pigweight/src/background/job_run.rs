@@ -1,6 +1,7 @@
 //! One job from start to end: opens the video, counts it and makes its small frames, in one pass if both have reached the same
 //! frame.
 
+use crate::accuracy::input_width;
 use crate::analysis::frames::Observer;
 use crate::analysis::pipeline;
 use crate::analysis::plan::{AnalysisPlan, PlannedVideo};
@@ -107,6 +108,11 @@ impl JobRun<'_> {
         gives_way: &mut dyn FnMut(&JobRecord) -> bool,
     ) -> JobOutcome {
         let Self { context, runtime, job } = self;
+        let record = match self.measured(plan, record, video, stop) {
+            Ok(record) => record,
+            Err(error) => return self.unwritten(&error),
+        };
+        let record = &record;
         let settings = match plan.settings(record) {
             Ok(settings) => settings,
             Err(error) => return JobOutcome::NotNow(error.reason()),
@@ -158,6 +164,27 @@ impl JobRun<'_> {
         }
     }
 
+    /// The video, after its source's animals were measured. If that fails, they are counted at the usual input: what is wrong with the video or
+    /// the detector is told by the analysis.
+    fn measured(
+        &self,
+        plan: &AnalysisPlan,
+        record: &VideoRecord,
+        video: &Video,
+        stop: &AtomicBool,
+    ) -> pigweight_store::Result<VideoRecord> {
+        let place = (&self.context.store, self.runtime);
+        let detector = (&*self.context.config, &plan.inference);
+        match input_width::measure_source(place, detector, record, video, stop, true) {
+            Ok(true) => self.runtime.block_on(self.context.store.video(&record.id)),
+            Ok(false) => Ok(record.clone()),
+            Err(error) => {
+                tracing::debug!("{}: its animals are not measured: {error}", record.name);
+                Ok(record.clone())
+            }
+        }
+    }
+
     /// If the settings have changed since the job was created, another job counts the video.
     fn give_up_outdated(
         &self,
@@ -169,8 +196,11 @@ impl JobRun<'_> {
         if now.fingerprint == self.job.fingerprint {
             return None;
         }
-        Some(match self.runtime.block_on(self.context.store.enqueue_jobs(&[now])) {
-            Ok(_) => JobOutcome::Stopped,
+        Some(match self.runtime.block_on(self.context.store.enqueue_jobs(std::slice::from_ref(&now))) {
+            Ok(_) => {
+                self.context.enqueued.record(now);
+                JobOutcome::Stopped
+            }
             Err(error) => self.unwritten(&error),
         })
     }

@@ -1,5 +1,6 @@
 //! Analyses one video from file to result, for commands that wait for it.
 
+use crate::accuracy::input_width;
 use crate::analysis::plan::{AnalysisPlan, PlannedVideo};
 use crate::config::Config;
 use crate::describe::{clock, counted};
@@ -65,7 +66,7 @@ impl CommandStore {
         let path = path.canonicalize().with_context(|| format!("cannot read {}", path.display()))?;
         let found = FoundFile::alone(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let name = found.name.clone();
-        let record = self.runtime.block_on(library::register(&self.store, &found))?;
+        let mut record = self.runtime.block_on(library::register(&self.store, &found))?;
         let opened = library::open(&self.store, self.runtime.handle(), None, &record, &mut |_| {})?;
         let video = self.runtime.block_on(opened.stored(&self.store, &record.id))?;
         for line in lines {
@@ -74,11 +75,15 @@ impl CommandStore {
         let picture = (video.info().width, video.info().height);
         let lines = self.runtime.block_on(self.keep_lines(&record.id, picture, lines))?;
         let plan = AnalysisPlan { inference: inference.clone(), config: Arc::new(config.clone()) };
+        let (store, handle, stop) = (&self.store, self.runtime.handle(), AtomicBool::new(false));
+        // A file waits: how long an inference takes decides nothing here, and the result is the same on every machine.
+        if input_width::measure_source((store, handle), (config, inference), &record, &video, &stop, false)? {
+            record = self.runtime.block_on(store.video(&record.id))?;
+        }
         let settings = plan.settings(&record)?;
         let planned = PlannedVideo { record: &record, video: &video, settings: &settings, is_last_try: true };
         let bar = progress_bar(&name, video.index().frame_count() as u64);
-        let (handle, stop) = (self.runtime.handle(), AtomicBool::new(false));
-        let ended = plan.analyse(&planned, (&self.store, handle), &stop, &mut |_| {}, &mut |progress| {
+        let ended = plan.analyse(&planned, (store, handle), &stop, &mut |_| {}, &mut |progress| {
             show(&bar, progress);
         });
         bar.finish_and_clear();

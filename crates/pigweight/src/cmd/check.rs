@@ -3,6 +3,7 @@
 use super::analyse::{CommandStore, damage, progress_bar};
 use super::{Partial, configure, print, start_inference, with_folder_detector};
 use crate::accuracy::calibration::{self, Calibration, DetectedFrame, Known};
+use crate::accuracy::input_width;
 use crate::accuracy::truth::Truth;
 use crate::analysis::frame_source::FileSource;
 use crate::analysis::frames::{self, FrameInference, InferredFrames, StartPosition};
@@ -203,7 +204,8 @@ fn detect_all(
     let video = Video::open(&subject.path)?;
     let bar = progress_bar(&subject.name, video.index().frame_count() as u64);
     let schedule = schedule_of(&config.detect);
-    let frames = FrameInference { inference, schedule, line_proximity: None };
+    let input_width = input_width::of_file(config, inference, &video)?;
+    let frames = FrameInference { inference, input_width, schedule, line_proximity: None };
     let tracked = |_: &_, found: Vec<_>| Detection::tracked_from(found, 0.0);
     let mut guessed = 0;
     let source = &mut FileSource::new(&video);

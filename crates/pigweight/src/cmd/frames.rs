@@ -4,6 +4,7 @@
 
 use super::analyse::{damage, progress_bar};
 use super::{Partial, configure, print, start_inference, with_folder_detector};
+use crate::accuracy::input_width;
 use crate::analysis::frame_source::FileSource;
 use crate::analysis::frames::{self, FrameInference, InferredFrames, StartPosition};
 use crate::analysis::settings::RunSettings;
@@ -176,9 +177,10 @@ fn infer_candidates(
     notes: &mut Vec<String>,
 ) -> anyhow::Result<Vec<Seen>> {
     let min_score = RunSettings::of(config, video.path(), inference.model())?.tracker.high_score;
+    let input_width = input_width::of_file(config, inference, video)?;
     let secs = (video.duration_secs() / MOST_LOOKS).max(LEAST_APART_SECS);
     let schedule = Schedule::Interval { secs };
-    let frames = FrameInference { inference, schedule, line_proximity: None };
+    let frames = FrameInference { inference, input_width, schedule, line_proximity: None };
     let bar = progress_bar(name, video.index().frame_count() as u64);
     let sketch = |picture: &Picture, found: Vec<Detection>| (Sketch::of(&picture.view()), found);
     let (mut decoded, mut guessed) = (0, 0);

@@ -15,6 +15,7 @@ mod golden;
 mod growing;
 mod house;
 mod inference_server;
+mod input_width;
 mod install;
 mod jobs;
 mod known_number;

@@ -1,6 +1,7 @@
 //! Sources: the origin of recordings, with shared lines and settings.
 
 use crate::accuracy::calibration::Calibration;
+use crate::accuracy::input_width::{is_chosen, widths_in_words};
 use crate::web::api::types::{Video, time};
 use crate::web::app::{App, Shared};
 use crate::web::auth::caller::Caller;
@@ -8,14 +9,17 @@ use crate::web::request::arguments::{Body, Field, Kind, Query, RequestArguments,
 use crate::web::request::pages::{PageOf, page_headers, unknown_cursor};
 use crate::web::request::problem::Problem;
 use axum::Json;
-use axum::extract::Path;
+use axum::extract::Path as UrlPath;
 use axum::http::HeaderMap;
 use pigweight_store::{SourceChange, SourceRecord};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use utoipa::ToSchema;
 
 /// Animals that a person may say there are.
 pub const MAX_ANIMALS: i64 = 100_000;
+/// No detector has a wider input, px.
+const MAX_INPUT_WIDTH: i64 = 16_384;
 
 /// A folder of one camera's recordings, an upload, or a camera.
 #[derive(Serialize, ToSchema)]
@@ -36,8 +40,57 @@ pub struct Source {
     pub calibration: Option<FolderCalibration>,
     /// How many animals a person says there are; shown beside what is counted. Null: unknown.
     pub animals: Option<i64>,
+    /// Width of the detector's input as a person has set it here, px; null: chosen from the size of the animals.
+    pub input_width: Option<i64>,
+    /// The input that counts its recordings now; null while there is no detector.
+    pub input: Option<SourceInput>,
     /// RFC 3339, UTC.
     pub created_at: String,
+}
+
+/// The detector's input for a source. Small animals are found better in a wider one, which takes longer.
+#[derive(Serialize, ToSchema)]
+pub struct SourceInput {
+    /// px.
+    pub width: u32,
+    /// `person`: set for this source. `configuration`: set for all. `animals`: chosen from the size of its animals. `model`: the detector's own.
+    pub chosen_by: &'static str,
+    /// Median side (root of the area) of its animals, px of the detector's own input; null: not measured yet.
+    pub animal_px: Option<f64>,
+    /// Time of an inference at the chosen width, as measured, ms; null: not measured yet.
+    pub inference_ms: Option<f64>,
+    /// Widths that may be set, px. One alone where the device or the model has no other.
+    pub widths: Vec<u32>,
+}
+
+impl SourceInput {
+    fn of(app: &App, source: &SourceRecord) -> Option<Self> {
+        let inference = app.detector.now().ok()?;
+        let model = inference.model();
+        let folder = source.folder.as_deref().map_or(Path::new("/"), Path::new);
+        let is_usual_detector = app.detector.own_file(&folder.join("video"), &source.id).is_none();
+        let is_measured = is_usual_detector
+            && source.measured_with.as_ref() == Some(&model.info().hash)
+            && is_chosen(&app.config, model);
+        let widths = model.input_widths();
+        let px =
+            |width: Option<i64>| width.and_then(|px| u32::try_from(px).ok()).filter(|px| widths.contains(px));
+        let stated = [
+            (px(source.input_width_px), "person"),
+            (app.config.detect.input_width, "configuration"),
+            (px(source.measured_input_width_px).filter(|_| is_measured), "animals"),
+        ];
+        let stated = stated.into_iter().find_map(|(width, chosen_by)| Some((width?, chosen_by)));
+        let (width, chosen_by) = stated.unwrap_or((model.info().input_width as u32, "model"));
+        let (animal_px, secs) = (source.measured_animal_px, source.measured_inference_secs);
+        Some(Self {
+            width,
+            chosen_by,
+            animal_px: animal_px.filter(|_| is_measured),
+            inference_ms: secs.filter(|_| chosen_by == "animals").map(|secs| 1e3 * secs),
+            widths,
+        })
+    }
 }
 
 /// What `pigweight check --calibrate` has found for a folder's videos.
@@ -64,16 +117,35 @@ pub struct SourceSettings {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<i64>)]
     animals: Option<Option<i64>>,
+    /// Width of the detector's input, px, one of `input.widths`; null: chosen from the size of the animals. Leave it out to keep what is set.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<i64>)]
+    input_width: Option<Option<i64>>,
 }
 
 impl RequestArguments for SourceSettings {
     const READ_ONLY: &'static [&'static str] =
-        &["id", "kind", "folder", "videos", "lines", "calibration", "created_at"];
+        &["id", "kind", "folder", "videos", "lines", "calibration", "input", "created_at"];
     const FIELDS: &'static [Field] = &[
         Field::optional("name", Kind::TextOrNull),
         Field::optional("min_score", Kind::NumberOrNull),
         Field::optional("animals", Kind::WholeOrNull(1, MAX_ANIMALS)),
+        Field::optional("input_width", Kind::WholeOrNull(1, MAX_INPUT_WIDTH)),
     ];
+}
+
+/// A width that the detector has.
+fn checked_width(app: &App, width: Option<i64>) -> Result<Option<i64>, Problem> {
+    let Some(width) = width else { return Ok(None) };
+    let inference = app.detector.now().map_err(|missing| Problem::unavailable(missing.error.to_string()))?;
+    let widths = inference.model().input_widths();
+    if widths.iter().any(|&known| i64::from(known) == width) {
+        return Ok(Some(width));
+    }
+    Err(Problem::bad_request(format!(
+        "input_width cannot be {width}; the detector has {} px here",
+        widths_in_words(inference.model())
+    )))
 }
 
 fn checked_score(min_score: Option<f64>) -> Result<Option<f64>, Problem> {
@@ -86,7 +158,7 @@ fn checked_score(min_score: Option<f64>) -> Result<Option<f64>, Problem> {
 }
 
 /// The hash of the detector that counts the videos of a folder.
-fn model_hash(app: &App, folder: &std::path::Path, source_id: &str) -> Option<String> {
+fn model_hash(app: &App, folder: &Path, source_id: &str) -> Option<String> {
     match app.detector.own_file(&folder.join("video"), source_id) {
         Some(file) => Some(blake3::hash(&std::fs::read(file).ok()?).to_hex().to_string()),
         None => Some(app.detector.now().ok()?.model().info().hash.clone()),
@@ -95,11 +167,12 @@ fn model_hash(app: &App, folder: &std::path::Path, source_id: &str) -> Option<St
 
 impl Source {
     fn of(app: &App, source: SourceRecord) -> Self {
+        let input = SourceInput::of(app, &source);
         let calibration = source.folder.as_ref().and_then(|folder| {
             // For a video in the folder, the folder's own file or one above it applies.
-            let file = Calibration::nearest(&std::path::Path::new(folder).join("video"))?;
+            let file = Calibration::nearest(&Path::new(folder).join("video"))?;
             let found = Calibration::read(&file).ok()?;
-            let model = model_hash(app, std::path::Path::new(folder), &source.id);
+            let model = model_hash(app, Path::new(folder), &source.id);
             Some(FolderCalibration {
                 min_score: found.min_score,
                 file: file.display().to_string(),
@@ -116,6 +189,8 @@ impl Source {
             min_score: source.min_score,
             calibration,
             animals: source.animals,
+            input_width: source.input_width_px,
+            input,
             created_at: time(source.created_at).unwrap_or_default(),
         }
     }
@@ -147,13 +222,13 @@ pub async fn list(
     get, path = "/api/sources/{id}",
     responses((status = 200, body = Source), (status = 404, body = Problem))
 )]
-pub async fn one(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<Json<Source>, Problem> {
+pub async fn one(caller: Caller, app: Shared, UrlPath(id): UrlPath<String>) -> Result<Json<Source>, Problem> {
     let source = caller.source(&app, &id).await?;
     Ok(Json(Source::of(&app, source)))
 }
 
-/// Renames a source, says how many animals it holds, or sets the score from which on boxes are pigs in all its recordings. With another score they are recounted; what is
-/// counted stays shown until that is done.
+/// Renames a source, says how many animals it holds, or sets the score from which on boxes are pigs or the width of the detector's input for all its recordings. With another
+/// score or width they are recounted; what is counted stays shown until that is done.
 #[utoipa::path(
     put, path = "/api/sources/{id}", request_body = SourceSettings,
     responses((status = 200, body = Source), (status = 400, body = Problem), (status = 404, body = Problem),
@@ -162,12 +237,14 @@ pub async fn one(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<
 pub async fn change(
     caller: Caller,
     app: Shared,
-    Path(id): Path<String>,
-    Body(SourceSettings { name, min_score, animals }): Body<SourceSettings>,
+    UrlPath(id): UrlPath<String>,
+    Body(SourceSettings { name, min_score, animals, input_width }): Body<SourceSettings>,
 ) -> Result<Json<Source>, Problem> {
     caller.source(&app, &id).await?;
     let name = name.map(|name| checked_name("source", &name)).transpose()?;
-    let change = SourceChange { name, min_score: min_score.map(checked_score).transpose()?, animals };
+    let min_score = min_score.map(checked_score).transpose()?;
+    let input_width_px = input_width.map(|width| checked_width(&app, width)).transpose()?;
+    let change = SourceChange { name, min_score, animals, input_width_px };
     let source = app.store.change_source(&id, &change).await?;
     app.wake();
     Ok(Json(Source::of(&app, source)))
@@ -193,7 +270,7 @@ impl RequestArguments for VideoSource {
 pub async fn move_video(
     caller: Caller,
     app: Shared,
-    Path(id): Path<String>,
+    UrlPath(id): UrlPath<String>,
     Body(VideoSource { source }): Body<VideoSource>,
 ) -> Result<Json<Video>, Problem> {
     caller.video(&app, &id).await?;
@@ -227,7 +304,7 @@ impl RequestArguments for VideoSettings {
 pub async fn change_video(
     caller: Caller,
     app: Shared,
-    Path(id): Path<String>,
+    UrlPath(id): UrlPath<String>,
     Body(VideoSettings { min_score }): Body<VideoSettings>,
 ) -> Result<Json<Video>, Problem> {
     caller.video(&app, &id).await?;

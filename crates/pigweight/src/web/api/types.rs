@@ -324,12 +324,18 @@ impl Explanation {
         }
     }
 
-    fn of_video(video: &VideoRecord, run: Option<&RunRecord>) -> Self {
+    /// `opened`: of a video whose opening isn't stored yet.
+    fn of_video(
+        video: &VideoRecord,
+        opened: Option<&pigweight_media::Video>,
+        run: Option<&RunRecord>,
+    ) -> Self {
         if video.error.is_some() {
             return Self { error: video.error.clone(), reason_code: video.error_code.clone() };
         }
-        if video.damage.is_some() {
-            return Self { error: video.damage.clone(), reason_code: Some("parts_missing".to_owned()) };
+        let missing = || opened.filter(|opened| opened.is_whole())?.index().damage().map(str::to_owned);
+        if let Some(damage) = video.damage.clone().or_else(missing) {
+            return Self { error: Some(damage), reason_code: Some("parts_missing".to_owned()) };
         }
         let damaged = run.map_or(0, |run| run.damaged_frames);
         if damaged == 0 {
@@ -387,7 +393,7 @@ impl Video {
             (None, None) => IndexState::Pending,
         };
         let info = part.as_ref().map(|part| part.info());
-        let why = Explanation::of_video(video, run);
+        let why = Explanation::of_video(video, part.as_ref(), run);
         Self {
             id: video.id.clone(),
             source: video.source_id.clone(),

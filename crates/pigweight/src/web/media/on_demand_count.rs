@@ -37,6 +37,7 @@ struct CountKey {
     pts: Pts,
     /// From this score on a box is an animal.
     min_score: f32,
+    input_width: Option<u32>,
 }
 
 /// What was seen.
@@ -81,6 +82,7 @@ impl OnDemandCounts {
             model_hash: inference.model().info().hash.clone(),
             pts,
             min_score,
+            input_width: settings.input_width,
         };
         if let Some(answer) = self.known(&key) {
             return Ok((answer, video.secs(answer.pts), true));
@@ -94,7 +96,7 @@ impl OnDemandCounts {
         let look = move |frame: DecodedFrame| {
             let (sender, receiver) = crossbeam_channel::bounded(1);
             let pts = frame.pts;
-            client.submit(frame.picture, move |served: Completed<Picture>| {
+            client.submit_at(frame.picture, settings.input_width, move |served: Completed<Picture>| {
                 let Completed { found, waited, took, .. } = served;
                 metrics::histogram!("pigweight_inference_seconds").record(took.as_secs_f64());
                 metrics::histogram!("pigweight_inference_wait_seconds", "for" => Urgency::Viewer.name())

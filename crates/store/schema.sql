@@ -55,6 +55,8 @@ create table videos (
   frames bigint,
   duration_secs double precision,
   recorded_at bigint,                      -- start of the recording as the file says
+  view_checked_with text,                  -- BLAKE3 of the adapted detector whose view it was compared with
+  view_matches boolean,                    -- whether it shows that view; null: not compared, or that detector doesn't say
   packet_index blob                        -- the media crate's own form, with its own version
 );
 create unique index videos_by_path on videos (path) where not is_superseded;

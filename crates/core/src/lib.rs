@@ -17,3 +17,4 @@ pub mod picture;
 pub mod selection;
 pub mod time;
 pub mod track;
+pub mod viewpoint;

@@ -31,6 +31,16 @@ impl std::fmt::Debug for SmallLuma {
 }
 
 impl SmallLuma {
+    /// Samples in a row.
+    pub const COLUMNS: usize = COLUMNS;
+    /// Rows.
+    pub const ROWS: usize = ROWS;
+
+    /// Row by row, from the top left.
+    pub fn samples(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Of a picture; for RGB, of its green.
     pub fn of(picture: &PictureView<'_>) -> Self {
         let (width, height) = (picture.width as usize, picture.height as usize);

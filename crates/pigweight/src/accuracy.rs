@@ -7,3 +7,4 @@ pub mod folder_detector;
 pub mod input_width;
 pub mod known_number;
 pub mod truth;
+pub mod viewpoint;

@@ -15,16 +15,19 @@ pub mod track;
 
 mod analyse;
 
-use crate::accuracy::folder_detector;
+use crate::accuracy::{folder_detector, viewpoint};
 use crate::analysis::settings::model_settings;
 use crate::args::ModelArgs;
 use crate::config::Config;
 use crate::describe::{Chain, counted};
+use pigweight_core::viewpoint::ViewMatch;
 use pigweight_detect::Model;
 use pigweight_detect::service::Inference;
+use pigweight_media::Video;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 
 /// Counted, but parts of the input are damaged or missing.
 #[derive(Debug, thiserror::Error)]
@@ -91,9 +94,21 @@ fn configure(args: &ModelArgs) -> anyhow::Result<Config> {
 /// The configuration for a video: with the detector of its folder, if it has one.
 fn with_folder_detector(config: &Config, video: &Path) -> Config {
     match folder_detector::of(video, config) {
-        Some(model) => Config { model: Some(model), ..config.clone() },
-        None => config.clone(),
+        Some(model) if !shows_other_view(&model, video) => Config { model: Some(model), ..config.clone() },
+        _ => config.clone(),
     }
+}
+
+/// Whether a folder's detector doesn't count this video, because it has learned another view.
+fn is_other_view(config: &Config, video: &Path) -> bool {
+    folder_detector::of(video, config).is_some_and(|model| shows_other_view(&model, video))
+}
+
+/// A video that can't be read is no reason to leave the detector out: the analysis tells what is wrong.
+fn shows_other_view(detector: &Path, video: &Path) -> bool {
+    let (Ok(file), Ok(video)) = (std::fs::read(detector), Video::open(video)) else { return false };
+    let found = viewpoint::compare(&file, &video, &AtomicBool::new(false)).ok().flatten();
+    found.is_some_and(|found| found != ViewMatch::Same)
 }
 
 /// Loads the model and starts its sessions.

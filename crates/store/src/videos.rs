@@ -138,6 +138,10 @@ pub struct VideoRecord {
     pub measured_input_width_px: Option<i64>,
     /// BLAKE3 of the model that this was measured with.
     pub measured_with: Option<String>,
+    /// BLAKE3 of the adapted detector whose view it was compared with.
+    pub view_checked_with: Option<String>,
+    /// Whether it shows that view; `None`: that detector doesn't say.
+    pub view_matches: Option<bool>,
     /// The run that people see; `None` before one is complete.
     pub published_run_id: Option<String>,
     /// The background does not work on it.
@@ -151,7 +155,7 @@ pub struct VideoRecord {
 }
 
 const COLUMNS: &str = "id, source_id, path, name, error, error_code, damage, container, codec, has_audio, width_px, height_px, \
-     frames, duration_secs, recorded_at, published_run_id, is_paused, samples_hash is not null as is_sampled, \
+     frames, duration_secs, recorded_at, view_checked_with, view_matches, published_run_id, is_paused, samples_hash is not null as is_sampled, \
      coalesce(min_score, (select min_score from sources where sources.id = videos.source_id)) as min_score, \
      case when min_score is not null then min_score_model end as min_score_model, \
      (select min_score from sources where sources.id = videos.source_id) as source_min_score, \
@@ -167,6 +171,11 @@ impl VideoRecord {
     pub fn input_width_for(&self, model_hash: &str) -> Option<i64> {
         let measured = self.measured_input_width_px.filter(|_| self.is_measured_with(model_hash));
         self.input_width_px.or(measured)
+    }
+
+    /// Whether it shows another view than the one that this adapted detector (its BLAKE3) has learned.
+    pub fn shows_other_view_than(&self, detector_hash: &str) -> bool {
+        self.view_checked_with.as_deref() == Some(detector_hash) && self.view_matches == Some(false)
     }
 
     /// Whether the animals of its source were measured with this model.
@@ -285,6 +294,23 @@ impl Store {
         .execute(&self.pool)
         .await
         .map_err(failed)?;
+        self.video(id).await
+    }
+
+    /// Keeps whether a video shows the view that an adapted detector (its BLAKE3) has learned; `None`: that can't be said.
+    pub async fn keep_view(
+        &self,
+        id: &str,
+        detector_hash: &str,
+        matches: Option<bool>,
+    ) -> Result<VideoRecord> {
+        sqlx::query("update videos set view_checked_with = $2, view_matches = $3 where id = $1")
+            .bind(id)
+            .bind(detector_hash)
+            .bind(matches)
+            .execute(&self.pool)
+            .await
+            .map_err(|error| Error::from_sql("keeping the view of a video", error))?;
         self.video(id).await
     }
 

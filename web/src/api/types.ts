@@ -995,7 +995,7 @@ export interface components {
         /** @description What a reader of a count has to know. */
         CountWarning: {
             /**
-             * @description `nothing_found`: no animal at all. `far_from_known`: a person says that there is another number of them. `small_animals`: many are too
+             * @description `other_view`: the recording shows another view than the detector of its source has learned. `nothing_found`: no animal at all. `far_from_known`: a person says that there is another number of them. `small_animals`: many are too
              *     small in the picture to be found reliably. `uncertain_count`: the detector is unsure.
              */
             code: string;

@@ -279,6 +279,8 @@ export const en = {
   // reasons that the server names by a code; others are shown as the server's sentence
   reason_small_animals:
     'Many pigs are very small in this picture; of such, less than half are found. Move the camera nearer, or record a larger picture of the pen alone.',
+  reason_other_view:
+    'This recording shows another view than the detector has learned here: the camera was moved, or the picture is dark or covered. The built-in detector counts it.',
   reason_nothing_found:
     'No pig was found. If there are some, the picture is too dark, too blurred or too small for the detector.',
   reason_far_from_known:

@@ -22,9 +22,22 @@ pub struct RunWarning {
     pub message: String,
 }
 
-/// All warnings about a run, the most important first. `animals`: how many a person says there are.
-pub fn warnings(run: &RunRecord, animals: Option<i64>) -> Vec<RunWarning> {
+/// The recording shows another view than the detector that was adapted to its source learned.
+pub fn other_view() -> RunWarning {
+    RunWarning {
+        code: "other_view",
+        message: "the recording shows another view than the detector of its source has learned, so the built-in one counts it: the camera was moved, \
+                  or the picture is dark or covered; adapt a detector to recordings made since (pigweight help adapt)"
+            .to_owned(),
+    }
+}
+
+/// All warnings about a run, the most important first. `animals`: how many a person says there are. `is_other_view`: see [`other_view`].
+pub fn warnings(run: &RunRecord, animals: Option<i64>, is_other_view: bool) -> Vec<RunWarning> {
     let mut found = Vec::new();
+    if is_other_view {
+        found.push(other_view());
+    }
     if run.frames_done > 0 && run.count_sum == 0 {
         found.push(RunWarning {
             code: "nothing_found",
@@ -110,7 +123,8 @@ mod tests {
             (run(1100, Some(1.0), (0, 0)), Some(31), &["far_from_known"]),
             (run(100, Some(0.2), (0, 0)), Some(2), &[]),
         ] {
-            let found: Vec<&str> = warnings(&run, animals).iter().map(|warning| warning.code).collect();
+            let found: Vec<&str> =
+                warnings(&run, animals, false).iter().map(|warning| warning.code).collect();
             assert_eq!(found, codes, "{run:?}");
         }
     }

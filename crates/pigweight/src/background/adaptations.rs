@@ -4,7 +4,7 @@
 //! source's recordings. Both survive a crash: after a restart, the work resumes from its last checkpoint.
 
 use crate::accuracy::adaptation::{CheckpointFile, STEPS_PER_CHECKPOINT, read_film, write_whole};
-use crate::accuracy::folder_detector;
+use crate::accuracy::{folder_detector, viewpoint};
 use crate::analysis::settings::model_settings;
 use crate::background::idle_thread;
 use crate::config::{AdaptConfig, Config};
@@ -341,7 +341,8 @@ impl Adaptations {
         }
         let is_better = outcome.is_some();
         if let Some((_, adapted)) = outcome {
-            write_whole(&out, &adapted.write(&file, &[])?)?;
+            let view = viewpoint::of_film(&film);
+            write_whole(&out, &adapted.write(&file, view.as_slice())?)?;
         }
         state.remove();
         Ok(Some(if is_better { AdaptationState::Done } else { AdaptationState::NotBetter }))

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crossbeam_channel::Sender;
 use pigweight_detect::service::Inference;
 use pigweight_detect::{EndpointReport, Error, Model, ModelSettings, ModelSource};
-use pigweight_store::{Reason, VideoRecord};
+use pigweight_store::{Reason, RunRecord, VideoRecord};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -83,7 +83,15 @@ impl DetectorSlot {
             .or_else(|| folder_detector::of(video, &self.config))
     }
 
-    /// The detector that counts a video: its own, or the usual one. Blocks while its own is loaded.
+    /// Whether another detector made this run because the video shows another view than its own one has learned.
+    pub fn leaves_out_own(&self, video: &VideoRecord, run: &RunRecord) -> bool {
+        !video.is_of_camera
+            && video.view_matches == Some(false)
+            && video.view_checked_with.as_ref() != Some(&run.model_hash)
+            && self.own_file(Path::new(&video.path), &video.source_id).is_some()
+    }
+
+    /// The detector that counts a video: its own if the video shows the view that this has learned, or the usual one. Blocks while its own is loaded.
     pub fn for_video(&self, video: &VideoRecord) -> Result<Inference, Missing> {
         let Some(path) = self.own_file(Path::new(&video.path), &video.source_id) else { return self.now() };
         let size_and_time =
@@ -104,7 +112,12 @@ impl DetectorSlot {
         let inference = found.inference.clone();
         known.insert(0, found);
         known.truncate(MOST_OWN);
-        inference
+        drop(known);
+        match inference {
+            // The camera was moved since: what this detector knows of its pen is wrong now.
+            Ok(own) if video.shows_other_view_than(&own.model().info().hash) => self.now(),
+            inference => inference,
+        }
     }
 
     fn load(&self, path: &Path) -> Result<Inference, Missing> {

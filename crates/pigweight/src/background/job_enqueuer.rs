@@ -24,8 +24,16 @@ fn fingerprint(run: &NewRun) -> String {
     blake3::hash(format!("{model_hash}\n{settings}\n{rule_version}").as_bytes()).to_hex().to_string()
 }
 
-/// Videos that are counted alike: their folder and source, their own threshold (its bits), and the model that this was fitted with.
-type PlannedFolder = (PathBuf, String, Option<u64>, Option<String>);
+/// Videos that are counted alike.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct PlannedFolder {
+    folder: PathBuf,
+    source_id: String,
+    /// Their own threshold (its bits), and the model that it was fitted with.
+    min_score: (Option<u64>, Option<String>),
+    /// The adapted detector whose view they were compared with, and whether it is theirs.
+    view: (Option<String>, Option<bool>),
+}
 
 /// Creates jobs.
 pub struct JobEnqueuer {
@@ -70,12 +78,12 @@ impl JobEnqueuer {
         for video in videos {
             let folder = Path::new(&video.path).parent().unwrap_or(Path::new("")).to_owned();
             let planned = by_folder
-                .entry((
+                .entry(PlannedFolder {
                     folder,
-                    video.source_id.clone(),
-                    video.min_score.map(f64::to_bits),
-                    video.min_score_model.clone(),
-                ))
+                    source_id: video.source_id.clone(),
+                    min_score: (video.min_score.map(f64::to_bits), video.min_score_model.clone()),
+                    view: (video.view_checked_with.clone(), video.view_matches),
+                })
                 .or_insert_with(|| {
                     self.job(video).unwrap_or_else(|error| {
                         trouble.push(error);

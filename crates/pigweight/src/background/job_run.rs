@@ -1,10 +1,11 @@
 //! One job from start to end: opens the video, counts it and makes its small frames, in one pass if both have reached the same
 //! frame.
 
-use crate::accuracy::input_width;
+use crate::accuracy::{input_width, viewpoint};
 use crate::analysis::frames::Observer;
 use crate::analysis::pipeline;
 use crate::analysis::plan::{AnalysisPlan, PlannedVideo};
+use crate::analysis::run_warnings::other_view;
 use crate::analysis::settings::RunSettings;
 use crate::background::detector_slot::no_detector;
 use crate::background::job_context::{JobContext, MOST_TRIES};
@@ -12,6 +13,7 @@ use crate::background::job_enqueuer::job_of;
 use crate::reason::Reasoned as _;
 use crate::sources::library::OpenError;
 use crate::status::Progress;
+use pigweight_core::viewpoint::ViewMatch;
 use pigweight_media::{DecodedFrame, Video};
 use pigweight_store::{JobRecord, Reason, RunState, VideoRecord};
 use std::path::Path;
@@ -55,6 +57,10 @@ impl JobRun<'_> {
         };
         // Checked after the start: pausing or cancelling it from now on stops it.
         let stop = context.cancellation.begin(&record.id);
+        let record = match self.with_view(record, &video, &stop) {
+            Ok(record) => record,
+            Err(error) => return self.unwritten(&error),
+        };
         match runtime.block_on(context.store.job(&job.id)) {
             Ok(now) if context.is_mine(&now) => {}
             Ok(_) => return JobOutcome::Stopped,
@@ -162,6 +168,34 @@ impl JobRun<'_> {
             // Stored with the run as well.
             Err(error @ pipeline::Error::Frames(_)) => JobOutcome::Failed(error.reason()),
         }
+    }
+
+    /// The video, after its view was compared with the one that the detector of its source or folder has learned.
+    fn with_view(
+        &self,
+        record: VideoRecord,
+        video: &Video,
+        stop: &AtomicBool,
+    ) -> pigweight_store::Result<VideoRecord> {
+        let own = self.context.detector.own_file(Path::new(&record.path), &record.source_id);
+        let Some(file) = own.and_then(|path| std::fs::read(path).ok()) else { return Ok(record) };
+        let hash = blake3::hash(&file).to_hex().to_string();
+        if record.view_checked_with.as_ref() == Some(&hash) {
+            return Ok(record);
+        }
+        let found = match viewpoint::compare(&file, video, stop) {
+            Ok(_) if stop.load(Ordering::SeqCst) => return Ok(record),
+            Ok(found) => found,
+            Err(error) => {
+                tracing::debug!("{}: its view is not compared: {error}", record.name);
+                return Ok(record);
+            }
+        };
+        if let Some(other @ (ViewMatch::Shifted { .. } | ViewMatch::Other)) = found {
+            tracing::warn!("{}: {} ({other:?})", record.name, other_view().message);
+        }
+        let matches = found.map(|found| found == ViewMatch::Same);
+        self.runtime.block_on(self.context.store.keep_view(&record.id, &hash, matches))
     }
 
     /// The video, after its source's animals were measured. If that fails, they are counted at the usual input: what is wrong with the video or

@@ -2,7 +2,7 @@
 
 use super::{configure, print};
 use crate::accuracy::adaptation::{CheckpointFile, STEPS_PER_CHECKPOINT, read_film, write_whole};
-use crate::accuracy::folder_detector;
+use crate::accuracy::{folder_detector, viewpoint};
 use crate::analysis::settings::model_settings;
 use crate::args::Adapt;
 use crate::describe::counted;
@@ -82,7 +82,8 @@ pub fn run(args: &Adapt) -> anyhow::Result<()> {
         );
     };
     let note = note(&settings, &film, &blake3::hash(&file), &before, &after);
-    write_whole(&out, &adapted.write(&file, &[(ADAPTATION, note)])?)?;
+    let metadata: Vec<_> = viewpoint::of_film(&film).into_iter().chain([(ADAPTATION, note)]).collect();
+    write_whole(&out, &adapted.write(&file, &metadata)?)?;
     if let Some(folder) = &args.pictures {
         show(folder, &film, [(&network, before.threshold, "before"), (&adapted, USUAL_THRESHOLD, "after")])?;
     }

@@ -1,12 +1,13 @@
 //! `pigweight check`: accuracy of the counts.
 
 use super::analyse::{CommandStore, damage, progress_bar};
-use super::{Partial, configure, print, start_inference, with_folder_detector};
+use super::{Partial, configure, is_other_view, print, start_inference, with_folder_detector};
 use crate::accuracy::calibration::{self, Calibration, DetectedFrame, Known};
 use crate::accuracy::input_width;
 use crate::accuracy::truth::Truth;
 use crate::analysis::frame_source::FileSource;
 use crate::analysis::frames::{self, FrameInference, InferredFrames, StartPosition};
+use crate::analysis::run_warnings::other_view;
 use crate::analysis::settings::{RunSettings, schedule_of};
 use crate::args::Check;
 use crate::config::{Config, USUAL_MIN_SCORE};
@@ -65,6 +66,9 @@ pub fn run(args: &Check) -> anyhow::Result<()> {
     let command_store = CommandStore::open(None)?;
     let mut results = Vec::new();
     for subject in &subjects {
+        if is_other_view(&config, &subject.path) {
+            tracing::warn!("{}: {}", subject.name, other_view().message);
+        }
         let of_subject = with_folder_detector(&config, &subject.path);
         if of_subject.model != of_folder.model {
             inference = start_inference(&of_subject)?;

@@ -1,7 +1,7 @@
 //! `pigweight count`: counts one video.
 
 use super::analyse::{Analysed, CommandStore};
-use super::{Partial, configure, print, start_inference, with_folder_detector};
+use super::{Partial, configure, is_other_view, print, start_inference, with_folder_detector};
 use crate::analysis::run_warnings::{RunWarning, warnings};
 use crate::args::Count;
 use crate::describe::{clock, counted};
@@ -63,12 +63,18 @@ pub fn run(args: &Count) -> anyhow::Result<()> {
         Error::IsAPicture { .. } => anyhow::anyhow!("{error}; find the pigs on it with pigweight detect"),
         error => error.into(),
     })?;
+    let is_other_view = is_other_view(&config, &args.video);
     let config = with_folder_detector(&config, &args.video);
     let inference = start_inference(&config)?;
     let command_store = CommandStore::open(args.data.as_deref())?;
     let analysed = command_store.analyse(&args.video, &args.lines, &inference, &config)?;
     if args.json {
-        let text = serde_json::to_string(&document(args, &analysed, command_store.series(&analysed.run)?))?;
+        let text = serde_json::to_string(&document(
+            args,
+            &analysed,
+            command_store.series(&analysed.run)?,
+            is_other_view,
+        ))?;
         print(format_args!("{text}\n"))?;
     } else if args.csv {
         let mut text = String::from("secs,count\n");
@@ -77,11 +83,11 @@ pub fn run(args: &Count) -> anyhow::Result<()> {
         }
         print(text)?;
         // The table has no place for them.
-        for RunWarning { message, .. } in warnings(&analysed.run, None) {
+        for RunWarning { message, .. } in warnings(&analysed.run, None, is_other_view) {
             tracing::warn!("{message}");
         }
     } else {
-        print(summary(args, &analysed)?)?;
+        print(summary(args, &analysed, is_other_view)?)?;
     }
     match analysed.damage {
         Some(damage) => Err(Partial(damage).into()),
@@ -102,7 +108,7 @@ fn crossings(analysed: &Analysed) -> impl Iterator<Item = Crossing> + '_ {
     })
 }
 
-fn document(args: &Count, analysed: &Analysed, series: Vec<(f64, u32)>) -> Document {
+fn document(args: &Count, analysed: &Analysed, series: Vec<(f64, u32)>, is_other_view: bool) -> Document {
     let run = &analysed.run;
     Document {
         video: args.video.display().to_string(),
@@ -115,7 +121,7 @@ fn document(args: &Count, analysed: &Analysed, series: Vec<(f64, u32)>) -> Docum
             uncertainty: run.count_uncertainty(),
         },
         crossings: crossings(analysed).collect(),
-        warnings: warnings(run, None)
+        warnings: warnings(run, None, is_other_view)
             .into_iter()
             .map(|RunWarning { code, message }| Warning { code, message })
             .collect(),
@@ -123,7 +129,7 @@ fn document(args: &Count, analysed: &Analysed, series: Vec<(f64, u32)>) -> Docum
     }
 }
 
-fn summary(args: &Count, analysed: &Analysed) -> anyhow::Result<String> {
+fn summary(args: &Count, analysed: &Analysed, is_other_view: bool) -> anyhow::Result<String> {
     let (run, video) = (&analysed.run, &analysed.video);
     let mut text = String::new();
     writeln!(
@@ -145,7 +151,7 @@ fn summary(args: &Count, analysed: &Analysed) -> anyhow::Result<String> {
         run.count_mean().unwrap_or(0.0),
         run.count_max
     )?;
-    for RunWarning { message, .. } in warnings(run, None) {
+    for RunWarning { message, .. } in warnings(run, None, is_other_view) {
         writeln!(text, "Warning: {message}")?;
     }
     for (place, line) in analysed.lines.iter().enumerate() {

@@ -19,6 +19,7 @@ mod input_width;
 mod install;
 mod jobs;
 mod known_number;
+mod moved_camera;
 mod own_videos;
 mod pausing;
 mod previews;

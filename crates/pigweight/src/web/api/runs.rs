@@ -90,7 +90,7 @@ pub async fn list(caller: Caller, app: Shared, Path(id): Path<String>) -> Result
     let video = caller.recording(&app, &id).await?;
     let job = app.store.latest_job(&id).await?;
     let runs = app.store.runs(&id).await?;
-    Ok(Json(runs.iter().map(|run| Run::new(run, &video, &app.status, job.as_ref())).collect()))
+    Ok(Json(runs.iter().map(|run| Run::new(run, &video, &app, job.as_ref())).collect()))
 }
 
 /// An analysis by its identifier.
@@ -114,7 +114,7 @@ pub async fn one(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<
     let job = app.store.latest_job(&video.id).await?;
     Ok(Json(RunOfVideo {
         is_published: video.published_run_id.as_ref() == Some(&run.id),
-        run: Run::new(&run, &video, &app.status, job.as_ref()),
+        run: Run::new(&run, &video, &app, job.as_ref()),
         video: video.id,
     }))
 }
@@ -228,8 +228,8 @@ pub async fn compare(
     let (mean_difference, mean_absolute_difference) = (mean(&|value| value), mean(&f64::abs));
     let job = app.store.latest_job(&video.id).await?;
     Ok(Json(RunDifference {
-        run: Run::new(&run, &video, &app.status, job.as_ref()),
-        with: Run::new(&with, &video, &app.status, job.as_ref()),
+        run: Run::new(&run, &video, &app, job.as_ref()),
+        with: Run::new(&with, &video, &app, job.as_ref()),
         counted_to_secs,
         level_secs: one.level_secs,
         mean_difference,

@@ -140,7 +140,7 @@ pub struct Count {
 /// What a reader of a count has to know.
 #[derive(Serialize, ToSchema)]
 pub struct CountWarning {
-    /// `nothing_found`: no animal at all. `far_from_known`: a person says that there is another number of them. `small_animals`: many are too
+    /// `other_view`: the recording shows another view than the detector of its source has learned. `nothing_found`: no animal at all. `far_from_known`: a person says that there is another number of them. `small_animals`: many are too
     /// small in the picture to be found reliably. `uncertain_count`: the detector is unsure.
     pub code: &'static str,
     /// One sentence: what is wrong, and what to do.
@@ -149,7 +149,8 @@ pub struct CountWarning {
 
 impl Run {
     /// `job` is the video's newest.
-    pub fn new(run: &RunRecord, video: &VideoRecord, status: &Status, job: Option<&JobRecord>) -> Self {
+    pub fn new(run: &RunRecord, video: &VideoRecord, app: &App, job: Option<&JobRecord>) -> Self {
+        let status = &app.status;
         let frames_total = video.frames.unwrap_or(0);
         // An unfinished run continues, unless its job doesn't.
         let job = job.filter(|job| job.run_id.as_ref().is_none_or(|id| *id == run.id));
@@ -198,7 +199,7 @@ impl Run {
                 max: run.count_max,
                 uncertainty: run.count_uncertainty(),
             }),
-            warnings: warnings(run, video.animals)
+            warnings: warnings(run, video.animals, app.detector.leaves_out_own(video, run))
                 .into_iter()
                 .map(|RunWarning { code, message }| CountWarning { code, message })
                 .collect(),
@@ -414,7 +415,7 @@ impl Video {
             min_score: run.map_or(video.min_score, |run| video.min_score_for(&run.model_hash)),
             animals: video.animals,
             paused: video.is_paused,
-            run: run.map(|run| Run::new(run, video, &app.status, job)),
+            run: run.map(|run| Run::new(run, video, app, job)),
             recount: Recount::of(video, job, &app.status),
             job: job.map(|job| {
                 let Explanation { error, reason_code } = Explanation::of_job(job);

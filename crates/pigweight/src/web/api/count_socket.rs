@@ -166,7 +166,7 @@ async fn update(app: &App, id: &str) -> Result<(String, bool), Problem> {
             recount,
         },
         Some(run) => {
-            let shown = Run::new(run, &video, &app, job.as_ref());
+            let shown = Run::new(run, &video, app, job.as_ref());
             let frame = app.store.settled_at(&run.id, run.counted_to_secs).await?;
             CountUpdate {
                 kind: "count_update",

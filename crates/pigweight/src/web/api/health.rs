@@ -274,7 +274,7 @@ async fn videos_by_state(app: &App) -> Result<[(&'static str, u32); 6], Problem>
     for video in app.store.videos().await?.into_iter().filter(|video| video.is_present) {
         let run = runs.get(&video.id);
         let job = jobs.get(&video.id);
-        let state = run.map(|run| Run::new(run, &video, &app, job).state);
+        let state = run.map(|run| Run::new(run, &video, app, job).state);
         *match state {
             _ if video.error.is_some() => &mut failed,
             _ if video.frames.is_none() => &mut reading,

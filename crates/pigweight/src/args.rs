@@ -208,8 +208,12 @@ pub struct Adapt {
     #[arg(required = true, value_name = "SOURCE")]
     pub videos: Vec<PathBuf>,
     /// Animals in view all the time
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=300))]
-    pub animals: u32,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=300), required_unless_present = "counts")]
+    pub animals: Option<u32>,
+    /// For animals that come and go: take their numbers at some moments from NAME.counts.csv beside each video, columns frame and count. A number holds until
+    /// the next one if that is the same, otherwise for ten seconds before and after
+    #[arg(long, conflicts_with = "animals")]
+    pub counts: bool,
     /// Where the adapted detector goes [default: pigweight-detector.onnx beside the videos, which are counted with it]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

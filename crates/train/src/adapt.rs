@@ -1,4 +1,4 @@
-//! Learns a pen from its own film and one number.
+//! Learns a pen from its own film and the number of animals in it: one number, or one for each picture.
 //!
 //! A camera always sees the same pen. Told how many animals are in it, the detector teaches itself: what it finds again and again, at several
 //! sizes and in the mirror, is an animal ([`crate::label`]); what never moves is none ([`crate::stillness`]); what lies between is left open. It
@@ -43,8 +43,6 @@ pub const USUAL_THRESHOLD: f32 = 0.3;
 /// How much is learned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// In view all the time.
-    pub animals: u32,
     /// Times that it labels and trains.
     pub rounds: u32,
     /// Steps of each.
@@ -57,26 +55,56 @@ pub struct Settings {
     pub seed: u64,
 }
 
-impl Settings {
-    /// The usual amount for a number of animals.
-    pub fn new(animals: u32) -> Self {
-        Self { animals, rounds: 2, steps: 200, batch: 8, rate: 2e-4, seed: 1 }
+impl Default for Settings {
+    fn default() -> Self {
+        Self { rounds: 2, steps: 200, batch: 8, rate: 2e-4, seed: 1 }
     }
+}
+
+/// A picture, and how many animals are in view on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NumberedPicture {
+    /// The picture.
+    pub picture: RgbPicture,
+    /// As a person says.
+    pub animals: u32,
 }
 
 /// Pictures of one camera, all of one size.
 pub struct Film {
     training: Vec<RgbPicture>,
     held_out: Vec<RgbPicture>,
+    /// Animals in view on each picture to train on,
+    training_animals: Vec<u32>,
+    /// and on each one to judge by.
+    held_out_animals: Vec<u32>,
     stillness: Stillness,
 }
 
 impl Film {
     /// Of pictures to train on, and later ones to judge by.
-    pub fn new(training: Vec<RgbPicture>, held_out: Vec<RgbPicture>) -> Self {
+    pub fn new(training: Vec<NumberedPicture>, held_out: Vec<NumberedPicture>) -> Self {
+        let parted = |numbered: Vec<NumberedPicture>| -> (Vec<RgbPicture>, Vec<u32>) {
+            numbered.into_iter().map(|one| (one.picture, one.animals)).unzip()
+        };
+        let ((training, training_animals), (held_out, held_out_animals)) =
+            (parted(training), parted(held_out));
         let mut builder = StillnessBuilder::default();
         training.iter().for_each(|picture| builder.add(picture));
-        Self { training, held_out, stillness: builder.finish() }
+        Self { training, held_out, training_animals, held_out_animals, stillness: builder.finish() }
+    }
+
+    /// Of pictures with the same number of animals all the time.
+    pub fn with_constant_number(training: Vec<RgbPicture>, held_out: Vec<RgbPicture>, animals: u32) -> Self {
+        let numbered = |pictures: Vec<RgbPicture>| {
+            pictures.into_iter().map(|picture| NumberedPicture { picture, animals }).collect()
+        };
+        Self::new(numbered(training), numbered(held_out))
+    }
+
+    /// Animals in view on each picture: those to train on, then those to judge by.
+    pub fn animals(&self) -> impl Iterator<Item = u32> {
+        self.training_animals.iter().chain(&self.held_out_animals).copied()
     }
 
     /// Pictures to train on, and to judge by.
@@ -118,9 +146,7 @@ pub struct Judgement {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// Nothing to learn, or the wrong number.
-    #[error(
-        "{0} animals are none to learn from; name how many are in view all the time, from 1 to {MOST_ANIMALS}"
-    )]
+    #[error("{0} animals are none to learn from; name how many are in view, from 1 to {MOST_ANIMALS}")]
     Number(u32),
     /// The film is too short.
     #[error(
@@ -129,26 +155,34 @@ pub enum Refusal {
     TooShort(usize, usize),
     /// It finds too few even of what it is hardly sure of.
     #[error(
-        "even of what it is hardly sure of, the detector finds {mean:.1} animals on average, not {animals}; check the number, and whether the \
-         pen is lit and in view"
+        "even of what it is hardly sure of, the detector finds {mean:.1} animals on average, not {}; check the number, and whether the \
+         pen is lit and in view",
+        whole_or_tenths(*animals)
     )]
     TooFew {
-        /// As named.
-        animals: u32,
+        /// As named, on average.
+        animals: f64,
         /// At the lowest threshold.
         mean: f64,
     },
     /// It is sure of more.
-    #[error("the detector is sure of {mean:.1} animals on average, more than {animals}; check the number")]
+    #[error(
+        "the detector is sure of {mean:.1} animals on average, more than {}; check the number",
+        whole_or_tenths(*animals)
+    )]
     TooMany {
-        /// As named.
-        animals: u32,
+        /// As named, on average.
+        animals: f64,
         /// At the highest threshold.
         mean: f64,
     },
     /// The training failed.
     #[error(transparent)]
     Training(#[from] Error),
+}
+
+fn whole_or_tenths(number: f64) -> String {
+    if number.fract() == 0.0 { number.to_string() } else { format!("{number:.1}") }
 }
 
 /// What a piece of work has done.
@@ -220,12 +254,14 @@ impl Adaptation {
         saved: Option<Saved>,
         threads: usize,
     ) -> std::result::Result<Self, Refusal> {
-        if !(1..=MOST_ANIMALS).contains(&settings.animals) {
-            return Err(Refusal::Number(settings.animals));
-        }
         if film.is_empty() {
             let (training, held_out) = film.len();
             return Err(Refusal::TooShort(training, held_out));
+        }
+        // An empty pen teaches something too, beside pictures of animals.
+        let most = film.animals().max().unwrap_or(0);
+        if !(1..=MOST_ANIMALS).contains(&most) {
+            return Err(Refusal::Number(most));
         }
         let saved = saved.unwrap_or_default();
         let network = start.with_weights(&saved.weights).unwrap_or_else(|| start.clone());
@@ -281,9 +317,10 @@ impl Adaptation {
         let round = self.saved.round + 1;
         if self.saved.labels.is_empty() {
             let found = self.each(&film.training, |picture| detect_in_views(&self.network, picture));
-            let stillness = self.plausible_stillness(film, &found);
+            let stillness = Self::plausible_stillness(film, &found);
+            let numbered = found.iter().zip(&film.training_animals);
             self.saved.labels =
-                found.iter().map(|found| labels(found, self.settings.animals, &stillness)).collect();
+                numbered.map(|(found, &animals)| labels(found, animals, &stillness)).collect();
             let boxes: usize = self.saved.labels.iter().map(|truth| truth.animals.len()).sum();
             return Ok(Advance::Labelled { round, boxes: boxes as f64 / film.training.len() as f64 });
         }
@@ -322,9 +359,10 @@ impl Adaptation {
         (0..self.settings.batch).map(vary).collect()
     }
 
-    /// What never moves, unless that is so much of what the detector is sure of that it must be animals asleep.
-    fn plausible_stillness(&self, film: &Film, found: &[Vec<Found>]) -> Stillness {
-        let sure = found.iter().flat_map(|found| found.iter().take(self.settings.animals as usize));
+    /// What never moves, unless that is so much of what the detector is sure of that it must be animals asleep. `found`: on the pictures to train on.
+    fn plausible_stillness(film: &Film, found: &[Vec<Found>]) -> Stillness {
+        let numbered = found.iter().zip(&film.training_animals);
+        let sure = numbered.flat_map(|(found, &animals)| found.iter().take(animals as usize));
         let (mut still, mut all) = (0_usize, 0_usize);
         for one in sure {
             all += 1;
@@ -339,15 +377,14 @@ impl Adaptation {
         film: &Film,
         thresholds: RangeInclusive<f32>,
     ) -> std::result::Result<Judgement, Refusal> {
-        let animals = self.settings.animals;
         let usual = |picture: &RgbPicture| detect(network, picture, USUAL_WIDTH, false);
         let training = self.each(&film.training, usual);
-        let threshold = threshold(&training, animals, &thresholds)?;
+        let threshold = threshold(&training, &film.training_animals, &thresholds)?;
         let held_out = self.each(&film.held_out, usual);
-        let stillness = self.plausible_stillness(film, &training);
+        let stillness = Self::plausible_stillness(film, &training);
         let pictures = held_out.len() as f64;
         let (mut sum, mut off) = (0.0, 0.0);
-        for found in &held_out {
+        for (found, &animals) in held_out.iter().zip(&film.held_out_animals) {
             let counted: Vec<&Found> = found.iter().filter(|found| found.score >= threshold).collect();
             let still = counted.iter().filter(|found| stillness.is_still(found.rect)).count();
             sum += counted.len() as f64;
@@ -365,8 +402,8 @@ impl Adaptation {
     fn agreement(&self, found: &[Vec<Found>], threshold: f32, film: &Film) -> f64 {
         let before = self.each(&film.held_out, |picture| detect(&self.start, picture, USUAL_WIDTH, false));
         let (mut sure, mut agreed) = (0_u32, 0_u32);
-        for (before, now) in before.iter().zip(found) {
-            let most = (self.settings.animals as f32 * SURE_SHARE).round() as usize;
+        for ((before, now), &animals) in before.iter().zip(found).zip(&film.held_out_animals) {
+            let most = (animals as f32 * SURE_SHARE).round() as usize;
             for one in before.iter().take(most).filter(|one| !film.stillness.is_still(one.rect)) {
                 sure += 1;
                 let is_found = now.iter().any(|now| now.score >= threshold && now.rect.iou(one.rect) >= 0.5);
@@ -399,10 +436,10 @@ fn input_size(picture: &RgbPicture) -> (usize, usize) {
     (USUAL_WIDTH, height.next_multiple_of(32))
 }
 
-/// The score at which `animals` are counted on average.
+/// The score at which as many animals are counted on average as there are on the pictures.
 fn threshold(
     pictures: &[Vec<Found>],
-    animals: u32,
+    animals: &[u32],
     within: &RangeInclusive<f32>,
 ) -> std::result::Result<f32, Refusal> {
     let mut scores: Vec<f32> = pictures.iter().flatten().map(|found| found.score).collect();
@@ -410,7 +447,8 @@ fn threshold(
     let mean = |threshold: f32| {
         scores.iter().filter(|&&score| score >= threshold).count() as f64 / pictures.len().max(1) as f64
     };
-    let wanted = animals as usize * pictures.len();
+    let wanted: usize = animals.iter().map(|&animals| animals as usize).sum();
+    let animals = wanted as f64 / animals.len().max(1) as f64;
     let threshold = match (scores.get(wanted.saturating_sub(1)), scores.get(wanted)) {
         (Some(above), Some(below)) => (above + below) / 2.0,
         (Some(above), None) => *above,

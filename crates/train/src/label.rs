@@ -96,8 +96,12 @@ fn fuse(views: Vec<Vec<Found>>) -> Vec<Found> {
 }
 
 /// Labels from what was found (surest first): the surest of `animals`, without what never moves. All else that was found is ignored in training,
-/// because it may be an animal; but not what never moves, which is none.
+/// because it may be an animal; but not what never moves, which is none, and nothing where there are no animals.
 pub fn labels(found: &[Found], animals: u32, stillness: &Stillness) -> Truth {
+    // All that was found in an empty pen is wrong.
+    if animals == 0 {
+        return Truth::default();
+    }
     let moving: Vec<&Found> = found.iter().filter(|found| !stillness.is_still(found.rect)).collect();
     let sure = ((animals as f32 * SUREST_SHARE).round() as usize).clamp(1, moving.len().max(1));
     let mut rects = moving.into_iter().filter(|found| found.score >= LEAST_SCORE).map(|found| found.rect);
@@ -131,5 +135,6 @@ mod tests {
         assert_eq!((truth.animals.len(), truth.ignored.len()), (4, 4));
         assert_eq!(truth.animals[0], all[0].rect);
         assert_eq!(labels(&[], 4, &Stillness::default()), Truth::default());
+        assert_eq!(labels(&all, 0, &Stillness::default()), Truth::default());
     }
 }

@@ -2,7 +2,7 @@
 
 use pigweight_core::geometry::Rect;
 use pigweight_train::Network;
-use pigweight_train::adapt::{Adaptation, Advance, Film, Refusal, Saved, Settings};
+use pigweight_train::adapt::{Adaptation, Advance, Film, NumberedPicture, Refusal, Saved, Settings};
 use pigweight_train::augment::RgbPicture;
 use pigweight_train::label::detect;
 
@@ -17,6 +17,11 @@ fn shipped() -> Network {
 
 /// Three animals that shift about, one of them in the dark, and a feeder that looks like an animal in the light and never moves.
 fn picture(number: usize) -> RgbPicture {
+    pen(number, 3)
+}
+
+/// The first of these animals alone.
+fn pen(number: usize, count: usize) -> RgbPicture {
     let mut random = fastrand::Rng::with_seed(number as u64);
     let mut ellipses =
         vec![(FEEDER.center().x, FEEDER.center().y, FEEDER.width / 2.0, FEEDER.height / 2.0, 235.0)];
@@ -25,7 +30,7 @@ fn picture(number: usize) -> RgbPicture {
         (230.0, 150.0, 26.0, 48.0, 235.0),
         (120.0, 180.0, 56.0, 27.0, DARK),
     ];
-    for (x, y, across, down, light) in animals {
+    for (x, y, across, down, light) in animals.into_iter().take(count) {
         ellipses.push((x + 40.0 * random.f32(), y + 30.0 * random.f32(), across, down, light));
     }
     let mut data = vec![70_u8; 3 * SIZE.0 * SIZE.1];
@@ -45,11 +50,15 @@ fn picture(number: usize) -> RgbPicture {
 }
 
 fn film(training: usize, held_out: usize) -> Film {
-    Film::new((0..training).map(picture).collect(), (1000..1000 + held_out).map(picture).collect())
+    Film::with_constant_number(
+        (0..training).map(picture).collect(),
+        (1000..1000 + held_out).map(picture).collect(),
+        3,
+    )
 }
 
 fn settings(steps: u32) -> Settings {
-    Settings { rounds: 1, steps, batch: 4, ..Settings::new(3) }
+    Settings { rounds: 1, steps, batch: 4, ..Settings::default() }
 }
 
 fn run(adaptation: &mut Adaptation, film: &Film) -> Vec<Advance> {
@@ -116,15 +125,43 @@ fn an_adaptation_goes_on_where_it_was_cut_off() {
 #[test]
 fn numbers_and_films_that_teach_nothing_are_refused() {
     let network = shipped();
-    let new = |animals, film: &Film| Adaptation::new(network.clone(), film, Settings::new(animals), None, 2);
-    let usual = film(12, 12);
+    let new = |film: &Film| Adaptation::new(network.clone(), film, Settings::default(), None, 2);
+    let with = |animals| {
+        let pictures = || (0..12).map(picture).collect();
+        Film::with_constant_number(pictures(), pictures(), animals)
+    };
     for animals in [0, 301] {
-        assert!(matches!(new(animals, &usual), Err(Refusal::Number(_))));
+        assert!(matches!(new(&with(animals)), Err(Refusal::Number(_))));
     }
-    assert!(matches!(new(3, &film(11, 12)), Err(Refusal::TooShort(11, 12))));
-    let refused = |animals, film: &Film| new(animals, film).unwrap().advance(film).unwrap_err().to_string();
-    assert!(refused(200, &usual).contains("finds"), "far more than there are");
+    assert!(matches!(new(&film(11, 12)), Err(Refusal::TooShort(11, 12))));
+    let refused = |film: &Film| new(film).unwrap().advance(film).unwrap_err().to_string();
+    assert!(refused(&with(200)).contains("finds"), "far more than there are");
     let empty = RgbPicture { width: SIZE.0, height: SIZE.1, data: vec![70; 3 * SIZE.0 * SIZE.1] };
-    let message = refused(30, &Film::new(vec![empty.clone(); 12], vec![empty; 12]));
+    let message = refused(&Film::with_constant_number(vec![empty.clone(); 12], vec![empty; 12], 30));
     assert!(message.contains("0.0 animals on average, not 30"), "{message}");
+}
+
+/// The pen is empty in every third picture.
+fn film_with_gaps(training: usize, held_out: usize) -> Film {
+    let numbered = |number: usize| {
+        let animals = if number % 3 == 0 { 0 } else { 3 };
+        NumberedPicture { picture: pen(number, animals as usize), animals }
+    };
+    Film::new((0..training).map(numbered).collect(), (1000..1000 + held_out).map(numbered).collect())
+}
+
+#[test]
+fn each_picture_may_have_its_own_number() {
+    let film = film_with_gaps(63, 18);
+    let mut adaptation = Adaptation::new(shipped(), &film, settings(40), None, 2).unwrap();
+    run(&mut adaptation, &film);
+    let before = adaptation.before().unwrap();
+    let (after, adapted) =
+        adaptation.outcome().unwrap_or_else(|| panic!("{before:?} {:?}", adaptation.best()));
+    assert!(after.error < before.error && after.error < 0.4, "{before:?} {after:?}");
+    assert!((after.mean_count - 2.0).abs() < 0.5, "two thirds of three: {after:?}");
+    let counts = (1000..1010).map(|number| {
+        detect(&adapted, &picture(number), 640, false).iter().filter(|found| found.score >= 0.3).count()
+    });
+    assert!(counts.filter(|&count| count == 3).count() >= 7);
 }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use pigweight_core::picture::PictureView;
 use pigweight_detect::letterbox::{InputStyle, Letterbox, Placement};
 use pigweight_media::{FrameSeeker, Video};
-use pigweight_train::adapt::{Film, Saved, Settings};
+use pigweight_train::adapt::{Film, NumberedPicture, Saved, Settings};
 use pigweight_train::augment::RgbPicture;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -23,19 +23,83 @@ const WIDEST_PX: u32 = 960;
 /// Training steps between two checkpoints.
 pub const STEPS_PER_CHECKPOINT: u32 = 20;
 /// Version of the checkpoint's format. One of another version is ignored.
-const CHECKPOINT_VERSION: u32 = 1;
+const CHECKPOINT_VERSION: u32 = 2;
 
-/// A film's pictures: the first two thirds of all frames to train on, the last to judge by. All have one size. `tell` gets how many of how
+/// How long a number holds before and after the moment at which it was counted, where the next one is another.
+const NUMBER_HOLDS_SECS: f64 = 10.0;
+
+/// Frames of a video on which the number of animals is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumberedStretch {
+    /// Which of the videos.
+    pub video: usize,
+    /// By index.
+    pub frames: Range<usize>,
+    /// In view.
+    pub animals: u32,
+}
+
+/// All frames of the videos, with the same number.
+pub fn constant_number(opened: &[Video], animals: u32) -> Vec<NumberedStretch> {
+    let stretch = |(video, opened): (usize, &Video)| {
+        let frames = 0..opened.index().frame_count();
+        NumberedStretch { video, frames, animals }
+    };
+    opened.iter().enumerate().map(stretch).collect()
+}
+
+/// The frames of a video around which animals were counted: `known` has the index of a frame and its number, in order. Between two moments with the same
+/// number it holds all the time, otherwise for ten seconds around each.
+pub fn known_numbers(video: usize, opened: &Video, known: &[(usize, u32)]) -> Vec<NumberedStretch> {
+    let index = opened.index();
+    let secs = |frame: usize| index.pts_at(frame).map_or(0.0, |pts| opened.secs(pts));
+    let pts: Vec<_> = index.frame_pts().collect();
+    stretches(video, known, pts.len(), secs, |secs| pts.partition_point(|&pts| opened.secs(pts) < secs))
+}
+
+fn stretches(
+    video: usize,
+    known: &[(usize, u32)],
+    frames: usize,
+    secs_of: impl Fn(usize) -> f64,
+    frame_at: impl Fn(f64) -> usize,
+) -> Vec<NumberedStretch> {
+    let mut found: Vec<NumberedStretch> = Vec::new();
+    for (number, &(frame, animals)) in known.iter().enumerate() {
+        let earlier = number.checked_sub(1).and_then(|before| known.get(before));
+        let later = known.get(number + 1);
+        let mut start = frame_at(secs_of(frame) - NUMBER_HOLDS_SECS);
+        if let Some(&(before, _)) = earlier {
+            start = start.max(before.midpoint(frame) + 1);
+        }
+        let end = match later {
+            Some(&(next, same)) if same == animals => next,
+            Some(&(next, _)) => frame_at(secs_of(frame) + NUMBER_HOLDS_SECS).min(frame.midpoint(next) + 1),
+            None => frame_at(secs_of(frame) + NUMBER_HOLDS_SECS),
+        };
+        match found.last_mut().filter(|last| last.animals == animals && last.frames.end >= frame) {
+            Some(last) => last.frames.end = end.clamp(frame + 1, frames),
+            None => found.push(NumberedStretch {
+                video,
+                frames: start.min(frame)..end.clamp(frame + 1, frames.max(frame + 1)),
+                animals,
+            }),
+        }
+    }
+    found
+}
+
+/// A film's pictures: the first two thirds of the frames with a known number to train on, the last to judge by. All have one size. `tell` gets how many of how
 /// many are read, and says whether to go on; `None` if not.
 ///
 /// # Errors
 /// If a video can't be opened or has pictures of another size.
 pub fn read_film(
     opened: &[Video],
+    numbered: &[NumberedStretch],
     mut tell: impl FnMut(usize, usize) -> bool,
 ) -> anyhow::Result<Option<Film>> {
-    let counts: Vec<usize> = opened.iter().map(|video| video.index().frame_count()).collect();
-    let frames: usize = counts.iter().sum();
+    let frames: usize = numbered.iter().map(|stretch| stretch.frames.len()).sum();
     let held_out = frames * 2 / 3..frames;
     let chosen = [spread(0..held_out.start, TRAINING_PICTURES), spread(held_out, HELD_OUT_PICTURES)];
     let total = chosen.iter().map(Vec::len).sum();
@@ -44,7 +108,7 @@ pub fn read_film(
     let mut pictures = [Vec::new(), Vec::new()];
     for (frames, pictures) in chosen.into_iter().zip(&mut pictures) {
         for frame in frames {
-            let Some((number, place)) = place_of(&counts, frame) else { continue };
+            let Some((number, place, animals)) = place_of(numbered, frame) else { continue };
             let video = &opened[number];
             let Some(pts) = video.index().pts_at(place) else { continue };
             let (_, open) = match seeker.take().filter(|(open, _)| *open == number) {
@@ -69,7 +133,7 @@ pub fn read_film(
                 expected.0,
                 expected.1
             );
-            pictures.push(rgb(&picture.view()));
+            pictures.push(NumberedPicture { picture: rgb(&picture.view()), animals });
         }
     }
     let [training, held_out] = pictures;
@@ -82,13 +146,13 @@ fn spread(all: Range<usize>, most: usize) -> Vec<usize> {
     (0..count).map(|place| all.start + place * all.len() / count).collect()
 }
 
-/// The video that a frame of the whole film belongs to, and its place in that.
-fn place_of(counts: &[usize], mut frame: usize) -> Option<(usize, usize)> {
-    for (number, &count) in counts.iter().enumerate() {
-        if frame < count {
-            return Some((number, frame));
+/// The video that a frame of the whole film belongs to, its index there, and the number of animals.
+fn place_of(numbered: &[NumberedStretch], mut frame: usize) -> Option<(usize, usize, u32)> {
+    for NumberedStretch { video, frames, animals } in numbered {
+        if frame < frames.len() {
+            return Some((*video, frames.start + frame, *animals));
         }
-        frame -= count;
+        frame -= frames.len();
     }
     None
 }
@@ -151,6 +215,9 @@ impl CheckpointFile {
         for picture in film.pictures() {
             hash.update(&picture.data);
         }
+        for animals in film.animals() {
+            hash.update(&animals.to_le_bytes());
+        }
         let fingerprint = hash.finalize().to_hex().to_string();
         Ok(Self { path: beside(".partial"), fingerprint, lock_path, _lock: lock })
     }
@@ -200,26 +267,27 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 mod tests {
     use super::*;
 
-    fn film(brightness: u8) -> Film {
+    fn film(brightness: u8, animals: u32) -> Film {
         let pictures = || vec![RgbPicture { width: 4, height: 2, data: vec![brightness; 24] }; 3];
-        Film::new(pictures(), pictures())
+        Film::with_constant_number(pictures(), pictures(), animals)
     }
 
     #[test]
     fn a_state_is_found_again_by_the_same_film_and_number_alone() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("pen.onnx");
-        let lock =
-            |film: &Film, animals| CheckpointFile::lock(&out, b"detector", film, &Settings::new(animals));
-        let state = lock(&film(9), 30).unwrap();
+        let lock = |brightness, animals| {
+            CheckpointFile::lock(&out, b"detector", &film(brightness, animals), &Settings::default())
+        };
+        let state = lock(9, 30).unwrap();
         assert_eq!(state.read(), None);
         state.write(Saved::default()).unwrap();
-        assert!(lock(&film(9), 30).is_err_and(|error| error.to_string().contains("another process")));
+        assert!(lock(9, 30).is_err_and(|error| error.to_string().contains("another process")));
         drop(state);
-        assert_eq!(lock(&film(9), 30).unwrap().read(), Some(Saved::default()));
-        assert_eq!(lock(&film(9), 31).unwrap().read(), None);
-        assert_eq!(lock(&film(10), 30).unwrap().read(), None);
-        let state = lock(&film(9), 30).unwrap();
+        assert_eq!(lock(9, 30).unwrap().read(), Some(Saved::default()));
+        assert_eq!(lock(9, 31).unwrap().read(), None);
+        assert_eq!(lock(10, 30).unwrap().read(), None);
+        let state = lock(9, 30).unwrap();
         std::fs::write(folder.path().join("pen.onnx.partial"), "damaged").unwrap();
         assert_eq!(state.read(), None);
         state.remove();
@@ -231,9 +299,34 @@ mod tests {
         assert_eq!(spread(100..200, 4), [100, 125, 150, 175]);
         assert_eq!(spread(0..3, 4), [0, 1, 2]);
         assert!(spread(0..0, 4).is_empty());
+        let stretch = |video, frames, animals| NumberedStretch { video, frames, animals };
+        let numbered = [stretch(0, 0..5, 30), stretch(1, 7..7, 1), stretch(2, 10..13, 0)];
         assert_eq!(
-            [0, 4, 5, 8].map(|frame| place_of(&[5, 0, 3], frame)),
-            [Some((0, 0)), Some((0, 4)), Some((2, 0)), None]
+            [0, 4, 5, 8].map(|frame| place_of(&numbered, frame)),
+            [Some((0, 0, 30)), Some((0, 4, 30)), Some((2, 10, 0)), None]
         );
+    }
+
+    #[test]
+    fn a_number_holds_until_the_next_one_or_for_ten_seconds() {
+        // Five frames a second.
+        let found = |known: &[(usize, u32)], frames: usize| {
+            let found = stretches(
+                0,
+                known,
+                frames,
+                |frame| frame as f64 / 5.0,
+                |secs| ((secs * 5.0).ceil().max(0.0) as usize).min(frames),
+            );
+            found.into_iter().map(|one| (one.frames, one.animals)).collect::<Vec<_>>()
+        };
+        assert_eq!(found(&[], 600), []);
+        assert_eq!(found(&[(300, 30)], 600), [(250..350, 30)]);
+        assert_eq!(found(&[(10, 30)], 20), [(0..20, 30)]);
+        assert_eq!(found(&[(100, 30), (500, 30)], 600), [(50..550, 30)], "the same all the time");
+        assert_eq!(found(&[(100, 30), (500, 28)], 600), [(50..150, 30), (450..550, 28)]);
+        assert_eq!(found(&[(100, 30), (120, 28)], 600), [(50..111, 30), (111..170, 28)], "up to the middle");
+        assert_eq!(found(&[(0, 0), (1, 1), (2, 0)], 3), [(0..1, 0), (1..2, 1), (2..3, 0)]);
+        assert_eq!(found(&[(100, 30), (200, 30), (300, 0)], 600), [(50..250, 30), (251..350, 0)]);
     }
 }

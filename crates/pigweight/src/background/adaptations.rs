@@ -3,7 +3,9 @@
 //! A request is a small file in the data folder, `detectors/SOURCE.json`. The adapted detector, `SOURCE.onnx` next to it, then counts the
 //! source's recordings. Both survive a crash: after a restart, the work resumes from its last checkpoint.
 
-use crate::accuracy::adaptation::{CheckpointFile, STEPS_PER_CHECKPOINT, read_film, write_whole};
+use crate::accuracy::adaptation::{
+    CheckpointFile, STEPS_PER_CHECKPOINT, constant_number, read_film, write_whole,
+};
 use crate::accuracy::{folder_detector, viewpoint};
 use crate::analysis::settings::model_settings;
 use crate::background::idle_thread;
@@ -309,9 +311,13 @@ impl Adaptations {
         let source = model_settings(&self.config).source;
         let file = source.read().with_context(|| format!("cannot read {source}"))?;
         let network = Network::read(&file)?;
-        let Some(film) = read_film(&videos, |_, _| !stop.load(Ordering::Relaxed))? else { return Ok(None) };
+        let Some(film) =
+            read_film(&videos, &constant_number(&videos, animals), |_, _| !stop.load(Ordering::Relaxed))?
+        else {
+            return Ok(None);
+        };
         let AdaptConfig { rounds, steps } = self.config.adapt;
-        let settings = Settings { rounds, steps, ..Settings::new(animals) };
+        let settings = Settings { rounds, steps, ..Settings::default() };
         let out = self.file(source_id, "onnx");
         let state = CheckpointFile::lock(&out, &file, &film, &settings)?;
         // Half of the cores: counting goes on beside it.

@@ -1,7 +1,11 @@
 //! `pigweight adapt`: the detector learns a pen from its own film and one number.
 
 use super::{configure, print};
-use crate::accuracy::adaptation::{CheckpointFile, STEPS_PER_CHECKPOINT, read_film, write_whole};
+use crate::accuracy::adaptation::{
+    CheckpointFile, NumberedStretch, STEPS_PER_CHECKPOINT, constant_number, known_numbers, read_film,
+    write_whole,
+};
+use crate::accuracy::truth::Truth;
 use crate::accuracy::{folder_detector, viewpoint};
 use crate::analysis::settings::model_settings;
 use crate::args::Adapt;
@@ -45,7 +49,11 @@ pub fn run(args: &Adapt) -> anyhow::Result<()> {
     }
     bar.set_prefix("reading the film");
     let opened = videos.iter().map(|path| Video::open(path)).collect::<Result<Vec<_>, _>>()?;
-    let film = read_film(&opened, |read, total| {
+    let numbered = match args.animals {
+        Some(animals) => constant_number(&opened, animals),
+        None => counted_beside(&opened)?,
+    };
+    let film = read_film(&opened, &numbered, |read, total| {
         bar.set_length(total as u64);
         bar.set_position(read as u64);
         true
@@ -54,7 +62,7 @@ pub fn run(args: &Adapt) -> anyhow::Result<()> {
     let settings = Settings {
         rounds: args.rounds.unwrap_or(config.adapt.rounds),
         steps: args.steps.unwrap_or(config.adapt.steps),
-        ..Settings::new(args.animals)
+        ..Settings::default()
     };
     let state = CheckpointFile::lock(&out, &file, &film, &settings)?;
     let saved = state.read();
@@ -81,14 +89,38 @@ pub fn run(args: &Adapt) -> anyhow::Result<()> {
             best.error
         );
     };
-    let note = note(&settings, &film, &blake3::hash(&file), &before, &after);
+    let note = note(&film, &blake3::hash(&file), &before, &after);
     let metadata: Vec<_> = viewpoint::of_film(&film).into_iter().chain([(ADAPTATION, note)]).collect();
     write_whole(&out, &adapted.write(&file, &metadata)?)?;
     if let Some(folder) = &args.pictures {
         show(folder, &film, [(&network, before.threshold, "before"), (&adapted, USUAL_THRESHOLD, "after")])?;
     }
     state.remove();
-    print(summary(&out, &settings, &before, &after))
+    print(summary(&out, &film, &before, &after))
+}
+
+/// The numbers in the tables beside the videos.
+fn counted_beside(opened: &[Video]) -> anyhow::Result<Vec<NumberedStretch>> {
+    let mut numbered = Vec::new();
+    for (number, video) in opened.iter().enumerate() {
+        let Some(truth) = Truth::beside(video.path())? else { continue };
+        let frames = video.index().frame_count();
+        if let Some(beyond) = truth.beyond(frames) {
+            anyhow::bail!(beyond);
+        }
+        let known: Vec<(usize, u32)> = truth.known(frames).collect();
+        numbered.extend(known_numbers(number, video, &known));
+    }
+    anyhow::ensure!(
+        !numbered.is_empty(),
+        "no video has a table of counts beside it; write NAME.counts.csv with the columns frame and count, or name one number with --animals"
+    );
+    Ok(numbered)
+}
+
+fn mean_animals(film: &Film) -> f64 {
+    let (training, held_out) = film.len();
+    film.animals().map(f64::from).sum::<f64>() / (training + held_out).max(1) as f64
 }
 
 /// Where a detector counts the videos of a folder: in it.
@@ -154,17 +186,11 @@ fn learn(
     }
 }
 
-fn note(
-    settings: &Settings,
-    film: &Film,
-    from: &blake3::Hash,
-    before: &Judgement,
-    after: &Judgement,
-) -> String {
+fn note(film: &Film, from: &blake3::Hash, before: &Judgement, after: &Judgement) -> String {
     let (training, held_out) = film.len();
     serde_json::json!({
         "from": from.to_hex().to_string(),
-        "animals": settings.animals,
+        "animals": mean_animals(film),
         "training_pictures": training,
         "held_out_pictures": held_out,
         "count_error_before": before.error,
@@ -173,8 +199,13 @@ fn note(
     .to_string()
 }
 
-fn summary(out: &Path, settings: &Settings, before: &Judgement, after: &Judgement) -> String {
-    let animals = counted(settings.animals as usize, "animal");
+fn summary(out: &Path, film: &Film, before: &Judgement, after: &Judgement) -> String {
+    let animals = mean_animals(film);
+    let animals = if animals.fract() == 0.0 {
+        counted(animals as usize, "animal")
+    } else {
+        format!("{animals:.1} animals on average")
+    };
     let is_of_folder = out.file_name().is_some_and(|name| name == folder_detector::FILE_NAME);
     let next = if is_of_folder {
         "counts the videos beside it and in the folders below from now on; remove it, and they are counted as before"

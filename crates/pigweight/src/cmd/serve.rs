@@ -19,23 +19,43 @@ pub fn run(args: Serve) -> anyhow::Result<()> {
         );
     }
     let server = Server::start(config)?;
+    // Before the address is told: whoever reads it may stop the server at once.
+    let stop = server.block_on(async { StopSignal::listen() })?;
     print(format_args!("{}PigWeight is at http://{}/\n", server.summary(), server.address()))?;
-    server.block_on(stop_signal());
+    server.block_on(stop.received());
     server.stop()
 }
 
 /// Ctrl-C, or systemd's signal.
-async fn stop_signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
+#[cfg(unix)]
+struct StopSignal {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl StopSignal {
+    fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => tokio::select! { _ = interrupt => {}, _ = terminate.recv() => {} },
-            // Without it Ctrl-C still works.
-            Err(_) => drop(interrupt.await),
-        }
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
-    #[cfg(not(unix))]
-    drop(interrupt.await);
+
+    async fn received(mut self) {
+        tokio::select! { _ = self.interrupt.recv() => {}, _ = self.terminate.recv() => {} }
+    }
+}
+
+/// Ctrl-C.
+#[cfg(not(unix))]
+struct StopSignal;
+
+#[cfg(not(unix))]
+impl StopSignal {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn received(self) {
+        drop(tokio::signal::ctrl_c().await);
+    }
 }

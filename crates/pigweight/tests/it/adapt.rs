@@ -57,6 +57,24 @@ fn what_cannot_be_learned_from_is_refused_in_words_and_nothing_is_written() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", words(&output));
         assert!(words(&output).contains(expected), "{arguments:?}: {}", words(&output));
     }
+    // Numbers at moments come from a table beside the video.
+    for (table, expected) in [
+        (None, "no video has a table of counts"),
+        (Some("frame,count\n20,3\n90000,3\n"), "goes on to frame 90000"),
+        (Some("frame,count\n20,three\n"), "line 2"),
+        (Some("frame,count\n20,0\n"), "0 animals are none"),
+    ] {
+        let beside = folder.path().join("a.counts.csv");
+        if let Some(table) = table {
+            std::fs::write(&beside, table).unwrap();
+        }
+        let output = adapt(&[&video], &["--counts"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{table:?}: {}", words(&output));
+        assert!(words(&output).contains(expected), "{table:?}: {}", words(&output));
+        let _none = std::fs::remove_file(beside);
+    }
+    let output = adapt(&[&video], &[]).output().unwrap();
+    assert!(output.status.code() == Some(2) && words(&output).contains("--animals"), "{}", words(&output));
     // Two cameras are none.
     let smaller = empty.path().join("smaller.mp4");
     let mut ffmpeg = Command::new("ffmpeg");

@@ -144,7 +144,7 @@ fn numbers_and_films_that_teach_nothing_are_refused() {
 /// The pen is empty in every third picture.
 fn film_with_gaps(training: usize, held_out: usize) -> Film {
     let numbered = |number: usize| {
-        let animals = if number % 3 == 0 { 0 } else { 3 };
+        let animals = if number.is_multiple_of(3) { 0 } else { 3 };
         NumberedPicture { picture: pen(number, animals as usize), animals }
     };
     Film::new((0..training).map(numbered).collect(), (1000..1000 + held_out).map(numbered).collect())

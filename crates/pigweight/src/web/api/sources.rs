@@ -9,11 +9,11 @@ use crate::web::request::arguments::{Body, Field, Kind, Query, RequestArguments,
 use crate::web::request::pages::{PageOf, page_headers, unknown_cursor};
 use crate::web::request::problem::Problem;
 use axum::Json;
-use axum::extract::Path as UrlPath;
+use axum::extract::Path;
 use axum::http::HeaderMap;
 use pigweight_store::{SourceChange, SourceRecord};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::Path as FilePath;
 use utoipa::ToSchema;
 
 /// Animals that a person may say there are.
@@ -67,7 +67,7 @@ impl SourceInput {
     fn of(app: &App, source: &SourceRecord) -> Option<Self> {
         let inference = app.detector.now().ok()?;
         let model = inference.model();
-        let folder = source.folder.as_deref().map_or(Path::new("/"), Path::new);
+        let folder = source.folder.as_deref().map_or(FilePath::new("/"), FilePath::new);
         let is_usual_detector = app.detector.own_file(&folder.join("video"), &source.id).is_none();
         let is_measured = is_usual_detector
             && source.measured_with.as_ref() == Some(&model.info().hash)
@@ -158,7 +158,7 @@ fn checked_score(min_score: Option<f64>) -> Result<Option<f64>, Problem> {
 }
 
 /// The hash of the detector that counts the videos of a folder.
-fn model_hash(app: &App, folder: &Path, source_id: &str) -> Option<String> {
+fn model_hash(app: &App, folder: &FilePath, source_id: &str) -> Option<String> {
     match app.detector.own_file(&folder.join("video"), source_id) {
         Some(file) => Some(blake3::hash(&std::fs::read(file).ok()?).to_hex().to_string()),
         None => Some(app.detector.now().ok()?.model().info().hash.clone()),
@@ -170,9 +170,9 @@ impl Source {
         let input = SourceInput::of(app, &source);
         let calibration = source.folder.as_ref().and_then(|folder| {
             // For a video in the folder, the folder's own file or one above it applies.
-            let file = Calibration::nearest(&Path::new(folder).join("video"))?;
+            let file = Calibration::nearest(&FilePath::new(folder).join("video"))?;
             let found = Calibration::read(&file).ok()?;
-            let model = model_hash(app, Path::new(folder), &source.id);
+            let model = model_hash(app, FilePath::new(folder), &source.id);
             Some(FolderCalibration {
                 min_score: found.min_score,
                 file: file.display().to_string(),
@@ -222,7 +222,7 @@ pub async fn list(
     get, path = "/api/sources/{id}",
     responses((status = 200, body = Source), (status = 404, body = Problem))
 )]
-pub async fn one(caller: Caller, app: Shared, UrlPath(id): UrlPath<String>) -> Result<Json<Source>, Problem> {
+pub async fn one(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<Json<Source>, Problem> {
     let source = caller.source(&app, &id).await?;
     Ok(Json(Source::of(&app, source)))
 }
@@ -237,7 +237,7 @@ pub async fn one(caller: Caller, app: Shared, UrlPath(id): UrlPath<String>) -> R
 pub async fn change(
     caller: Caller,
     app: Shared,
-    UrlPath(id): UrlPath<String>,
+    Path(id): Path<String>,
     Body(SourceSettings { name, min_score, animals, input_width }): Body<SourceSettings>,
 ) -> Result<Json<Source>, Problem> {
     caller.source(&app, &id).await?;
@@ -270,7 +270,7 @@ impl RequestArguments for VideoSource {
 pub async fn move_video(
     caller: Caller,
     app: Shared,
-    UrlPath(id): UrlPath<String>,
+    Path(id): Path<String>,
     Body(VideoSource { source }): Body<VideoSource>,
 ) -> Result<Json<Video>, Problem> {
     caller.video(&app, &id).await?;
@@ -304,7 +304,7 @@ impl RequestArguments for VideoSettings {
 pub async fn change_video(
     caller: Caller,
     app: Shared,
-    UrlPath(id): UrlPath<String>,
+    Path(id): Path<String>,
     Body(VideoSettings { min_score }): Body<VideoSettings>,
 ) -> Result<Json<Video>, Problem> {
     caller.video(&app, &id).await?;

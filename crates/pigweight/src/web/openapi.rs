@@ -149,6 +149,14 @@ mod tests {
         for (path, method, operation) in operations(&mut document) {
             let name = operation["operationId"].as_str().expect("a name").to_owned();
             assert!(names.insert(name), "{method} {path}: its name is another one's");
+            let described = |name: &str| {
+                let parameters = operation["parameters"].as_array();
+                parameters.is_some_and(|all| all.iter().any(|one| one["name"] == name && one["in"] == "path"))
+            };
+            let named = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+            for parameter in named {
+                assert!(described(parameter), "{method} {path}: {parameter} is not described");
+            }
         }
         assert!(names.contains("get_api_videos_id_index") && names.len() > 30, "{names:?}");
         let mut used = BTreeSet::new();

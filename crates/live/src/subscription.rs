@@ -46,7 +46,7 @@ impl Broadcast {
         let mut inner = self.lock();
         inner.recent.add(&unit);
         if let Some(sender) = &inner.sender {
-            // It fails if nobody has subscribed. Sending under the lock gives each subscriber each unit exactly once.
+            // Without subscribers, sending fails and nothing is lost. The lock is held while sending, so that a new subscriber neither misses nor repeats a unit.
             let _unheard = sender.send(unit);
         }
     }

@@ -1,4 +1,4 @@
-//! One monotonic timeline for all frames of a camera, whatever its own clock does.
+//! A monotonic timeline for the frames of a camera, even if the camera's clock jumps or stops.
 //!
 //! Within a connection, frames are as far apart as the camera says: its clock is smoother than arrival over a network. A connection begins
 //! where it arrived, so a gap is as long on the timeline as it was in reality. The camera's clock is left where it leaves reality:

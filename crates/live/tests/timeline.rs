@@ -1,4 +1,4 @@
-//! A camera's timeline is monotonic, whatever its clock does.
+//! A camera's timeline is monotonic, even if the camera's clock jumps or stops.
 
 use pigweight_live::access_unit::CLOCK_RATE_HZ;
 use pigweight_live::timeline::{CameraTimeline, GAP_SECS};

@@ -6,5 +6,6 @@ pub mod calibration;
 pub mod folder_detector;
 pub mod input_width;
 pub mod known_number;
+pub mod sampling;
 pub mod truth;
 pub mod viewpoint;

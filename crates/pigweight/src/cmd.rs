@@ -91,17 +91,14 @@ fn configure(args: &ModelArgs) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// The configuration for a video: with the detector of its folder, if it has one.
-fn with_folder_detector(config: &Config, video: &Path) -> Config {
+/// The configuration for a video: with the detector of its folder, if it has one that has learned the video's view. Also whether
+/// one was left out because it has learned another.
+fn with_folder_detector(config: &Config, video: &Path) -> (Config, bool) {
     match folder_detector::of(video, config) {
-        Some(model) if !shows_other_view(&model, video) => Config { model: Some(model), ..config.clone() },
-        _ => config.clone(),
+        Some(model) if shows_other_view(&model, video) => (config.clone(), true),
+        Some(model) => (Config { model: Some(model), ..config.clone() }, false),
+        None => (config.clone(), false),
     }
-}
-
-/// Whether a folder's detector doesn't count this video, because it has learned another view.
-fn is_other_view(config: &Config, video: &Path) -> bool {
-    folder_detector::of(video, config).is_some_and(|model| shows_other_view(&model, video))
 }
 
 /// A video that can't be read is no reason to leave the detector out: the analysis tells what is wrong.

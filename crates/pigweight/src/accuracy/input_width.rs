@@ -4,16 +4,18 @@
 //! source are inferred at the usual width, and the median size of the animals found decides for all its recordings. It is measured once
 //! for each detector; a person may set another width.
 
-use crate::config::Config;
+use crate::accuracy::sampling::each_spread;
+use crate::config::{Config, USUAL_MIN_SCORE};
 use anyhow::Context as _;
 use pigweight_core::detection::Detection;
+use pigweight_core::inference_schedule::InferenceIntervals;
 use pigweight_core::interpolate::SettledFrame;
 use pigweight_core::track::Origin;
 use pigweight_detect::service::{Completed, Inference, Urgency};
 use pigweight_detect::{Model, ModelSource};
-use pigweight_media::{FrameSeeker, Picture, Video};
+use pigweight_media::{Picture, Video};
 use pigweight_store::{InputMeasurement, Store, VideoRecord};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::runtime::Handle;
 
@@ -21,14 +23,10 @@ use tokio::runtime::Handle;
 const PICTURES: usize = 8;
 /// Fewer animals on all of them say nothing of the others.
 const FEWEST_ANIMALS: usize = 10;
-/// What counts as an animal here.
-const MIN_SCORE: f32 = 0.3;
 /// The median animal's side (root of its area) shall be as long in the input, px. Shorter ones are missed more often.
 const WANTED_SIDE_PX: f32 = 60.0;
 /// The shortest of so many is the time of an inference: the first one also makes the session.
 const TIMED_INFERENCES: usize = 3;
-/// Inferences a second while something moves, of one camera.
-const MOVING_HZ: f64 = 6.0;
 /// The share of all sessions that one camera may take while something moves.
 const MOST_LOAD: f64 = 0.5;
 
@@ -43,6 +41,21 @@ pub fn is_chosen(config: &Config, model: &Model) -> bool {
 pub fn widths_in_words(model: &Model) -> String {
     let widths: Vec<String> = model.input_widths().iter().map(u32::to_string).collect();
     widths.join(", ")
+}
+
+/// A width that a person has stated, px; `None` if that is the model's own.
+///
+/// # Errors
+/// If the model doesn't have it.
+pub fn stated(width: Option<u32>, model: &Model) -> anyhow::Result<Option<u32>> {
+    let Some(width) = width else { return Ok(None) };
+    anyhow::ensure!(
+        model.input_widths().contains(&width),
+        "the input of {} cannot be {width} px wide here; set detect.input_width to one of {}, or leave it out",
+        model.info().name,
+        widths_in_words(model)
+    );
+    Ok((width as usize != model.info().input_width).then_some(width))
 }
 
 /// Measures a recording's animals and keeps the result with its source, unless that is done or a person has set a width. Returns whether something
@@ -76,7 +89,7 @@ pub fn measure_source(
 pub fn of_file(config: &Config, inference: &Inference, video: &Video) -> anyhow::Result<Option<u32>> {
     let model = inference.model();
     if !is_chosen(config, model) {
-        return Ok(config.detect.input_width);
+        return stated(config.detect.input_width, model);
     }
     let found = measure(inference, video, &AtomicBool::new(false), false)?;
     Ok(found.and_then(|found| u32::try_from(found.input_width_px).ok()))
@@ -90,21 +103,16 @@ fn measure(
     keeps_up: bool,
 ) -> anyhow::Result<Option<InputMeasurement>> {
     let model = inference.model();
-    let frames = video.index().frame_count();
-    let count = frames.min(PICTURES);
-    let mut seeker = FrameSeeker::open(video)?;
     let (mut sides, mut last) = (Vec::new(), None);
-    for place in 0..count {
-        if stop.load(Ordering::SeqCst) {
-            return Ok(None);
-        }
-        let Some(pts) = video.index().pts_at(place * frames / count) else { continue };
-        // A damaged frame says nothing.
-        let Ok(shown) = seeker.frame(pts) else { continue };
-        let scale = usual_scale(model, shown.picture.width(), shown.picture.height());
-        let (picture, found, _) = infer(inference, shown.picture, None)?;
-        sides.extend(sides_of(found.iter().filter(|found| found.score >= MIN_SCORE), scale));
+    let is_whole = each_spread(video, PICTURES, stop, |shown| {
+        let scale = usual_scale(model, shown.width(), shown.height());
+        let (picture, found, _) = infer(inference, shown, None)?;
+        sides.extend(sides_of(found.iter().filter(|found| found.score >= USUAL_MIN_SCORE), scale));
         last = Some(picture);
+        Ok(())
+    })?;
+    if !is_whole {
+        return Ok(None);
     }
     let time_of = |width: u32| {
         let mut shortest = Duration::MAX;
@@ -157,7 +165,7 @@ fn keep(store: &Store, runtime: &Handle, source_id: &str, found: &InputMeasureme
 }
 
 fn most_time(sessions: usize) -> Duration {
-    Duration::from_secs_f64(MOST_LOAD * sessions.max(1) as f64 / MOVING_HZ)
+    Duration::from_secs_f64(MOST_LOAD * sessions.max(1) as f64 * InferenceIntervals::USUAL.moving_secs)
 }
 
 /// Px of the usual input per px of a picture.

@@ -1,13 +1,14 @@
 //! Whether a recording shows the view that an adapted detector learned. One that was adapted to a camera is not used blindly after the camera was
 //! moved: it knows what stands where.
 
+use crate::accuracy::sampling::each_spread;
 use pigweight_core::motion::SmallLuma;
 use pigweight_core::picture::{PictureView, Plane, Planes};
 use pigweight_core::viewpoint::{ViewMatch, Viewpoint, ViewpointBuilder};
-use pigweight_media::{FrameSeeker, Video};
+use pigweight_media::Video;
 use pigweight_train::Network;
 use pigweight_train::adapt::Film;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// The key in a detector's metadata under which it says which view it learned.
 pub const VIEWPOINT: &str = "pigweight.viewpoint";
@@ -33,18 +34,13 @@ pub fn of_film(film: &Film) -> Option<(&'static str, String)> {
 pub fn compare(detector: &[u8], video: &Video, stop: &AtomicBool) -> anyhow::Result<Option<ViewMatch>> {
     let stated = Network::metadata(detector, VIEWPOINT).ok().flatten();
     let Some(learned) = stated.and_then(|text| Viewpoint::from_text(&text)) else { return Ok(None) };
-    let frames = video.index().frame_count();
-    let count = frames.min(PICTURES);
-    let (mut seeker, mut builder) = (FrameSeeker::open(video)?, ViewpointBuilder::default());
-    for place in 0..count {
-        if stop.load(Ordering::SeqCst) {
-            return Ok(None);
-        }
-        let Some(pts) = video.index().pts_at(place * frames / count) else { continue };
-        // A damaged frame shows nothing.
-        if let Ok(shown) = seeker.frame(pts) {
-            builder.add(SmallLuma::of(&shown.picture.view()));
-        }
+    let mut builder = ViewpointBuilder::default();
+    let is_whole = each_spread(video, PICTURES, stop, |shown| {
+        builder.add(SmallLuma::of(&shown.view()));
+        Ok(())
+    })?;
+    if !is_whole {
+        return Ok(None);
     }
     Ok(builder.finish().map(|shown| learned.compare(&shown)))
 }

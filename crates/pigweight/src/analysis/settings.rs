@@ -1,7 +1,7 @@
 //! A run's settings: those of the model and of the run, from the configuration and a folder's calibration.
 
 use crate::accuracy::calibration::{self, Calibration};
-use crate::accuracy::input_width::{is_chosen, widths_in_words};
+use crate::accuracy::input_width::{self, is_chosen};
 use crate::config::{Config, DetectConfig, RemoteConfig};
 use pigweight_core::inference_schedule::{self, InferenceIntervals, Schedule};
 use pigweight_core::line::RULE_VERSION;
@@ -35,7 +35,7 @@ impl RunSettings {
                 .map_or_else(|| config.detect.min_score(), |found| found.min_score),
         };
         let tracker = TrackerSettings::for_min_score(min_score);
-        let input_width = input_width(config.detect.input_width, model)?;
+        let input_width = input_width::stated(config.detect.input_width, model)?;
         Ok(Self { schedule: schedule_of(&config.detect), tracker, input_width })
     }
 
@@ -51,7 +51,7 @@ impl RunSettings {
         let is_chosen = video.input_width_px.is_some() || is_chosen(config, model);
         if let Some(width) = video.input_width_for(&model.info().hash).filter(|_| is_chosen) {
             // One that was set for another model or device may be none of this one's: its own then.
-            settings.input_width = input_width(u32::try_from(width).ok(), model).unwrap_or_default();
+            settings.input_width = input_width::stated(u32::try_from(width).ok(), model).unwrap_or_default();
         }
         Ok(settings)
     }
@@ -70,21 +70,6 @@ impl RunSettings {
             rule_version: RULE_VERSION,
         }
     }
-}
-
-/// A stated input width, px; `None` if that is the model's own.
-///
-/// # Errors
-/// If the model doesn't have it.
-fn input_width(stated: Option<u32>, model: &Model) -> anyhow::Result<Option<u32>> {
-    let Some(width) = stated else { return Ok(None) };
-    anyhow::ensure!(
-        model.input_widths().contains(&width),
-        "the input of {} cannot be {width} px wide here; set detect.input_width to one of {}, or leave it out",
-        model.info().name,
-        widths_in_words(model)
-    );
-    Ok((width as usize != model.info().input_width).then_some(width))
 }
 
 /// Which frames are inferred.

@@ -1,7 +1,7 @@
 //! `pigweight check`: accuracy of the counts.
 
 use super::analyse::{CommandStore, damage, progress_bar};
-use super::{Partial, configure, is_other_view, print, start_inference, with_folder_detector};
+use super::{Partial, configure, print, start_inference, with_folder_detector};
 use crate::accuracy::calibration::{self, Calibration, DetectedFrame, Known};
 use crate::accuracy::input_width;
 use crate::accuracy::truth::Truth;
@@ -58,7 +58,7 @@ pub fn run(args: &Check) -> anyhow::Result<()> {
     }
     let mut notes = Vec::new();
     let subjects = subjects(&args.folder, &mut notes)?;
-    let mut of_folder = with_folder_detector(&config, &args.folder.join("video"));
+    let (mut of_folder, _) = with_folder_detector(&config, &args.folder.join("video"));
     let mut inference = start_inference(&of_folder)?;
     if args.calibrate {
         return calibrate(args, &config, &inference, subjects, notes);
@@ -66,10 +66,10 @@ pub fn run(args: &Check) -> anyhow::Result<()> {
     let command_store = CommandStore::open(None)?;
     let mut results = Vec::new();
     for subject in &subjects {
-        if is_other_view(&config, &subject.path) {
+        let (of_subject, is_other_view) = with_folder_detector(&config, &subject.path);
+        if is_other_view {
             tracing::warn!("{}: {}", subject.name, other_view().message);
         }
-        let of_subject = with_folder_detector(&config, &subject.path);
         if of_subject.model != of_folder.model {
             inference = start_inference(&of_subject)?;
             of_folder = of_subject;

@@ -1,7 +1,7 @@
 //! `pigweight count`: counts one video.
 
 use super::analyse::{Analysed, CommandStore};
-use super::{Partial, configure, is_other_view, print, start_inference, with_folder_detector};
+use super::{Partial, configure, print, start_inference, with_folder_detector};
 use crate::analysis::run_warnings::{RunWarning, warnings};
 use crate::args::Count;
 use crate::describe::{clock, counted};
@@ -63,8 +63,7 @@ pub fn run(args: &Count) -> anyhow::Result<()> {
         Error::IsAPicture { .. } => anyhow::anyhow!("{error}; find the pigs on it with pigweight detect"),
         error => error.into(),
     })?;
-    let is_other_view = is_other_view(&config, &args.video);
-    let config = with_folder_detector(&config, &args.video);
+    let (config, is_other_view) = with_folder_detector(&config, &args.video);
     let inference = start_inference(&config)?;
     let command_store = CommandStore::open(args.data.as_deref())?;
     let analysed = command_store.analyse(&args.video, &args.lines, &inference, &config)?;

@@ -41,7 +41,7 @@ pub fn export(args: &FramesExport) -> anyhow::Result<()> {
         }
     }
     let config =
-        args.videos.first().map_or_else(|| config.clone(), |video| with_folder_detector(&config, video));
+        args.videos.first().map_or_else(|| config.clone(), |video| with_folder_detector(&config, video).0);
     let inference = start_inference(&config)?;
 
     let (mut seen, mut notes) = (Vec::new(), Vec::new());

@@ -19,7 +19,7 @@ pub fn run(args: Serve) -> anyhow::Result<()> {
         );
     }
     let server = Server::start(config)?;
-    // Before the address is told: whoever reads it may stop the server at once.
+    // Listen for signals before printing the address: a supervisor may send SIGTERM as soon as it reads it.
     let stop = server.block_on(async { StopSignal::listen() })?;
     print(format_args!("{}PigWeight is at http://{}/\n", server.summary(), server.address()))?;
     server.block_on(stop.received());

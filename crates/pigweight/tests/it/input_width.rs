@@ -93,4 +93,11 @@ fn the_command_chooses_the_same_width_each_time_and_takes_a_stated_one() {
     let refused = count(Some("600"));
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.status.code() == Some(1) && words.contains("512, 640, 768, 896"), "{words}");
+    // Where a folder is calibrated, too.
+    std::fs::write(video.with_extension("counts.csv"), "frame,count\n0,12\n").unwrap();
+    let mut calibrate = pigweight();
+    calibrate.args(["check", "--calibrate"]).arg(folder.path().join("small")).current_dir(root());
+    let refused = calibrate.env("PIGWEIGHT_DETECT__INPUT_WIDTH", "600").output().unwrap();
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && words.contains("512, 640, 768, 896"), "{words}");
 }

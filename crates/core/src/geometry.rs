@@ -79,6 +79,12 @@ impl Rect {
         if width <= 0.0 || height <= 0.0 { 0.0 } else { width * height }
     }
 
+    /// The smallest box around both.
+    pub fn union(self, other: Self) -> Self {
+        let (left, top) = (self.x.min(other.x), self.y.min(other.y));
+        Self::from_corners(left, top, self.right().max(other.right()), self.bottom().max(other.bottom()))
+    }
+
     /// Intersection over union, 0 to 1; 0 for empty boxes.
     pub fn iou(self, other: Self) -> f32 {
         let intersection = self.intersection_area(other);

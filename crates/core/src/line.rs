@@ -5,10 +5,15 @@
 //! went through the finite segment, that is one crossing, reported with the frame on which the centre first was past
 //! the line. So noise on one side, a stop on the line and a turn back on it count nothing; a return counts in the
 //! other direction. A track that begins where another one just ended inherits its side, so an identity switch on the
-//! line doesn't lose or repeat a crossing. `docs/design/0003-line-crossing.md` has reasons and figures.
+//! line doesn't lose or repeat a crossing. Of two tracks of one animal, its head and its rump, the first to cross counts
+//! (`fragments.rs`; not in version 1). `docs/design/0003-line-crossing.md` has reasons and figures.
 //!
 //! Guarantee: the same tracks give the same crossings, at any frame rate and with any interruptions.
 //! Left out: which animals are unique ([`unique_count`] gives bounds), and weighings.
+
+mod fragments;
+
+pub use fragments::Fragments;
 
 use crate::geometry::{Point, Rect};
 use crate::time::{Elapsed, Pts};
@@ -19,7 +24,10 @@ use std::fmt;
 use thiserror::Error;
 
 /// Raised whenever the same tracks could give other crossings; stored with each run.
-pub const RULE_VERSION: u32 = 1;
+pub const RULE_VERSION: u32 = 2;
+
+/// The first version in which the parts of one animal count once.
+const FRAGMENTS_SINCE: u32 = 2;
 
 /// How far the centre must be past the line to be clear of it: parts of the box's extent along the normal.
 const CLEAR_EXTENTS: f64 = 0.25;
@@ -256,36 +264,75 @@ struct Walk {
 
 /// Counts the crossings of one line.
 ///
-/// Once deserialised, it resumes exactly (if floats are stored exactly, as postcard does).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Made again from its parts, it resumes exactly (if floats are stored exactly, as postcard does).
+#[derive(Clone, Debug, PartialEq)]
 pub struct LineCounter {
+    sides: Sides,
+    fragments: Option<Fragments>,
+}
+
+/// The part of a counter that knows on which side of the line each track is: all of it in version 1 of the rule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sides {
     line: Line,
     elapsed: Elapsed,
     walks: BTreeMap<TrackId, Walk>,
 }
 
 impl LineCounter {
-    /// Without tracks.
+    /// Without tracks, by the current rule.
     pub fn new(line: Line) -> Self {
-        Self { line, elapsed: Elapsed::default(), walks: BTreeMap::new() }
+        Self::by_rule(line, RULE_VERSION)
+    }
+
+    /// By the rule of this version.
+    pub fn by_rule(line: Line, rule_version: u32) -> Self {
+        let sides = Sides { line, elapsed: Elapsed::default(), walks: BTreeMap::new() };
+        Self { sides, fragments: has_fragments(rule_version).then(Fragments::default) }
+    }
+
+    /// What is to be stored; the second part is missing in version 1 of the rule.
+    pub fn parts(&self) -> (&Sides, Option<&Fragments>) {
+        (&self.sides, self.fragments.as_ref())
+    }
+
+    /// From what was stored.
+    pub fn from_parts(sides: Sides, fragments: Option<Fragments>) -> Self {
+        Self { sides, fragments }
     }
 
     /// The line.
     pub fn line(&self) -> Line {
-        self.line
+        self.sides.line
     }
 
     /// Takes the animals on the next frame and returns the crossings that it settles, by track.
     pub fn update(&mut self, pts: Pts, secs: f64, boxes: &[TrackedBox]) -> Vec<Crossing> {
-        let now_secs = self.elapsed.advance(secs);
-        self.walks.retain(|_, walk| walk.seen_secs >= now_secs - FORGET_SECS);
+        let now_secs = self.sides.elapsed.advance(secs);
         let mut boxes: Vec<&TrackedBox> = boxes.iter().filter(|tracked| is_a_place(tracked.rect)).collect();
         boxes.sort_by_key(|tracked| tracked.track);
         boxes.dedup_by_key(|tracked| tracked.track);
-        self.take_over(now_secs, &boxes);
+        let mut crossings = self.sides.update(now_secs, (pts, secs), &boxes);
+        if let Some(fragments) = &mut self.fragments {
+            fragments.update(self.sides.line, now_secs, &boxes);
+            crossings.retain(|crossing| fragments.is_first(now_secs, crossing));
+        }
+        crossings
+    }
+}
+
+/// Whether counters by this version of the rule have that part.
+pub const fn has_fragments(rule_version: u32) -> bool {
+    rule_version >= FRAGMENTS_SINCE
+}
+
+impl Sides {
+    fn update(&mut self, now_secs: f64, (pts, secs): (Pts, f64), boxes: &[&TrackedBox]) -> Vec<Crossing> {
+        self.walks.retain(|_, walk| walk.seen_secs >= now_secs - FORGET_SECS);
+        self.take_over(now_secs, boxes);
         let line = self.line;
         boxes
-            .into_iter()
+            .iter()
             .filter_map(|tracked| {
                 let new_walk = || Walk {
                     seen_secs: now_secs,

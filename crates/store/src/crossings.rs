@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::lines::{self, VideoLine};
-use crate::{Store, Transaction, columns, new_id};
+use crate::{Store, Transaction, columns, line_counter, new_id};
 use pigweight_core::interpolate::SettledFrame;
 use pigweight_core::line::{Crossing, Direction, LineCounter};
 use sqlx::{FromRow, SqliteConnection};
@@ -112,10 +112,9 @@ impl Store {
     /// The same over ten minutes of video at the most. `false` if there was nothing to do.
     pub async fn fold_some_chunks(&self, run_id: &str) -> Result<bool> {
         let failed = |error| Error::from_sql("counting a line", error);
-        let video_id = self.run(run_id).await?.video_id;
         let mut folds = {
             let mut connection = self.pool.acquire().await.map_err(failed)?;
-            read_folds(&mut connection, run_id, &video_id).await?
+            read_folds(&mut connection, run_id).await?
         };
         let Some(first) = folds.iter().map(|fold| fold.next_chunk).min() else { return Ok(false) };
         for chunk in first..first + CHUNKS_AT_ONCE {
@@ -263,12 +262,7 @@ pub(crate) async fn fold_new_chunk(
     chunk: i64,
     data: &[u8],
 ) -> Result<bool> {
-    let video_id: String = sqlx::query_scalar("select video_id from runs where id = $1")
-        .bind(run_id)
-        .fetch_one(&mut **transaction)
-        .await
-        .map_err(|error| Error::from_sql("counting a line", error))?;
-    let mut folds = read_folds(transaction, run_id, &video_id).await?;
+    let mut folds = read_folds(transaction, run_id).await?;
     if folds.is_empty() {
         return Ok(false);
     }
@@ -287,18 +281,25 @@ pub(crate) async fn fold_new_chunk(
 }
 
 /// The lines that apply to the run's recording, each with the state of its counting.
-async fn read_folds(connection: &mut SqliteConnection, run_id: &str, video_id: &str) -> Result<Vec<Fold>> {
-    let lines = lines::of_video(connection, video_id).await?;
+async fn read_folds(connection: &mut SqliteConnection, run_id: &str) -> Result<Vec<Fold>> {
+    let (video_id, rule_version): (String, u32) =
+        sqlx::query_as("select video_id, rule_version from runs where id = $1")
+            .bind(run_id)
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(|error| Error::from_sql("counting a line", error))?
+            .ok_or_else(|| Error::NotFound { kind: "run", id: run_id.to_owned() })?;
+    let lines = lines::of_video(connection, &video_id).await?;
     let mut folds = Vec::new();
     for line in &lines {
-        folds.extend(read_fold(connection, run_id, line).await?);
+        folds.extend(read_fold(connection, (run_id, rule_version), line).await?);
     }
     Ok(folds)
 }
 
 async fn read_fold(
     connection: &mut SqliteConnection,
-    run_id: &str,
+    (run_id, rule_version): (&str, u32),
     line: &VideoLine,
 ) -> Result<Option<Fold>> {
     let Some(segment) = line.segment() else { return Ok(None) };
@@ -311,12 +312,8 @@ async fn read_fold(
     .await
     .map_err(|error| Error::from_sql("counting a line", error))?;
     let (next_chunk, counter) = match progress {
-        Some((next_chunk, counter)) => {
-            let counter =
-                postcard::from_bytes(&counter).map_err(|_| Error::Damaged { what: "line counter" })?;
-            (next_chunk, counter)
-        }
-        None => (0, LineCounter::new(segment)),
+        Some((next_chunk, counter)) => (next_chunk, line_counter::decode(&counter, rule_version)?),
+        None => (0, LineCounter::by_rule(segment, rule_version)),
     };
     let line_version_id = line.line.version_id.clone();
     Ok(Some(Fold { line_version_id, read_chunk: next_chunk, next_chunk, counter, crossings: Vec::new() }))
@@ -325,7 +322,7 @@ async fn read_fold(
 /// Writes what a fold has found, unless another one has gone on with the same line meanwhile.
 async fn write_fold(transaction: &mut Transaction, run_id: &str, fold: &Fold) -> Result<()> {
     let failed = |error| Error::from_sql("counting a line", error);
-    let counter = postcard::to_stdvec(&fold.counter).map_err(|_| Error::Damaged { what: "line counter" })?;
+    let counter = line_counter::encode(&fold.counter)?;
     let written = if fold.read_chunk > 0 {
         sqlx::query(
             "update line_progress set next_chunk = $3, counter = $4 where run_id = $1 and line_version_id = $2 \

@@ -22,6 +22,7 @@ mod crossings;
 mod detections;
 mod error;
 mod jobs;
+mod line_counter;
 mod line_difference;
 mod line_geometry;
 mod lines;

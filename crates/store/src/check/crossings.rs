@@ -5,7 +5,7 @@ use crate::crossings::StoredDirection;
 use crate::error::{Error, Result};
 use crate::line_geometry::LineGeometry;
 use crate::runs::RunRecord;
-use crate::{Store, columns};
+use crate::{Store, columns, line_counter};
 use pigweight_core::line::{Direction, LineCounter};
 use sqlx::FromRow;
 
@@ -15,6 +15,7 @@ struct Counted {
     line_version_id: String,
     next_chunk: i64,
     counter: Vec<u8>,
+    rule_version: u32,
     width_px: Option<i64>,
     height_px: Option<i64>,
     #[sqlx(flatten)]
@@ -26,7 +27,7 @@ type Row = (i64, StoredDirection, i64, i64);
 /// Gives the number of crossings that were computed.
 pub async fn check(store: &Store, run: &RunRecord, tell: &mut (dyn FnMut(Finding) + Send)) -> Result<u64> {
     let counted: Vec<Counted> = sqlx::query_as(
-        "select line_version_id, line_progress.next_chunk, counter, width_px, height_px, x1_px, y1_px, x2_px, y2_px, picture_width_px, \
+        "select line_version_id, line_progress.next_chunk, counter, rule_version, width_px, height_px, x1_px, y1_px, x2_px, y2_px, picture_width_px, \
          picture_height_px from line_progress join line_versions on line_versions.id = line_progress.line_version_id \
          join runs on runs.id = line_progress.run_id join videos on videos.id = runs.video_id where line_progress.run_id = $1",
     )
@@ -57,7 +58,7 @@ async fn check_line(
         ));
         return Ok(0);
     };
-    let mut counter = LineCounter::new(segment);
+    let mut counter = LineCounter::by_rule(segment, line.rule_version);
     let mut computed: Vec<(Direction, i64, i64)> = Vec::new();
     for sequence in 0..line.next_chunk {
         let data: Option<Vec<u8>> =
@@ -92,7 +93,7 @@ async fn check_line(
             "crossings_wrong",
             format!("{name}: {stored} crossings are kept and its tracks give {computed}, or others; {again}"),
         ));
-    } else if postcard::from_bytes::<LineCounter>(&line.counter).ok().as_ref() != Some(&counter) {
+    } else if line_counter::decode(&line.counter, line.rule_version).ok().as_ref() != Some(&counter) {
         tell(Finding::new(
             "line_counter_wrong",
             format!("{name}: its counter is not the one that its tracks give; {again}"),

@@ -1,6 +1,6 @@
 //! Access units: the coded frames of a camera.
 
-use bytes::Bytes;
+use std::sync::Arc;
 
 /// Ticks a second of all times of a camera.
 pub const CLOCK_RATE_HZ: u32 = 90_000;
@@ -28,8 +28,8 @@ pub struct StreamFormat {
 /// One coded frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessUnit {
-    /// Annex B; a keyframe begins with its parameter sets.
-    pub data: Bytes,
+    /// Annex B; a keyframe begins with its parameter sets. Shared by all that receive it.
+    pub data: Arc<[u8]>,
     /// How it is coded.
     pub codec: Codec,
     /// On the camera's timeline, in ticks of [`CLOCK_RATE_HZ`]. Grows from unit to unit, except where B-frames are sent before frames that are

@@ -48,6 +48,17 @@ struct Shared {
     delivered: Mutex<Delivered>,
 }
 
+/// Subscribes to a camera, also after the [`Camera`] was dropped: then the subscription has ended.
+#[derive(Clone, Debug)]
+pub struct Subscriber(Arc<Shared>);
+
+impl Subscriber {
+    /// The camera's access units from the last keyframe on.
+    pub fn subscribe(&self) -> Subscription {
+        self.0.broadcast.subscribe()
+    }
+}
+
 impl Camera {
     /// Starts it on the current runtime; it connects at once. Its timeline begins at `timeline_start_secs`: where an earlier timeline ended, for example.
     pub fn start(connector: Box<dyn Connector>, timeline_start_secs: f64) -> Self {
@@ -87,6 +98,11 @@ impl Camera {
     /// Its access units from the last keyframe on.
     pub fn subscribe(&self) -> Subscription {
         self.shared.broadcast.subscribe()
+    }
+
+    /// For those who subscribe later.
+    pub fn subscriber(&self) -> Subscriber {
+        Subscriber(self.shared.clone())
     }
 
     fn take_task(&self) -> Option<JoinHandle<()>> {

@@ -1,7 +1,7 @@
 //! Cameras: a connection that stays alive, and its access units on one timeline.
 //!
 //! ```text
-//! rtsp (a session) → timeline (one monotonic timeline) → camera (state, retries) → subscriptions: decoder, viewers, recorder
+//! rtsp (a session) → timeline (one monotonic timeline) → camera (state, retries) → subscriptions: decoder, webrtc, recorder
 //! ```
 //! One rule holds for the whole crate: **nothing behind a camera can hold it back.** Access units go into a bounded broadcast. A subscriber
 //! that is too slow loses the oldest, is told so, and continues at the next keyframe.
@@ -21,10 +21,11 @@ pub mod session;
 pub mod state;
 mod subscription;
 pub mod timeline;
+pub mod webrtc;
 
 pub use access_unit::{AccessUnit, Codec, StreamFormat};
 pub use address::CameraAddress;
-pub use camera::Camera;
+pub use camera::{Camera, Subscriber};
 pub use failure::Failure;
 pub use state::{CameraState, StateChange};
 pub use subscription::{Received, Subscription};

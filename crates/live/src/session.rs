@@ -2,14 +2,14 @@
 
 use crate::access_unit::StreamFormat;
 use crate::failure::Failure;
-use bytes::Bytes;
 use futures::future::BoxFuture;
+use std::sync::Arc;
 
 /// A coded frame as a session delivers it: on the session's own clock.
 #[derive(Clone, Debug)]
 pub struct SessionUnit {
     /// Annex B; a keyframe begins with its parameter sets.
-    pub data: Bytes,
+    pub data: Arc<[u8]>,
     /// Ticks of [`crate::access_unit::CLOCK_RATE_HZ`] since some moment that is fixed for the session. Unwrapped: a 32-bit wrap doesn't show.
     pub session_ticks: i64,
     /// Decoding can start here.

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use pigweight_live::access_unit::{CLOCK_RATE_HZ, Codec, StreamFormat};
 use pigweight_live::retry::{GOOD_AFTER, LONGEST, Retries, SHORTEST, SLOW};
@@ -73,7 +72,7 @@ impl Session for SimulatedSession {
             tokio::time::sleep(Duration::from_secs(1) / 15).await;
             self.sent += 1;
             Ok(SessionUnit {
-                data: Bytes::from(vec![0; 100]),
+                data: Arc::from(vec![0; 100]),
                 session_ticks: i64::from(self.sent * CLOCK_RATE_HZ / 15),
                 is_keyframe: self.sent % 30 == 1,
                 is_disposable: false,

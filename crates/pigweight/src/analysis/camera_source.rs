@@ -198,7 +198,6 @@ impl FrameSource for CameraSource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use pigweight_live::session::{Connector, Session, SessionUnit};
     use pigweight_live::{Camera, Failure, StreamFormat};
     use std::future::Future;
@@ -271,7 +270,7 @@ mod tests {
                 let number = self.sent;
                 self.sent += 1;
                 Ok(SessionUnit {
-                    data: Bytes::from(unit.clone()),
+                    data: unit.as_slice().into(),
                     session_ticks: number as i64 * i64::from(CLOCK_RATE_HZ) / 15,
                     is_keyframe: number.is_multiple_of(15),
                     is_disposable: false,

@@ -1,0 +1,25 @@
+//! WebRTC: viewers receive the camera's own frames, not coded anew.
+//!
+//! ```text
+//! SDP offer → answer (offer.rs) → viewer (viewer.rs: one peer, no sockets and no clock) ↔ server (server.rs: one UDP port, one task)
+//! ```
+//! The `str0m` crate speaks ICE, DTLS and SRTP. This side is ICE-lite: it answers at its addresses and never searches for a way. RTP timestamps
+//! are the low 32 bits of [`crate::AccessUnit::time_ticks`], so a page knows which frame it shows.
+//!
+//! **A viewer never waits and is never waited for.** What it misses it asks for again (NACK), from a bounded memory; one that is
+//! more than [`MOST_BEHIND`] behind goes on at the next keyframe.
+
+mod offer;
+mod server;
+mod viewer;
+
+pub use offer::OfferError;
+pub use server::{Answer, WebRtc, WebRtcSettings};
+pub use viewer::{Datagram, Peers, Step, Viewer};
+
+use std::time::Duration;
+
+/// How far a viewer's frames may wait behind those of the camera.
+pub const MOST_BEHIND: Duration = Duration::from_secs(2);
+/// More are refused.
+pub const MOST_VIEWERS: usize = 128;

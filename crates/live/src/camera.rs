@@ -29,6 +29,8 @@ pub struct Delivered {
     pub lost_packets: u64,
     /// How often the camera's clock jumped or stood still.
     pub clock_jumps: u64,
+    /// Whether frames come in another order than they are shown (B-frames), and frames that come later refer to them.
+    pub has_reordered_frames: bool,
     /// How far the camera's clock has run from this machine's since the connection began, seconds; positive: it is fast.
     pub drift_secs: f64,
 }
@@ -74,6 +76,7 @@ impl Camera {
             started: Instant::now(),
             timeline_start_secs,
             epoch: 0,
+            order: FrameOrder::default(),
         };
         Self { shared, task: Mutex::new(Some(tokio::spawn(task.run(stopped)))), state, stop }
     }
@@ -140,6 +143,23 @@ struct Task {
     /// The place on its timeline then.
     timeline_start_secs: f64,
     epoch: u32,
+    order: FrameOrder,
+}
+
+/// Notices frames that come after others that are shown later.
+#[derive(Debug, Default)]
+struct FrameOrder {
+    /// Of the frames since the last keyframe.
+    last_shown_ticks: Option<i64>,
+}
+
+impl FrameOrder {
+    fn is_reordered(&mut self, unit: &SessionUnit) -> bool {
+        let latest = self.last_shown_ticks.filter(|_| !unit.is_keyframe);
+        self.last_shown_ticks = latest.max(Some(unit.session_ticks));
+        // A viewer can do without one that no other refers to.
+        latest.is_some_and(|latest| unit.session_ticks < latest) && !unit.is_disposable
+    }
 }
 
 impl Task {
@@ -181,6 +201,8 @@ impl Task {
     /// Until the connection fails.
     async fn receive(&mut self, mut session: Box<dyn Session>) -> Failure {
         self.timeline.reconnect();
+        self.order = FrameOrder::default();
+        self.shared.delivered.lock().unwrap_or_else(PoisonError::into_inner).has_reordered_frames = false;
         self.epoch = self.epoch.saturating_add(1);
         let mut format = None;
         loop {
@@ -209,6 +231,7 @@ impl Task {
             let mut delivered = self.shared.delivered.lock().unwrap_or_else(PoisonError::into_inner);
             delivered.units += 1;
             delivered.lost_packets += u64::from(unit.lost_packets);
+            delivered.has_reordered_frames |= self.order.is_reordered(&unit);
             delivered.clock_jumps = self.timeline.rebased();
             delivered.drift_secs = self.timeline.drift_secs(unit.session_ticks, arrived_secs);
         }

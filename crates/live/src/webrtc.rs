@@ -14,7 +14,7 @@ mod server;
 mod viewer;
 
 pub use offer::OfferError;
-pub use server::{Answer, WebRtc, WebRtcSettings};
+pub use server::{Answer, Requester, WebRtc, WebRtcSettings};
 pub use viewer::{Datagram, Peers, Step, Viewer};
 
 use std::time::Duration;
@@ -23,3 +23,5 @@ use std::time::Duration;
 pub const MOST_BEHIND: Duration = Duration::from_secs(2);
 /// More are refused.
 pub const MOST_VIEWERS: usize = 128;
+/// So many offers of one address may wait for their viewers to connect; a further one takes the place of the oldest.
+pub const MOST_UNCONNECTED: usize = 8;

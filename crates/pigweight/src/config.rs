@@ -5,7 +5,7 @@ use figment::providers::{Env, Format as _, Serialized, Toml};
 use pigweight_detect::layout::Head;
 use pigweight_detect::{DeviceChoice, Fallback, RemoteSettings};
 use serde::{Deserialize, Deserializer, Serialize};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use utoipa::ToSchema;
 
@@ -40,6 +40,8 @@ pub struct Config {
     pub jobs: JobsConfig,
     /// Adapting the detector to a source.
     pub adapt: AdaptConfig,
+    /// Cameras in the browser.
+    pub webrtc: WebRtcConfig,
 }
 
 /// Analyses in the background.
@@ -53,6 +55,26 @@ pub struct JobsConfig {
 impl Default for JobsConfig {
     fn default() -> Self {
         Self { at_once: 2 }
+    }
+}
+
+/// Cameras in the browser, by WebRTC. Without it, the page shows single pictures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebRtcConfig {
+    /// Whether browsers get cameras by WebRTC.
+    pub enabled: bool,
+    /// The UDP address that viewers connect to. Default: the address and the port of `listen`.
+    #[schema(value_type = Option<String>)]
+    pub listen: Option<SocketAddr>,
+    /// IP addresses to tell viewers instead of the one that they opened the page at: of the router or the host, if the server is behind NAT or in a container.
+    #[schema(value_type = Vec<String>)]
+    pub addresses: Vec<IpAddr>,
+}
+
+impl Default for WebRtcConfig {
+    fn default() -> Self {
+        Self { enabled: true, listen: None, addresses: Vec::new() }
     }
 }
 
@@ -222,6 +244,7 @@ impl Default for Config {
             worker: WorkerConfig::default(),
             jobs: JobsConfig::default(),
             adapt: AdaptConfig::default(),
+            webrtc: WebRtcConfig::default(),
         }
     }
 }
@@ -285,6 +308,10 @@ impl Config {
             "worker.memory_mb is at least 100, worker.silence_secs at least 1"
         );
         anyhow::ensure!((1..=16).contains(&config.jobs.at_once), "jobs.at_once lies between 1 and 16");
+        anyhow::ensure!(
+            !config.webrtc.addresses.iter().any(IpAddr::is_unspecified),
+            "webrtc.addresses are addresses that viewers can reach, such as 192.168.1.5"
+        );
         anyhow::ensure!((1..=20).contains(&config.adapt.rounds), "adapt.rounds lies between 1 and 20");
         anyhow::ensure!((1..=100_000).contains(&config.adapt.steps), "adapt.steps lies between 1 and 100000");
         Ok(config)
@@ -389,6 +416,9 @@ mod tests {
             "[jobs]\nat_once = 0",
             "[adapt]\nsteps = 0",
             "[adapt]\nrounds = 21",
+            "[webrtc]\nlisten = \"8080\"",
+            "[webrtc]\naddresses = [\"farm.example\"]",
+            "[webrtc]\naddresses = [\"0.0.0.0\"]",
         ] {
             let error = load(bad).expect_err(bad).to_string();
             assert!(!error.contains('\n'), "{error}");

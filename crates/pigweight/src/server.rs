@@ -12,19 +12,21 @@ use crate::background::detector_slot::{self, DetectorSlot};
 use crate::background::enqueued_fingerprints::EnqueuedFingerprints;
 use crate::background::job_context::{JobContext, MOST_STARTS, ended_too_often};
 use crate::background::{Background, BackgroundSettings};
-use crate::config::Config;
+use crate::config::{Config, WebRtcConfig};
 use crate::describe::counted;
 use crate::reason::Reasoned as _;
 use crate::sources::file_access;
 use crate::sources::open_videos::OpenVideos;
 use crate::sources::uploads::Uploads;
 use crate::status::Status;
+use crate::web::api::webrtc::ConnectionEnds;
 use crate::web::auth::caller::{Authenticator, LocalAuthenticator};
 use crate::web::{App, VideoPool, router};
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use pigweight_detect::service::Inference;
 use pigweight_detect::{Device, Model};
+use pigweight_live::webrtc::{WebRtc, WebRtcSettings};
 use pigweight_store::Store;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -193,9 +195,11 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         lease_owner: owner.clone(),
     });
     let cameras = CameraSupervisor::start(context.clone()).await?;
+    let webrtc = start_webrtc(&config, address).await?;
     let app = Arc::new(App {
         adaptations: adaptations.clone(),
         cameras: cameras.clone(),
+        webrtc,
         authenticator,
         store: store.clone(),
         status,
@@ -229,7 +233,8 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
     spawn_upkeep(&app, &store, &context, metrics);
     spawn_detector_search(&config, &app);
     let mut is_shutdown_too = is_shutdown.clone();
-    let serving = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
+    let service = router(app).into_make_service_with_connect_info::<ConnectionEnds>();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
         // A dropped sender stops the server as well.
         let _dropped = is_shutdown_too.wait_for(|&is_shutdown| is_shutdown).await;
     });
@@ -243,6 +248,28 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         background,
         stores: [background_store, store],
     })
+}
+
+/// Viewers of cameras use UDP at the same address and port, unless the configuration names another. If that is taken, the page shows single pictures.
+async fn start_webrtc(config: &Config, address: SocketAddr) -> anyhow::Result<Option<WebRtc>> {
+    let WebRtcConfig { enabled, listen, addresses } = config.webrtc.clone();
+    if !enabled {
+        return Ok(None);
+    }
+    let settings = WebRtcSettings { listen: listen.unwrap_or(address), addresses };
+    match WebRtc::start(settings.clone()).await {
+        Ok(webrtc) => Ok(Some(webrtc)),
+        Err(error) if listen.is_some() => Err(error).with_context(|| {
+            format!("cannot receive UDP at {}; name another address with webrtc.listen", settings.listen)
+        }),
+        Err(error) => {
+            tracing::warn!(
+                "browsers get single pictures of cameras, as UDP at {} can't be used ({error}); name another address with webrtc.listen",
+                settings.listen
+            );
+            Ok(None)
+        }
+    }
 }
 
 /// Opens the store as soon as its previous process is completely gone: a killed server may have been starting a process, which holds the folder

@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/api/camera/webrtc_offer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Shows a camera by WebRTC: the offer and the answer as JSON. The session ends when the viewer leaves. */
+        post: operations["post_api_camera_webrtc_offer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/cameras": {
         parameters: {
             query?: never;
@@ -70,6 +87,43 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cameras/{id}/whep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Shows a camera by WebRTC (WHEP). The body is an SDP offer, the answer an SDP answer with all candidates; `DELETE` of its `Location` ends it.
+         *     The frames are the camera's own. Their RTP timestamps are the low 32 bits of their pts.
+         */
+        post: operations["post_api_cameras_id_whep"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cameras/{id}/whep/{session}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Ends a WebRTC session. */
+        delete: operations["delete_api_cameras_id_whep_session"];
         options?: never;
         head?: never;
         patch?: never;
@@ -877,6 +931,8 @@ export interface components {
              * @description Coded frames.
              */
             frames: number;
+            /** @description Whether frames come in another order than they are shown (B-frames): then browsers get single pictures. Switch B-frames off in the camera, if it can. */
+            has_reordered_frames: boolean;
             /**
              * Format: int64
              * @description RTP packets that were lost.
@@ -1783,6 +1839,21 @@ export interface components {
         VideoSource: {
             source: string;
         };
+        /** @description The answer, for `RTCPeerConnection.setRemoteDescription`. */
+        WebRtcAnswer: {
+            sdp: string;
+            /** @description `answer`. */
+            type: string;
+        };
+        /** @description An SDP offer in JSON, as `RTCPeerConnection.localDescription` gives it. */
+        WebRtcOffer: {
+            /** @description The camera's identifier; by default the first camera of `GET /api/cameras`. */
+            camera?: string | null;
+            /** @description SDP with a video section that receives. */
+            sdp: string;
+            /** @description `offer`. */
+            type: string;
+        };
         /** @description What the background shall do with a video. */
         WorkState: {
             /** @description Pause the background work: what is counted stays, and the work continues from there later. */
@@ -1860,9 +1931,98 @@ export type VideoCalibration = components['schemas']['VideoCalibration'];
 export type VideoJob = components['schemas']['VideoJob'];
 export type VideoSettings = components['schemas']['VideoSettings'];
 export type VideoSource = components['schemas']['VideoSource'];
+export type WebRtcAnswer = components['schemas']['WebRtcAnswer'];
+export type WebRtcOffer = components['schemas']['WebRtcOffer'];
 export type WorkState = components['schemas']['WorkState'];
 export type $defs = Record<string, never>;
 export interface operations {
+    post_api_camera_webrtc_offer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebRtcOffer"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebRtcAnswer"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such camera, or none at all */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No codec is common to the camera and the offer */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Payload Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The camera isn't live, or there are too many viewers; `detail` says which */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_api_cameras: {
         parameters: {
             query?: never;
@@ -2193,6 +2353,136 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["CameraStateChange"][];
                 };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_cameras_id_whep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/sdp": string;
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    /** @description The session */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/sdp": string;
+                };
+            };
+            /** @description It is no SDP offer, or asks for no video */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No codec is common to the camera and the offer */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Payload Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The camera isn't live, or there are too many viewers; `detail` says which */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_api_cameras_id_whep_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                session: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ended */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Not Found */
             404: {

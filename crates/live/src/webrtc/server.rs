@@ -1,7 +1,7 @@
 //! The server of all viewers: one UDP port and one task.
 
 use super::viewer::{Datagram, Peers, Step, Viewer};
-use super::{MOST_VIEWERS, OfferError};
+use super::{MOST_UNCONNECTED, MOST_VIEWERS, OfferError};
 use crate::camera::Subscriber;
 use crate::subscription::{Received, Subscription};
 use futures::StreamExt as _;
@@ -34,6 +34,15 @@ pub struct WebRtcSettings {
     pub addresses: Vec<IpAddr>,
 }
 
+/// Whose offer it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Requester {
+    /// Its address.
+    pub address: IpAddr,
+    /// The address of this machine at which its request arrived.
+    pub reached_at: IpAddr,
+}
+
 /// The answer to an offer.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -54,7 +63,7 @@ pub struct WebRtc {
 }
 
 enum Request {
-    Add { viewer: Box<Viewer>, camera: Subscriber, reply: oneshot::Sender<Result<u64, OfferError>> },
+    Add { watching: Box<Watching>, reply: oneshot::Sender<Result<u64, OfferError>> },
     Close { session: u64, reply: oneshot::Sender<bool> },
 }
 
@@ -83,8 +92,7 @@ impl WebRtc {
         self.viewers.load(Ordering::Relaxed)
     }
 
-    /// Answers an offer: the viewer gets the frames of a camera as soon as it is connected. `reached_at` is the address of this machine at which its
-    /// request arrived.
+    /// Answers an offer: the viewer gets the frames of a camera as soon as it is connected.
     ///
     /// # Errors
     /// Why it isn't answered.
@@ -92,15 +100,15 @@ impl WebRtc {
         &self,
         sdp: &str,
         camera: Subscriber,
-        reached_at: IpAddr,
+        requester: Requester,
     ) -> Result<Answer, OfferError> {
-        if self.viewers() >= MOST_VIEWERS {
-            return Err(OfferError::TooManyViewers);
-        }
-        let addresses = self.addresses(reached_at);
+        let addresses = self.addresses(requester.reached_at);
         let (viewer, sdp) = self.peers.answer(sdp, &addresses, Instant::now())?;
         let (reply, replied) = oneshot::channel();
-        let request = Request::Add { viewer: Box::new(viewer), camera, reply };
+        let created = Instant::now();
+        let watching =
+            Watching { viewer, camera, from: requester.address, created, subscriptions: 0, poll_at: created };
+        let request = Request::Add { watching: Box::new(watching), reply };
         self.requests.send(request).await.map_err(|_| OfferError::Stopping)?;
         let session = replied.await.map_err(|_| OfferError::Stopping)??;
         Ok(Answer { sdp, session })
@@ -151,6 +159,8 @@ struct Task {
 struct Watching {
     viewer: Viewer,
     camera: Subscriber,
+    from: IpAddr,
+    created: Instant,
     /// How often it was subscribed: not before it is connected, as what comes before is lost on it; and again where it asks for a keyframe.
     subscriptions: u64,
     poll_at: Instant,
@@ -187,7 +197,8 @@ impl Task {
 
     fn take(&mut self, request: Request) {
         match request {
-            Request::Add { viewer, camera, reply } => {
+            Request::Add { watching, reply } => {
+                self.make_room(watching.from);
                 // Guessing another viewer's number must not be of use.
                 let session = loop {
                     let session = fastrand::u64(..);
@@ -200,9 +211,7 @@ impl Task {
                     let _asked = reply.send(Err(OfferError::TooManyViewers));
                     return;
                 }
-                let watching =
-                    Watching { viewer: *viewer, camera, subscriptions: 0, poll_at: Instant::now() };
-                self.viewers.insert(session, watching);
+                self.viewers.insert(session, *watching);
                 self.tell_count();
                 let _asked = reply.send(Ok(session));
             }
@@ -215,6 +224,19 @@ impl Task {
                 }
                 let _asked = reply.send(is_there);
             }
+        }
+    }
+
+    /// Offers that nobody follows up must not keep viewers out.
+    fn make_room(&mut self, from: IpAddr) {
+        let waiting = || {
+            let of_address = self.viewers.iter().filter(|(_, watching)| watching.from == from);
+            of_address.filter(|(_, watching)| !watching.viewer.is_connected())
+        };
+        if waiting().count() >= MOST_UNCONNECTED
+            && let Some((&oldest, _)) = waiting().min_by_key(|(_, watching)| watching.created)
+        {
+            self.viewers.remove(&oldest);
         }
     }
 

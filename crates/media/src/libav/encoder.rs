@@ -69,6 +69,8 @@ impl Encoder {
             context.framerate = ffi::AVRational { num: rate, den: 1 };
             context.gop_size = i32::try_from(settings.keyframe_interval).map_err(|_| invalid)?;
             context.bit_rate = settings.bit_rate;
+            // As cameras send it: what is sent as one then reaches browsers by WebRTC, which shows frames in the order in which they come.
+            context.max_b_frames = 0;
             context.color_range = ffi::AVColorRange::AVCOL_RANGE_MPEG;
             context.colorspace = ffi::AVColorSpace::AVCOL_SPC_SMPTE170M;
             if (*(*encoder.output).oformat).flags & ffi::AVFMT_GLOBALHEADER != 0 {

@@ -11,7 +11,7 @@ use pigweight_live::camera::{CONNECT_TIMEOUT, Delivered};
 use pigweight_live::rtsp::RtspConnector;
 use pigweight_live::session::Connector as _;
 use pigweight_live::state::StateHistory;
-use pigweight_live::{Camera, CameraAddress, CameraState, Failure, StreamFormat};
+use pigweight_live::{Camera, CameraAddress, CameraState, Failure, StreamFormat, Subscriber};
 use pigweight_store::{CameraPlace, CameraRecord, Reason};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -222,6 +222,11 @@ impl CameraSupervisor {
         let states = camera.history();
         let trouble = no_picture(&states, counting).or_else(|| counting.trouble());
         Some(CameraStatus { states, delivered: camera.delivered(), trouble })
+    }
+
+    /// For viewers of a camera; `None`: it isn't running.
+    pub fn subscriber(&self, id: &str) -> Option<Subscriber> {
+        Some(self.running().get(id)?.camera.subscriber())
     }
 
     /// The latest picture of a camera; `None`: it isn't running.

@@ -14,3 +14,4 @@ pub mod sources;
 pub mod types;
 pub mod uploads;
 pub mod videos;
+pub mod webrtc;

@@ -12,6 +12,7 @@ use crate::web::auth::caller::Authenticator;
 use crate::web::media::video_pool::VideoPool;
 use metrics_exporter_prometheus::PrometheusHandle;
 use pigweight_detect::service::Inference;
+use pigweight_live::webrtc::WebRtc;
 use pigweight_store::{Store, VideoRecord};
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,6 +31,8 @@ pub struct App {
     pub adaptations: Arc<Adaptations>,
     /// The cameras.
     pub cameras: Arc<CameraSupervisor>,
+    /// Viewers of cameras; `None`: WebRTC is off.
+    pub webrtc: Option<WebRtc>,
     /// The server's configuration.
     pub config: Arc<Config>,
     /// Open videos.

@@ -19,11 +19,12 @@ const CRATES: [(&str, &[&str], &[&str]); 8] = [
 ];
 
 /// Dependencies that belong to one crate each.
-const OWNED: [(&str, &str); 7] = [
+const OWNED: [(&str, &str); 8] = [
     ("ffmpeg-sys-next", "media"),
     ("ort", "detect"),
     ("tonic", "detect"),
     ("retina", "live"),
+    ("str0m", "live"),
     ("sqlx", "store"),
     ("axum", "pigweight"),
     ("ureq", "pigweight"),

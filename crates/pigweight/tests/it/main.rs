@@ -31,5 +31,6 @@ mod small_disk;
 mod sources;
 mod streaming;
 mod uploads;
+mod webrtc;
 mod workers;
 mod wrong_words;

@@ -84,6 +84,8 @@ pub struct CameraDelivery {
     pub lost_packets: u64,
     /// How often the camera's clock jumped or stood still.
     pub clock_jumps: u64,
+    /// Whether frames come in another order than they are shown (B-frames): then browsers get single pictures. Switch B-frames off in the camera, if it can.
+    pub has_reordered_frames: bool,
     /// How far the camera's clock has run from the server's since the connection began, seconds; positive: it is fast.
     pub drift_secs: f64,
 }
@@ -270,6 +272,7 @@ impl Camera {
                 connections: delivered.connections,
                 lost_packets: delivered.lost_packets,
                 clock_jumps: delivered.clock_jumps,
+                has_reordered_frames: delivered.has_reordered_frames,
                 drift_secs: delivered.drift_secs,
             },
             has_password: camera.password.is_some(),

@@ -164,6 +164,9 @@ pub async fn metrics(_: Caller, app: Shared) -> Result<String, Problem> {
     for (state, count) in cameras_by_state(&app).await? {
         metrics::gauge!("pigweight_cameras", "state" => state).set(f64::from(count));
     }
+    if let Some(webrtc) = &app.webrtc {
+        metrics::gauge!("pigweight_webrtc_viewers").set(webrtc.viewers() as f64);
+    }
     let previews = app.previews.clone();
     let bytes = tokio::task::spawn_blocking(move || previews.budget().used_bytes())
         .await

@@ -1,0 +1,211 @@
+//! WebRTC: a camera's picture in a browser, without delay. WHEP (draft-ietf-wish-whep) and a JSON form of the same.
+
+use crate::background::camera_supervisor::reason_of;
+use crate::web::app::{App, Shared};
+use crate::web::auth::caller::Caller;
+use crate::web::request::arguments::{Body, Field, Kind, RequestArguments};
+use crate::web::request::problem::Problem;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::connect_info::Connected;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{ConnectInfo, Path};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::serve::IncomingStream;
+use pigweight_live::webrtc::{Answer, OfferError, Requester};
+use pigweight_live::{CameraState as Live, Codec};
+use pigweight_store::CameraRecord;
+use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
+use tokio::net::TcpListener;
+use utoipa::ToSchema;
+
+const SDP: &str = "application/sdp";
+/// After so many seconds, one who was refused for the number of viewers may ask again.
+const RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("10");
+
+/// Both ends of the connection that a request came by: the viewer reaches this machine where the request did.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionEnds(Requester);
+
+impl Connected<IncomingStream<'_, TcpListener>> for ConnectionEnds {
+    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+        // Without an address it is gone already, and so will the request be.
+        let reached_at = stream.io().local_addr().map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip());
+        Self(Requester { address: stream.remote_addr().ip(), reached_at })
+    }
+}
+
+/// An SDP offer in JSON, as `RTCPeerConnection.localDescription` gives it.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WebRtcOffer {
+    /// SDP with a video section that receives.
+    sdp: String,
+    /// `offer`.
+    #[serde(rename = "type")]
+    #[expect(dead_code, reason = "its value is checked before it is read")]
+    kind: String,
+    /// The camera's identifier; by default the first camera of `GET /api/cameras`.
+    #[serde(default)]
+    camera: Option<String>,
+}
+
+impl RequestArguments for WebRtcOffer {
+    const FIELDS: &'static [Field] = &[
+        Field::needed("sdp", Kind::Text),
+        Field::needed("type", Kind::OneOf(&["offer"])),
+        Field::optional("camera", Kind::TextOrNull),
+    ];
+}
+
+/// The answer, for `RTCPeerConnection.setRemoteDescription`.
+#[derive(Serialize, ToSchema)]
+pub struct WebRtcAnswer {
+    pub sdp: String,
+    /// `answer`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+}
+
+fn refused(error: &OfferError) -> Response {
+    let status = match error {
+        OfferError::NotSdp(_) | OfferError::NoVideo => StatusCode::BAD_REQUEST,
+        OfferError::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+        OfferError::NoCommonCodec => StatusCode::NOT_ACCEPTABLE,
+        OfferError::TooManyViewers | OfferError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let problem = Problem::new(status, error.to_string());
+    match error {
+        OfferError::TooManyViewers => ([(header::RETRY_AFTER, RETRY_AFTER_SECS)], problem).into_response(),
+        _ => problem.into_response(),
+    }
+}
+
+/// Why a camera can't be shown by WebRTC now.
+fn unsuited(app: &App, camera: &CameraRecord) -> Option<Problem> {
+    let status = app.cameras.status(&camera.id);
+    let is_reordered = status.as_ref().is_some_and(|status| status.delivered.has_reordered_frames);
+    match status.map(|status| status.states.now().state.clone()) {
+        Some(Live::Live(format)) if format.codec == Codec::H264 && is_reordered => Some(Problem::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "the camera sends B-frames, which browsers don't receive by WebRTC; switch them off in the camera (profile Baseline does), or use \
+             its pictures (frame.jpg)",
+        )),
+        Some(Live::Live(format)) if format.codec == Codec::H264 => None,
+        Some(Live::Live(_)) => Some(Problem::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "the camera sends H.265, which browsers don't receive by WebRTC; set it to H.264, or use its pictures (frame.jpg)",
+        )),
+        state => Some(Problem::unavailable(state.as_ref().and_then(reason_of).map_or_else(
+            || "the camera is being connected; ask again in a moment".to_owned(),
+            |reason| reason.text,
+        ))),
+    }
+}
+
+async fn answer(
+    app: &App,
+    camera: &CameraRecord,
+    sdp: &str,
+    requester: Requester,
+) -> Result<Answer, Response> {
+    let Some(webrtc) = &app.webrtc else {
+        return Err(Problem::unavailable(
+            "WebRTC is off: its port was taken, or the configuration says so (webrtc.enabled); the server's log says which",
+        )
+        .into());
+    };
+    if let Some(problem) = unsuited(app, camera) {
+        return Err(problem.into());
+    }
+    let Some(subscriber) = app.cameras.subscriber(&camera.id) else {
+        return Err(Problem::unavailable("the camera is being connected; ask again in a moment").into());
+    };
+    webrtc.answer(sdp, subscriber, requester).await.map_err(|error| refused(&error))
+}
+
+/// Shows a camera by WebRTC (WHEP). The body is an SDP offer, the answer an SDP answer with all candidates; `DELETE` of its `Location` ends it.
+/// The frames are the camera's own. Their RTP timestamps are the low 32 bits of their pts.
+#[utoipa::path(
+    post, path = "/api/cameras/{id}/whep", request_body(content = String, content_type = "application/sdp"),
+    responses((status = 201, content_type = "application/sdp", body = String,
+               headers(("Location" = String, description = "The session"))),
+              (status = 400, body = Problem, description = "It is no SDP offer, or asks for no video"), (status = 404, body = Problem),
+              (status = 406, body = Problem, description = "No codec is common to the camera and the offer"),
+              (status = 413, body = Problem), (status = 415, body = Problem),
+              (status = 503, body = Problem, description = "The camera isn't live, or there are too many viewers; `detail` says which"))
+)]
+pub async fn whep(
+    caller: Caller,
+    app: Shared,
+    Path(id): Path<String>,
+    ConnectInfo(ConnectionEnds(requester)): ConnectInfo<ConnectionEnds>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Response> {
+    let camera = caller.camera(&app, &id).await?;
+    let content_type =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if content_type.split(';').next().is_none_or(|kind| !kind.trim().eq_ignore_ascii_case(SDP)) {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            format!("send the offer as SDP, with Content-Type: {SDP}"),
+        )
+        .into());
+    }
+    let body = body.map_err(|_too_long| refused(&OfferError::TooLong))?;
+    let sdp =
+        std::str::from_utf8(&body).map_err(|_| refused(&OfferError::NotSdp("it is not UTF-8".to_owned())))?;
+    let Answer { sdp, session } = answer(&app, &camera, sdp, requester).await?;
+    let location = HeaderValue::from_str(&format!("/api/cameras/{}/whep/{session:016x}", camera.id))
+        .map_err(Problem::internal)?;
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(SDP)), (header::LOCATION, location)];
+    Ok((StatusCode::CREATED, headers, sdp).into_response())
+}
+
+/// Ends a WebRTC session.
+#[utoipa::path(
+    delete, path = "/api/cameras/{id}/whep/{session}",
+    responses((status = 204, description = "Ended"), (status = 404, body = Problem))
+)]
+pub async fn whep_end(
+    caller: Caller,
+    app: Shared,
+    Path((id, session)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    caller.camera(&app, &id).await?;
+    let gone = || Problem::not_found("there is no such session; it has ended already");
+    let number = u64::from_str_radix(&session, 16).map_err(|_| gone())?;
+    let webrtc = app.webrtc.as_ref().ok_or_else(gone)?;
+    if webrtc.close(number).await { Ok(StatusCode::NO_CONTENT) } else { Err(gone()) }
+}
+
+/// Shows a camera by WebRTC: the offer and the answer as JSON. The session ends when the viewer leaves.
+#[utoipa::path(
+    post, path = "/api/camera/webrtc_offer", request_body = WebRtcOffer,
+    responses((status = 200, body = WebRtcAnswer), (status = 400, body = Problem),
+              (status = 404, body = Problem, description = "There is no such camera, or none at all"),
+              (status = 406, body = Problem, description = "No codec is common to the camera and the offer"),
+              (status = 413, body = Problem), (status = 415, body = Problem),
+              (status = 503, body = Problem, description = "The camera isn't live, or there are too many viewers; `detail` says which"))
+)]
+pub async fn webrtc_offer(
+    caller: Caller,
+    app: Shared,
+    ConnectInfo(ConnectionEnds(requester)): ConnectInfo<ConnectionEnds>,
+    Body(WebRtcOffer { sdp, camera, .. }): Body<WebRtcOffer>,
+) -> Result<Json<WebRtcAnswer>, Response> {
+    let id = match camera {
+        Some(id) => id,
+        None => {
+            let cameras = app.store.cameras().await.map_err(Problem::from)?;
+            let first = cameras.into_iter().next();
+            first.ok_or_else(|| Problem::not_found("there is no camera yet; add one (POST /api/cameras)"))?.id
+        }
+    };
+    let camera = caller.camera(&app, &id).await?;
+    let Answer { sdp, .. } = answer(&app, &camera, &sdp, requester).await?;
+    Ok(Json(WebRtcAnswer { sdp, kind: "answer" }))
+}

@@ -1,0 +1,208 @@
+//! Cameras in a browser: a real camera server in, an independent WebRTC client (aiortc) out.
+
+use crate::server::{Server, pause, root};
+use pigweight_testkit::component::skip_without;
+use pigweight_testkit::rtsp_server::RtspServer;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const FRAMES_PER_SEC: i64 = 15;
+
+/// A film as a camera would code it; `options` are ffmpeg's.
+fn film(folder: &Path, name: &str, options: &[&str]) -> PathBuf {
+    let path = folder.join(name);
+    let source = format!("testsrc2=size=320x180:rate={FRAMES_PER_SEC}:duration=20");
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", &source, "-pix_fmt", "yuv420p", "-g", "60"])
+        .args(options)
+        .arg(&path)
+        .status()
+        .expect("ffmpeg is there");
+    assert!(made.success());
+    path
+}
+
+fn add(server: &Server, name: &str, url: &str) -> String {
+    let camera = json!({"name": name, "url": url});
+    let added = server.ask("POST", "/api/cameras", &[], Some(&camera.to_string()));
+    assert_eq!(added.status, 201, "{}", added.json());
+    let id = added.json()["id"].as_str().unwrap().to_owned();
+    while server.get(&format!("/api/cameras/{id}")).json()["state"] != "live" {
+        pause();
+    }
+    id
+}
+
+/// What aiortc receives; `Err`: the server's refusal.
+fn receive(server: &Server, arguments: &[&str]) -> Result<Value, String> {
+    let python = root().join(".tools/python-tests/bin/python");
+    assert!(python.exists(), "run make test, which runs scripts/setup.sh --tests first");
+    let output = Command::new(python)
+        .arg(root().join("fixtures/cameras/webrtc_client.py"))
+        .arg(server.url(""))
+        .args(arguments)
+        .output()
+        .unwrap();
+    if output.status.success() {
+        return Ok(serde_json::from_slice(&output.stdout).unwrap());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn start(folder: &Path) -> Server {
+    let videos = folder.join("videos");
+    std::fs::create_dir_all(&videos).unwrap();
+    Server::start(&videos, &folder.join("data"), None)
+}
+
+fn viewers(server: &Server) -> String {
+    let metrics = String::from_utf8(server.get("/metrics").bytes).unwrap();
+    let line = metrics.lines().find(|line| line.starts_with("pigweight_webrtc_viewers "));
+    line.unwrap().rsplit_once(' ').unwrap().1.to_owned()
+}
+
+#[test]
+fn a_viewer_receives_every_frame_with_the_cameras_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let film = film(folder.path(), "plain.mp4", &["-c:v", "libx264", "-bf", "0"]);
+    let Some(rtsp) = RtspServer::start(&[], &[("gate", film)]) else { return };
+    let server = start(folder.path());
+    let id = add(&server, "Gate", &rtsp.address("gate"));
+    for arguments in [&["whep", &id, "40"][..], &["json", "40"]] {
+        let shown = receive(&server, arguments).unwrap();
+        assert_eq!(shown["size"], json!([320, 180]));
+        let ticks: Vec<i64> =
+            shown["ticks"].as_array().unwrap().iter().map(|ticks| ticks.as_i64().unwrap()).collect();
+        let step = 90_000 / FRAMES_PER_SEC;
+        assert!(ticks.windows(2).all(|pair| (pair[1] - pair[0] - step).abs() <= 2), "{ticks:?}");
+        if arguments[0] == "whep" {
+            assert_eq!((&shown["ended"], &shown["told"]), (&json!(204), &json!(true)));
+        }
+    }
+    // Who is gone is no viewer any more.
+    while viewers(&server) != "0" {
+        pause();
+    }
+    drop(rtsp);
+    let away = loop {
+        match receive(&server, &["whep", &id, "1"]) {
+            Err(refusal) if refusal.contains("503") => break refusal,
+            _ => pause(),
+        }
+    };
+    assert!(away.contains("application/problem+json") || away.contains("\"detail\""), "{away}");
+    server.stop();
+}
+
+/// What a browser without H.264 offers.
+const VP8_OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\n\
+    a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=fingerprint:sha-256 \
+    00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\na=setup:actpass\r\na=mid:0\r\n\
+    a=recvonly\r\na=rtcp-mux\r\na=rtpmap:96 VP8/90000\r\n";
+
+#[test]
+fn what_cannot_be_shown_is_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let offer = json!({"sdp": VP8_OFFER, "type": "offer"}).to_string();
+    let nothing = server.ask("POST", "/api/camera/webrtc_offer", &[], Some(&offer)).problem(404);
+    assert!(nothing.contains("no camera"), "{nothing}");
+
+    let films = [
+        ("plain", film(folder.path(), "plain.mp4", &["-c:v", "libx264", "-bf", "0"])),
+        (
+            "b",
+            film(
+                folder.path(),
+                "b.mp4",
+                &["-c:v", "libx264", "-bf", "3", "-x264-params", "b-pyramid=normal:b-adapt=0"],
+            ),
+        ),
+        ("hevc", film(folder.path(), "hevc.mp4", &["-c:v", "libx265", "-x265-params", "log-level=none"])),
+    ];
+    let Some(rtsp) = RtspServer::start(&[], &films) else { return };
+    let [plain, b, hevc] = ["plain", "b", "hevc"].map(|name| add(&server, name, &rtsp.address(name)));
+    let whep = |id: &str, kind: &str, body: &[u8]| {
+        server.send("POST", &format!("/api/cameras/{id}/whep"), &[("content-type", kind)], Some(body))
+    };
+    let sdp = "application/sdp";
+    let offer_of = |camera: &str| json!({"sdp": VP8_OFFER, "type": "offer", "camera": camera}).to_string();
+    let json_offer = |body: &str| server.ask("POST", "/api/camera/webrtc_offer", &[], Some(body));
+
+    assert!(whep(&plain, sdp, VP8_OFFER.as_bytes()).problem(406).contains("H.264"));
+    assert!(json_offer(&offer_of(&plain)).problem(406).contains("H.264"));
+    assert!(whep(&hevc, sdp, VP8_OFFER.as_bytes()).problem(406).contains("H.265"));
+    // B-frames are noticed with the first group of frames.
+    while server.get(&format!("/api/cameras/{b}")).json()["delivered"]["has_reordered_frames"] != true {
+        pause();
+    }
+    assert!(whep(&b, sdp, VP8_OFFER.as_bytes()).problem(406).contains("B-frames"));
+    let plain_camera = server.get(&format!("/api/cameras/{plain}")).json();
+    assert_eq!(plain_camera["delivered"]["has_reordered_frames"], false);
+
+    whep("nobody", sdp, VP8_OFFER.as_bytes()).problem(404);
+    json_offer(&offer_of("nobody")).problem(404);
+    whep(&plain, "application/json", VP8_OFFER.as_bytes()).problem(415);
+    whep(&plain, sdp, b"hello").problem(400);
+    whep(&plain, sdp, &[0xff; 100]).problem(400);
+    whep(&plain, sdp, b"").problem(400);
+    whep(&plain, sdp, "a=x\r\n".repeat(20_000).as_bytes()).problem(413);
+    whep(&plain, sdp, &vec![b'a'; 10_000_000]).problem(413);
+    let wrong_type = json!({"sdp": VP8_OFFER, "type": "answer"}).to_string();
+    assert!(json_offer(&wrong_type).problem(400).contains("type"));
+    let session = format!("/api/cameras/{plain}/whep/{}", "00000000000000ff");
+    server.ask("DELETE", &session, &[], None).problem(404);
+    server.ask("DELETE", &format!("/api/cameras/{plain}/whep/x"), &[], None).problem(404);
+    assert_eq!(viewers(&server), "0");
+    server.stop();
+}
+
+#[test]
+fn a_thousand_offers_neither_shut_viewers_out_nor_leave_any_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let film = film(folder.path(), "plain.mp4", &["-c:v", "libx264", "-bf", "0"]);
+    let Some(rtsp) = RtspServer::start(&[], &[("gate", film)]) else { return };
+    let server = start(folder.path());
+    let id = add(&server, "Gate", &rtsp.address("gate"));
+    let offer = VP8_OFFER.replace(
+        "VP8/90000\r\n",
+        "H264/90000\r\na=fmtp:96 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42001f\r\n",
+    );
+    let path = format!("/api/cameras/{id}/whep");
+    let sdp = [("content-type", "application/sdp")];
+    for _ in 0..1000 {
+        assert_eq!(server.send("POST", &path, &sdp, Some(offer.as_bytes())).status, 201);
+    }
+    assert_eq!(viewers(&server), "8", "of one address");
+    assert!(receive(&server, &["whep", &id, "3"]).is_ok(), "in the middle of it");
+    // None of them ever connects: they are given up after fifteen seconds.
+    while viewers(&server) != "0" {
+        pause();
+    }
+    server.stop();
+}
+
+#[test]
+fn without_webrtc_a_camera_is_shown_by_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let film = film(folder.path(), "plain.mp4", &["-c:v", "libx264", "-bf", "0"]);
+    let Some(rtsp) = RtspServer::start(&[], &[("gate", film)]) else { return };
+    std::fs::create_dir_all(folder.path().join("videos")).unwrap();
+    let settings = [("PIGWEIGHT_WEBRTC__ENABLED", "false")];
+    let (videos, data) = (folder.path().join("videos"), folder.path().join("data"));
+    let server = Server::start_with(&videos, &data, None, &settings);
+    let id = add(&server, "Gate", &rtsp.address("gate"));
+    let path = format!("/api/cameras/{id}/whep");
+    let refused =
+        server.send("POST", &path, &[("content-type", "application/sdp")], Some(VP8_OFFER.as_bytes()));
+    assert!(refused.problem(503).contains("webrtc.enabled"));
+    if !std::path::Path::new("/proc/net/udp").exists() {
+        skip_without("/proc/net/udp");
+        return;
+    }
+    let port: u16 = server.address.rsplit_once(':').unwrap().1.parse().unwrap();
+    let is_open = std::fs::read_to_string("/proc/net/udp").unwrap().contains(&format!("0100007F:{port:04X}"));
+    assert!(!is_open);
+    server.stop();
+}

@@ -3,6 +3,9 @@
 import { expect, test } from './mock/page.ts';
 import { CAMERA } from './mock/world.ts';
 
+// The made-up world has no WebRTC: each try of it is refused, and the page shows pictures.
+test.beforeEach(({ farm }) => farm.forgive(/503/));
+
 test('a camera shows its picture and its number, and says why it is away', async ({ farm, page }) => {
   const reason = { code: 'wrong_password', text: 'the camera refuses the name or password' };
   const nothing = { state: 'no_video', count: null, t: null };
@@ -64,4 +67,60 @@ test('on a phone pictures come when they are asked for', async ({ farm, page }) 
   await card.getByRole('button', { name: 'Show the picture' }).click();
   await expect(card.getByRole('img')).toBeVisible();
   expect(farm.world.requests.filter((request) => request.includes('frame.jpg'))).not.toHaveLength(0);
+});
+
+test('one camera, large: its count with boxes, and a line drawn on its picture', async ({ farm, page }) => {
+  farm.world.cameras = [CAMERA];
+  // The picture's own frame has boxes: fifteen animals, of which twelve are settled.
+  const pts = farm.world.table.pts[farm.world.floorIndex(1)] ?? 0;
+  const box = [100, 50, 80, 40, 0.9];
+  farm.world.updates = [
+    { type: 'boxes', id: CAMERA.video, pts, rtp: pts, t: 1, count: 15, boxes: [box, box] },
+  ];
+  await farm.open();
+  await page.getByRole('link', { name: 'Gate', exact: true }).click();
+  await expect(page.getByRole('heading', { name: 'Gate' })).toBeVisible();
+  const count = page.getByTestId('camera-count');
+  await expect(count).toContainText('15');
+  await expect(page.getByText('A few seconds ago, settled: 12')).toBeVisible();
+  await expect(page.getByTestId('overlay')).toHaveAttribute('data-boxes', '2');
+  await expect(page.getByTestId('means')).toHaveText('Single pictures, about one a second');
+  await expect(page.getByText('Draw a line where pigs pass')).toBeVisible();
+
+  await page.getByRole('button', { name: 'Draw a line' }).click();
+  await expect(page.getByText('all recordings')).toHaveCount(0);
+  const picture = await page.getByTestId('lines').boundingBox();
+  if (!picture) throw new Error('no picture');
+  const middle = picture.x + picture.width / 2;
+  await page.mouse.move(middle, picture.y + picture.height * 0.8);
+  await page.mouse.down();
+  await page.mouse.move(middle, picture.y + picture.height * 0.2);
+  await page.mouse.up();
+  await expect(page.getByTestId('line-row')).toHaveCount(1);
+  expect(farm.world.lines[0]).toMatchObject({ video: CAMERA.video, scope: 'source' });
+
+  farm.world.cameras = [
+    { ...CAMERA, state: 'away', stream: null, count: { state: 'no_video', count: null, t: null } },
+  ];
+  await expect(count).toHaveText('No video');
+  await expect(page.getByText('No connection')).toBeVisible();
+});
+
+test('a camera that sends what browsers do not show live says so', async ({ farm, page }) => {
+  const stream = { codec: 'h265', width: 640, height: 360, frames_per_sec: 15 };
+  farm.world.cameras = [
+    { ...CAMERA, stream },
+    { ...CAMERA, id: 'b', delivered: { ...CAMERA.delivered, has_reordered_frames: true } },
+  ];
+  await farm.open('#/camera/gate');
+  await expect(page.getByText('The camera sends H.265')).toBeVisible();
+  await farm.open('#/camera/b');
+  await expect(page.getByText('The camera sends B-frames')).toBeVisible();
+  expect(farm.world.requests.filter((request) => request.includes('whep'))).toEqual([]);
+});
+
+test('a camera that was removed is not looked for without end', async ({ farm, page }) => {
+  farm.forgive(/404/);
+  await farm.open('#/camera/none');
+  await expect(page.getByText('There is no such camera')).toBeVisible();
 });

@@ -1,5 +1,5 @@
 // Runs against the server at PIGWEIGHT_URL: opens the first video, waits for its count, seeks, and draws a line. SCREENSHOTS is
-// a folder for screenshots, UPLOAD_FILE a video that the server doesn't have yet.
+// a folder for screenshots, UPLOAD_FILE a video that the server doesn't have yet, CAMERA_URL a camera that sends H.264.
 import { join } from 'node:path';
 import { expect, type Page, test } from '@playwright/test';
 import { watch } from './mock/page.ts';
@@ -7,6 +7,7 @@ import { LIKENESS, look } from './real/look.ts';
 
 const folder = process.env.SCREENSHOTS;
 const uploadFile = process.env.UPLOAD_FILE;
+const cameraUrl = process.env.CAMERA_URL;
 
 async function screenshot(page: Page, name: string): Promise<void> {
   if (!folder) return;
@@ -120,4 +121,38 @@ test('a file from this device becomes a video, also over a connection that break
   await card.getByRole('link').click();
   await expect(page.getByText(/^frame 1 of/)).toBeVisible({ timeout: 20_000 });
   expect(complaints.filter((text) => !text.includes('ERR_CONNECTION_RESET'))).toEqual([]);
+});
+
+test('a camera is added, shown live with boxes on their own frames, and removed', async ({
+  page,
+  baseURL,
+}) => {
+  test.skip(!cameraUrl, 'CAMERA_URL names no camera');
+  const complaints = watch(page, new URL(baseURL ?? '').origin);
+  await page.goto('./');
+  await page.getByRole('button', { name: 'Add a camera' }).click();
+  await page.getByLabel('Name', { exact: true }).fill('Corridor');
+  await page.getByLabel('Address').fill(cameraUrl ?? '');
+  await page.getByRole('button', { name: 'Connect and add' }).click();
+  const cameras = page.getByRole('region', { name: 'Cameras' });
+  const card = cameras.getByRole('article').filter({ hasText: 'Corridor' });
+  await expect(card).toContainText('Live', { timeout: 20_000 });
+  // The card plays video, not pictures.
+  const plays = (within: ReturnType<Page['locator']>) =>
+    within.locator('video').evaluate((video: HTMLVideoElement) => !video.paused && video.videoWidth > 0);
+  await expect.poll(() => plays(card), { timeout: 20_000 }).toBe(true);
+
+  await page.getByRole('link', { name: 'Corridor', exact: true }).click();
+  await expect(page.getByTestId('means')).toHaveAttribute('data-means', 'video', { timeout: 20_000 });
+  const overlay = page.getByTestId('overlay');
+  await expect.poll(() => overlay.getAttribute('data-boxes'), { timeout: 30_000 }).toMatch(/^[1-9]/);
+  await expect.poll(() => overlay.getAttribute('data-exact')).toBe('true');
+  await expect.poll(() => isPainted(page)).toBe(true);
+  await screenshot(page, 'camera');
+
+  await page.getByRole('link', { name: 'All videos' }).click();
+  await card.getByRole('button', { name: 'Remove the camera' }).click();
+  await card.getByRole('button', { name: 'Remove the camera' }).click();
+  await expect(card).toHaveCount(0);
+  expect(complaints).toEqual([]);
 });

@@ -3,6 +3,7 @@
 export type Route =
   | { page: 'sources' }
   | { page: 'video'; id: string; atSecs: number | null }
+  | { page: 'camera'; id: string }
   | { page: 'queue' }
   | { page: 'settings' }
   | { page: 'missing' };
@@ -12,16 +13,19 @@ export function parseRoute(hash: string): Route {
   if (path === '') return { page: 'sources' };
   if (path === 'queue') return { page: 'queue' };
   if (path === 'settings') return { page: 'settings' };
-  const video = /^video\/([^/]+)$/.exec(path);
-  if (!video?.[1]) return { page: 'missing' };
+  const [, page, name] = /^(video|camera)\/([^/]+)$/.exec(path) ?? [];
+  if (!name) return { page: 'missing' };
   const at = Number.parseFloat(new URLSearchParams(query).get('t') ?? '');
   try {
-    return { page: 'video', id: decodeURIComponent(video[1]), atSecs: Number.isFinite(at) ? at : null };
+    const id = decodeURIComponent(name);
+    if (page === 'camera') return { page, id };
+    return { page: 'video', id, atSecs: Number.isFinite(at) ? at : null };
   } catch {
     return { page: 'missing' };
   }
 }
 
+export const cameraLink = (id: string) => `#/camera/${encodeURIComponent(id)}`;
 export const videoLink = (id: string) => `#/video/${encodeURIComponent(id)}`;
 
 class CurrentRoute {

@@ -8,6 +8,8 @@ it.each([
   ['#/queue', { page: 'queue' }],
   ['#/video/a%2Fb', { page: 'video', id: 'a/b', atSecs: null }],
   ['#/video/a?t=3.25', { page: 'video', id: 'a', atSecs: 3.25 }],
+  ['#/camera/a%2Fb', { page: 'camera', id: 'a/b' }],
+  ['#/camera/', { page: 'missing' }],
   ['#/video/%E0%A4%A', { page: 'missing' }],
   ['#/elsewhere', { page: 'missing' }],
 ])('%s', (hash, expected) => {

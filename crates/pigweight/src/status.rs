@@ -1,8 +1,10 @@
 //! Current status, published to subscribers and not stored.
 
+use pigweight_core::detection::Detection;
+use pigweight_core::time::Pts;
 use pigweight_store::{Reason, RunRecord};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::watch;
 
@@ -19,6 +21,17 @@ pub struct Progress {
     pub written: Instant,
 }
 
+/// What the detector has found on a frame of a camera, before anything of it is settled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveDetections {
+    /// Of the frame.
+    pub pts: Pts,
+    /// Seconds since the camera was added.
+    pub secs: f64,
+    /// Those that count as animals, px of the camera's picture.
+    pub detections: Vec<Detection>,
+}
+
 /// Progress of each video, and problems of the whole server.
 #[derive(Default)]
 pub struct Status {
@@ -28,6 +41,7 @@ pub struct Status {
 #[derive(Default)]
 struct Inner {
     progress: BTreeMap<String, watch::Sender<Option<Progress>>>,
+    live: BTreeMap<String, watch::Sender<Option<Arc<LiveDetections>>>>,
     trouble: Option<Reason>,
     /// The errors of the last folder scan.
     scan_trouble: Option<Reason>,
@@ -39,6 +53,16 @@ impl Status {
     /// A run's progress, after it has been written.
     pub fn report_progress(&self, video_id: &str, progress: Progress) {
         self.sender(video_id).send_replace(Some(progress));
+    }
+
+    /// What a camera's newest inferred frame shows. Who is slow gets the newest only.
+    pub fn report_live(&self, video_id: &str, detections: LiveDetections) {
+        self.live_sender(video_id).send_replace(Some(Arc::new(detections)));
+    }
+
+    /// Subscribes to what a camera's frames show.
+    pub fn watch_live(&self, video_id: &str) -> watch::Receiver<Option<Arc<LiveDetections>>> {
+        self.live_sender(video_id).subscribe()
     }
 
     /// Work on this video has ended.
@@ -100,6 +124,10 @@ impl Status {
 
     fn sender(&self, video_id: &str) -> watch::Sender<Option<Progress>> {
         self.lock().progress.entry(video_id.to_owned()).or_insert_with(|| watch::channel(None).0).clone()
+    }
+
+    fn live_sender(&self, video_id: &str) -> watch::Sender<Option<Arc<LiveDetections>>> {
+        self.lock().live.entry(video_id.to_owned()).or_insert_with(|| watch::channel(None).0).clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

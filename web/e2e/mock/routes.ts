@@ -24,6 +24,10 @@ export const HOST = 'http://pigweight.test';
 
 export async function serve(page: Page, world: World, base: string): Promise<void> {
   await page.route(`${HOST}${base}**`, (route) => answer(route, world, base));
+  // A video's socket says nothing: what it would tell is asked for as well.
+  await page.routeWebSocket(/\/ws\/count\?/, (socket) => {
+    for (const update of world.updates) socket.send(JSON.stringify(update));
+  });
 }
 
 async function answer(route: Route, world: World, base: string): Promise<void> {
@@ -70,6 +74,7 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
   if (noun === 'sources') return answerSource(route, world, id);
   if (noun !== 'videos') return problem(route, 404, `No ${noun} here.`);
   if (id === '') return answerVideos(route, world, query);
+  if (part === 'crossings' && world.cameras.some((camera) => camera.video === id)) return json(route, []);
   const video = world.find(id);
   if (!video) return problem(route, 404, 'There is no such video. It may have been moved.');
   const from = Number(query.get('from'));
@@ -107,7 +112,13 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
 
 function answerCameras(route: Route, world: World, id: string, part: string | undefined): Promise<void> {
   if (part === 'frame.jpg') return answerPicture(route, world, new URLSearchParams({ t: '1' }));
+  // The made-up world has no UDP: the page shows pictures.
+  if (part === 'whep') return problem(route, 503, 'WebRTC is off.');
   if (id === '' && route.request().method() === 'GET') return json(route, world.cameras);
+  if (route.request().method() === 'GET') {
+    const camera = world.cameras.find((one) => one.id === id);
+    return camera ? json(route, camera) : problem(route, 404, 'There is no such camera.');
+  }
   if (id === '') {
     const wanted = route.request().postDataJSON() as { name: string; test: boolean };
     if (world.refuseCamera !== null && wanted.test) return problem(route, 422, world.refuseCamera);

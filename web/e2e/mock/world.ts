@@ -9,6 +9,7 @@ import type {
 } from '../../src/api/narrowed.ts';
 import type {
   Adaptation,
+  BoxesUpdate,
   Camera,
   Crossing,
   Health,
@@ -44,7 +45,14 @@ export const CAMERA: Camera = {
   reason: null,
   stream: { codec: 'h264', width: 640, height: 360, frames_per_sec: 15 },
   count: { state: 'counted', count: 12, t: 61.2 },
-  delivered: { frames: 915, connections: 1, lost_packets: 0, clock_jumps: 0, drift_secs: 0 },
+  delivered: {
+    frames: 915,
+    connections: 1,
+    lost_packets: 0,
+    clock_jumps: 0,
+    has_reordered_frames: false,
+    drift_secs: 0,
+  },
   created_at: '2026-11-23T08:00:00Z',
 };
 
@@ -111,6 +119,8 @@ export class World {
   /** As a person has set it; null: chosen from the size of the animals. */
   inputWidth: number | null = null;
   cameras: Camera[] = [];
+  /** What the socket of a camera tells as soon as it is open. */
+  updates: BoxesUpdate[] = [];
   /** Why a camera cannot be connected; null: it can. */
   refuseCamera: string | null = null;
   lines: Line[] = [];

@@ -80,6 +80,11 @@ export const addCamera = (camera: NewCamera) => sendJson<Camera>('POST', address
 
 const cameraPath = (id: string) => `api/cameras/${encodeURIComponent(id)}`;
 
+export const fetchCamera = (id: string) => askJson<Camera>(address(cameraPath(id)));
+
+/** Where a browser offers to receive the camera by WebRTC. */
+export const whepAddress = (id: string) => address(`${cameraPath(id)}/whep`);
+
 /** Disconnects it. What was counted stays. */
 export async function removeCamera(id: string): Promise<void> {
   await ask(address(cameraPath(id)), { method: 'DELETE' });

@@ -861,6 +861,38 @@ export interface components {
              */
             animals?: number | null;
         };
+        /**
+         * @description A message of the WebSocket for a camera: what the detector has found on a frame, as soon as it is found. It is provisional: a count
+         *     is settled some seconds later, when later frames have shown what was an animal.
+         */
+        BoxesUpdate: {
+            /** @description x, y, width and height in px of the camera's picture, and the score. */
+            boxes: number[][];
+            /**
+             * Format: int32
+             * @description Animals on the frame, by this frame alone.
+             */
+            count: number;
+            /** @description The recording of the camera. */
+            id: string;
+            /**
+             * Format: int64
+             * @description Of the frame, in the recording's time base.
+             */
+            pts: number;
+            /**
+             * Format: int32
+             * @description The RTP timestamp of the frame by WebRTC: `requestVideoFrameCallback` tells it (`rtpTimestamp`).
+             */
+            rtp: number;
+            /**
+             * Format: double
+             * @description Seconds since the camera was added.
+             */
+            t: number;
+            /** @description Always `boxes`. */
+            type: string;
+        };
         /** @description A camera. Its password is never shown. */
         Camera: {
             count: components["schemas"]["CameraCount"];
@@ -1869,6 +1901,7 @@ export interface components {
 export type Adaptation = components['schemas']['Adaptation'];
 export type AdaptationState = components['schemas']['AdaptationState'];
 export type AnimalsInView = components['schemas']['AnimalsInView'];
+export type BoxesUpdate = components['schemas']['BoxesUpdate'];
 export type Camera = components['schemas']['Camera'];
 export type CameraChange = components['schemas']['CameraChange'];
 export type CameraCount = components['schemas']['CameraCount'];
@@ -5001,7 +5034,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A WebSocket of JSON text messages of the schema CountUpdate: one at once, one after each step, and every 5 s while a step is awaited */
+            /** @description A WebSocket of JSON text messages of the schema CountUpdate: one at once, one after each step, and every 5 s while a step is awaited; of a camera, also of the schema BoxesUpdate, one for each inferred frame */
             101: {
                 headers: {
                     [name: string]: unknown;

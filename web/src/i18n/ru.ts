@@ -86,11 +86,23 @@ export const ru: Dictionary<'one' | 'few' | 'many' | 'other'> = {
   camera_test_and_add: 'Подключить и добавить',
   camera_testing: 'Подключение…',
   camera_show: 'Показать картинку',
+  camera_video: 'Живое видео',
+  camera_video_late: 'Живое видео, задержка {secs} с',
+  camera_pictures: 'Отдельные кадры, примерно раз в секунду',
+  camera_pictures_codec: 'Камера передаёт H.265, его браузеры вживую не показывают. Выберите в камере H.264.',
+  camera_pictures_order:
+    'Камера передаёт B-кадры, их браузеры вживую не показывают. Отключите B-кадры в камере.',
+  camera_boxes: 'Рамки',
+  camera_lines_empty: 'Проведите линию там, где проходят свиньи, и проходы будут посчитаны.',
+  camera_settled: 'Несколько секунд назад, уточнено: {count}',
+  camera_settled_meaning:
+    'Число рядом с картинкой относится к этому кадру. Через несколько секунд оно уточняется по кадрам до и после.',
   camera_live: 'В эфире',
   camera_away: 'Нет связи; подключается само',
   camera_connecting: 'Подключается',
   camera_stopped: 'Остановлена',
   camera_since: 'с {time}',
+  camera_missing: 'Такой камеры нет. Возможно, её удалили.',
   camera_remove: 'Удалить камеру',
   camera_remove_question: 'Удалить? Подсчитанное останется.',
   camera_pigs_now: {

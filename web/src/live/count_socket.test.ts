@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { CountUpdate } from '../api/types.ts';
 import { backOffMs } from './back_off.ts';
-import { CountSocket, parseUpdate, type Socket } from './count_socket.ts';
+import { CountSocket, parseUpdate, type Socket, type Update } from './count_socket.ts';
 
 /** Time that passes when told to, and sockets that do as they are told. */
 class FakeWorld {
@@ -57,7 +56,7 @@ const update = JSON.stringify({
 describe('CountSocket', () => {
   it('comes back with growing waits, and starts over after good news', () => {
     const world = new FakeWorld();
-    const heard: CountUpdate[] = [];
+    const heard: Update[] = [];
     new CountSocket('ws://farm', (news) => heard.push(news), world.surroundings);
     const waits: number[] = [];
     for (let outage = 0; outage < 8; outage += 1) {

@@ -1,6 +1,6 @@
-// Live updates of one video during analysis. Reconnects if the connection is lost; late messages of an old
+// Live updates of one video during analysis, or of a camera. Reconnects if the connection is lost; late messages of an old
 // connection are ignored. Clock and socket are injected, so tests run an hour of outages in a moment.
-import type { CountUpdate } from '../api/types.ts';
+import type { BoxesUpdate, CountUpdate } from '../api/types.ts';
 import { type BackOffRule, backOffMs } from './back_off.ts';
 
 export interface Socket {
@@ -27,16 +27,20 @@ export const browserSurroundings: Surroundings = {
   uneven: Math.random,
 };
 
+export type Update = CountUpdate | BoxesUpdate;
+
+export const isCount = (update: Update): update is CountUpdate => update.type === 'count_update';
+
 export class CountSocket {
   readonly #url: string;
-  readonly #heard: (update: CountUpdate) => void;
+  readonly #heard: (update: Update) => void;
   readonly #surroundings: Surroundings;
   #socket: Socket | null = null;
   #cancelRetry: (() => void) | null = null;
   #failures = 0;
   isOpen = false;
 
-  constructor(url: string, heard: (update: CountUpdate) => void, surroundings = browserSurroundings) {
+  constructor(url: string, heard: (update: Update) => void, surroundings = browserSurroundings) {
     this.#url = url;
     this.#heard = heard;
     this.#surroundings = surroundings;
@@ -82,11 +86,11 @@ export class CountSocket {
   }
 }
 
-export function parseUpdate(data: unknown): CountUpdate | null {
+export function parseUpdate(data: unknown): Update | null {
   if (typeof data !== 'string') return null;
   try {
     const message = JSON.parse(data);
-    return message?.type === 'count_update' ? (message as CountUpdate) : null;
+    return ['count_update', 'boxes'].includes(message?.type) ? (message as Update) : null;
   } catch {
     return null;
   }

@@ -6,7 +6,7 @@ import { Problem, socketAddress } from '../api/request.ts';
 import type { CountUpdate, Video } from '../api/types.ts';
 import { LineBook } from '../lines/line_book.svelte.ts';
 import { backOffMs } from '../live/back_off.ts';
-import { CountSocket } from '../live/count_socket.ts';
+import { CountSocket, isCount } from '../live/count_socket.ts';
 import { DetectionCache } from '../overlay/detections.ts';
 import { momentCount } from '../overlay/moment.ts';
 import { health } from '../settings/health.svelte.ts';
@@ -205,6 +205,7 @@ export class VideoSession {
       return;
     }
     this.#socket ??= new CountSocket(socketAddress('ws/count', { id: this.id }), (news) => {
+      if (!isCount(news)) return;
       const isOver = news.state === 'done' || news.state === 'failed';
       this.news = news;
       if (isOver) void this.refresh();

@@ -191,8 +191,13 @@ impl StoredCamera {
         stop: &AtomicBool,
     ) -> Result<(), Error> {
         let settings = settings();
-        let analysis =
-            Analysis { video_id: &self.video_id, inference, settings: &settings, is_last_try: false };
+        let analysis = Analysis {
+            video_id: &self.video_id,
+            inference,
+            settings: &settings,
+            is_last_try: false,
+            show: None,
+        };
         let handle = self.runtime.handle();
         analysis.run(camera, &self.store, handle, stop, &mut |_| {}, &mut |_| {}).map(drop)
     }

@@ -12,7 +12,7 @@ use crate::analysis::retrack::StoredDetections;
 use crate::analysis::settings::RunSettings;
 use crate::describe::Chain;
 use crate::reason::Reasoned;
-use crate::status::Progress;
+use crate::status::{LiveDetections, Progress};
 use pigweight_core::detection::Detection;
 use pigweight_core::interpolate::InferredDetections;
 use pigweight_core::line::Line;
@@ -72,6 +72,8 @@ pub struct Analysis<'a> {
     pub settings: &'a RunSettings,
     /// If the process that reads the video ends once more and nothing was written before, the run has failed.
     pub is_last_try: bool,
+    /// Receives what the detector finds on each inferred frame, as soon as it is found: for those who look at a camera now.
+    pub show: Option<&'a dyn Fn(LiveDetections)>,
 }
 
 impl Analysis<'_> {
@@ -305,6 +307,11 @@ impl<'a, 't> Tracking<'a, 't> {
             return;
         }
         self.waits_for_inference = false;
+        if let (Some((_, detections)), Some(show)) = (&inferred, self.analysis.show) {
+            let least = self.analysis.settings.tracker.high_score;
+            let detections = detections.iter().filter(|found| found.score >= least).copied().collect();
+            show(LiveDetections { pts, secs, detections });
+        }
         let inferred =
             inferred.as_ref().map(|(reason, detections)| InferredDetections { reason: *reason, detections });
         self.checkpoints.add(self.state.tracker.push(pts, secs, inferred));

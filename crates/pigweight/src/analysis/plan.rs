@@ -59,6 +59,7 @@ impl AnalysisPlan {
             inference: &self.inference,
             settings: planned.settings,
             is_last_try: planned.is_last_try,
+            show: None,
         };
         analysis.run(&mut FileSource::new(planned.video), store, runtime, stop, observe, tell)
     }

@@ -202,11 +202,13 @@ impl CameraCounting {
         let plan = context.plan(&video).map_err(|_| no_detector())?;
         let settings = plan.settings(&video).map_err(|error| error.reason())?;
         self.stop.store(*self.is_ended(), Ordering::SeqCst);
+        let show = |detections| context.status.report_live(&record.video_id, detections);
         let analysis = Analysis {
             video_id: &record.video_id,
             inference: &plan.inference,
             settings: &settings,
             is_last_try: false,
+            show: Some(&show),
         };
         let observe = &mut |frame: &DecodedFrame| self.picture.see(frame);
         let mut is_measured = video.input_width_px.is_some()

@@ -20,7 +20,11 @@ const LEFT_OUT: [&str; 1] = ["valid_range_secs"];
                        seconds since the first frame of a video; places are px of the upright picture. Errors are problem \
                        documents (RFC 9457) whose `detail` tells what to do."
     ),
-    components(schemas(api::count_socket::CountUpdate, media::frames::Mode))
+    components(schemas(
+        api::count_socket::CountUpdate,
+        api::count_socket::BoxesUpdate,
+        media::frames::Mode
+    ))
 )]
 pub struct Document;
 

@@ -1,5 +1,6 @@
 //! Live counts, over a WebSocket.
 
+use crate::status::LiveDetections;
 use crate::web::api::types::{Recount, Run, RunState};
 use crate::web::app::App;
 use crate::web::app::Shared;
@@ -14,6 +15,7 @@ use pigweight_store::{RunRecord, VideoLine, VideoRecord};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 /// Proxies cut silent connections after a minute.
@@ -58,6 +60,48 @@ pub struct CountUpdate {
     recount: Option<Recount>,
 }
 
+/// A message of the WebSocket for a camera: what the detector has found on a frame, as soon as it is found. It is provisional: a count
+/// is settled some seconds later, when later frames have shown what was an animal.
+#[derive(Serialize, ToSchema)]
+pub struct BoxesUpdate {
+    /// Always `boxes`.
+    #[serde(rename = "type")]
+    #[schema(value_type = String, pattern = "^boxes$")]
+    kind: &'static str,
+    /// The recording of the camera.
+    id: String,
+    /// Of the frame, in the recording's time base.
+    pts: i64,
+    /// The RTP timestamp of the frame by WebRTC: `requestVideoFrameCallback` tells it (`rtpTimestamp`).
+    rtp: u32,
+    /// Seconds since the camera was added.
+    t: f64,
+    /// Animals on the frame, by this frame alone.
+    count: u32,
+    /// x, y, width and height in px of the camera's picture, and the score.
+    #[schema(value_type = Vec<Vec<f32>>)]
+    boxes: Vec<[f32; 5]>,
+}
+
+impl BoxesUpdate {
+    fn new(id: &str, live: &LiveDetections) -> Self {
+        let boxes = live.detections.iter().map(|found| {
+            let rect = found.rect;
+            [rect.x, rect.y, rect.width, rect.height, found.score]
+        });
+        Self {
+            kind: "boxes",
+            id: id.to_owned(),
+            pts: live.pts.0,
+            // RTP counts modulo 2^32.
+            rtp: (live.pts.0 & i64::from(u32::MAX)) as u32,
+            t: live.secs,
+            count: live.detections.len() as u32,
+            boxes: boxes.collect(),
+        }
+    }
+}
+
 /// What crossed a line so far.
 #[derive(Serialize, ToSchema)]
 pub struct LineCount {
@@ -99,7 +143,7 @@ impl Lag {
 #[utoipa::path(
     get, path = "/ws/count", params(OfVideo),
     responses((status = 101, description = "A WebSocket of JSON text messages of the schema CountUpdate: one at once, one after each step, \
-              and every 5 s while a step is awaited"),
+              and every 5 s while a step is awaited; of a camera, also of the schema BoxesUpdate, one for each inferred frame"),
               (status = 404, body = Problem), (status = 426, body = Problem))
 )]
 pub async fn count_updates(
@@ -116,23 +160,35 @@ pub async fn count_updates(
 
 async fn push(app: Arc<App>, id: String, mut socket: WebSocket) {
     let mut progress = app.status.watch(&id);
+    let mut live = app.status.watch_live(&id);
     loop {
         let Ok((text, goes_on)) = update(&app, &id).await else { break };
         if socket.send(Message::Text(text.into())).await.is_err() {
             break;
         }
+        let sent = Instant::now();
+        let mut pinged = sent;
         loop {
             tokio::select! {
                 changed = progress.changed() => match changed {
                     Ok(()) => break,
                     Err(_) => return,
                 },
+                changed = live.changed() => {
+                    let newest = live.borrow_and_update().clone();
+                    let (Ok(()), Some(newest)) = (changed, newest) else { return };
+                    let Ok(text) = serde_json::to_string(&BoxesUpdate::new(&id, &newest)) else { return };
+                    if socket.send(Message::Text(text.into())).await.is_err() {
+                        return;
+                    }
+                }
                 received = socket.recv() => match received {
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return,
                     Some(Ok(_)) => {}
                 },
-                () = tokio::time::sleep(RESEND_INTERVAL), if goes_on => break,
-                () = tokio::time::sleep(PING_AFTER) => {
+                () = tokio::time::sleep_until(sent + RESEND_INTERVAL), if goes_on => break,
+                () = tokio::time::sleep_until(pinged + PING_AFTER) => {
+                    pinged = Instant::now();
                     if socket.send(Message::Ping(Vec::new().into())).await.is_err() {
                         return;
                     }

@@ -61,3 +61,26 @@ for (const name of ['corridor.mp4', 'stream.ts']) {
     expect(browser.complaints).toEqual([]);
   });
 }
+
+test('a camera is shown, by video or by pictures', async () => {
+  test.skip(!process.env.CAMERA_URL, 'CAMERA_URL names no camera');
+  const camera = JSON.stringify({ name: 'Corridor', url: process.env.CAMERA_URL });
+  const headers = { 'Content-Type': 'application/json' };
+  const added = await fetch(`${SERVER}api/cameras`, { method: 'POST', headers, body: camera });
+  const { id } = (await added.json()) as { id: string };
+  await browser.open('about:blank');
+  await browser.open(`${SERVER}#/camera/${id}`);
+  // A picture of the right size, whichever way it comes, and the boxes of a frame over it.
+  const shown = () =>
+    browser.ask<string>(`(() => {
+      const means = document.querySelector('[data-testid="means"]')?.dataset.means ?? '';
+      const { videoWidth = 0 } = document.querySelector('.stage video') ?? {};
+      const { naturalWidth = 0 } = document.querySelector('.stage img') ?? {};
+      const boxes = document.querySelector('[data-testid="overlay"]')?.dataset.boxes ?? '';
+      return (means === 'video' ? videoWidth : naturalWidth) === 640 && boxes !== '' ? means : '';
+    })()`);
+  await expect.poll(shown, { timeout: 60_000 }).toMatch(/video|pictures/);
+  // Which of them depends on the browser's codecs: Firefox offers H.264 only with a plugin that it downloads.
+  test.info().annotations.push({ type: 'means', description: await shown() });
+  await fetch(`${SERVER}api/cameras/${id}`, { method: 'DELETE' });
+});

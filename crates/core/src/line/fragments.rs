@@ -15,13 +15,13 @@ const REACH_BODIES: f32 = 4.0;
 /// The sizes of so many tracks are known, the newest.
 const MOST_SIZES: usize = 64;
 /// With fewer sizes of others nothing is said.
-const FEWEST_SIZES: usize = 3;
+const FEWEST_SIZES: usize = 2;
 /// So many that are known nearest to a place say how large an animal is there: a camera that looks obliquely shows distant ones smaller.
 const NEAREST_SIZES: usize = 7;
 /// The area of the box around both, in parts of an animal's, is at most this …
-const MOST_UNION: f32 = 1.15;
+const MOST_UNION: f32 = 1.25;
 /// … and the sum of their areas at most this. Of two whole animals, one half behind the other, it is two.
-const MOST_SUM: f32 = 1.5;
+const MOST_SUM: f32 = 1.75;
 /// For at least this share of the time that both are seen near the line …
 const LEAST_SHARE: f64 = 0.7;
 /// … and at least for this long …

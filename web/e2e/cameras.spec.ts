@@ -86,6 +86,9 @@ test('one camera, large: its count with boxes, and a line drawn on its picture',
   await expect(page.getByTestId('overlay')).toHaveAttribute('data-boxes', '2');
   await expect(page.getByTestId('means')).toHaveText('Single pictures, about one a second');
   await expect(page.getByText('Draw a line where pigs pass')).toBeVisible();
+  // A hundred seconds without video in the last hour: never a count of 0.
+  await expect(page.getByTestId('hour').locator('[data-counted="false"]')).toHaveCount(1);
+  await expect(page.getByText('No video:')).toBeVisible();
 
   await page.getByRole('button', { name: 'Draw a line' }).click();
   await expect(page.getByText('all recordings')).toHaveCount(0);

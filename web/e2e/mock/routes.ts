@@ -74,7 +74,9 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
   if (noun === 'sources') return answerSource(route, world, id);
   if (noun !== 'videos') return problem(route, 404, `No ${noun} here.`);
   if (id === '') return answerVideos(route, world, query);
-  if (part === 'crossings' && world.cameras.some((camera) => camera.video === id)) return json(route, []);
+  if (world.cameras.some((camera) => camera.video === id)) {
+    return json(route, part === 'counts' ? world.cameraCounts(Number(query.get('from'))) : []);
+  }
   const video = world.find(id);
   if (!video) return problem(route, 404, 'There is no such video. It may have been moved.');
   const from = Number(query.get('from'));

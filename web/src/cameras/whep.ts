@@ -17,8 +17,6 @@ const STALL_MS = 6000;
 const WATCH_MS = 1000;
 /** One that shows frames later than this is begun anew: it would stay behind for ever. */
 const MOST_LATE_SECS = 2;
-/** Frames wait this long for their boxes, which arrive about 120 ms after the frame. */
-export const WAIT_FOR_BOXES_MS = 180;
 
 export class WhepSession {
   readonly #connection = new RTCPeerConnection();
@@ -31,11 +29,10 @@ export class WhepSession {
   #frameRequest = 0;
   #delays = { sum: 0, frames: 0 };
 
-  constructor(url: string, video: HTMLVideoElement, waitMs: number, listener: WhepListener) {
+  constructor(url: string, video: HTMLVideoElement, listener: WhepListener) {
     this.#video = video;
     this.#listener = listener;
-    const { receiver } = this.#connection.addTransceiver('video', { direction: 'recvonly' });
-    if (waitMs > 0 && 'jitterBufferTarget' in receiver) receiver.jitterBufferTarget = waitMs;
+    this.#connection.addTransceiver('video', { direction: 'recvonly' });
     this.#connection.ontrack = ({ track, streams }) => {
       video.srcObject = streams[0] ?? new MediaStream([track]);
     };

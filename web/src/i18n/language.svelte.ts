@@ -70,6 +70,11 @@ export function dayAndSecond(ms: number): string {
   return new Intl.DateTimeFormat(language.code, { dateStyle: 'medium', timeStyle: 'medium' }).format(ms);
 }
 
+/** The time of day, to the second. */
+export function timeOfDay(ms: number): string {
+  return new Intl.DateTimeFormat(language.code, { timeStyle: 'medium' }).format(ms);
+}
+
 export function percent(share: number): string {
   return new Intl.NumberFormat(language.code, { style: 'percent' }).format(share);
 }

@@ -20,8 +20,9 @@ trap 'kill $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$folder"' EXIT
 address=$(timeout 60 grep -m1 -o 'http://[0-9.:]*' <(tail -f -n +1 --pid=$server "$folder/serve.out")) || {
   echo "test_browser: the server did not start:" >&2; cat "$folder/serve.err" >&2; exit 1; }
 # A camera that sends the corridor.
-/usr/bin/python3 fixtures/cameras/rtsp_server.py "corridor=$folder/videos/corridor.mp4" > "$folder/camera.out" < <(tail -f /dev/null --pid=$server) &
-camera=$(timeout 30 grep -m1 -o '[0-9]*$' <(tail -f -n +1 --pid=$server "$folder/camera.out")) || camera=
+: > "$folder/camera.out"
+/usr/bin/python3 fixtures/cameras/rtsp_server.py "corridor=$folder/videos/corridor.mp4" >> "$folder/camera.out" < <(tail -f /dev/null --pid=$server) &
+camera=$(timeout 30 grep -m1 -o '[0-9][0-9]*$' <(tail -f -n +1 --pid=$server "$folder/camera.out")) || camera=
 [ -n "$camera" ] || skip "live cameras: GStreamer's RTSP server is not installed"
 export CAMERA_URL=${camera:+rtsp://127.0.0.1:$camera/corridor}
 cd web

@@ -72,6 +72,34 @@ test.describe('list of videos', () => {
     ).toHaveLength(2);
   });
 
+  test('where pigs come and go, the detector learns from numbers at moments', async ({ farm, page }) => {
+    farm.world.videos = [farm.world.video('crowd', 'Crowded pen.mp4', DONE)];
+    await farm.open();
+    await page.getByRole('article').getByRole('link').click();
+    await page.getByText('Pigs come and go here').click();
+    const number = page.getByTestId('moment-animals');
+    const note = page.getByRole('button', { name: 'Note it' });
+    await expect(note).toBeEnabled();
+    await number.fill('many');
+    await note.click();
+    await expect(page.getByText('Enter a number from 0 to 300')).toBeVisible();
+    for (const [place, animals] of ['4', '0', '7'].entries()) {
+      if (place > 0) await page.keyboard.press('ArrowRight');
+      await number.fill(animals);
+      await note.click();
+      await expect(page.getByRole('button', { name: /Forget/ })).toHaveCount(place + 1);
+      await page.getByRole('heading', { level: 1 }).click();
+      await number.evaluate((field: HTMLInputElement) => field.blur());
+    }
+    // They are still there when the page is loaded again.
+    await page.reload();
+    await page.getByText('Pigs come and go here').click();
+    await page.getByRole('button', { name: 'Learn from these moments' }).click();
+    await expect(page.getByText('Waits until another pen is learned')).toBeVisible();
+    expect(farm.world.adaptation.moments.map(({ animals }) => animals)).toEqual([4, 0, 7]);
+    expect(new Set(farm.world.adaptation.moments.map(({ t }) => t)).size).toBe(3);
+  });
+
   test('how many animals there are is said once and shown beside the count', async ({ farm, page }) => {
     farm.world.videos = [farm.world.video('crowd', 'Crowded pen.mp4', DONE)];
     await farm.open();

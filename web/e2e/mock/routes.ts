@@ -6,7 +6,7 @@ import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Page, Route } from '@playwright/test';
 import type { JobWish } from '../../src/api/narrowed.ts';
-import type { Camera } from '../../src/api/types.ts';
+import type { Adaptation, Camera } from '../../src/api/types.ts';
 import { checkAnswer } from './contract.ts';
 import { filmPath, streamPath } from './film.ts';
 import { framePicture, SPRITE, spriteSheet } from './picture.ts';
@@ -172,7 +172,11 @@ function answerAdaptation(route: Route, world: World): Promise<void> {
     world.adaptation = { ...NOT_ADAPTED };
     return route.fulfill({ status: 204 });
   }
-  if (method === 'POST') world.adaptation = { ...NOT_ADAPTED, state: 'waiting', animals: 31 };
+  if (method === 'POST') {
+    const { moments = [] } = (route.request().postDataJSON() ?? {}) as { moments?: Adaptation['moments'] };
+    const animals = moments.length > 0 ? null : 31;
+    world.adaptation = { ...NOT_ADAPTED, state: 'waiting', animals, moments };
+  }
   return json(route, world.adaptation, method === 'POST' ? 202 : 200);
 }
 

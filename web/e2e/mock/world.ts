@@ -26,6 +26,7 @@ import { FILM, type FilmTable, filmTable, pigBoxes } from './film.ts';
 export const NOT_ADAPTED: Adaptation = {
   state: 'none',
   animals: null,
+  moments: [],
   progress: 0,
   count_error_before: null,
   count_error_after: null,

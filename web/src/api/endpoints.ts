@@ -6,6 +6,7 @@ import type {
   Adaptation,
   Camera,
   ChangedLine,
+  CountedMoment,
   Crossing,
   Health,
   Job,
@@ -64,9 +65,9 @@ const adaptationPath = (source: string) => `api/sources/${encodeURIComponent(sou
 /** How far the detector is with learning the source's pen. */
 export const fetchAdaptation = (source: string) => askJson<Adaptation>(address(adaptationPath(source)));
 
-/** The detector learns the source's pen, from as many animals as it is said to hold. */
-export const adaptSource = (source: string) =>
-  sendJson<Adaptation>('POST', address(adaptationPath(source)), {});
+/** The detector learns the source's pen: from as many animals as it is said to hold, or from the numbers at moments. */
+export const adaptSource = (source: string, moments: CountedMoment[] = []) =>
+  sendJson<Adaptation>('POST', address(adaptationPath(source)), moments.length > 0 ? { moments } : {});
 
 /** Stops learning, or goes back to the detector before. */
 export async function removeAdaptation(source: string): Promise<void> {

@@ -390,7 +390,7 @@ export interface paths {
         get: operations["get_api_sources_id_adaptation"];
         put?: never;
         /**
-         * Adapts the detector to a source, from its own recordings and the number of animals in view. It runs in the background, beside counting. If the
+         * Adapts the detector to a source, from its own recordings and the number of animals in view, all the time or at moments. It runs in the background, beside counting. If the
          *     detector gets better, the source's recordings are recounted with it; what is counted stays shown until that is done.
          */
         post: operations["post_api_sources_id_adaptation"];
@@ -826,7 +826,7 @@ export interface components {
         Adaptation: {
             /**
              * Format: int32
-             * @description Number of animals that are always in view, as requested; null without an adaptation.
+             * @description Number of animals that are always in view, as requested; null without an adaptation, and with numbers at moments.
              */
             animals: number | null;
             /**
@@ -839,6 +839,8 @@ export interface components {
              * @description How far the counts of the held-out third of the film are from the number on average, with the detector before. Null until it is known.
              */
             count_error_before: number | null;
+            /** @description Numbers at moments, as requested. */
+            moments: components["schemas"]["CountedMoment"][];
             /**
              * Format: double
              * @description Done, 0 to 1.
@@ -853,13 +855,18 @@ export interface components {
          * @enum {string}
          */
         AdaptationState: "none" | "waiting" | "running" | "done" | "not_better" | "failed";
-        /** @description How many animals are in view all the time. */
+        /**
+         * @description How many animals are in view: all the time, or at some moments, where they come and go. A number of a moment holds until the next one if that
+         *     has the same number, and for ten seconds otherwise.
+         */
         AnimalsInView: {
             /**
              * Format: int64
-             * @description 1 to 300; by default what the source is said to hold.
+             * @description 1 to 300; by default what the source is said to hold. Leave it out where there are moments.
              */
             animals?: number | null;
+            /** @description At most 1000, one of them with an animal. */
+            moments?: components["schemas"]["CountedMoment"][];
         };
         /**
          * @description A message of the WebSocket for a camera: what the detector has found on a frame, as soon as it is found. It is provisional: a count
@@ -1089,6 +1096,21 @@ export interface components {
             code: string;
             /** @description One sentence: what is wrong, and what to do. */
             message: string;
+        };
+        /** @description How many animals are in view at a moment of a recording. */
+        CountedMoment: {
+            /**
+             * Format: int64
+             * @description 0 to 300.
+             */
+            animals: number;
+            /**
+             * Format: double
+             * @description Seconds since its first frame.
+             */
+            t: number;
+            /** @description A recording of the source. */
+            video: string;
         };
         /** @description The count curve. */
         Counts: {
@@ -1916,6 +1938,7 @@ export type CountAtTime = components['schemas']['CountAtTime'];
 export type CountState = components['schemas']['CountState'];
 export type CountUpdate = components['schemas']['CountUpdate'];
 export type CountWarning = components['schemas']['CountWarning'];
+export type CountedMoment = components['schemas']['CountedMoment'];
 export type Counts = components['schemas']['Counts'];
 export type Crossing = components['schemas']['Crossing'];
 export type Detections = components['schemas']['Detections'];

@@ -4,7 +4,8 @@
 //! source's recordings. Both survive a crash: after a restart, the work resumes from its last checkpoint.
 
 use crate::accuracy::adaptation::{
-    CheckpointFile, STEPS_PER_CHECKPOINT, constant_number, read_film, write_whole,
+    CheckpointFile, NumberedStretch, STEPS_PER_CHECKPOINT, constant_number, known_numbers, read_film,
+    write_whole,
 };
 use crate::accuracy::{folder_detector, viewpoint};
 use crate::analysis::settings::model_settings;
@@ -19,6 +20,7 @@ use pigweight_store::{Store, VideoRecord};
 use pigweight_train::Network;
 use pigweight_train::adapt::{Adaptation, Advance, Refusal, Settings};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,8 +63,11 @@ impl AdaptationState {
 pub struct AdaptationRecord {
     /// How far it is.
     pub state: AdaptationState,
-    /// In view all the time.
-    pub animals: u32,
+    /// In view all the time; `None`: at moments alone.
+    pub animals: Option<u32>,
+    /// In view at these moments.
+    #[serde(default)]
+    pub moments: Vec<CountedMoment>,
     /// Done, 0 to 1.
     pub progress: f64,
     /// How far counts of the held-out part were from the number, on average, with the detector before.
@@ -71,6 +76,26 @@ pub struct AdaptationRecord {
     pub error_after: Option<f64>,
     /// Why it failed.
     pub reason: Option<String>,
+}
+
+/// How many animals a person saw at a moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CountedMoment {
+    /// The recording.
+    pub video_id: String,
+    /// Seconds since its first frame.
+    pub secs: f64,
+    /// In view.
+    pub animals: u32,
+}
+
+/// What a detector is to learn from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KnownNumbers {
+    /// As many as this all the time.
+    Constant(u32),
+    /// As counted at moments, at least one with an animal.
+    AtMoments(Vec<CountedMoment>),
 }
 
 /// Why an adaptation isn't begun.
@@ -168,7 +193,7 @@ impl Adaptations {
     ///
     /// # Errors
     /// If it can't be begun.
-    pub fn request(&self, source_id: &str, animals: u32) -> Result<AdaptationRecord, Error> {
+    pub fn request(&self, source_id: &str, numbers: KnownNumbers) -> Result<AdaptationRecord, Error> {
         if folder_detector::names_a_model(&self.config) {
             return Err(Error::NamedModel);
         }
@@ -178,9 +203,14 @@ impl Adaptations {
         if is_current || self.read(source_id).is_some_and(|record| record.state.is_open()) {
             return Err(Error::Open);
         }
+        let (animals, moments) = match numbers {
+            KnownNumbers::Constant(animals) => (Some(animals), Vec::new()),
+            KnownNumbers::AtMoments(moments) => (None, moments),
+        };
         let record = AdaptationRecord {
             state: AdaptationState::Waiting,
             animals,
+            moments,
             progress: 0.0,
             error_before: None,
             error_after: None,
@@ -269,7 +299,7 @@ impl Adaptations {
         let record = AdaptationRecord { state: AdaptationState::Running, ..record };
         *self.current() =
             Some(Current { source_id: source_id.to_owned(), record: record.clone(), stop: stop.clone() });
-        let ended = self.learn(runtime, source_id, record.animals, &stop);
+        let ended = self.learn(runtime, source_id, &record, &stop);
         let mut current = self.current();
         let record = current.take().map_or(record, |current| current.record);
         let record = match ended {
@@ -304,16 +334,18 @@ impl Adaptations {
         &self,
         runtime: &Handle,
         source_id: &str,
-        animals: u32,
+        record: &AdaptationRecord,
         stop: &AtomicBool,
     ) -> anyhow::Result<Option<AdaptationState>> {
-        let videos = self.videos(runtime, source_id)?;
+        let (ids, videos) = self.videos(runtime, source_id, &record.moments)?;
+        let numbered = match record.animals {
+            Some(animals) => constant_number(&videos, animals),
+            None => at_moments(&ids, &videos, &record.moments),
+        };
         let source = model_settings(&self.config).source;
         let file = source.read().with_context(|| format!("cannot read {source}"))?;
         let network = Network::read(&file)?;
-        let Some(film) =
-            read_film(&videos, &constant_number(&videos, animals), |_, _| !stop.load(Ordering::Relaxed))?
-        else {
+        let Some(film) = read_film(&videos, &numbered, |_, _| !stop.load(Ordering::Relaxed))? else {
             return Ok(None);
         };
         let AdaptConfig { rounds, steps } = self.config.adapt;
@@ -354,8 +386,13 @@ impl Adaptations {
         Ok(Some(if is_better { AdaptationState::Done } else { AdaptationState::NotBetter }))
     }
 
-    /// The source's newest recordings, of the size that most of them have, oldest first.
-    fn videos(&self, runtime: &Handle, source_id: &str) -> anyhow::Result<Vec<Video>> {
+    /// The source's newest recordings, of the size that most of them have, oldest first; if there are moments, those with one.
+    fn videos(
+        &self,
+        runtime: &Handle,
+        source_id: &str,
+        moments: &[CountedMoment],
+    ) -> anyhow::Result<(Vec<String>, Vec<Video>)> {
         let mut records: Vec<VideoRecord> = Vec::new();
         loop {
             let after = records.last().map(|record| record.id.clone());
@@ -366,7 +403,10 @@ impl Adaptations {
             }
             records.extend(page);
         }
-        records.retain(|record| record.error.is_none());
+        let is_counted = |record: &VideoRecord| {
+            moments.is_empty() || moments.iter().any(|moment| moment.video_id == record.id)
+        };
+        records.retain(|record| record.error.is_none() && is_counted(record));
         let size = |record: &VideoRecord| (record.width_px, record.height_px);
         let most_usual = records
             .iter()
@@ -382,16 +422,35 @@ impl Adaptations {
         let mut newest: Vec<&VideoRecord> =
             records.iter().rev().take(MOST_RECORDINGS).take_while(is_within).collect();
         newest.reverse();
-        let mut videos = Vec::new();
+        let (mut ids, mut videos) = (Vec::new(), Vec::new());
         for record in newest {
             match runtime.block_on(self.open_videos.stored(record)) {
-                Ok(video) => videos.push(video),
+                Ok(video) => {
+                    ids.push(record.id.clone());
+                    videos.push(video);
+                }
                 Err(error) => tracing::warn!("{} teaches nothing: {error}", record.name),
             }
         }
         anyhow::ensure!(!videos.is_empty(), "this source has no recording that can be read");
-        Ok(videos)
+        Ok((ids, videos))
     }
+}
+
+/// The stretches of the recordings on which the number is known. Of two numbers for one frame the later one holds.
+fn at_moments(ids: &[String], videos: &[Video], moments: &[CountedMoment]) -> Vec<NumberedStretch> {
+    let mut numbered = Vec::new();
+    for (place, (id, video)) in ids.iter().zip(videos).enumerate() {
+        let index = video.index();
+        let frame_at =
+            |secs: f64| video.frame_at(secs).ok().and_then(|pts| index.frame_pts().position(|of| of == pts));
+        let of_video = moments.iter().filter(|moment| moment.video_id == *id);
+        let known: BTreeMap<usize, u32> =
+            of_video.filter_map(|moment| Some((frame_at(moment.secs)?, moment.animals))).collect();
+        let known: Vec<(usize, u32)> = known.into_iter().collect();
+        numbered.extend(known_numbers(place, video, &known));
+    }
+    numbered
 }
 
 /// Why a number of animals is none to learn from.

@@ -2,7 +2,7 @@
 
 use crate::jobs::{NO_PICTURES, videos, wait};
 use crate::server::{Server, pigweight, root};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -173,9 +173,28 @@ fn a_source_is_adapted_in_the_background_over_a_restart_and_taken_back() {
     assert!(ask(&server, "{}").problem(400).contains("animals is missing"));
     assert!(ask(&server, "{\"animals\": 301}").problem(400).contains("301"));
     server.get("/api/sources/nothing/adaptation").problem(404);
+    let moments = |t: f64, animals: i64, of: &str| {
+        format!("{{\"moments\": [{{\"video\": \"{of}\", \"t\": {t}, \"animals\": {animals}}}]}}")
+    };
+    assert!(ask(&server, &moments(1e6, 2, &id)).problem(400).contains("lies outside"));
+    assert!(ask(&server, &moments(-1.0, 2, &id)).problem(400).contains("lies outside"));
+    assert!(ask(&server, &moments(0.0, 301, &id)).problem(400).contains("301"));
+    assert!(ask(&server, &moments(0.0, 0, &id)).problem(400).contains("must have an animal"));
+    ask(&server, &moments(0.0, 2, "nothing")).problem(404);
+    let both = moments(0.0, 2, &id).replace("{\"moments\"", "{\"animals\": 2, \"moments\"");
+    assert!(ask(&server, &both).problem(400).contains("not both"));
+    assert!(ask(&server, "{\"moments\": 3}").problem(400).contains("a list"));
     let begun = ask(&server, "{\"animals\": 2}");
     assert_eq!((begun.status, &begun.json()["animals"]), (202, &2.into()));
     assert!(ask(&server, "{\"animals\": 2}").problem(409).contains("already"));
+    assert_eq!(server.ask("DELETE", &path, &[], None).status, 204);
+    // Numbers at two moments, which hold in between, teach as one number does.
+    let last = server.video("a.mp4")["duration_secs"].as_f64().unwrap() - 0.5;
+    let moment = |t: f64| json!({"video": id, "t": t, "animals": 2});
+    let begun = ask(&server, &json!({"moments": [moment(0.0), moment(last)]}).to_string());
+    assert_eq!(begun.status, 202, "{}", begun.json());
+    let requested = begun.json();
+    assert_eq!((&requested["animals"], &requested["moments"][1]), (&Value::Null, &moment(last)));
     // It goes on at the next start.
     wait(|| Some(()).filter(|()| server.get(&path).json()["state"] == "running"));
     server.stop();

@@ -28,6 +28,7 @@ pub enum Kind {
     WholeOrNull(i64, i64),
     Truth,
     OneOf(&'static [&'static str]),
+    List,
 }
 
 /// One field of a request.
@@ -90,6 +91,7 @@ impl Kind {
             Self::WholeOrNull(least, most) => format!("{}, or null", Self::Whole(least, most).words()),
             Self::Truth => "true or false".to_owned(),
             Self::OneOf(names) => format!("one of {}", names.join(", ")),
+            Self::List => "a list".to_owned(),
         }
     }
 
@@ -102,6 +104,8 @@ impl Kind {
             }
             Self::Truth => matches!(text, "true" | "false"),
             Self::OneOf(names) => names.contains(&text),
+            // Not in an address.
+            Self::List => false,
         }
     }
 
@@ -115,6 +119,7 @@ impl Kind {
             Self::WholeOrNull(least, most) => value.is_null() || Self::Whole(least, most).fits(value),
             Self::Truth => value.is_boolean(),
             Self::OneOf(names) => value.as_str().is_some_and(|text| names.contains(&text)),
+            Self::List => value.is_array(),
         }
     }
 }

@@ -8,12 +8,17 @@ test.beforeEach(({ farm }) => farm.forgive(/503/));
 
 test('a camera shows its picture and its number, and says why it is away', async ({ farm, page }) => {
   const reason = { code: 'wrong_password', text: 'the camera refuses the name or password' };
-  const nothing = { state: 'no_video', count: null, t: null };
+  const nothing = { state: 'no_video', count: null, uncertainty: null, t: null };
   farm.world.cameras = [
     CAMERA,
     { ...CAMERA, id: 'off', name: 'Ramp', state: 'away', reason, stream: null, count: nothing },
-    { ...CAMERA, id: 'new', name: 'Pen 3', count: { state: 'pending', count: null, t: null } },
-    { ...CAMERA, id: 'none', name: 'Pen 4', count: { state: 'counted', count: 0, t: 3 } },
+    {
+      ...CAMERA,
+      id: 'new',
+      name: 'Pen 3',
+      count: { state: 'pending', count: null, uncertainty: null, t: null },
+    },
+    { ...CAMERA, id: 'none', name: 'Pen 4', count: { state: 'counted', count: 0, uncertainty: 0.4, t: 3 } },
   ];
   await farm.open();
   const cameras = page.getByRole('region', { name: 'Cameras' });
@@ -29,7 +34,7 @@ test('a camera shows its picture and its number, and says why it is away', async
   await expect(card('Pen 3').getByTestId('camera-count')).toHaveText('Not analysed yet');
   await expect(card('Pen 4').getByTestId('camera-count')).toContainText('No pigs');
   // It changes without a touch.
-  farm.world.cameras = [{ ...CAMERA, count: { state: 'counted', count: 13, t: 63 } }];
+  farm.world.cameras = [{ ...CAMERA, count: { state: 'counted', count: 13, uncertainty: 2.2, t: 63 } }];
   await expect(card('Gate')).toContainText('13');
   await expect(cameras.getByRole('article')).toHaveCount(1);
 });
@@ -82,6 +87,7 @@ test('one camera, large: its count with boxes, and a line drawn on its picture',
   await expect(page.getByRole('heading', { name: 'Gate' })).toBeVisible();
   const count = page.getByTestId('camera-count');
   await expect(count).toContainText('15');
+  await expect(count).toContainText('± 2');
   await expect(page.getByText('A few seconds ago, settled: 12')).toBeVisible();
   await expect(page.getByTestId('overlay')).toHaveAttribute('data-boxes', '2');
   await expect(page.getByTestId('means')).toHaveText('Single pictures, about one a second');
@@ -103,7 +109,12 @@ test('one camera, large: its count with boxes, and a line drawn on its picture',
   expect(farm.world.lines[0]).toMatchObject({ video: CAMERA.video, scope: 'source' });
 
   farm.world.cameras = [
-    { ...CAMERA, state: 'away', stream: null, count: { state: 'no_video', count: null, t: null } },
+    {
+      ...CAMERA,
+      state: 'away',
+      stream: null,
+      count: { state: 'no_video', count: null, uncertainty: null, t: null },
+    },
   ];
   await expect(count).toHaveText('No video');
   await expect(page.getByText('No connection')).toBeVisible();

@@ -23,5 +23,5 @@ use std::time::Duration;
 pub const MOST_BEHIND: Duration = Duration::from_secs(2);
 /// More are refused.
 pub const MOST_VIEWERS: usize = 128;
-/// So many offers of one address may wait for their viewers to connect; a further one takes the place of the oldest.
-pub const MOST_UNCONNECTED: usize = 8;
+/// So many offers of one address may wait for their viewers to connect; a further one takes the place of the oldest, if that has had its time.
+pub const MOST_UNCONNECTED: usize = 32;

@@ -379,6 +379,22 @@ fn a_viewer_that_never_connects_or_is_gone_is_given_up() {
 }
 
 #[test]
+fn a_viewer_whose_camera_ends_is_over_and_its_browser_knows() {
+    let mut scene = Scene::new(GOOD, 10);
+    scene.connect();
+    scene.send_frames(0..25);
+    scene.viewer.end();
+    scene.run_for(Duration::from_millis(100));
+    assert!(scene.over && !scene.browser.is_alive());
+    // Also where the browser went first, and nothing is pushed any more.
+    let mut scene = Scene::new(GOOD, 11);
+    scene.connect();
+    scene.browser.close().unwrap();
+    scene.run_for(Duration::from_secs(1));
+    assert!(scene.over);
+}
+
+#[test]
 fn offers_that_cannot_be_served_are_refused() {
     let now = Instant::now();
     let peers = Peers::new().unwrap();

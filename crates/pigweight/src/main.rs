@@ -50,7 +50,8 @@ fn main() -> ExitCode {
 /// Progress and results have their own places; the log is for everything else.
 fn start_log(verbose: bool) {
     use tracing_subscriber::EnvFilter;
-    let fallback = if verbose { "info,sqlx=warn,ort=warn" } else { "warn,sqlx=error,ort=error" };
+    let fallback =
+        if verbose { "info,sqlx=warn,ort=warn,str0m=warn" } else { "warn,sqlx=error,ort=error,str0m=error" };
     let filter = EnvFilter::try_from_env("PIGWEIGHT_LOG").unwrap_or_else(|_| EnvFilter::new(fallback));
     // <https://no-color.org>: any non-empty value.
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

@@ -45,7 +45,7 @@ export const CAMERA: Camera = {
   retry_at: null,
   reason: null,
   stream: { codec: 'h264', width: 640, height: 360, frames_per_sec: 15 },
-  count: { state: 'counted', count: 12, t: 61.2 },
+  count: { state: 'counted', count: 12, uncertainty: 2.2, t: 61.2 },
   delivered: {
     frames: 915,
     connections: 1,

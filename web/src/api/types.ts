@@ -947,6 +947,11 @@ export interface components {
              * @description Seconds of the counted frame since the camera was added; null unless counted.
              */
             t: number | null;
+            /**
+             * Format: double
+             * @description Nine of ten true numbers lie within the count ± this many; null unless counted, and with a detector whose scores aren't calibrated.
+             */
+            uncertainty: number | null;
         };
         /** @description What a camera has delivered since the server started. */
         CameraDelivery: {

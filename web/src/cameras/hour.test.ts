@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { CountPoint } from '../api/narrowed.ts';
-import { joined, stretches } from './hour.ts';
+import { bucketed, joined, stretches } from './hour.ts';
 
 const point = (secs: number): CountPoint => [secs, 3, 2, 4];
 const range = (from: number, to: number) =>
@@ -45,5 +45,34 @@ describe('joined', () => {
       [3601, 3],
     ]);
     expect(joined(before, [])).toEqual(before);
+  });
+});
+
+describe('bucketed', () => {
+  it('keeps the least and the greatest, and leaves out where there was no video', () => {
+    const points: CountPoint[] = [
+      [0, 2, 1, 3],
+      [1, 4, 4, 5],
+      [9, 3, 0, 3],
+      [31, 6, 6, 6],
+    ];
+    expect(bucketed(points, 10)).toEqual([
+      [0, 3, 0, 5],
+      [30, 6, 6, 6],
+    ]);
+    // Frames become seconds.
+    expect(
+      bucketed(
+        [
+          [0.2, 1, 1, 1],
+          [0.8, 2, 2, 2],
+          [1.1, 3, 3, 3],
+        ],
+        1,
+      ),
+    ).toEqual([
+      [0, 1.5, 1, 2],
+      [1, 3, 3, 3],
+    ]);
   });
 });

@@ -42,3 +42,21 @@ export function stretches(points: CountPoint[], view: TimeView, isLive: boolean)
   add(view.toSecs, isSettling || view.toSecs - at <= LEAST_GAP_SECS);
   return found;
 }
+
+/** Buckets of so many seconds: the mean of the means, the least and the greatest count. A bucket without video doesn't exist. */
+export function bucketed(points: CountPoint[], secs: number): CountPoint[] {
+  const buckets: { start: number; sum: number; seconds: number; min: number; max: number }[] = [];
+  for (const [at, mean, min, max] of points) {
+    const start = Math.floor(at / secs) * secs;
+    const last = buckets.at(-1);
+    if (last?.start === start) {
+      last.sum += mean;
+      last.seconds += 1;
+      last.min = Math.min(last.min, min);
+      last.max = Math.max(last.max, max);
+    } else {
+      buckets.push({ start, sum: mean, seconds: 1, min, max });
+    }
+  }
+  return buckets.map(({ start, sum, seconds, min, max }) => [start, sum / seconds, min, max]);
+}

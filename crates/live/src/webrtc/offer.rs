@@ -1,5 +1,6 @@
 //! SDP offers, and why one isn't answered.
 
+use std::collections::BTreeMap;
 use thiserror::Error;
 
 /// Longest offer, bytes. Browsers send 2 to 8 kB.
@@ -37,6 +38,9 @@ pub fn check(sdp: &str) -> Result<(), OfferError> {
     if sdp.len() > MOST_OFFER_BYTES {
         return Err(OfferError::TooLong);
     }
+    if !has_clear_payloads(sdp) {
+        return Err(OfferError::NotSdp("a payload number has two meanings".to_owned()));
+    }
     let mut asks_for_video = false;
     for section in sections(sdp).filter(|section| section.receives_video()) {
         asks_for_video = true;
@@ -48,6 +52,7 @@ pub fn check(sdp: &str) -> Result<(), OfferError> {
 }
 
 /// A media section: its first line and the lines after it.
+#[derive(Clone, Copy)]
 struct Section<'a>(&'a str);
 
 fn sections(sdp: &str) -> impl Iterator<Item = Section<'_>> {
@@ -59,8 +64,19 @@ impl<'a> Section<'a> {
         self.0.lines().skip(1).filter_map(|line| line.trim().strip_prefix("a="))
     }
 
+    /// Of its first line: what comes after the medium.
+    fn port(&self) -> &'a str {
+        self.0.lines().next().and_then(|line| line.split_whitespace().nth(1)).unwrap_or("0")
+    }
+
+    /// Of its first line: what comes after the protocol.
+    fn formats(self) -> &'a str {
+        let line = self.0.lines().next().unwrap_or_default();
+        line.splitn(4, ' ').nth(3).unwrap_or_default().trim()
+    }
+
     fn receives_video(&self) -> bool {
-        let is_video = self.0.starts_with("video ") && !self.0.starts_with("video 0 ");
+        let is_video = self.0.starts_with("video ") && self.port() != "0";
         is_video && !self.attributes().any(|attribute| matches!(attribute, "sendonly" | "inactive"))
     }
 
@@ -80,6 +96,87 @@ impl<'a> Section<'a> {
         };
         h264.into_iter().any(is_mode_1)
     }
+}
+
+/// Whether each payload number means the same wherever it stands: str0m breaks down over others.
+fn has_clear_payloads(sdp: &str) -> bool {
+    let (mut meanings, mut resent) = (BTreeMap::new(), BTreeMap::new());
+    let mut attributes = sections(sdp).flat_map(|section| section.attributes().collect::<Vec<_>>());
+    attributes.all(|attribute| {
+        let Some((name @ ("rtpmap" | "fmtp"), rest)) = attribute.split_once(':') else { return true };
+        let Some((payload, meaning)) = rest.split_once(' ') else { return true };
+        let is_same = *meanings.entry((name, payload)).or_insert(meaning) == meaning;
+        // Packets that are sent again have one number for each payload.
+        let of = meaning.split(';').find_map(|part| part.trim().strip_prefix("apt="));
+        is_same && of.is_none_or(|of| *resent.entry(of).or_insert(payload) == payload)
+    })
+}
+
+/// The offer with what RFC 8866 and RFC 8843 let it leave out and str0m wants: a direction in each section, and a group of all of them.
+pub fn completed(sdp: &str) -> String {
+    const DIRECTIONS: [&str; 4] = ["a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"];
+    let mut parts = sdp.split("\nm=");
+    let session = parts.next().unwrap_or_default().trim_end();
+    let usual =
+        session.lines().map(str::trim).find(|line| DIRECTIONS.contains(line)).unwrap_or(DIRECTIONS[0]);
+    let (mut mids, mut text) = (Vec::new(), String::new());
+    for part in parts {
+        let part = part.trim_end();
+        let mut lines = part.lines().map(str::trim);
+        mids.extend(lines.clone().find_map(|line| line.strip_prefix("a=mid:")));
+        text += &format!("m={part}\r\n");
+        if !part.starts_with("application ") && !lines.any(|line| DIRECTIONS.contains(&line)) {
+            text += &format!("{usual}\r\n");
+        }
+    }
+    let has_group = session.lines().any(|line| line.starts_with("a=group:")) || mids.is_empty();
+    let group = if has_group { String::new() } else { format!("a=group:BUNDLE {}\r\n", mids.join(" ")) };
+    format!("{session}\r\n{group}{text}")
+}
+
+/// The answer as browsers read it. A section that is refused names the formats that were offered: an empty list is no SDP. Candidates stand in a section
+/// that is not refused. Audio is inactive: cameras' sound isn't sent.
+pub fn repaired_answer(answer: &str, offer: &str) -> String {
+    let offered: Vec<&str> = sections(offer).map(Section::formats).collect();
+    let mut parts = answer.split("\nm=");
+    let session = parts.next().unwrap_or_default().trim_end();
+    let parts: Vec<Section<'_>> = parts.map(Section).collect();
+    let is_candidate =
+        |line: &&str| line.starts_with("a=candidate:") || line.starts_with("a=end-of-candidates");
+    let candidates: Vec<&str> = parts.iter().flat_map(|part| part.0.lines()).filter(is_candidate).collect();
+    let first_open = parts.iter().position(|part| part.port() != "0");
+    let mut lines = vec![session.to_owned()];
+    for (number, part) in parts.iter().enumerate() {
+        let mut own = part.0.lines().map(str::trim_end).filter(|line| !is_candidate(line));
+        let head = own.next().unwrap_or_default();
+        let missing = match part.formats() {
+            "" => offered.get(number).copied().filter(|formats| !formats.is_empty()).unwrap_or("0"),
+            _ => "",
+        };
+        lines.push(format!("m={head} {missing}").trim_end().to_owned());
+        let is_audio = part.0.starts_with("audio ");
+        for line in own {
+            let is_direction = matches!(line, "a=sendrecv" | "a=sendonly" | "a=recvonly");
+            lines.push(if is_audio && is_direction { "a=inactive" } else { line }.to_owned());
+        }
+        if first_open == Some(number) {
+            lines.extend(candidates.iter().map(|line| line.trim_end().to_owned()));
+        }
+    }
+    lines.join("\r\n") + "\r\n"
+}
+
+/// Whether an answer sends video in H.264.
+pub fn answers_h264(answer: &str) -> bool {
+    sections(answer).any(|section| {
+        let is_h264 = |attribute: &str| attribute.starts_with("rtpmap:") && attribute.contains("H264/90000");
+        section.0.starts_with("video ") && section.port() != "0" && section.attributes().any(is_h264)
+    })
+}
+
+/// The name that STUN requests to the writer of this SDP begin with.
+pub fn ufrag(sdp: &str) -> Option<&str> {
+    sdp.lines().find_map(|line| line.trim().strip_prefix("a=ice-ufrag:"))
 }
 
 #[cfg(test)]
@@ -115,5 +212,47 @@ mod tests {
             assert_eq!(check(&offer(&media)), expected, "{media}");
         }
         assert_eq!(check(&offer(&H264.repeat(1000))), Err(OfferError::TooLong));
+    }
+
+    #[test]
+    fn a_payload_number_with_two_meanings_is_refused() {
+        let other = H264.replace("42001f", "4d001f");
+        let resent = "a=rtpmap:103 rtx/90000\na=fmtp:103 apt=102\n";
+        let twice = format!("{H264}{resent}{}", resent.replace("103", "104"));
+        for media in [format!("{H264}{other}"), twice] {
+            assert!(matches!(check(&offer(&media)), Err(OfferError::NotSdp(_))), "{media}");
+        }
+        assert_eq!(
+            check(&offer(&format!("{H264}{resent}{H264}{resent}"))),
+            Ok(()),
+            "the same in two sections"
+        );
+    }
+
+    #[test]
+    fn an_offer_is_completed_with_what_it_may_leave_out() {
+        let bare = offer(&H264.replace("a=recvonly\n", "a=mid:v\n"));
+        let complete = completed(&bare);
+        assert!(
+            complete.contains("a=group:BUNDLE v\r\n") && complete.ends_with("a=sendrecv\r\n"),
+            "{complete}"
+        );
+        assert_eq!(completed(&complete), complete);
+        let session_wide = bare.replace("t=0 0\r\n", "t=0 0\r\na=recvonly\r\n");
+        assert!(completed(&session_wide).ends_with("a=recvonly\r\n"));
+    }
+
+    #[test]
+    fn an_answer_is_one_that_browsers_read() {
+        let asked = offer(&format!("m=audio 9 UDP/TLS/RTP/SAVPF 9 8\na=mid:0\n{H264}a=mid:1\n"));
+        let answer = "v=0\r\ns=-\r\nm=audio 0 UDP/TLS/RTP/SAVPF \r\na=candidate:1 1 udp 1 192.0.2.1 8080 typ host\r\na=mid:0\r\na=recvonly\r\n\
+                      m=video 9 UDP/TLS/RTP/SAVPF 102\r\na=mid:1\r\na=sendonly\r\na=rtpmap:102 H264/90000\r\n";
+        let repaired = repaired_answer(answer, &asked);
+        assert_eq!(
+            repaired,
+            "v=0\r\ns=-\r\nm=audio 0 UDP/TLS/RTP/SAVPF 9 8\r\na=mid:0\r\na=inactive\r\nm=video 9 UDP/TLS/RTP/SAVPF 102\r\na=mid:1\r\n\
+             a=sendonly\r\na=rtpmap:102 H264/90000\r\na=candidate:1 1 udp 1 192.0.2.1 8080 typ host\r\n"
+        );
+        assert!(answers_h264(&repaired) && !answers_h264(&repaired.replace("video 9", "video 0")));
     }
 }

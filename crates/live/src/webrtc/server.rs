@@ -10,9 +10,10 @@ use futures::stream::FuturesUnordered;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
@@ -22,8 +23,12 @@ const MOST_REQUESTS: usize = 64;
 const DATAGRAM_BYTES: usize = 2048;
 /// Datagrams that are taken at once before viewers get their turn.
 const DATAGRAMS_AT_ONCE: usize = 64;
+/// Addresses that viewers' requests came from; a viewer may have several networks.
+const MOST_ROUTES: usize = 4 * MOST_VIEWERS;
+/// Viewers connect within a fraction of a second; one that hasn't after this gives way to another offer where there are too many.
+const TIME_TO_CONNECT: Duration = Duration::from_secs(2);
 /// The longest sleep: a bound, not an interval.
-const LONGEST_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Where viewers reach the server.
 #[derive(Clone, Debug)]
@@ -64,7 +69,7 @@ pub struct WebRtc {
 
 enum Request {
     Add { watching: Box<Watching>, reply: oneshot::Sender<Result<u64, OfferError>> },
-    Close { session: u64, reply: oneshot::Sender<bool> },
+    Close { session: u64, camera_id: String, reply: oneshot::Sender<bool> },
 }
 
 impl WebRtc {
@@ -99,15 +104,22 @@ impl WebRtc {
     pub async fn answer(
         &self,
         sdp: &str,
-        camera: Subscriber,
+        (camera_id, camera): (&str, Subscriber),
         requester: Requester,
     ) -> Result<Answer, OfferError> {
         let addresses = self.addresses(requester.reached_at);
         let (viewer, sdp) = self.peers.answer(sdp, &addresses, Instant::now())?;
         let (reply, replied) = oneshot::channel();
         let created = Instant::now();
-        let watching =
-            Watching { viewer, camera, from: requester.address, created, subscriptions: 0, poll_at: created };
+        let watching = Watching {
+            viewer,
+            camera_id: camera_id.to_owned(),
+            camera,
+            from: requester.address,
+            created,
+            subscriptions: 0,
+            poll_at: created,
+        };
         let request = Request::Add { watching: Box::new(watching), reply };
         self.requests.send(request).await.map_err(|_| OfferError::Stopping)?;
         let session = replied.await.map_err(|_| OfferError::Stopping)??;
@@ -122,10 +134,14 @@ impl WebRtc {
         addresses.iter().map(|&address| SocketAddr::new(address.to_canonical(), self.port)).collect()
     }
 
-    /// Ends a viewer. Returns whether it was there.
-    pub async fn close(&self, session: u64) -> bool {
+    /// Ends a viewer of this camera. Returns whether there was one.
+    pub async fn close(&self, session: u64, camera_id: &str) -> bool {
         let (reply, replied) = oneshot::channel();
-        let is_sent = self.requests.send(Request::Close { session, reply }).await.is_ok();
+        let is_sent = self
+            .requests
+            .send(Request::Close { session, camera_id: camera_id.to_owned(), reply })
+            .await
+            .is_ok();
         is_sent && replied.await.unwrap_or(false)
     }
 }
@@ -150,14 +166,18 @@ fn next_unit(session: u64, number: u64, mut subscription: Subscription) -> NextU
 
 struct Task {
     socket: UdpSocket,
+    is_ipv6: bool,
     requests: mpsc::Receiver<Request>,
     count: Arc<AtomicUsize>,
     viewers: BTreeMap<u64, Watching>,
+    /// Where the last STUN request for a viewer came from.
+    routes: BTreeMap<SocketAddr, u64>,
     units: FuturesUnordered<NextUnit>,
 }
 
 struct Watching {
     viewer: Viewer,
+    camera_id: String,
     camera: Subscriber,
     from: IpAddr,
     created: Instant,
@@ -166,9 +186,64 @@ struct Watching {
     poll_at: Instant,
 }
 
+/// Runs what a peer's packets cause. A fault of the library over one of them ends its viewer, not all. Returns whether there was none.
+fn contained(work: impl FnOnce()) -> bool {
+    let done = catch_unwind(AssertUnwindSafe(work));
+    if done.is_err() {
+        tracing::error!("a viewer is given up: its packets broke the WebRTC library");
+    }
+    done.is_ok()
+}
+
+/// Hosts have whole networks of IPv6 addresses: 64 bits name the host's.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & !u128::from(u64::MAX)).into()),
+        address => address,
+    }
+}
+
+/// The first half of a STUN request's user name (RFC 8489, section 14.3; RFC 8445, section 7.2.2): the ufrag of the side that it is for.
+fn stun_ufrag(datagram: &[u8]) -> Option<&[u8]> {
+    const BINDING_REQUEST: [u8; 2] = [0, 1];
+    const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+    const USER_NAME: [u8; 2] = [0, 6];
+    if datagram.get(..2)? != BINDING_REQUEST || datagram.get(4..8)? != MAGIC_COOKIE {
+        return None;
+    }
+    let mut attributes = datagram.get(20..)?;
+    while let Some((&[kind, of_kind, high, low], rest)) = attributes.split_first_chunk::<4>() {
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        let value = rest.get(..length)?;
+        if [kind, of_kind] == USER_NAME {
+            return value.split(|&byte| byte == b':').next();
+        }
+        // Attributes begin at multiples of four bytes.
+        attributes = rest.get(length.next_multiple_of(4)..)?;
+    }
+    None
+}
+
+/// An IPv6 socket that serves IPv4 as well takes IPv4 addresses in their mapped form alone.
+fn as_socket_sees(address: SocketAddr, is_ipv6: bool) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if is_ipv6 => SocketAddr::new(ip.to_ipv6_mapped().into(), address.port()),
+        _ => address,
+    }
+}
+
 impl Task {
     fn new(socket: UdpSocket, requests: mpsc::Receiver<Request>, count: Arc<AtomicUsize>) -> Self {
-        Self { socket, requests, count, viewers: BTreeMap::new(), units: FuturesUnordered::new() }
+        let is_ipv6 = socket.local_addr().is_ok_and(|address| address.is_ipv6());
+        Self {
+            socket,
+            is_ipv6,
+            requests,
+            count,
+            viewers: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            units: FuturesUnordered::new(),
+        }
     }
 
     async fn run(mut self) {
@@ -198,7 +273,11 @@ impl Task {
     fn take(&mut self, request: Request) {
         match request {
             Request::Add { watching, reply } => {
-                self.make_room(watching.from);
+                if !self.make_room(watching.from) {
+                    // Who asked may be gone.
+                    let _asked = reply.send(Err(OfferError::TooManyViewers));
+                    return;
+                }
                 // Guessing another viewer's number must not be of use.
                 let session = loop {
                     let session = fastrand::u64(..);
@@ -206,17 +285,12 @@ impl Task {
                         break session;
                     }
                 };
-                if self.viewers.len() >= MOST_VIEWERS {
-                    // Who asked may be gone.
-                    let _asked = reply.send(Err(OfferError::TooManyViewers));
-                    return;
-                }
                 self.viewers.insert(session, *watching);
                 self.tell_count();
                 let _asked = reply.send(Ok(session));
             }
-            Request::Close { session, reply } => {
-                let found = self.viewers.get_mut(&session);
+            Request::Close { session, camera_id, reply } => {
+                let found = self.viewers.get_mut(&session).filter(|watching| watching.camera_id == camera_id);
                 let is_there = found.is_some();
                 if let Some(watching) = found {
                     watching.viewer.end();
@@ -227,17 +301,29 @@ impl Task {
         }
     }
 
-    /// Offers that nobody follows up must not keep viewers out.
-    fn make_room(&mut self, from: IpAddr) {
-        let waiting = || {
-            let of_address = self.viewers.iter().filter(|(_, watching)| watching.from == from);
-            of_address.filter(|(_, watching)| !watching.viewer.is_connected())
+    /// Offers that nobody follows up must not keep viewers out: where there are too many, of an address or in all, the oldest that has had its time
+    /// to connect gives way. Returns whether there is room.
+    fn make_room(&mut self, from: IpAddr) -> bool {
+        let from = network_of(from);
+        let unconnected = || self.viewers.iter().filter(|(_, watching)| !watching.viewer.is_connected());
+        let of_network = || unconnected().filter(|(_, watching)| network_of(watching.from) == from);
+        let oldest = if of_network().count() >= MOST_UNCONNECTED {
+            of_network().min_by_key(|(_, watching)| watching.created)
+        } else if self.viewers.len() >= MOST_VIEWERS {
+            unconnected().min_by_key(|(_, watching)| watching.created)
+        } else {
+            return true;
         };
-        if waiting().count() >= MOST_UNCONNECTED
-            && let Some((&oldest, _)) = waiting().min_by_key(|(_, watching)| watching.created)
-        {
-            self.viewers.remove(&oldest);
-        }
+        let gives_way = oldest.filter(|(_, watching)| watching.created.elapsed() >= TIME_TO_CONNECT);
+        let Some((&session, _)) = gives_way else { return false };
+        self.remove(session);
+        true
+    }
+
+    fn remove(&mut self, session: u64) {
+        self.viewers.remove(&session);
+        self.routes.retain(|_, of| *of != session);
+        self.tell_count();
     }
 
     fn tell_count(&self) {
@@ -252,12 +338,33 @@ impl Task {
             // A socket for both kinds of addresses shows IPv4 as IPv6.
             let source = SocketAddr::new(source.ip().to_canonical(), source.port());
             let (now, datagram) = (Instant::now(), Datagram { source, contents });
-            let of = self.viewers.values_mut().find(|watching| watching.viewer.accepts(now, datagram));
-            if let Some(watching) = of {
-                watching.viewer.receive(now, datagram);
-                watching.poll_at = now;
+            let Some(session) = self.route(now, datagram) else { continue };
+            let Some(watching) = self.viewers.get_mut(&session) else { continue };
+            if !contained(|| watching.viewer.receive(now, datagram)) {
+                self.remove(session);
+                continue;
             }
+            watching.poll_at = now;
         }
+    }
+
+    /// Whose datagram it is. STUN requests name their viewer; what comes after them from the same address is of the same one. Two browsers may follow each
+    /// other at one address, while the first one's viewer isn't given up yet.
+    fn route(&mut self, now: Instant, datagram: Datagram<'_>) -> Option<u64> {
+        if let Some(ufrag) = stun_ufrag(datagram.contents) {
+            let is_meant = |watching: &Watching| watching.viewer.ufrag().as_bytes() == ufrag;
+            let session =
+                self.viewers.iter().find(|(_, watching)| is_meant(watching)).map(|(&session, _)| session)?;
+            if self.routes.len() < MOST_ROUTES || self.routes.contains_key(&datagram.source) {
+                self.routes.insert(datagram.source, session);
+            }
+            return Some(session);
+        }
+        let known = self.routes.get(&datagram.source).copied();
+        known.or_else(|| {
+            let mut viewers = self.viewers.iter();
+            viewers.find(|(_, watching)| watching.viewer.accepts(now, datagram)).map(|(&session, _)| session)
+        })
     }
 
     fn show(&mut self, Arrival { session, number, received, subscription }: Arrival) {
@@ -277,15 +384,20 @@ impl Task {
 
     fn poll_due(&mut self) {
         let now = Instant::now();
+        let is_ipv6 = self.is_ipv6;
         let mut over = Vec::new();
         for (&session, watching) in &mut self.viewers {
             if watching.poll_at > now {
                 continue;
             }
             let socket = &self.socket;
-            let step = watching.viewer.poll(now, &mut |packet| {
-                // A full buffer loses it, as any network may; the viewer asks again.
-                let _lost = socket.try_send_to(&packet.contents, packet.destination);
+            let mut step = Step::Over;
+            contained(|| {
+                step = watching.viewer.poll(now, &mut |packet| {
+                    let destination = as_socket_sees(packet.destination, is_ipv6);
+                    // A full buffer loses it, as any network may; the viewer asks again.
+                    let _lost = socket.try_send_to(&packet.contents, destination);
+                });
             });
             match step {
                 Step::WaitUntil(until) => watching.poll_at = until,
@@ -299,8 +411,7 @@ impl Task {
             }
         }
         for session in over {
-            self.viewers.remove(&session);
-            self.tell_count();
+            self.remove(session);
         }
     }
 

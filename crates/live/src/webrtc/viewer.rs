@@ -5,6 +5,7 @@ use super::offer::{self, OfferError};
 use crate::access_unit::{AccessUnit, Codec};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use str0m::change::SdpOffer;
@@ -30,8 +31,14 @@ const MOST_WAITING_UNITS: usize = 600;
 const KEYFRAME_INTERVAL: Duration = Duration::from_secs(1);
 /// H.264 as browsers offer it: payload numbers, and profile and level. All in packetization mode 1; browsers decode cameras' High profile
 /// under Baseline as well.
-const H264_PAYLOADS: [(u8, u8, u32); 4] =
-    [(127, 121, 0x42_001f), (108, 109, 0x42_e01f), (123, 119, 0x4d_001f), (114, 115, 0x64_001f)];
+const H264_PAYLOADS: [(u8, u8, u32); 6] = [
+    (127, 121, 0x42_001f),
+    (108, 109, 0x42_e01f),
+    (123, 119, 0x4d_001f),
+    (114, 115, 0x64_001f),
+    (112, 113, 0x64_0c1f),
+    (104, 105, 0xf4_001f),
+];
 
 /// What all viewers of a server share: the certificate and the cryptography.
 #[derive(Clone, Debug)]
@@ -62,6 +69,8 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Viewer {
     rtc: Rtc,
+    /// This side's name in STUN requests.
+    ufrag: String,
     /// The candidate that stands for this server's socket.
     destination: SocketAddr,
     created: Instant,
@@ -73,6 +82,8 @@ pub struct Viewer {
     /// After units were left out, until a keyframe.
     waits_for_keyframe: bool,
     last_ticks: Option<i64>,
+    /// What is left to send is that it has ended.
+    is_ended: bool,
     wants_keyframe: bool,
     /// When frames were last sent from a keyframe on because it had asked.
     answered: Option<Instant>,
@@ -101,13 +112,18 @@ impl Peers {
         now: Instant,
     ) -> Result<(Viewer, String), OfferError> {
         offer::check(sdp)?;
+        let sdp = offer::completed(sdp);
         let not_sdp = |error: &dyn std::fmt::Display| OfferError::NotSdp(shown(&error.to_string()));
-        let offer = SdpOffer::from_sdp_string(sdp).map_err(|error| not_sdp(&error))?;
+        let offer = SdpOffer::from_sdp_string(&sdp).map_err(|error| not_sdp(&error))?;
         let mut config = RtcConfig::new()
             .set_crypto_provider(self.crypto.clone())
             .set_dtls_cert(self.certificate.clone())
             .set_ice_lite(true)
-            .clear_codecs();
+            .clear_codecs()
+            // Never sent; players that offer audio as well get an answer that they can read.
+            .enable_opus(true, false)
+            .enable_pcmu(true, false)
+            .enable_pcma(true, false);
         for (payload, resend, profile_level) in H264_PAYLOADS {
             config.codec_config().add_h264(payload.into(), Some(resend.into()), true, profile_level);
         }
@@ -121,9 +137,17 @@ impl Peers {
             }
         }
         let destination = destination.ok_or(OfferError::Stopping)?;
-        let answer = rtc.sdp_api().accept_offer(offer).map_err(|error| not_sdp(&error))?;
+        // str0m asserts some of what it expects of an offer. What a visitor sends must not end anything but its own request.
+        let accepted = catch_unwind(AssertUnwindSafe(|| rtc.sdp_api().accept_offer(offer)));
+        let accepted = accepted.map_err(|_panic| not_sdp(&"its parts contradict each other"))?;
+        let answer = accepted.map_err(|error| not_sdp(&error))?.to_sdp_string();
+        let answer = offer::repaired_answer(&answer, &sdp);
+        if !offer::answers_h264(&answer) {
+            return Err(OfferError::NoCommonCodec);
+        }
         let viewer = Viewer {
             rtc,
+            ufrag: offer::ufrag(&answer).unwrap_or_default().to_owned(),
             destination,
             created: now,
             is_connected: false,
@@ -132,19 +156,28 @@ impl Peers {
             sent_until: now,
             waits_for_keyframe: true,
             last_ticks: None,
+            is_ended: false,
             wants_keyframe: false,
             answered: None,
         };
-        Ok((viewer, answer.to_sdp_string()))
+        Ok((viewer, answer))
     }
 }
 
-/// What a peer wrote, without what could disturb a terminal or a page.
+/// What a peer wrote, without what could disturb a terminal or a page, and without the parser's positions, which are addresses in memory.
 fn shown(text: &str) -> String {
+    if text.contains("PointerOffset") {
+        return "a line of it is not as SDP has it".to_owned();
+    }
     text.chars().filter(|character| !character.is_control()).take(200).collect()
 }
 
 impl Viewer {
+    /// This side's name in STUN requests that are for this viewer.
+    pub fn ufrag(&self) -> &str {
+        &self.ufrag
+    }
+
     /// Whether a datagram is from this viewer.
     pub fn accepts(&self, now: Instant, datagram: Datagram<'_>) -> bool {
         self.input(now, datagram).is_some_and(|input| self.rtc.accepts(&input))
@@ -233,6 +266,7 @@ impl Viewer {
     /// It is not served any more: the camera has stopped, or what it sends can't be shown.
     pub fn end(&mut self) {
         self.waiting.clear();
+        self.is_ended = true;
         if let Err(error) = self.rtc.close() {
             tracing::debug!("a viewer was not told that it ended: {error}");
         }
@@ -253,6 +287,8 @@ impl Viewer {
                 Err(error) => self.end_on_error(Err(error)),
                 Ok(Output::Transmit(packet)) => transmit(&packet),
                 Ok(Output::Event(event)) => self.take(&event),
+                // Closing is the last thing it does, without saying so.
+                Ok(Output::Timeout(_)) if self.is_ended || !self.rtc.is_alive() => return Step::Over,
                 Ok(Output::Timeout(until)) if !self.write_next(now) => {
                     let next = match self.waiting.is_empty() {
                         true => until,

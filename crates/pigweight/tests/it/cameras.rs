@@ -59,7 +59,7 @@ fn wait_for_update(server: &Server, id: &str, is_wanted: impl Fn(&Value) -> bool
         let Ok(update) = serde_json::from_str::<Value>(message.to_text().unwrap_or_default()) else {
             continue;
         };
-        if is_wanted(&update) {
+        if update["type"] == "count_update" && is_wanted(&update) {
             return update;
         }
     }

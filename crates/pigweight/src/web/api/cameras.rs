@@ -69,6 +69,8 @@ pub struct CameraCount {
     pub state: &'static str,
     /// Animals; null unless counted.
     pub count: Option<u32>,
+    /// Nine of ten true numbers lie within the count ± this many; null unless counted, and with a detector whose scores aren't calibrated.
+    pub uncertainty: Option<f64>,
     /// Seconds of the counted frame since the camera was added; null unless counted.
     pub t: Option<f64>,
 }
@@ -199,6 +201,12 @@ impl RequestArguments for CameraChange {
     ];
 }
 
+impl CameraCount {
+    fn none(state: &'static str) -> Self {
+        Self { state, count: None, uncertainty: None, t: None }
+    }
+}
+
 impl From<&Live> for CameraState {
     fn from(state: &Live) -> Self {
         match state {
@@ -289,15 +297,20 @@ impl Camera {
 
 /// `live`: since when the camera shows pictures, if it does.
 fn count_of(app: &App, camera: &CameraRecord, live: Option<&StateChange>) -> CameraCount {
-    let Some(live) = live else { return CameraCount { state: "no_video", count: None, t: None } };
+    let Some(live) = live else { return CameraCount::none("no_video") };
     // A count from before the connection says nothing of now.
     let live_secs = live.since_unix_ms as f64 / 1000.0 - camera.created_at as f64;
     let latest = app.status.latest(&camera.video_id).filter(|progress| {
         progress.written.elapsed() < COUNT_HOLDS && progress.run.counted_to_secs >= live_secs
     });
-    match latest.and_then(|progress| Some((progress.count?, progress.run.counted_to_secs))) {
-        Some((count, secs)) => CameraCount { state: "counted", count: Some(count), t: Some(secs) },
-        None => CameraCount { state: "pending", count: None, t: None },
+    match latest.and_then(|progress| Some((progress.count?, progress.run))) {
+        Some((count, run)) => CameraCount {
+            state: "counted",
+            count: Some(count),
+            uncertainty: run.count_uncertainty(),
+            t: Some(run.counted_to_secs),
+        },
+        None => CameraCount::none("pending"),
     }
 }
 

@@ -20,6 +20,8 @@ use utoipa::{IntoParams, ToSchema};
 
 /// Proxies cut silent connections after a minute.
 const PING_AFTER: Duration = Duration::from_secs(25);
+/// Clients have nothing to say here.
+const MOST_MESSAGE_BYTES: usize = 4096;
 /// During an analysis, figures are sent again after this time without progress. Their age shows that it is stuck.
 const RESEND_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -155,6 +157,7 @@ pub async fn count_updates(
     let video = caller.recording_or_camera(&app, &query.id).await?;
     let axum::extract::State(app) = app;
     let Ok(upgrade) = upgrade else { return Ok(Problem::websocket_only("/ws/count")) };
+    let upgrade = upgrade.max_message_size(MOST_MESSAGE_BYTES).max_frame_size(MOST_MESSAGE_BYTES);
     Ok(upgrade.on_upgrade(move |socket| push(app, video.id, socket)))
 }
 
@@ -205,6 +208,8 @@ async fn update(app: &App, id: &str) -> Result<(String, bool), Problem> {
     let job = app.store.latest_job(id).await?;
     let lag = Lag::of(app, &video, run.as_ref());
     let crossings = crossed(app, id, run.as_ref()).await?;
+    let is_removed = video.is_of_camera
+        && matches!(app.store.camera(&video.source_id).await, Err(pigweight_store::Error::NotFound { .. }));
     let recount = Recount::of(&video, job.as_ref(), &app.status);
     let message = match &run {
         None => CountUpdate {
@@ -230,6 +235,8 @@ async fn update(app: &App, id: &str) -> Result<(String, bool), Problem> {
                 count: frame.as_ref().map(|frame| frame.boxes.len() as u32),
                 t: frame.map_or(0.0, |frame| frame.secs),
                 state: match shown.state {
+                    // A camera's run has no end; without its camera it doesn't go on.
+                    _ if is_removed => "cancelled",
                     RunState::Queued => "queued",
                     RunState::Running => "running",
                     RunState::Done => "done",

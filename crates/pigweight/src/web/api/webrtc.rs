@@ -123,7 +123,7 @@ async fn answer(
     let Some(subscriber) = app.cameras.subscriber(&camera.id) else {
         return Err(Problem::unavailable("the camera is being connected; ask again in a moment").into());
     };
-    webrtc.answer(sdp, subscriber, requester).await.map_err(|error| refused(&error))
+    webrtc.answer(sdp, (&camera.id, subscriber), requester).await.map_err(|error| refused(&error))
 }
 
 /// Shows a camera by WebRTC (WHEP). The body is an SDP offer, the answer an SDP answer with all candidates; `DELETE` of its `Location` ends it.
@@ -175,11 +175,11 @@ pub async fn whep_end(
     app: Shared,
     Path((id, session)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    caller.camera(&app, &id).await?;
+    let camera = caller.camera(&app, &id).await?;
     let gone = || Problem::not_found("there is no such session; it has ended already");
     let number = u64::from_str_radix(&session, 16).map_err(|_| gone())?;
     let webrtc = app.webrtc.as_ref().ok_or_else(gone)?;
-    if webrtc.close(number).await { Ok(StatusCode::NO_CONTENT) } else { Err(gone()) }
+    if webrtc.close(number, &camera.id).await { Ok(StatusCode::NO_CONTENT) } else { Err(gone()) }
 }
 
 /// Shows a camera by WebRTC: the offer and the answer as JSON. The session ends when the viewer leaves.

@@ -8,6 +8,7 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -278,9 +279,9 @@ impl Task {
                     let _asked = reply.send(Err(OfferError::TooManyViewers));
                     return;
                 }
-                // Guessing another viewer's number must not be of use.
                 let session = loop {
-                    let session = fastrand::u64(..);
+                    // Keyed by the system's randomness: from one's own number nobody can tell another's, and end it.
+                    let session = RandomState::new().hash_one(());
                     if !self.viewers.contains_key(&session) {
                         break session;
                     }

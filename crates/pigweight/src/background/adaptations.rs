@@ -134,6 +134,13 @@ struct Current {
     stop: Arc<AtomicBool>,
 }
 
+impl Current {
+    /// Whether it is this source's. One that was stopped is nobody's any more: it ends at its next step, and another may be asked for.
+    fn is_of(&self, source_id: &str) -> bool {
+        self.source_id == source_id && !self.stop.load(Ordering::Relaxed)
+    }
+}
+
 /// The detector that was adapted to a source, if it has one.
 pub fn detector_of_source(config: &Config, source_id: &str) -> Option<PathBuf> {
     let path = config.data.join(FOLDER).join(format!("{source_id}.onnx"));
@@ -173,7 +180,7 @@ impl Adaptations {
 
     /// The state of a source's adaptation; `None` if none was requested.
     pub fn get(&self, source_id: &str) -> Option<AdaptationRecord> {
-        if let Some(current) = self.current().as_ref().filter(|current| current.source_id == source_id) {
+        if let Some(current) = self.current().as_ref().filter(|current| current.is_of(source_id)) {
             return Some(current.record.clone());
         }
         self.read(source_id)
@@ -199,7 +206,7 @@ impl Adaptations {
         }
         // Held, so that two requests don't both begin.
         let current = self.current();
-        let is_current = current.as_ref().is_some_and(|current| current.source_id == source_id);
+        let is_current = current.as_ref().is_some_and(|current| current.is_of(source_id));
         if is_current || self.read(source_id).is_some_and(|record| record.state.is_open()) {
             return Err(Error::Open);
         }

@@ -246,7 +246,7 @@ fn what_a_bad_network_loses_is_sent_again() {
         let mut scene = Scene::new(GOOD, seed);
         scene.connect();
         let start = scene.now;
-        // Before a first packet has arrived, nobody misses one: a keyframe is asked for then, see below.
+        // The receiver can't notice the loss of the very first packet. It requests a keyframe then, which has its own test.
         scene.send_frames(0..1);
         scene.network = BARN;
         scene.send_frames(1..500);

@@ -88,11 +88,6 @@ impl WebRtc {
         Ok(Self { settings, port, peers, viewers, requests })
     }
 
-    /// The UDP port.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     /// Viewers that are connected or about to be.
     pub fn viewers(&self) -> usize {
         self.viewers.load(Ordering::Relaxed)
@@ -280,7 +275,7 @@ impl Task {
                     return;
                 }
                 let session = loop {
-                    // Keyed by the system's randomness: from one's own number nobody can tell another's, and end it.
+                    // From the system's randomness: nobody can guess another viewer's session and end it.
                     let session = RandomState::new().hash_one(());
                     if !self.viewers.contains_key(&session) {
                         break session;
@@ -302,8 +297,8 @@ impl Task {
         }
     }
 
-    /// Offers that nobody follows up must not keep viewers out: where there are too many, of an address or in all, the oldest that has had its time
-    /// to connect gives way. Returns whether there is room.
+    /// Makes room for an offer, so that offers without a connection don't keep viewers out. If an address, or the server, has too many, the oldest
+    /// unconnected viewer is removed once its time to connect is over. Returns whether there is room.
     fn make_room(&mut self, from: IpAddr) -> bool {
         let from = network_of(from);
         let unconnected = || self.viewers.iter().filter(|(_, watching)| !watching.viewer.is_connected());

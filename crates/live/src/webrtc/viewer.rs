@@ -208,11 +208,6 @@ impl Viewer {
         self.is_connected
     }
 
-    /// Whether it takes part in no connection any more.
-    pub fn is_over(&self) -> bool {
-        !self.rtc.is_alive()
-    }
-
     /// The next frame of the camera. Poll it afterwards.
     pub fn push(&mut self, now: Instant, unit: Arc<AccessUnit>) {
         if unit.codec != Codec::H264 {
@@ -230,7 +225,7 @@ impl Viewer {
             return;
         }
         self.last_ticks = Some(unit.time_ticks);
-        // What waited for longer is of no use to somebody who looks now.
+        // Old frames delay the new ones.
         if self.waiting.front().is_some_and(|(since, _)| now - *since > MOST_BEHIND) {
             self.lose();
         }

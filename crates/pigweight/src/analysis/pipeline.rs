@@ -72,7 +72,7 @@ pub struct Analysis<'a> {
     pub settings: &'a RunSettings,
     /// If the process that reads the video ends once more and nothing was written before, the run has failed.
     pub is_last_try: bool,
-    /// Receives what the detector finds on each inferred frame, as soon as it is found: for those who look at a camera now.
+    /// Receives the detections of each inferred frame at once, for viewers of a camera.
     pub show: Option<&'a dyn Fn(LiveDetections)>,
 }
 

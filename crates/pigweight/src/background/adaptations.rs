@@ -135,7 +135,7 @@ struct Current {
 }
 
 impl Current {
-    /// Whether it is this source's. One that was stopped is nobody's any more: it ends at its next step, and another may be asked for.
+    /// Whether it is this source's and goes on. A stopped one ends at its next step; another may be requested before that.
     fn is_of(&self, source_id: &str) -> bool {
         self.source_id == source_id && !self.stop.load(Ordering::Relaxed)
     }

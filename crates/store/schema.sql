@@ -71,8 +71,32 @@ create table cameras (
   url text not null,                       -- without user and password
   user_name text,
   password text,                           -- as the camera knows it; sent to the camera and to no other host
-  removed_at bigint                        -- no longer connected; what was counted stays
+  removed_at bigint,                       -- no longer connected; what was counted stays
+  recording text                           -- what is kept of what it sends: all, marked, off; null: as configured
 );
+
+-- What cameras have sent, in files of their own below the data folder. A row is written before its file and removed before it.
+create table camera_recordings (
+  id text primary key not null,            -- the name of its file
+  source_id text not null references sources (id),
+  start_ticks bigint not null,             -- of its first frame, 1/90000 s since the source's created_at
+  end_ticks bigint,                        -- of its last frame; null while it is being written
+  started_at_millis bigint not null,       -- time of day of its first frame, since 1970
+  size_bytes bigint not null default 0,
+  frames bigint not null default 0
+);
+create index camera_recordings_by_time on camera_recordings (source_id, start_ticks);
+
+-- Stretches of a camera that a person wants to keep. Recordings that overlap one, or a crossing, are removed last.
+create table camera_marks (
+  id text primary key not null,
+  source_id text not null references sources (id),
+  from_secs double precision not null,     -- since the source's created_at
+  to_secs double precision not null,
+  note text not null,                      -- for people; may be empty
+  created_at bigint not null
+);
+create index camera_marks_by_source on camera_marks (source_id, from_secs);
 
 -- One analysis of one recording with one model and one set of settings.
 create table runs (
@@ -186,6 +210,7 @@ create table crossings (
   secs double precision not null,
   unique (run_id, line_version_id, number)
 );
+create index crossings_by_time on crossings (run_id, secs);
 
 -- Work for the background. Its progress is stored on its run, its pause on its video.
 create table jobs (

@@ -32,6 +32,9 @@ pub struct AccessUnit {
     pub data: Arc<[u8]>,
     /// How it is coded.
     pub codec: Codec,
+    /// The codec's `VisualSampleEntry` box (ISO/IEC 14496-12), with which the frames since the last keyframe can be written to an MP4 file. `None` if the
+    /// session has none.
+    pub sample_entry: Option<Arc<[u8]>>,
     /// On the camera's timeline, in ticks of [`CLOCK_RATE_HZ`]. Grows from unit to unit, except where B-frames are sent before frames that are
     /// shown later.
     pub time_ticks: i64,

@@ -1,6 +1,6 @@
 //! A camera: one task that connects, receives, and connects again.
 
-use crate::access_unit::AccessUnit;
+use crate::access_unit::{AccessUnit, Codec};
 use crate::failure::Failure;
 use crate::retry::Retries;
 use crate::session::{Connector, Session, SessionUnit};
@@ -204,7 +204,7 @@ impl Task {
         self.order = FrameOrder::default();
         self.shared.delivered.lock().unwrap_or_else(PoisonError::into_inner).has_reordered_frames = false;
         self.epoch = self.epoch.saturating_add(1);
-        let mut format = None;
+        let (mut format, mut sample_entry) = (None, None::<Arc<[u8]>>);
         loop {
             let unit = match tokio::time::timeout(STALL_TIMEOUT, session.next()).await {
                 Ok(Ok(unit)) => unit,
@@ -219,11 +219,18 @@ impl Task {
                 format = Some(now);
                 self.enter(CameraState::Live(now));
             }
-            self.deliver(unit, now.codec);
+            if unit.is_keyframe {
+                let entry = session.sample_entry();
+                // Units share one as long as it stays the same.
+                if entry.as_deref() != sample_entry.as_deref() {
+                    sample_entry = entry.map(Arc::from);
+                }
+            }
+            self.deliver(unit, now.codec, sample_entry.clone());
         }
     }
 
-    fn deliver(&mut self, unit: SessionUnit, codec: crate::access_unit::Codec) {
+    fn deliver(&mut self, unit: SessionUnit, codec: Codec, sample_entry: Option<Arc<[u8]>>) {
         let arrived_secs = self.timeline_start_secs + self.started.elapsed().as_secs_f64();
         let placement = self.timeline.place(unit.session_ticks, arrived_secs);
         let arrived_unix_ms = unix_ms();
@@ -238,6 +245,7 @@ impl Task {
         self.shared.broadcast.send(AccessUnit {
             data: unit.data,
             codec,
+            sample_entry,
             time_ticks: placement.time_ticks,
             arrived_unix_ms,
             is_keyframe: unit.is_keyframe,

@@ -9,12 +9,14 @@
 //! A [`Camera`] is in exactly one [`CameraState`]. It reconnects by itself for as long as it exists ([`retry`] has the intervals). All
 //! times are on one 90 kHz timeline; a reconnection continues it ([`timeline`]).
 //!
-//! Left out on purpose: decoding (the media crate) and storage (the store crate). This crate doesn't know libav.
+//! [`recording`] writes access units to files. Left out on purpose: decoding (the media crate), and which files are kept (the binary). This
+//! crate doesn't know libav.
 
 pub mod access_unit;
 pub mod address;
 pub mod camera;
 pub mod failure;
+pub mod recording;
 pub mod retry;
 pub mod rtsp;
 pub mod session;

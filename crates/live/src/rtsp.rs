@@ -10,6 +10,7 @@ use retina::client::{
     Credentials, Demuxed, InitialTimestampPolicy, PlayOptions, SessionGroup, SessionIdPolicy, SessionOptions,
     SetupOptions, Transport,
 };
+use retina::codec::h26x::Framing;
 use retina::codec::{CodecItem, FrameFormat, ParametersRef};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,10 @@ const UNSUPPORTED_TRANSPORT: u16 = 461;
 const MOST_REASON_CHARS: usize = 200;
 /// A server that still holds the last session of this program may refuse another: how long its end is waited for.
 const TEARDOWN_WAIT: Duration = Duration::from_secs(2);
+
+/// With lengths before NAL units, the crate's sample entry is that of an MP4 file. Sessions deliver start codes of the same size instead.
+const FRAME_FORMAT: FrameFormat =
+    FrameFormat { h26x_framing: Framing::FourByteLength, ..FrameFormat::SIMPLE };
 
 /// Connects to an RTSP camera.
 pub struct RtspConnector {
@@ -58,7 +63,7 @@ impl RtspConnector {
             }
             (None, None) => return Err(Error::Known(Failure::NoVideo)),
         };
-        let setup = SetupOptions::default().transport(transport).frame_format(FrameFormat::SIMPLE);
+        let setup = SetupOptions::default().transport(transport).frame_format(FRAME_FORMAT);
         session.setup(stream, setup).await?;
         // Cameras state first timestamps that are wrong; the first packet's own is right.
         let play = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Ignore);
@@ -152,6 +157,17 @@ fn codec(encoding: &str) -> Option<Codec> {
     }
 }
 
+/// Replaces the length before each NAL unit by a start code.
+fn annex_b(mut data: Vec<u8>) -> Vec<u8> {
+    let mut at = 0;
+    while let Some(head) = data.get_mut(at..at + 4) {
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
+        head.copy_from_slice(&[0, 0, 0, 1]);
+        at = at.saturating_add(4).saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
+    }
+    data
+}
+
 struct RtspSession {
     demuxed: Demuxed,
     stream: usize,
@@ -177,6 +193,13 @@ impl Session for RtspSession {
         }
     }
 
+    fn sample_entry(&self) -> Option<Vec<u8>> {
+        match self.demuxed.streams()[self.stream].parameters() {
+            Some(ParametersRef::Video(parameters)) => parameters.mp4_sample_entry().build().ok(),
+            _ => None,
+        }
+    }
+
     fn next(&mut self) -> BoxFuture<'_, Result<SessionUnit, Failure>> {
         Box::pin(async {
             loop {
@@ -189,7 +212,7 @@ impl Session for RtspSession {
                             is_keyframe: frame.is_random_access_point(),
                             is_disposable: frame.is_disposable(),
                             lost_packets: frame.loss(),
-                            data: frame.into_data().into(),
+                            data: annex_b(frame.into_data()).into(),
                         });
                     }
                     Some(Ok(_)) => {}

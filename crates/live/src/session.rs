@@ -25,6 +25,11 @@ pub trait Session: Send {
     /// What it sends now; may change from unit to unit.
     fn format(&self) -> StreamFormat;
 
+    /// The `VisualSampleEntry` box (ISO/IEC 14496-12) of what it sends now. `None`: its frames can't be written to an MP4 file.
+    fn sample_entry(&self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// The next frame, or why there will be none. The caller limits the wait.
     fn next(&mut self) -> BoxFuture<'_, Result<SessionUnit, Failure>>;
 }

@@ -215,6 +215,7 @@ fn frame(number: u32) -> Arc<AccessUnit> {
     Arc::new(AccessUnit {
         data: data.into(),
         codec: Codec::H264,
+        sample_entry: None,
         time_ticks: ticks(number),
         arrived_unix_ms: 0,
         is_keyframe,

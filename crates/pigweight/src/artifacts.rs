@@ -1,7 +1,8 @@
-//! Files that can be made again: previews, within a budget of disk space.
+//! Files within a budget of disk space: previews, which can be made again, and recordings of cameras.
 
 pub mod disk_budget;
 pub mod disk_space;
 pub mod folder_check;
 pub mod preview_builder;
 pub mod previews;
+pub mod recordings;

@@ -4,6 +4,7 @@
 
 pub mod adaptations;
 pub mod camera_counting;
+pub mod camera_recorder;
 pub mod camera_supervisor;
 pub mod cancellation;
 pub mod detector_slot;
@@ -24,8 +25,8 @@ use crate::background::job_context::JobContext;
 use crate::background::job_enqueuer::JobEnqueuer;
 use crate::background::job_worker::JobWorker;
 use crate::background::video_indexer::VideoIndexer;
+use crate::sources::library::OwnFolders;
 use anyhow::Context as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::runtime::Handle;
@@ -35,8 +36,8 @@ use tokio::sync::watch;
 pub struct BackgroundSettings {
     /// What jobs are run with.
     pub context: Arc<JobContext>,
-    /// The folder of uploads: every file in it is whole from the beginning.
-    pub uploads: PathBuf,
+    /// The folders of uploads and clips.
+    pub own: OwnFolders,
     /// Ends the pause between two scans.
     pub wake: crossbeam_channel::Sender<()>,
     /// Its other end.
@@ -66,7 +67,7 @@ impl Background {
     pub fn start(settings: BackgroundSettings) -> anyhow::Result<Self> {
         let BackgroundSettings {
             context,
-            uploads,
+            own,
             wake,
             woken,
             lines_to_count,
@@ -77,8 +78,8 @@ impl Background {
         let watcher = FolderWatcher {
             store: context.store.clone(),
             status: context.status.clone(),
-            folders: context.config.videos.iter().chain([&uploads]).cloned().collect(),
-            uploads,
+            folders: context.config.videos.iter().chain([&own.uploads, &own.clips]).cloned().collect(),
+            own,
             previews: context.previews.clone(),
             cancellation: context.cancellation.clone(),
             job_enqueuer: JobEnqueuer::new(context.clone()),

@@ -4,6 +4,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use pigweight_detect::layout::Head;
 use pigweight_detect::{DeviceChoice, Fallback, RemoteSettings};
+use pigweight_store::RecordingMode;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -42,6 +43,8 @@ pub struct Config {
     pub adapt: AdaptConfig,
     /// Cameras in the browser.
     pub webrtc: WebRtcConfig,
+    /// Recordings of cameras.
+    pub recording: RecordingConfig,
 }
 
 /// Analyses in the background.
@@ -75,6 +78,53 @@ pub struct WebRtcConfig {
 impl Default for WebRtcConfig {
     fn default() -> Self {
         Self { enabled: true, listen: None, addresses: Vec::new() }
+    }
+}
+
+/// Recordings of cameras: what they send, in files below the data folder. When there is no room, the oldest go first; what lies around crossings
+/// and marks goes last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RecordingConfig {
+    /// What is kept, unless a camera has a setting of its own: `all`, `marked` (what lies around crossings and marks) or `off`.
+    #[serde(with = "recording_mode")]
+    #[schema(value_type = String, default = "all")]
+    pub mode: RecordingMode,
+    /// Disk space for one camera, in 10⁹ bytes. A camera of 2 Mbit/s fills 20 in 22 hours.
+    pub camera_gb: f64,
+    /// Disk space for all cameras, in 10⁹ bytes. At least 2 stay free on the disk in any case.
+    pub total_gb: f64,
+    /// How much is kept before and after a crossing, 0 to 3600 seconds.
+    pub margin_secs: f64,
+    /// With the mode `marked`, how long the rest is kept, 1 to 100000 minutes.
+    pub unmarked_minutes: f64,
+}
+
+impl Default for RecordingConfig {
+    fn default() -> Self {
+        Self {
+            mode: RecordingMode::All,
+            camera_gb: 20.0,
+            total_gb: 100.0,
+            margin_secs: 30.0,
+            unmarked_minutes: 10.0,
+        }
+    }
+}
+
+/// The store doesn't know the words of the configuration.
+mod recording_mode {
+    use pigweight_store::RecordingMode;
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    pub fn serialize<S: Serializer>(mode: &RecordingMode, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(mode.name())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<RecordingMode, D::Error> {
+        let name = String::deserialize(from)?;
+        let other = || de::Error::custom(format!("{name:?} is not one of \"all\", \"marked\", \"off\""));
+        RecordingMode::named(&name).ok_or_else(other)
     }
 }
 
@@ -245,6 +295,7 @@ impl Default for Config {
             jobs: JobsConfig::default(),
             adapt: AdaptConfig::default(),
             webrtc: WebRtcConfig::default(),
+            recording: RecordingConfig::default(),
         }
     }
 }
@@ -298,9 +349,13 @@ impl Config {
             config.detect.inference_hz.get_or_insert(hz);
         }
         config.detect.check()?;
-        for (key, gigabytes) in
-            [("preview.disk_gb", config.preview.disk_gb), ("upload.max_gb", config.upload.max_gb)]
-        {
+        let RecordingConfig { camera_gb, total_gb, margin_secs, unmarked_minutes, .. } = config.recording;
+        for (key, gigabytes) in [
+            ("preview.disk_gb", config.preview.disk_gb),
+            ("upload.max_gb", config.upload.max_gb),
+            ("recording.camera_gb", camera_gb),
+            ("recording.total_gb", total_gb),
+        ] {
             anyhow::ensure!(gigabytes.is_finite() && gigabytes >= 0.0, "{key} is a number and not negative");
         }
         anyhow::ensure!(
@@ -311,6 +366,10 @@ impl Config {
         anyhow::ensure!(
             !config.webrtc.addresses.iter().any(IpAddr::is_unspecified),
             "webrtc.addresses are addresses that viewers can reach, such as 192.168.1.5"
+        );
+        anyhow::ensure!(
+            (0.0..=3600.0).contains(&margin_secs) && (1.0..=100_000.0).contains(&unmarked_minutes),
+            "recording.margin_secs lies between 0 and 3600, recording.unmarked_minutes between 1 and 100000"
         );
         anyhow::ensure!((1..=20).contains(&config.adapt.rounds), "adapt.rounds lies between 1 and 20");
         anyhow::ensure!((1..=100_000).contains(&config.adapt.steps), "adapt.steps lies between 1 and 100000");
@@ -416,6 +475,10 @@ mod tests {
             "[jobs]\nat_once = 0",
             "[adapt]\nsteps = 0",
             "[adapt]\nrounds = 21",
+            "[recording]\nmode = \"some\"",
+            "[recording]\ncamera_gb = -1",
+            "[recording]\nmargin_secs = 4000",
+            "[recording]\nunmarked_minutes = 0",
             "[webrtc]\nlisten = \"8080\"",
             "[webrtc]\naddresses = [\"farm.example\"]",
             "[webrtc]\naddresses = [\"0.0.0.0\"]",

@@ -5,6 +5,7 @@
 
 use crate::analysis::settings::model_settings;
 use crate::artifacts::previews::Previews;
+use crate::artifacts::recordings::Recordings;
 use crate::background::adaptations::Adaptations;
 use crate::background::camera_supervisor::CameraSupervisor;
 use crate::background::cancellation::Cancellation;
@@ -15,7 +16,9 @@ use crate::background::{Background, BackgroundSettings};
 use crate::config::{Config, WebRtcConfig};
 use crate::describe::counted;
 use crate::reason::Reasoned as _;
+use crate::sources::clips::Clips;
 use crate::sources::file_access;
+use crate::sources::library::OwnFolders;
 use crate::sources::open_videos::OpenVideos;
 use crate::sources::uploads::Uploads;
 use crate::status::Status;
@@ -158,7 +161,11 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
     let previews = Arc::new(Previews::new(&config.data, config.preview.disk_gb));
     let uploads = Uploads::new(&config.data, config.upload.max_gb);
     uploads.recover().await?;
-    let uploads_folder = uploads.folder().canonicalize()?;
+    let clips = Clips::open(&config.data)?;
+    let own = OwnFolders {
+        uploads: uploads.folder().canonicalize()?,
+        clips: clips.folder().to_owned(),
+    };
     let cancellation = Arc::new(Cancellation::default());
     let owner = ulid::Ulid::generate().to_string().to_lowercase();
     // Capacity one, as `wake`.
@@ -182,6 +189,12 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         status.report_trouble(&error.reason());
     }
     let background_store = store.background_connections().await?;
+    let recordings =
+        Arc::new(Recordings::new(&config.data, background_store.clone(), config.recording.clone()));
+    // Cameras that can't be recorded are shown and counted all the same.
+    if let Err(error) = recordings.repair().await {
+        status.report_trouble(&error.reason());
+    }
     let context = Arc::new(JobContext {
         store: background_store.clone(),
         status: status.clone(),
@@ -190,6 +203,7 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         enqueued: EnqueuedFingerprints::default(),
         open_videos: open_videos.clone(),
         previews: previews.clone(),
+        recordings: recordings.clone(),
         cancellation: cancellation.clone(),
         count_lines: count_lines.clone(),
         lease_owner: owner.clone(),
@@ -209,6 +223,9 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         hls_parts: Default::default(),
         on_demand_counts: Default::default(),
         previews,
+        recordings,
+        recorded_videos: Default::default(),
+        clips,
         uploads,
         wake: wake.clone(),
         count_lines,
@@ -219,7 +236,7 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
     });
     let settings = BackgroundSettings {
         context: context.clone(),
-        uploads: uploads_folder,
+        own,
         wake,
         woken,
         lines_to_count,

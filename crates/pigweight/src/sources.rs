@@ -1,5 +1,6 @@
 //! Where videos come from: folders and uploads, registered in the store and opened on demand.
 
+pub mod clips;
 pub mod file_access;
 pub mod library;
 pub mod open_videos;

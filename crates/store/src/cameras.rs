@@ -1,5 +1,6 @@
 //! Cameras: sources that are connected rather than read from a folder.
 
+use crate::camera_recordings::RecordingMode;
 use crate::clock::unix_secs;
 use crate::error::{Error, Result};
 use crate::sources::SourceKind;
@@ -22,6 +23,8 @@ pub struct CameraRecord {
     pub user_name: Option<String>,
     /// The password that the camera knows; sent to the camera and to no other host.
     pub password: Option<String>,
+    /// What is kept of what it sends; `None`: as configured.
+    pub recording: Option<RecordingMode>,
     /// Seconds since 1970: second 0 of the recording.
     pub created_at: i64,
 }
@@ -44,7 +47,7 @@ pub struct CameraPlace {
     pub password: Option<String>,
 }
 
-const SELECT: &str = "select source_id as id, video_id, name, url, user_name, password, created_at \
+const SELECT: &str = "select source_id as id, video_id, name, url, user_name, password, recording, created_at \
      from cameras join sources on sources.id = source_id where removed_at is null";
 
 impl Store {
@@ -138,6 +141,17 @@ impl Store {
             .await
             .map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
+        self.camera(id).await
+    }
+
+    /// Sets what is kept of what a camera sends; `None`: as configured.
+    pub async fn set_camera_recording(&self, id: &str, mode: Option<RecordingMode>) -> Result<CameraRecord> {
+        sqlx::query("update cameras set recording = $2 where source_id = $1 and removed_at is null")
+            .bind(id)
+            .bind(mode)
+            .execute(&self.pool)
+            .await
+            .map_err(|error| Error::from_sql("changing a camera", error))?;
         self.camera(id).await
     }
 

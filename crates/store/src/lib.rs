@@ -12,6 +12,8 @@
 //!
 //! Not here: what the numbers mean (the core crate), and who may ask (the binary).
 
+mod camera_marks;
+mod camera_recordings;
 mod cameras;
 mod check;
 mod checkpoints;
@@ -33,6 +35,8 @@ mod runs;
 mod sources;
 mod videos;
 
+pub use camera_marks::{CameraMark, NewMark};
+pub use camera_recordings::{CameraRecording, RecordedBytes, RecordingMode, TICKS_PER_SEC};
 pub use cameras::{CameraPlace, CameraRecord};
 pub use check::{CheckedStore, Finding};
 pub use checkpoints::Checkpoint;

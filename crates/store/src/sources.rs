@@ -40,6 +40,11 @@ pub enum NewSource {
     },
     /// One of its own.
     Upload,
+    /// That of a camera: a clip of what it sent.
+    Camera {
+        /// The source's identifier. If there is none of it, the clip is a source of its own, as an upload is.
+        source_id: String,
+    },
 }
 
 /// A source.
@@ -208,6 +213,14 @@ pub(crate) async fn of_new_video(
     let (kind, name, folder) = match source {
         NewSource::Folder { folder, name } => (SourceKind::Folder, name.as_str(), Some(folder)),
         NewSource::Upload => (SourceKind::Upload, name, None),
+        NewSource::Camera { source_id } => {
+            let camera = sqlx::query_scalar("select id from sources where id = $1 and kind = 'camera'");
+            let camera = camera.bind(source_id).fetch_optional(&mut **transaction).await.map_err(failed)?;
+            match camera {
+                Some(camera) => return Ok(camera),
+                None => (SourceKind::Upload, name, None),
+            }
+        }
     };
     let id = new_id();
     sqlx::query(

@@ -8,11 +8,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Files of a data folder. SQLite leaves the last two if a process was killed.
-const OWNED: [&str; 8] = [
+const OWNED: [&str; 10] = [
     "lock",
     "pigweight.sqlite",
     "previews",
     "uploads",
+    "recordings",
+    "clips",
     "detectors",
     "engines",
     "pigweight.sqlite-shm",

@@ -1,9 +1,11 @@
 //! The cameras of the server: each is connected, decoded and counted for as long as it is registered.
 //!
-//! A camera has one task, which keeps its connection alive (the live crate), and one thread, which counts what comes
-//! (`camera_counting.rs`). Unlike the rest of the background these threads have the usual priority: what a camera shows can't wait.
+//! A camera has one task, which keeps its connection alive (the live crate), and two threads, which count what comes
+//! (`camera_counting.rs`) and record it (`camera_recorder.rs`). Unlike the rest of the background these threads have the usual priority: what a
+//! camera shows can't wait.
 
 use crate::background::camera_counting::{CameraCounting, LatestPicture};
+use crate::background::camera_recorder::CameraRecorder;
 use crate::background::job_context::JobContext;
 use anyhow::Context as _;
 use pigweight_live::address::{AddressError, Credentials};
@@ -12,7 +14,7 @@ use pigweight_live::rtsp::RtspConnector;
 use pigweight_live::session::Connector as _;
 use pigweight_live::state::StateHistory;
 use pigweight_live::{Camera, CameraAddress, CameraState, Failure, StreamFormat, Subscriber};
-use pigweight_store::{CameraPlace, CameraRecord, Reason};
+use pigweight_store::{CameraPlace, CameraRecord, Reason, RecordingMode};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +29,8 @@ pub const MOST_CAMERAS: u32 = 64;
 const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(5);
 /// A live camera without a whole picture for this long is told. Keyframes come every ten seconds at the slowest.
 const PICTURE_TIMEOUT: Duration = Duration::from_secs(12);
+/// Between what a camera sent before a restart and what it sends after it, at least.
+const RESTART_SECS: f64 = 1.0;
 /// The code of that reason.
 pub const NO_PICTURE: &str = "no_picture";
 
@@ -43,7 +47,8 @@ pub struct CameraSupervisor {
 struct RunningCamera {
     camera: Arc<Camera>,
     counting: Arc<CameraCounting>,
-    thread: JoinHandle<()>,
+    recorder: Arc<CameraRecorder>,
+    threads: [JoinHandle<()>; 2],
 }
 
 /// Why a camera wasn't added, changed or removed.
@@ -68,6 +73,8 @@ pub struct CameraStatus {
     pub delivered: Delivered,
     /// Why it isn't counted although it is live.
     pub trouble: Option<Reason>,
+    /// Why it isn't recorded although it should be.
+    pub recording_trouble: Option<Reason>,
 }
 
 impl CameraSupervisor {
@@ -85,7 +92,7 @@ impl CameraSupervisor {
         });
         for record in cameras.context.store.cameras().await? {
             // One that can't be started is told and doesn't keep the others from it.
-            if let Err(error) = cameras.run(record) {
+            if let Err(error) = cameras.run(record).await {
                 cameras.context.status.report_trouble(&Reason::new("camera_not_started", error.to_string()));
             }
         }
@@ -111,7 +118,7 @@ impl CameraSupervisor {
             let _changing = cameras.changes.lock().await;
             let added = cameras.context.store.add_camera(&name, &place, MOST_CAMERAS).await?;
             let record = added.ok_or(ChangeError::TooMany)?;
-            cameras.run(record.clone()).map_err(ChangeError::NotStarted)?;
+            cameras.run(record.clone()).await.map_err(ChangeError::NotStarted)?;
             Ok(record)
         })
         .await
@@ -136,14 +143,35 @@ impl CameraSupervisor {
                 == (&record.url, &record.user_name, &record.password);
             if !is_same || cameras.status(&id).is_none() {
                 cameras.end(&id).await;
-                cameras.run(record.clone()).map_err(ChangeError::NotStarted)?;
+                cameras.run(record.clone()).await.map_err(ChangeError::NotStarted)?;
             }
             Ok(record)
         })
         .await
     }
 
-    /// Removes a camera and disconnects it; what it has shown is written.
+    /// Sets what is kept of what a camera sends; `None`: as configured.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn set_recording(
+        self: &Arc<Self>,
+        id: String,
+        mode: Option<RecordingMode>,
+    ) -> Result<CameraRecord, ChangeError> {
+        let cameras = self.clone();
+        whole(async move {
+            let _changing = cameras.changes.lock().await;
+            let record = cameras.context.store.set_camera_recording(&id, mode).await?;
+            if let Some(running) = cameras.running().get(&id) {
+                running.recorder.set_mode(mode);
+            }
+            Ok(record)
+        })
+        .await
+    }
+
+    /// Removes a camera and disconnects it, and removes its recordings; what was counted stays.
     ///
     /// # Errors
     /// [`ChangeError`].
@@ -153,6 +181,7 @@ impl CameraSupervisor {
             let _changing = cameras.changes.lock().await;
             cameras.context.store.remove_camera(&id).await?;
             cameras.end(&id).await;
+            cameras.context.recordings.remove_all(&id).await?;
             Ok(())
         })
         .await
@@ -169,7 +198,7 @@ impl CameraSupervisor {
     }
 
     /// Connects a registered camera that isn't running.
-    fn run(&self, record: CameraRecord) -> anyhow::Result<()> {
+    async fn run(&self, record: CameraRecord) -> anyhow::Result<()> {
         let place = CameraPlace {
             url: record.url.clone(),
             user_name: record.user_name.clone(),
@@ -177,24 +206,40 @@ impl CameraSupervisor {
         };
         let address =
             address_of(&place).with_context(|| format!("the address of {} is damaged", record.name))?;
+        // Second 0 is when the camera was added, also after a restart; but nothing happens twice at one time, even if the clock was set back.
+        let clock_secs =
+            (jiff::Timestamp::now().as_millisecond() - record.created_at * 1000) as f64 / 1000.0;
+        let end_secs = self.context.store.camera_end_secs(&record.id).await?;
+        let timeline_start_secs =
+            if end_secs > 0.0 { clock_secs.max(end_secs + RESTART_SECS) } else { clock_secs.max(0.0) };
         let mut running = self.running();
         if self.is_stopped.load(Ordering::SeqCst) {
             return Ok(());
         }
-        // Second 0 is when the camera was added, also after a restart.
-        let timeline_start_secs =
-            (jiff::Timestamp::now().as_millisecond() - record.created_at * 1000) as f64 / 1000.0;
         let _in_runtime = self.runtime.enter();
-        let camera =
-            Arc::new(Camera::start(Box::new(RtspConnector::new(address)), timeline_start_secs.max(0.0)));
+        let camera = Arc::new(Camera::start(Box::new(RtspConnector::new(address)), timeline_start_secs));
         let id = record.id.clone();
+        let JobContext { store, recordings, .. } = &*self.context;
+        let recorder = Arc::new(CameraRecorder::new(recordings.clone(), store.clone(), record.clone()));
         let counting = Arc::new(CameraCounting::new(self.context.clone(), camera.clone(), record));
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            let thread = std::thread::Builder::new().name(name.into()).spawn(work);
+            thread.context("cannot start the threads of a camera")
+        };
         let (work, runtime) = (counting.clone(), self.runtime.clone());
-        let thread = std::thread::Builder::new()
-            .name("camera".into())
-            .spawn(move || work.run(&runtime))
-            .context("cannot start the thread of a camera")?;
-        running.insert(id, RunningCamera { camera, counting, thread });
+        let counts = spawn("camera", Box::new(move || work.run(&runtime)))?;
+        let (work, runtime, subscription) = (recorder.clone(), self.runtime.clone(), camera.subscribe());
+        let records = spawn("recorder", Box::new(move || work.run(subscription, &runtime)));
+        let records = match records {
+            Ok(records) => records,
+            Err(error) => {
+                // Its thread ends when the camera is dropped.
+                counting.end();
+                return Err(error);
+            }
+        };
+        let threads = [counts, records];
+        running.insert(id, RunningCamera { camera, counting, recorder, threads });
         Ok(())
     }
 
@@ -218,10 +263,11 @@ impl CameraSupervisor {
     /// What a camera is doing; `None`: it isn't running.
     pub fn status(&self, id: &str) -> Option<CameraStatus> {
         let running = self.running();
-        let RunningCamera { camera, counting, .. } = running.get(id)?;
+        let RunningCamera { camera, counting, recorder, .. } = running.get(id)?;
         let states = camera.history();
         let trouble = no_picture(&states, counting).or_else(|| counting.trouble());
-        Some(CameraStatus { states, delivered: camera.delivered(), trouble })
+        let recording_trouble = recorder.trouble();
+        Some(CameraStatus { states, delivered: camera.delivered(), trouble, recording_trouble })
     }
 
     /// For viewers of a camera; `None`: it isn't running.
@@ -264,8 +310,10 @@ impl RunningCamera {
     fn end(self, runtime: &Handle) {
         self.counting.end();
         runtime.block_on(self.camera.stop());
-        if self.thread.join().is_err() {
-            tracing::error!("the thread of a camera broke down; the log says where");
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of a camera broke down; the log says where");
+            }
         }
     }
 }

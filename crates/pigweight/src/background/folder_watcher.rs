@@ -5,7 +5,7 @@ use crate::artifacts::previews::Previews;
 use crate::background::cancellation::Cancellation;
 use crate::background::job_enqueuer::JobEnqueuer;
 use crate::reason::Reasoned as _;
-use crate::sources::library::{self, FoundFile, SystemFiles};
+use crate::sources::library::{self, FoundFile, OwnFolders, SystemFiles};
 use crate::status::Status;
 use pigweight_store::{EnqueuedJobs, Reason, Store, VideoRecord};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,8 +36,8 @@ pub struct FolderWatcher {
     pub status: Arc<Status>,
     /// Folders to scan.
     pub folders: Vec<PathBuf>,
-    /// The one in which every file is complete from the beginning.
-    pub uploads: PathBuf,
+    /// Those of them in which every file is complete from the beginning.
+    pub own: OwnFolders,
     /// Deletes previews of missing videos.
     pub previews: Arc<Previews>,
     /// Signals when to stop.
@@ -56,7 +56,7 @@ impl FolderWatcher {
     /// Registers the files now in the folders, so that the first list of videos isn't empty. Blocks.
     pub fn register_present(&self, runtime: &Handle) -> usize {
         let started = self.store.scan_start_millis();
-        let (found, mut trouble) = library::find_videos(&self.folders, Some(&self.uploads));
+        let (found, mut trouble) = library::find_videos(&self.folders, Some(&self.own));
         let videos = self.register(runtime, found.iter(), started, &mut trouble);
         self.status.end_scan(trouble);
         videos.len()
@@ -69,12 +69,12 @@ impl FolderWatcher {
         let mut cleaned_up: Option<Instant> = None;
         while !self.cancellation.is_over() {
             let started = self.store.scan_start_millis();
-            let (found, mut trouble) = library::find_videos(&self.folders, Some(&self.uploads));
+            let (found, mut trouble) = library::find_videos(&self.folders, Some(&self.own));
             let is_all_read = trouble.is_none();
             // A file that grew since the last scan is still being written; at the start there is no last scan.
             let is_whole = |found: &&FoundFile| {
                 is_first
-                    || found.path.starts_with(&self.uploads)
+                    || self.own.contain(&found.path)
                     || sizes.get(&found.path) == Some(&found.stat.size_bytes)
             };
             let videos = self.register(runtime, found.iter().filter(is_whole), started, &mut trouble);

@@ -2,6 +2,7 @@
 
 use crate::analysis::plan::AnalysisPlan;
 use crate::artifacts::previews::Previews;
+use crate::artifacts::recordings::Recordings;
 use crate::background::cancellation::Cancellation;
 use crate::background::detector_slot::{DetectorSlot, Missing};
 use crate::background::enqueued_fingerprints::EnqueuedFingerprints;
@@ -39,6 +40,8 @@ pub struct JobContext {
     pub open_videos: OpenVideos,
     /// Makes small frames during counting.
     pub previews: Arc<Previews>,
+    /// Recordings of cameras.
+    pub recordings: Arc<Recordings>,
     /// Stops work at the next frame.
     pub cancellation: Arc<Cancellation>,
     /// Wakes the thread that counts lines.

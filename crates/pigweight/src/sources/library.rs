@@ -58,6 +58,14 @@ impl FoundFile {
         Ok(Self { path: path.to_owned(), name, stat: stat(&metadata), source: folder_source(folder, folder) })
     }
 
+    /// A clip of a camera.
+    ///
+    /// # Errors
+    /// If the file can't be accessed.
+    pub fn clip(path: &Path, source_id: &str) -> std::io::Result<Self> {
+        Ok(Self { source: NewSource::Camera { source_id: source_id.to_owned() }, ..Self::alone(path)? })
+    }
+
     /// A finished upload: its own source.
     ///
     /// # Errors
@@ -77,9 +85,34 @@ fn folder_source(root: &Path, folder: &Path) -> NewSource {
     }
 }
 
+/// Folders of this program, in which every file is whole from the beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnFolders {
+    /// Each file is an upload.
+    pub uploads: PathBuf,
+    /// Each folder in it bears a camera's identifier and holds its clips.
+    pub clips: PathBuf,
+}
+
+impl OwnFolders {
+    /// Whether a file lies in one of them.
+    pub fn contain(&self, path: &Path) -> bool {
+        path.starts_with(&self.uploads) || path.starts_with(&self.clips)
+    }
+
+    /// The source of a file that lies in one of them.
+    fn source_of(&self, path: &Path) -> Option<NewSource> {
+        if path.starts_with(&self.uploads) {
+            return Some(NewSource::Upload);
+        }
+        let camera = path.strip_prefix(&self.clips).ok()?.parent()?;
+        Some(NewSource::Camera { source_id: camera.to_string_lossy().into_owned() })
+    }
+}
+
 /// All video files in the folders, by name, and why unreadable folders were skipped. Links that lead out of the
-/// folder aren't followed. Files in `uploads` are uploads.
-pub fn find_videos(folders: &[PathBuf], uploads: Option<&Path>) -> (Vec<FoundFile>, Option<Reason>) {
+/// folder aren't followed. `own` says which of the folders are this program's.
+pub fn find_videos(folders: &[PathBuf], own: Option<&OwnFolders>) -> (Vec<FoundFile>, Option<Reason>) {
     let (mut found, mut unread) = (Vec::new(), None);
     for folder in folders {
         match folder.canonicalize() {
@@ -87,9 +120,14 @@ pub fn find_videos(folders: &[PathBuf], uploads: Option<&Path>) -> (Vec<FoundFil
             Err(error) => unread = Some(cannot_read(folder, &error)),
         }
     }
-    for found in found.iter_mut().filter(|found| uploads.is_some_and(|folder| found.path.starts_with(folder)))
-    {
-        found.source = NewSource::Upload;
+    for found in &mut found {
+        if let Some(source) = own.and_then(|own| own.source_of(&found.path)) {
+            if matches!(source, NewSource::Camera { .. }) {
+                // The folder is named for programs.
+                found.name = found.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            }
+            found.source = source;
+        }
     }
     found.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.path.cmp(&b.path)));
     found.dedup_by(|a, b| a.path == b.path);
@@ -458,16 +496,19 @@ mod tests {
     }
 
     #[test]
-    fn each_folder_that_directly_holds_videos_is_a_source_and_so_is_each_upload() {
+    fn each_folder_that_directly_holds_videos_is_a_source_each_upload_too_and_clips_are_their_cameras() {
         let root = tempfile::tempdir().unwrap();
         let root_path = root.path().canonicalize().unwrap();
         std::fs::create_dir_all(root_path.join("yard/night")).unwrap();
         std::fs::create_dir_all(root_path.join("uploads")).unwrap();
-        for name in ["a.mp4", "yard/b.mp4", "yard/c.mp4", "yard/night/d.mp4", "uploads/e.mp4"] {
+        std::fs::create_dir_all(root_path.join("clips/01camera")).unwrap();
+        for name in
+            ["a.mp4", "yard/b.mp4", "yard/c.mp4", "yard/night/d.mp4", "uploads/e.mp4", "clips/01camera/f.mp4"]
+        {
             std::fs::write(root_path.join(name), name).unwrap();
         }
-        let uploads = root_path.join("uploads");
-        let (found, unread) = find_videos(std::slice::from_ref(&root_path), Some(&uploads));
+        let own = OwnFolders { uploads: root_path.join("uploads"), clips: root_path.join("clips") };
+        let (found, unread) = find_videos(std::slice::from_ref(&root_path), Some(&own));
         assert!(unread.is_none());
         let sources: Vec<_> = found
             .iter()
@@ -477,10 +518,11 @@ mod tests {
                     name.clone()
                 }
                 NewSource::Upload => "(upload)".to_owned(),
+                NewSource::Camera { source_id } => format!("{source_id}: {}", found.name),
             })
             .collect();
         let root_name = root_path.file_name().unwrap().to_string_lossy().into_owned();
-        assert_eq!(sources, [root_name.as_str(), "(upload)", "yard", "yard", "yard/night"]);
+        assert_eq!(sources, [root_name.as_str(), "01camera: f.mp4", "(upload)", "yard", "yard", "yard/night"]);
     }
 
     /// Counts how often it opens a file.

@@ -1,14 +1,17 @@
 //! Shared state of all handlers.
 
 use crate::artifacts::previews::Previews;
+use crate::artifacts::recordings::Recordings;
 use crate::background::adaptations::Adaptations;
 use crate::background::camera_supervisor::CameraSupervisor;
 use crate::background::cancellation::Cancellation;
 use crate::background::detector_slot::{DetectorSlot, Missing};
 use crate::config::Config;
+use crate::sources::clips::Clips;
 use crate::sources::uploads::Uploads;
 use crate::status::Status;
 use crate::web::auth::caller::Authenticator;
+use crate::web::media::recorded::RecordedVideos;
 use crate::web::media::video_pool::VideoPool;
 use metrics_exporter_prometheus::PrometheusHandle;
 use pigweight_detect::service::Inference;
@@ -43,6 +46,12 @@ pub struct App {
     pub on_demand_counts: crate::web::media::on_demand_count::OnDemandCounts,
     /// Previews.
     pub previews: Arc<Previews>,
+    /// Recordings of cameras.
+    pub recordings: Arc<Recordings>,
+    /// Those that are open.
+    pub recorded_videos: RecordedVideos,
+    /// Clips of cameras.
+    pub clips: Clips,
     /// Uploads.
     pub uploads: Uploads,
     /// Wakes the background work when there is something new.

@@ -1,4 +1,4 @@
-//! Pictures and video over HTTP: exact frames, previews, HLS, and the original file.
+//! Pictures and video over HTTP: exact frames, previews, HLS, the original file, and recordings of cameras.
 
 pub mod file;
 pub mod frames;
@@ -8,4 +8,5 @@ pub mod hls_parts;
 mod jpeg_cache;
 pub mod on_demand_count;
 pub mod preview;
+pub mod recorded;
 pub mod video_pool;

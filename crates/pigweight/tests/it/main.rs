@@ -24,6 +24,7 @@ mod own_videos;
 mod pausing;
 mod previews;
 mod put_back;
+mod recordings;
 mod remote;
 mod scheduling;
 mod server;

@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use pigweight_core::time::Pts;
 use pigweight_live::{CameraAddress, CameraState as Live, StateChange, StreamFormat};
-use pigweight_store::{CameraPlace, CameraRecord};
+use pigweight_store::{CameraPlace, CameraRecord, RecordingMode};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -92,6 +92,15 @@ pub struct CameraDelivery {
     pub drift_secs: f64,
 }
 
+/// What is kept of a camera.
+#[derive(Serialize, ToSchema)]
+pub struct CameraRecorder {
+    /// `all`, `marked` (what lies around crossings and marks) or `off`: the camera's own mode, or the configured one.
+    pub mode: &'static str,
+    /// Why the camera isn't recorded although it should be; null if all is well.
+    pub reason: Option<CameraReason>,
+}
+
 /// A camera. Its password is never shown.
 #[derive(Serialize, ToSchema)]
 pub struct Camera {
@@ -116,6 +125,9 @@ pub struct Camera {
     pub stream: Option<CameraStream>,
     pub count: CameraCount,
     pub delivered: CameraDelivery,
+    /// What is kept of it as it was set: `all`, `marked` or `off`; null: as configured.
+    pub recording_mode: Option<&'static str>,
+    pub recording: CameraRecorder,
     /// RFC 3339, UTC: second 0 of its counts.
     pub created_at: String,
 }
@@ -177,6 +189,10 @@ pub struct CameraChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     password: Option<Option<String>>,
+    /// What is kept of it: `all`, `marked` or `off`. Null: as configured.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    recording_mode: Option<Option<String>>,
 }
 
 impl RequestArguments for CameraChange {
@@ -191,6 +207,7 @@ impl RequestArguments for CameraChange {
         "stream",
         "count",
         "delivered",
+        "recording",
         "created_at",
     ];
     const FIELDS: &'static [Field] = &[
@@ -198,6 +215,7 @@ impl RequestArguments for CameraChange {
         Field::optional("url", Kind::TextOrNull),
         Field::optional("user", Kind::TextOrNull),
         Field::optional("password", Kind::TextOrNull),
+        Field::optional("recording_mode", Kind::TextOrNull),
     ];
 }
 
@@ -282,6 +300,11 @@ impl Camera {
                 clock_jumps: delivered.clock_jumps,
                 has_reordered_frames: delivered.has_reordered_frames,
                 drift_secs: delivered.drift_secs,
+            },
+            recording_mode: camera.recording.map(RecordingMode::name),
+            recording: CameraRecorder {
+                mode: app.recordings.mode(camera.recording).name(),
+                reason: status.and_then(|status| status.recording_trouble).map(Into::into),
             },
             has_password: camera.password.is_some(),
             id: camera.id,
@@ -389,7 +412,7 @@ pub async fn one(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<
     Ok(Json(Camera::of(&app, camera)))
 }
 
-/// Renames a camera, or connects it elsewhere. What was counted stays its own.
+/// Renames a camera, connects it elsewhere, or sets what is kept of it. What was counted stays its own.
 #[utoipa::path(
     put, path = "/api/cameras/{id}", request_body = CameraChange,
     responses((status = 200, body = Camera), (status = 400, body = Problem), (status = 404, body = Problem),
@@ -399,7 +422,7 @@ pub async fn change(
     caller: Caller,
     app: Shared,
     Path(id): Path<String>,
-    Body(CameraChange { name, url, user, password }): Body<CameraChange>,
+    Body(CameraChange { name, url, user, password, recording_mode }): Body<CameraChange>,
 ) -> Result<Json<Camera>, Problem> {
     let before = caller.camera(&app, &id).await?;
     let name = name.map_or_else(|| Ok(before.name.clone()), |name| checked_name("camera", &name))?;
@@ -419,11 +442,21 @@ pub async fn change(
         password: password.unwrap_or_else(|| kept(&before.password)),
         url: url.unwrap_or_else(|| before.url.clone()),
     })?;
-    let camera = app.cameras.change(id, name, place).await?;
+    let mode = match &recording_mode {
+        Some(Some(mode)) => Some(Some(RecordingMode::named(mode).ok_or_else(|| {
+            Problem::bad_request("recording_mode is all, marked or off, or null for what is configured")
+        })?)),
+        Some(None) => Some(None),
+        None => None,
+    };
+    let mut camera = app.cameras.change(id.clone(), name, place).await?;
+    if let Some(mode) = mode {
+        camera = app.cameras.set_recording(id, mode).await?;
+    }
     Ok(Json(Camera::of(&app, camera)))
 }
 
-/// Disconnects a camera and forgets its password. What was counted stays.
+/// Disconnects a camera, forgets its password and removes its recordings. What was counted stays, and so do clips.
 #[utoipa::path(
     delete, path = "/api/cameras/{id}",
     responses((status = 204, description = "Removed"), (status = 404, body = Problem))

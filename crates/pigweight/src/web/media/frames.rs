@@ -1,7 +1,9 @@
 //! Single frames as JPEG.
 
-use crate::web::app::Shared;
+use crate::analysis::camera_source::TIME_BASE;
+use crate::web::app::{App, Shared};
 use crate::web::auth::caller::Caller;
+use crate::web::media::recorded::RecordedFrame;
 use crate::web::media::video_pool::VideoPool;
 use crate::web::request::arguments::{Field, Kind, Query, RequestArguments};
 use crate::web::request::problem::Problem;
@@ -12,6 +14,7 @@ use pigweight_core::time::Pts;
 use pigweight_core::track::Origin;
 use pigweight_media::overlay::OverlayBox;
 use pigweight_media::{DecodedFrame, Video, jpeg};
+use pigweight_store::VideoRecord;
 use serde::Deserialize;
 use std::time::Instant;
 use utoipa::{IntoParams, ToSchema};
@@ -80,28 +83,27 @@ pub async fn frame_optimized(
     if query.width == Some(0) {
         return Err(Problem::bad_request("width is at least 1 px; leave it out for the original's"));
     }
-    let record = caller.video(&app, &query.id).await?;
-    // The last known frame may not be the one on the screen at that time.
-    let reaches = |part: &Video| part.secs(part.index().last_pts()) > query.t;
-    let video = app.pool.video_with(&record, reaches).await?;
-    let on_screen = video.frame_at(query.t)?;
+    let record = caller.recording(&app, &query.id).await?;
+    let place = FramePlace::find(&app, &record, query.t).await?;
+    let on_screen = place.pts;
     let pts = match query.mode {
-        Some(Mode::Nearest) => video.index().key_near(on_screen).unwrap_or(on_screen),
+        Some(Mode::Nearest) => place.video.index().key_near(on_screen).unwrap_or(on_screen),
         _ => on_screen,
     };
-    let secs = video.secs(pts);
+    let video = &place.video;
+    let (secs, told_pts) = place.told(pts);
 
     let mut boxes = None;
     if query.inference.unwrap_or(true)
         && let Some(run) = app.store.shown_run(&record.id).await?
-        && let Some(settled) = app.store.settled_at(&run.id, secs).await?.filter(|frame| frame.pts == pts)
+        && let Some(settled) = app.store.settled_at(&run.id, secs).await?.filter(|frame| frame.pts == told_pts)
     {
         boxes = Some((run.id, settled.boxes));
     }
     let width = query.width.unwrap_or(0);
     let etag = format!(
         "\"{ETAG_VERSION}-{}-{}-{quality}-{width}-{}\"",
-        record.id,
+        place.opened_id,
         pts.0,
         boxes.as_ref().map_or("plain", |(run, _)| run)
     );
@@ -117,7 +119,7 @@ pub async fn frame_optimized(
     if request_headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
-    name_frame(&mut headers, secs, pts);
+    name_frame(&mut headers, secs, told_pts);
     let cached = app.pool.jpegs.get(&etag).filter(|_| video.is_whole());
     metrics::counter!("pigweight_jpeg_cache_total", "found" => cached.is_some().to_string()).increment(1);
     if let Some(bytes) = cached {
@@ -128,16 +130,54 @@ pub async fn frame_optimized(
         .iter()
         .map(|found| OverlayBox { rect: found.rect, is_measured: found.origin == Origin::Measured });
     let jpeg = Jpeg { pts, width, quality, boxes: drawn.collect() };
-    let (shown, bytes) = app.pool.jpeg(&record.id, &video, jpeg).await?;
+    let (shown, bytes) = app.pool.jpeg(&place.opened_id, video, jpeg).await?;
     if shown == pts && video.is_whole() {
         app.pool.jpegs.put(etag, bytes.clone());
     } else if shown != pts {
         // The frame's own bytes are damaged and the one before it is served: its boxes differ.
         headers.remove(header::ETAG);
         headers.insert("x-has-inference", HeaderValue::from_static("false"));
-        name_frame(&mut headers, video.secs(shown), shown);
+        let (secs, told_pts) = place.told(shown);
+        name_frame(&mut headers, secs, told_pts);
     }
     Ok(jpeg_answer(headers, bytes))
+}
+
+/// A frame and the file that it is in: the video's own, or one of a camera's recordings.
+struct FramePlace {
+    /// Of the video or the recording.
+    opened_id: String,
+    video: Video,
+    /// In the file, the frame that is on the screen at the moment asked for.
+    pts: Pts,
+    /// Of a camera.
+    recorded: Option<RecordedFrame>,
+}
+
+impl FramePlace {
+    async fn find(app: &App, record: &VideoRecord, t: f64) -> Result<Self, Problem> {
+        if record.is_of_camera {
+            let (recorded, pts) = app.recorded_frame(&record.source_id, t).await?;
+            let (opened_id, video) = (recorded.id.clone(), recorded.video.clone());
+            return Ok(Self { opened_id, video, pts, recorded: Some(recorded) });
+        }
+        // The last known frame may not be the one on the screen at that time.
+        let reaches = |part: &Video| part.secs(part.index().last_pts()) > t;
+        let video = app.pool.video_with(record, reaches).await?;
+        let pts = video.frame_at(t)?;
+        Ok(Self { opened_id: record.id.clone(), video, pts, recorded: None })
+    }
+
+    /// How a frame of the file is named: seconds and pts of the video, or of the camera's timeline.
+    fn told(&self, pts: Pts) -> (f64, Pts) {
+        match &self.recorded {
+            None => (self.video.secs(pts), pts),
+            Some(recorded) => {
+                let pts = recorded.on_timeline(pts);
+                (TIME_BASE.secs(pts), pts)
+            }
+        }
+    }
 }
 
 /// The requested form of a frame.

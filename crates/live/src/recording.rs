@@ -1,0 +1,18 @@
+//! Recordings: a camera's own frames in fragmented MP4 files, not coded anew.
+//!
+//! ```text
+//! access units → boxes (how MP4 states them) → writer (one file) → layout (what a file holds, also after a crash) → clip (a stretch of several)
+//! ```
+//! A file is whole after each fragment, so a process that is killed loses the fragment that it was collecting: half a second, or one frame where
+//! frames are further apart. What was half written is found and cut off by [`layout::FileLayout`].
+//!
+//! Left out on purpose: which files there are, and how long they are kept.
+
+mod annex_b;
+mod boxes;
+pub mod clip;
+pub mod layout;
+pub mod writer;
+
+pub use layout::{FileLayout, Fragment, LayoutError};
+pub use writer::{RecordingWriter, Written};

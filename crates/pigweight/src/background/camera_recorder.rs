@@ -1,0 +1,262 @@
+//! Records one camera: writes what it sends into files of about a minute each, cut at keyframes.
+//!
+//! A file holds one connection and one coding. It has no hole longer than a gap of the timeline: after one, another file begins, so what the store
+//! lists is what there is. Frames that refer to lost ones are left out as they are when counting, so a recording counted again sees the same.
+
+use crate::artifacts::recordings::Recordings;
+use crate::reason::Reasoned as _;
+use pigweight_live::access_unit::CLOCK_RATE_HZ;
+use pigweight_live::recording::RecordingWriter;
+use pigweight_live::timeline::GAP_SECS;
+use pigweight_live::{AccessUnit, Received, Subscription};
+use pigweight_store::{CameraRecord, Reason, RecordingMode, Store};
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+
+/// A file ends at the first keyframe after this long,
+const USUAL_TICKS: i64 = 60 * CLOCK_RATE_HZ as i64;
+/// or where there is none, after this long; then the next keyframe is waited for.
+const MOST_TICKS: i64 = 600 * CLOCK_RATE_HZ as i64;
+const MOST_BYTES: u64 = 500_000_000;
+/// When nothing comes for so long, the file is ended.
+const SILENCE: Duration = Duration::from_secs(GAP_SECS as u64);
+/// After a failure.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The recording of one camera.
+pub struct CameraRecorder {
+    recordings: Arc<Recordings>,
+    store: Store,
+    record: CameraRecord,
+    mode: Mutex<RecordingMode>,
+    trouble: Mutex<Option<Reason>>,
+}
+
+/// The file that is being written.
+struct Current {
+    id: String,
+    writer: RecordingWriter<File>,
+    epoch: u32,
+    sample_entry: Arc<[u8]>,
+}
+
+/// What is known between two units.
+#[derive(Default)]
+struct Progress {
+    current: Option<Current>,
+    /// Frames are sent in another order than they are shown.
+    is_reordered: bool,
+    /// What comes refers to a frame that was lost.
+    waits_for_keyframe: bool,
+    failed: Option<Instant>,
+}
+
+impl CameraRecorder {
+    /// Records nothing yet.
+    pub fn new(recordings: Arc<Recordings>, store: Store, record: CameraRecord) -> Self {
+        let mode = Mutex::new(recordings.mode(record.recording));
+        Self { recordings, store, record, mode, trouble: Mutex::default() }
+    }
+
+    /// What is kept from now on.
+    pub fn set_mode(&self, own: Option<RecordingMode>) {
+        *self.mode.lock().unwrap_or_else(PoisonError::into_inner) = self.recordings.mode(own);
+    }
+
+    /// What is kept.
+    pub fn mode(&self) -> RecordingMode {
+        *self.mode.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why the camera isn't recorded.
+    pub fn trouble(&self) -> Option<Reason> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_trouble(&self, trouble: Option<Reason>) {
+        let mut known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(trouble) = trouble.as_ref().filter(|trouble| known.as_ref() != Some(trouble)) {
+            tracing::warn!(camera = self.record.name, "{trouble}");
+        }
+        *known = trouble;
+    }
+
+    /// Records until the camera is stopped. Blocks: give it its own thread.
+    pub fn run(&self, mut subscription: Subscription, runtime: &Handle) {
+        let mut progress = Progress::default();
+        loop {
+            let received = runtime.block_on(tokio::time::timeout(SILENCE, subscription.next()));
+            match received {
+                Ok(Received::Unit(unit)) => self.take(&unit, &mut progress, runtime),
+                Ok(Received::Lost(units)) => {
+                    tracing::info!(camera = self.record.name, units, "not recorded: the disk is slower than the camera");
+                    metrics::counter!("pigweight_recording_units_lost_total").increment(units);
+                }
+                Ok(Received::End) => return self.end(&mut progress, runtime),
+                Err(_silent) => self.end(&mut progress, runtime),
+            }
+        }
+    }
+
+    fn take(&self, unit: &AccessUnit, progress: &mut Progress, runtime: &Handle) {
+        if self.mode() == RecordingMode::Off {
+            self.set_trouble(None);
+            return self.end(progress, runtime);
+        }
+        progress.waits_for_keyframe |= unit.lost_packets > 0;
+        progress.waits_for_keyframe &= !unit.is_keyframe;
+        if progress.waits_for_keyframe {
+            return;
+        }
+        if progress.current.as_ref().is_some_and(|current| current.ends_before(unit)) {
+            self.end(progress, runtime);
+        }
+        if let Some(current) = &progress.current
+            && !progress.is_reordered
+            && unit.time_ticks < current.writer.latest_ticks()
+        {
+            progress.is_reordered = true;
+            self.end(progress, runtime);
+        }
+        if progress.current.is_none() {
+            let is_too_soon = progress.failed.is_some_and(|failed| failed.elapsed() < RETRY_INTERVAL);
+            if !unit.is_keyframe || is_too_soon {
+                return;
+            }
+            match self.begin(unit, progress.is_reordered, runtime) {
+                Ok(current) => progress.current = current,
+                Err(reason) => {
+                    progress.failed = Some(Instant::now());
+                    return self.set_trouble(Some(reason));
+                }
+            }
+        }
+        let Some(current) = &mut progress.current else { return };
+        match current.writer.add(unit) {
+            Ok(()) => {
+                progress.failed = None;
+                self.set_trouble(None);
+            }
+            Err(error) => self.fail(progress, &error, runtime),
+        }
+    }
+
+    /// `None`: this camera's frames can't be put into an MP4 file.
+    fn begin(
+        &self,
+        unit: &AccessUnit,
+        is_reordered: bool,
+        runtime: &Handle,
+    ) -> Result<Option<Current>, Reason> {
+        let source_id = &self.record.id;
+        let Some(sample_entry) = unit.sample_entry.clone() else {
+            return Err(Reason::new(
+                "recording_unsupported",
+                "the camera can't be recorded: what it sends doesn't go into MP4 files; set it to H.264 or H.265",
+            ));
+        };
+        let has_room = runtime.block_on(self.recordings.make_room(source_id, self.mode()));
+        if !has_room.map_err(|error| error.reason())? {
+            return Err(Reason::new(
+                "recording_no_room",
+                "the camera isn't recorded: the disk of the data folder is nearly full; free some space on it",
+            ));
+        }
+        let begun = self.store.begin_recording(source_id, unit.time_ticks, unit.arrived_unix_ms);
+        let id = runtime.block_on(begun).map_err(|error| error.reason())?;
+        let writer = self.recordings.create(source_id, &id).and_then(|file| {
+            let started_secs = unit.arrived_unix_ms.div_euclid(1000);
+            RecordingWriter::begin(file, &sample_entry, unit.time_ticks, started_secs, is_reordered)
+        });
+        match writer {
+            Ok(writer) => Ok(Some(Current { id, writer, epoch: unit.epoch, sample_entry })),
+            Err(error) => {
+                self.forget(&id, runtime);
+                Err(not_written(&error))
+            }
+        }
+    }
+
+    /// Ends the file that is being written, if there is one.
+    fn end(&self, progress: &mut Progress, runtime: &Handle) {
+        let Some(Current { id, writer, .. }) = progress.current.take() else { return };
+        let before = writer.written();
+        let ended = writer.finish().and_then(|(file, written)| {
+            file.sync_data()?;
+            Ok(written)
+        });
+        let (written, error) = match ended {
+            Ok(written) => (written, None),
+            Err(error) => (before, Some(error)),
+        };
+        self.note(&id, written, runtime);
+        if let Some(error) = error {
+            progress.failed = Some(Instant::now());
+            self.set_trouble(Some(not_written(&error)));
+        }
+    }
+
+    fn fail(&self, progress: &mut Progress, error: &io::Error, runtime: &Handle) {
+        if let Some(Current { id, writer, .. }) = progress.current.take() {
+            self.note(&id, writer.written(), runtime);
+        }
+        progress.failed = Some(Instant::now());
+        self.set_trouble(Some(not_written(error)));
+    }
+
+    fn note(&self, id: &str, written: pigweight_live::recording::Written, runtime: &Handle) {
+        if written.frames == 0 {
+            return self.forget(id, runtime);
+        }
+        let path = self.recordings.path(&self.record.id, id);
+        // What was half written is no part of it; a reader would cut it off as well.
+        let cut = File::options().write(true).open(&path).and_then(|file| file.set_len(written.size_bytes));
+        if let Err(error) = cut {
+            tracing::warn!("the end of a recording can't be cut off: {}: {error}", path.display());
+        }
+        let (bytes, frames) = (written.size_bytes.cast_signed(), written.frames.cast_signed());
+        let ended = self.store.end_recording(id, written.end_ticks, bytes, frames);
+        if let Err(error) = runtime.block_on(ended) {
+            // The next start ends it.
+            self.set_trouble(Some(error.reason()));
+        }
+    }
+
+    /// Of a recording without frames.
+    fn forget(&self, id: &str, runtime: &Handle) {
+        if let Err(error) = runtime.block_on(self.store.remove_recording(id)) {
+            // The next start removes it.
+            return self.set_trouble(Some(error.reason()));
+        }
+        let _not_there = std::fs::remove_file(self.recordings.path(&self.record.id, id));
+    }
+}
+
+impl Current {
+    fn ends_before(&self, unit: &AccessUnit) -> bool {
+        let written = self.writer.written();
+        let length_ticks = unit.time_ticks - written.start_ticks;
+        let gap_ticks = unit.time_ticks - self.writer.latest_ticks();
+        let is_other = unit.epoch != self.epoch
+            || unit.follows_gap
+            || unit.sample_entry.as_ref() != Some(&self.sample_entry)
+            || gap_ticks > (GAP_SECS * f64::from(CLOCK_RATE_HZ)) as i64;
+        is_other
+            || (unit.is_keyframe && length_ticks >= USUAL_TICKS)
+            || length_ticks >= MOST_TICKS
+            || written.size_bytes >= MOST_BYTES
+    }
+}
+
+fn not_written(error: &io::Error) -> Reason {
+    let text = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "the camera isn't recorded: the disk of the data folder is full; free some space on it".to_owned()
+        }
+        _ => format!("the camera isn't recorded: its file can't be written: {error}; check the disk of the data folder"),
+    };
+    Reason::new("recording_failed", text)
+}

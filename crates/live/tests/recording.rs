@@ -41,7 +41,8 @@ fn sample_entry() -> Vec<u8> {
 
 fn written(frames: &[AccessUnit], is_reordered: bool) -> (Vec<u8>, Written) {
     let mut writer =
-        RecordingWriter::begin(Vec::new(), &sample_entry(), START_TICKS, 1_700_000_000, is_reordered).unwrap();
+        RecordingWriter::begin(Vec::new(), &sample_entry(), START_TICKS, 1_700_000_000, is_reordered)
+            .unwrap();
     for frame in frames {
         writer.add(frame).unwrap();
     }
@@ -135,8 +136,7 @@ fn reordered_frames_keep_their_times() {
     });
     let frames: Vec<_> = places.map(|place| frame(place, place == 0, 20)).collect();
     let (file, written) = written(&frames, true);
-    let expected: Vec<i64> =
-        frames.iter().map(|frame| frame.time_ticks - START_TICKS + 90_000).collect();
+    let expected: Vec<i64> = frames.iter().map(|frame| frame.time_ticks - START_TICKS + 90_000).collect();
     assert_eq!(shown(&file), expected);
     assert_eq!(written.end_ticks, START_TICKS + 58 * FRAME_TICKS);
 }

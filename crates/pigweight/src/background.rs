@@ -65,15 +65,8 @@ impl Background {
     /// # Errors
     /// Where the system has no more threads.
     pub fn start(settings: BackgroundSettings) -> anyhow::Result<Self> {
-        let BackgroundSettings {
-            context,
-            own,
-            wake,
-            woken,
-            lines_to_count,
-            adaptations,
-            adaptations_woken,
-        } = settings;
+        let BackgroundSettings { context, own, wake, woken, lines_to_count, adaptations, adaptations_woken } =
+            settings;
         let (list, listed) = watch::channel(Arc::from([]));
         let watcher = FolderWatcher {
             store: context.store.clone(),

@@ -24,7 +24,7 @@ use crate::sources::uploads::Uploads;
 use crate::status::Status;
 use crate::web::api::webrtc::ConnectionEnds;
 use crate::web::auth::caller::{Authenticator, LocalAuthenticator};
-use crate::web::{App, VideoPool, router};
+use crate::web::{App, RecordedVideos, VideoPool, router};
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use pigweight_detect::service::Inference;
@@ -162,10 +162,7 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
     let uploads = Uploads::new(&config.data, config.upload.max_gb);
     uploads.recover().await?;
     let clips = Clips::open(&config.data)?;
-    let own = OwnFolders {
-        uploads: uploads.folder().canonicalize()?,
-        clips: clips.folder().to_owned(),
-    };
+    let own = OwnFolders { uploads: uploads.folder().canonicalize()?, clips: clips.folder().to_owned() };
     let cancellation = Arc::new(Cancellation::default());
     let owner = ulid::Ulid::generate().to_string().to_lowercase();
     // Capacity one, as `wake`.
@@ -223,8 +220,7 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         hls_parts: Default::default(),
         on_demand_counts: Default::default(),
         previews,
-        recordings,
-        recorded_videos: Default::default(),
+        recorded: RecordedVideos::new(store.clone(), recordings),
         clips,
         uploads,
         wake: wake.clone(),

@@ -10,6 +10,7 @@ mod page;
 mod request;
 
 pub use app::App;
+pub use media::recorded_files::RecordedVideos;
 pub use media::video_pool::VideoPool;
 pub use openapi::openapi_json;
 pub use request::problem::Problem;

@@ -97,21 +97,17 @@ impl Store {
     }
 
     /// Notes that a recording has ended.
-    pub async fn end_recording(
-        &self,
-        id: &str,
-        end_ticks: i64,
-        size_bytes: i64,
-        frames: i64,
-    ) -> Result<()> {
-        sqlx::query("update camera_recordings set end_ticks = $2, size_bytes = $3, frames = $4 where id = $1")
-            .bind(id)
-            .bind(end_ticks)
-            .bind(size_bytes)
-            .bind(frames)
-            .execute(&self.pool)
-            .await
-            .map_err(|error| Error::from_sql("recording a camera", error))?;
+    pub async fn end_recording(&self, id: &str, end_ticks: i64, size_bytes: i64, frames: i64) -> Result<()> {
+        sqlx::query(
+            "update camera_recordings set end_ticks = $2, size_bytes = $3, frames = $4 where id = $1",
+        )
+        .bind(id)
+        .bind(end_ticks)
+        .bind(size_bytes)
+        .bind(frames)
+        .execute(&self.pool)
+        .await
+        .map_err(|error| Error::from_sql("recording a camera", error))?;
         Ok(())
     }
 

@@ -48,11 +48,28 @@ export interface paths {
         };
         /** One camera. */
         get: operations["get_api_cameras_id"];
-        /** Renames a camera, or connects it elsewhere. What was counted stays its own. */
+        /** Renames a camera, connects it elsewhere, or sets what is kept of it. What was counted stays its own. */
         put: operations["put_api_cameras_id"];
         post?: never;
-        /** Disconnects a camera and forgets its password. What was counted stays. */
+        /** Disconnects a camera, forgets its password and removes its recordings. What was counted stays, and so do clips. */
         delete: operations["delete_api_cameras_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cameras/{id}/clips": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes a video of a stretch of a camera. It stays when the recordings go, and is counted like any other video of the camera's source. */
+        post: operations["post_api_cameras_id_clips"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -67,6 +84,92 @@ export interface paths {
         };
         /** The picture that a camera shows now, as JPEG. */
         get: operations["get_api_cameras_id_frame_jpg"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cameras/{id}/hls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a camera showed, as an HLS media playlist (RFC 8216) of its recordings; times of day are in it. Without `to`, up to now. */
+        get: operations["get_api_cameras_id_hls"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cameras/{id}/marks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The marks of a camera, by time. */
+        get: operations["get_api_cameras_id_marks"];
+        put?: never;
+        /** Marks a stretch of a camera: its recordings are removed later than others, when there is no room. */
+        post: operations["post_api_cameras_id_marks"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cameras/{id}/marks/{mark}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Removes a mark. What it kept stays until there is no room. */
+        delete: operations["delete_api_cameras_id_marks_mark"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cameras/{id}/recordings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is recorded of a camera in a stretch of its timeline. A gap between two recordings is time without video. */
+        get: operations["get_api_cameras_id_recordings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cameras/{id}/recordings/{recording}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The file of a recording: MP4, as the camera sent it. While it is being written, its end may be cut off. */
+        get: operations["get_api_cameras_id_recordings_recording"];
         put?: never;
         post?: never;
         delete?: never;
@@ -911,6 +1014,9 @@ export interface components {
             id: string;
             name: string;
             reason: components["schemas"]["CameraReason"] | null;
+            recording: components["schemas"]["CameraRecorder"];
+            /** @description What is kept of it as it was set: `all`, `marked` or `off`; null: as configured. */
+            recording_mode: string | null;
             /** @description When it is tried again; null unless it is away. */
             retry_at: string | null;
             /** @description Since when, RFC 3339, UTC. */
@@ -929,6 +1035,8 @@ export interface components {
             name?: string | null;
             /** @description Null: none. */
             password?: string | null;
+            /** @description What is kept of it: `all`, `marked` or `off`. Null: as configured. */
+            recording_mode?: string | null;
             url?: string | null;
             /** @description Null: none. */
             user?: string | null;
@@ -990,6 +1098,12 @@ export interface components {
             /** @description For people: what is wrong and what to do. */
             text: string;
         };
+        /** @description What is kept of a camera. */
+        CameraRecorder: {
+            /** @description `all`, `marked` (what lies around crossings and marks) or `off`: the camera's own mode, or the configured one. */
+            mode: string;
+            reason: components["schemas"]["CameraReason"] | null;
+        };
         /**
          * @description What a camera is doing.
          * @enum {string}
@@ -1025,6 +1139,27 @@ export interface components {
         /** @description A line after a change. */
         ChangedLine: components["schemas"]["Line"] & {
             difference: components["schemas"]["LineDifference"] | null;
+        };
+        /** @description A clip that was made. */
+        Clip: {
+            name: string;
+            /** @description It is a video of the camera's source: shown, counted and kept like any other. */
+            video: string;
+        };
+        /** @description A clip to make. */
+        ClipRequest: {
+            /**
+             * Format: double
+             * @description Seconds since the camera was added. The clip begins at the last keyframe before it.
+             */
+            from: number;
+            /** @description Of the video, without an extension; default: the camera's name and the time. */
+            name?: string | null;
+            /**
+             * Format: double
+             * @description Seconds since the camera was added; at most a day after `from`.
+             */
+            to: number;
         };
         Count: {
             /** Format: int64 */
@@ -1524,6 +1659,38 @@ export interface components {
             /** Format: double */
             y2: number;
         };
+        /** @description A stretch of a camera to keep. */
+        Mark: {
+            /** @description RFC 3339, UTC. */
+            created_at: string | null;
+            /**
+             * Format: double
+             * @description Seconds since the camera was added.
+             */
+            from: number;
+            id: string;
+            note: string;
+            /**
+             * Format: double
+             * @description Seconds since the camera was added.
+             */
+            to: number;
+        };
+        /** @description A stretch to mark. */
+        MarkRequest: {
+            /**
+             * Format: double
+             * @description Seconds since the camera was added.
+             */
+            from: number;
+            /** @description What is to be seen there; default: empty. */
+            note?: string;
+            /**
+             * Format: double
+             * @description Seconds since the camera was added.
+             */
+            to: number;
+        };
         /**
          * @description Which frame is served.
          * @enum {string}
@@ -1605,6 +1772,49 @@ export interface components {
             type: string;
             /** @description If the requested moment lies outside the video: the first and the last valid moment. */
             valid_range_secs?: number[] | null;
+        };
+        /** @description A file with a stretch of a camera. */
+        Recording: {
+            /**
+             * Format: int64
+             * @description Frames in it; 0 while it is being written.
+             */
+            frames: number;
+            /**
+             * Format: double
+             * @description Seconds since the camera was added.
+             */
+            from: number;
+            id: string;
+            /** @description A crossing or a mark lies in it or near it: it is removed later than others. */
+            is_marked: boolean;
+            /**
+             * Format: int64
+             * @description Of its file; 0 while it is being written.
+             */
+            size_bytes: number;
+            /** @description Time of day of its first frame, RFC 3339, UTC. */
+            started_at: string | null;
+            /**
+             * Format: double
+             * @description Seconds since the camera was added; null while it is being written.
+             */
+            to: number | null;
+        };
+        /** @description Recordings of a camera. */
+        Recordings: {
+            /**
+             * Format: double
+             * @description If there are more: `from` for the next ones.
+             */
+            next_from: number | null;
+            /** @description In the order of time. */
+            recordings: components["schemas"]["Recording"][];
+            /**
+             * Format: int64
+             * @description Of all recordings of the camera.
+             */
+            size_bytes: number;
         };
         /** @description An analysis that is made beside the published one. */
         Recount: {
@@ -1934,10 +2144,13 @@ export type CameraChange = components['schemas']['CameraChange'];
 export type CameraCount = components['schemas']['CameraCount'];
 export type CameraDelivery = components['schemas']['CameraDelivery'];
 export type CameraReason = components['schemas']['CameraReason'];
+export type CameraRecorder = components['schemas']['CameraRecorder'];
 export type CameraState = components['schemas']['CameraState'];
 export type CameraStateChange = components['schemas']['CameraStateChange'];
 export type CameraStream = components['schemas']['CameraStream'];
 export type ChangedLine = components['schemas']['ChangedLine'];
+export type Clip = components['schemas']['Clip'];
+export type ClipRequest = components['schemas']['ClipRequest'];
 export type Count = components['schemas']['Count'];
 export type CountAtTime = components['schemas']['CountAtTime'];
 export type CountState = components['schemas']['CountState'];
@@ -1970,6 +2183,8 @@ export type Line = components['schemas']['Line'];
 export type LineCount = components['schemas']['LineCount'];
 export type LineDifference = components['schemas']['LineDifference'];
 export type LineVersion = components['schemas']['LineVersion'];
+export type Mark = components['schemas']['Mark'];
+export type MarkRequest = components['schemas']['MarkRequest'];
 export type Mode = components['schemas']['Mode'];
 export type ModelHealth = components['schemas']['ModelHealth'];
 export type MovedLine = components['schemas']['MovedLine'];
@@ -1977,6 +2192,8 @@ export type NewCamera = components['schemas']['NewCamera'];
 export type Preview = components['schemas']['Preview'];
 export type Priority = components['schemas']['Priority'];
 export type Problem = components['schemas']['Problem'];
+export type Recording = components['schemas']['Recording'];
+export type Recordings = components['schemas']['Recordings'];
 export type Recount = components['schemas']['Recount'];
 export type Run = components['schemas']['Run'];
 export type RunDifference = components['schemas']['RunDifference'];
@@ -2342,6 +2559,97 @@ export interface operations {
             };
         };
     };
+    post_api_cameras_id_clips: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClipRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    /** @description The video */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Clip"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such camera, or nothing is recorded */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the camera sends changes within it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Payload Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No room */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_api_cameras_id_frame_jpg: {
         parameters: {
             query?: never;
@@ -2383,6 +2691,328 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_cameras_id_hls: {
+        parameters: {
+            query?: {
+                /** @description Seconds since the camera was added; default: an hour before `to`. */
+                from?: number | null;
+                /** @description Seconds since the camera was added; default: now. */
+                to?: number | null;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.apple.mpegurl": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_cameras_id_marks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Mark"][];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_cameras_id_marks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MarkRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Mark"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are as many marks as a camera may have */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Payload Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_api_cameras_id_marks_mark: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                mark: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_cameras_id_recordings: {
+        parameters: {
+            query?: {
+                /** @description Seconds since the camera was added; default: an hour before `to`. */
+                from?: number | null;
+                /** @description Seconds since the camera was added; default: now. */
+                to?: number | null;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Recordings"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_cameras_id_recordings_recording: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                recording: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The whole file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "video/mp4": number[];
+                };
+            };
+            /** @description A range of it */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Range Not Satisfiable */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Any other error; `detail` tells what to do */
             default: {

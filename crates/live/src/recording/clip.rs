@@ -119,7 +119,9 @@ fn take<F>(parts: &[ClipPart<F>], stretch: &Range<i64>) -> Vec<Taken> {
 
 fn sample_entry<F: Read + Seek>(part: &mut ClipPart<F>) -> Result<Vec<u8>, ClipError> {
     let head = read(&mut part.file, 0..part.layout.head_bytes)?;
-    boxes::sample_entry(&head).map(<[u8]>::to_vec).ok_or(LayoutError::Foreign("it has no sample entry").into())
+    boxes::sample_entry(&head)
+        .map(<[u8]>::to_vec)
+        .ok_or(LayoutError::Foreign("it has no sample entry").into())
 }
 
 fn read(file: &mut (impl Read + Seek), bytes: Range<u64>) -> Result<Vec<u8>, ClipError> {

@@ -18,8 +18,6 @@ pub struct Fragment {
     pub decode_ticks: u64,
     /// Sum of its frames' durations.
     pub duration_ticks: u64,
-    /// Of its last frame.
-    pub last_duration_ticks: u32,
     /// Frames in it.
     pub frames: u32,
     /// Its first frame is a keyframe.
@@ -88,7 +86,8 @@ impl FileLayout {
                     let fragment = fragment(&table, head.start..data.end)?;
                     if layout.fragments.is_empty() {
                         let composition = &table[FIRST_SAMPLE_AT + 12..FIRST_SAMPLE_AT + 16];
-                        layout.lead_ticks = composition.iter().fold(0, |all, &byte| all << 8 | u64::from(byte));
+                        layout.lead_ticks =
+                            composition.iter().fold(0, |all, &byte| all << 8 | u64::from(byte));
                     }
                     layout.fragments.push(fragment);
                     at = data.end;
@@ -162,8 +161,7 @@ fn fragment(table: &[u8], bytes: Range<u64>) -> Result<Fragment, LayoutError> {
     Ok(Fragment {
         bytes,
         decode_ticks,
-        duration_ticks: durations.clone().map(u64::from).sum(),
-        last_duration_ticks: durations.last().unwrap_or(0),
+        duration_ticks: durations.map(u64::from).sum(),
         frames,
         starts_with_keyframe: boxes::is_keyframe(u32_at(FIRST_SAMPLE_AT + 8)?),
     })

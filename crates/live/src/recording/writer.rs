@@ -59,7 +59,8 @@ impl<W: Write> RecordingWriter<W> {
     ) -> io::Result<Self> {
         let head = boxes::file_head(sample_entry, started_unix_secs);
         to.write_all(&head)?;
-        let written = Written { start_ticks, end_ticks: start_ticks, size_bytes: head.len() as u64, frames: 0 };
+        let written =
+            Written { start_ticks, end_ticks: start_ticks, size_bytes: head.len() as u64, frames: 0 };
         Ok(Self {
             to,
             written,

@@ -1,6 +1,8 @@
-//! Verifies the files of a data folder: previews against their end offsets and owners, unfinished uploads, orphaned files.
+//! Verifies the files of a data folder: previews against their end offsets and owners, recordings against the store, unfinished uploads,
+//! orphaned files.
 //! Changes nothing.
 
+use crate::artifacts::recordings;
 use pigweight_media::{preview, sprites};
 use pigweight_store::{Finding, Store, VideoRecord};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +57,7 @@ pub async fn check(
         }
     }
     check_uploads(&folder.join("uploads").join(PARTIAL), tell)?;
+    check_recordings(&folder.join(recordings::FOLDER), store, tell).await?;
     check_detectors(&folder.join("detectors"), store, tell).await
 }
 
@@ -112,6 +115,50 @@ fn check_previews(
         let is_sheet = name.strip_suffix(".jpg").is_some_and(|number| number.parse::<u32>().is_ok());
         if !PREVIEWS.contains(&&*name) && !is_sheet {
             tell(nobody_owns(&path));
+        }
+    }
+    Ok(())
+}
+
+async fn check_recordings(
+    folder: &Path,
+    store: &Store,
+    tell: &mut (dyn FnMut(Finding) + Send),
+) -> anyhow::Result<()> {
+    const REPAIR: &str = "the next start of `pigweight serve` puts that right";
+    let mut known = BTreeSet::new();
+    for recording in store.all_recordings().await? {
+        let path = folder.join(&recording.source_id).join(format!("{}.mp4", recording.id));
+        let size_bytes = path.metadata().ok().map(|file| file.len().cast_signed());
+        let shown = path.display();
+        match size_bytes {
+            None => {
+                let what = format!("the recording {shown} is gone; {REPAIR}");
+                tell(Finding::new("recording_without_file", what));
+            }
+            Some(_) if recording.end_ticks.is_none() => {
+                let what = format!("the recording {shown} was cut off; {REPAIR}");
+                tell(Finding::new("recording_unfinished", what));
+            }
+            Some(here) if here != recording.size_bytes => {
+                let what = format!(
+                    "the recording {shown} has {here} bytes and should have {}; copy it back from a backup, or delete it",
+                    recording.size_bytes
+                );
+                tell(Finding::new("recording_wrong", what));
+            }
+            Some(_) => {}
+        }
+        known.insert(path);
+    }
+    for camera in entries(folder)? {
+        if !camera.is_dir() {
+            tell(nobody_owns(&camera));
+            continue;
+        }
+        for path in entries(&camera)?.difference(&known) {
+            let what = format!("{} is no known recording; {REPAIR}", path.display());
+            tell(Finding::new("recording_unknown", what));
         }
     }
     Ok(())
@@ -209,6 +256,12 @@ mod tests {
         for sheet in ["0.jpg", "1.jpg", "used"] {
             std::fs::write(previews.join(sheet), "x").unwrap();
         }
+        let recording = store.begin_recording(&video.source_id, 0, 0).await.unwrap();
+        store.end_recording(&recording, 90_000, 5, 15).await.unwrap();
+        let recordings = data.path().join(recordings::FOLDER).join(&video.source_id);
+        std::fs::create_dir_all(&recordings).unwrap();
+        std::fs::write(recordings.join(format!("{recording}.mp4")), "12345").unwrap();
+        std::fs::create_dir(data.path().join("clips")).unwrap();
         let detectors = data.path().join("detectors");
         std::fs::create_dir_all(&detectors).unwrap();
         for ending in DETECTOR_ENDINGS {
@@ -220,6 +273,12 @@ mod tests {
         std::fs::write(partial.join("done.json"), r#"{"name":"b.mp4","length":5,"becomes":"b.mp4"}"#)
             .unwrap();
         (data, store, previews)
+    }
+
+    /// The only one.
+    fn recording(data: &Path) -> PathBuf {
+        let camera = entries(&data.join(recordings::FOLDER)).unwrap().pop_first().unwrap();
+        entries(&camera).unwrap().pop_first().unwrap()
     }
 
     async fn codes(data: &Path, store: &Store) -> Vec<&'static str> {
@@ -234,7 +293,11 @@ mod tests {
         let (data, store, _) = filled().await;
         assert_eq!(codes(data.path(), &store).await, [""; 0]);
         type Damage = fn(&Path, &Path) -> io::Result<()>;
-        let damages: [(&str, Damage); 13] = [
+        let damages: [(&str, Damage); 17] = [
+            ("recording_without_file", |data, _| std::fs::remove_file(recording(data))),
+            ("recording_wrong", |data, _| std::fs::write(recording(data), "x")),
+            ("recording_unknown", |data, _| std::fs::write(recording(data).with_file_name("new.mp4"), "x")),
+            ("file_nobody_owns", |data, _| std::fs::write(data.join("recordings/notes.txt"), "x")),
             ("detector_without_source", |data, _| std::fs::write(data.join("detectors/unknown.onnx"), "x")),
             ("write_cut_off", |data, _| std::fs::write(data.join("detectors/.tmpa1b2"), "x")),
             ("file_nobody_owns", |data, _| std::fs::write(data.join("detectors/notes.txt"), "x")),

@@ -97,11 +97,8 @@ impl Recordings {
         let kept_ms = (self.config.unmarked_minutes * 60_000.0) as i64;
         let before_ms = jiff::Timestamp::now().as_millisecond() - kept_ms;
         loop {
-            let oldest = self.store.recordings_to_remove(
-                Some(source_id),
-                self.config.margin_secs,
-                REMOVED_AT_ONCE,
-            );
+            let oldest =
+                self.store.recordings_to_remove(Some(source_id), self.config.margin_secs, REMOVED_AT_ONCE);
             let is_over = |recording: &CameraRecording| {
                 let length_ticks = recording.end_ticks.map_or(0, |end| end - recording.start_ticks);
                 let end_ms = recording.started_at_millis + length_ticks * 1000 / TICKS_PER_SEC;
@@ -150,7 +147,10 @@ impl Recordings {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                tracing::warn!("a recording can't be removed: {}: {error}; remove it yourself", path.display());
+                tracing::warn!(
+                    "a recording can't be removed: {}: {error}; remove it yourself",
+                    path.display()
+                );
             }
         }
     }
@@ -182,7 +182,12 @@ impl Recordings {
                         let end_ticks = recording.start_ticks.saturating_add(length_ticks);
                         let (bytes, frames) = (layout.whole_bytes(), layout.frames());
                         self.store
-                            .end_recording(&recording.id, end_ticks, bytes.cast_signed(), frames.cast_signed())
+                            .end_recording(
+                                &recording.id,
+                                end_ticks,
+                                bytes.cast_signed(),
+                                frames.cast_signed(),
+                            )
                             .await?;
                     }
                     known.insert(path);
@@ -230,5 +235,167 @@ impl Recordings {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pigweight_live::recording::RecordingWriter;
+    use pigweight_live::{AccessUnit, Codec};
+    use pigweight_store::{CameraPlace, NewMark};
+    use std::io::Write as _;
+
+    struct Kept {
+        data: tempfile::TempDir,
+        store: Store,
+        recordings: Recordings,
+        cameras: Vec<String>,
+    }
+
+    /// Two cameras without recordings; each may have 10,000 bytes.
+    async fn kept(config: RecordingConfig) -> Kept {
+        let data = tempfile::tempdir().unwrap();
+        let store = Store::open(data.path()).await.unwrap();
+        let place = CameraPlace { url: "rtsp://camera/".into(), user_name: None, password: None };
+        let mut cameras = Vec::new();
+        for name in ["a", "b"] {
+            cameras.push(store.add_camera(name, &place, 9).await.unwrap().unwrap().id);
+        }
+        let recordings = Recordings::new(data.path(), store.clone(), config);
+        Kept { data, store, recordings, cameras }
+    }
+
+    fn budget(camera_bytes: f64, total_bytes: f64) -> RecordingConfig {
+        RecordingConfig {
+            camera_gb: camera_bytes / 1e9,
+            total_gb: total_bytes / 1e9,
+            margin_secs: 5.0,
+            ..RecordingConfig::default()
+        }
+    }
+
+    impl Kept {
+        /// An ended recording of a minute; the minute is counted from the year 2001 on.
+        async fn add(&self, camera: usize, minute: i64, bytes: i64) -> String {
+            let source_id = &self.cameras[camera];
+            let start_ticks = minute * 60 * TICKS_PER_SEC;
+            let started = 1_000_000_000_000 + minute * 60_000;
+            let id = self.store.begin_recording(source_id, start_ticks, started).await.unwrap();
+            self.recordings.create(source_id, &id).unwrap();
+            let end_ticks = start_ticks + 60 * TICKS_PER_SEC;
+            self.store.end_recording(&id, end_ticks, bytes, 900).await.unwrap();
+            id
+        }
+
+        async fn minutes(&self, camera: usize) -> Vec<i64> {
+            let all = self.store.all_recordings().await.unwrap();
+            let own = all.into_iter().filter(|one| one.source_id == self.cameras[camera]);
+            let there = own.inspect(|one| {
+                let path = self.recordings.path(&one.source_id, &one.id);
+                assert!(path.is_file(), "the file of a listed recording is there");
+            });
+            let minutes: Vec<i64> = there.map(|one| one.start_ticks / TICKS_PER_SEC / 60).collect();
+            let files = std::fs::read_dir(self.data.path().join(FOLDER).join(&self.cameras[camera]));
+            assert_eq!(files.map_or(0, Iterator::count), minutes.len(), "a file is left");
+            minutes
+        }
+    }
+
+    #[tokio::test]
+    async fn the_oldest_go_first_and_marked_ones_last() {
+        let kept = kept(budget(3000.0, 1e9)).await;
+        for minute in 0..5 {
+            kept.add(0, minute, 1000).await;
+        }
+        let mark = NewMark { from_secs: 70.0, to_secs: 80.0, note: String::new() };
+        kept.store.add_mark(&kept.cameras[0], &mark, 10).await.unwrap();
+        kept.add(1, 0, 1000).await;
+        assert!(kept.recordings.make_room(&kept.cameras[0], RecordingMode::All).await.unwrap());
+        assert_eq!(kept.minutes(0).await, [1, 3, 4]);
+        assert_eq!(kept.minutes(1).await, [0], "another camera has its own budget");
+        // If all are marked, the oldest of them goes.
+        let mark = NewMark { from_secs: 0.0, to_secs: 1e6, note: String::new() };
+        kept.store.add_mark(&kept.cameras[0], &mark, 10).await.unwrap();
+        kept.add(0, 5, 1000).await;
+        kept.recordings.make_room(&kept.cameras[0], RecordingMode::All).await.unwrap();
+        assert_eq!(kept.minutes(0).await, [3, 4, 5]);
+    }
+
+    #[tokio::test]
+    async fn all_cameras_share_one_budget() {
+        let kept = kept(budget(1e9, 4000.0)).await;
+        for minute in 0..4 {
+            kept.add(minute as usize % 2, minute, 1500).await;
+        }
+        kept.recordings.make_room(&kept.cameras[1], RecordingMode::All).await.unwrap();
+        assert_eq!((kept.minutes(0).await, kept.minutes(1).await), (vec![2], vec![3]));
+    }
+
+    #[tokio::test]
+    async fn unmarked_minutes_go_after_a_while_where_only_marked_ones_are_kept() {
+        let kept = kept(budget(1e9, 1e9)).await;
+        for minute in 0..3 {
+            kept.add(0, minute, 1000).await;
+        }
+        let mark = NewMark { from_secs: 61.0, to_secs: 62.0, note: String::new() };
+        kept.store.add_mark(&kept.cameras[0], &mark, 10).await.unwrap();
+        kept.recordings.make_room(&kept.cameras[0], RecordingMode::Marked).await.unwrap();
+        assert_eq!(kept.minutes(0).await, [1]);
+        // A minute of now is young enough.
+        let now_ms = jiff::Timestamp::now().as_millisecond();
+        let id = kept.store.begin_recording(&kept.cameras[0], 9 * 60 * TICKS_PER_SEC, now_ms).await.unwrap();
+        kept.recordings.create(&kept.cameras[0], &id).unwrap();
+        kept.store.end_recording(&id, 10 * 60 * TICKS_PER_SEC, 1000, 900).await.unwrap();
+        kept.recordings.make_room(&kept.cameras[0], RecordingMode::Marked).await.unwrap();
+        assert_eq!(kept.minutes(0).await, [1, 9]);
+    }
+
+    #[tokio::test]
+    async fn after_a_crash_files_and_store_agree() {
+        let kept = kept(budget(1e9, 1e9)).await;
+        let source_id = &kept.cameras[0];
+        let file_gone = kept.add(0, 0, 1000).await;
+        std::fs::remove_file(kept.recordings.path(source_id, &file_gone)).unwrap();
+        // Begun, and killed before the file was made.
+        kept.store.begin_recording(source_id, 60 * TICKS_PER_SEC, 0).await.unwrap();
+        // Killed while it was written.
+        let start_ticks = 120 * TICKS_PER_SEC;
+        let written = kept.store.begin_recording(source_id, start_ticks, 0).await.unwrap();
+        let file = kept.recordings.create(source_id, &written).unwrap();
+        let mut entry = vec![0; 100];
+        entry[3] = 100;
+        let mut writer = RecordingWriter::begin(&file, &entry, start_ticks, 0, false).unwrap();
+        for place in 0..31 {
+            let unit = AccessUnit {
+                data: [0, 0, 1, 0x65, 1].as_slice().into(),
+                codec: Codec::H264,
+                sample_entry: None,
+                time_ticks: start_ticks + place * 6000,
+                arrived_unix_ms: 0,
+                is_keyframe: true,
+                is_disposable: false,
+                epoch: 1,
+                follows_gap: false,
+                lost_packets: 0,
+            };
+            writer.add(&unit).unwrap();
+        }
+        let told = writer.written();
+        (&file).write_all(&[0, 0, 0, 200, b'm', b'o']).unwrap();
+        // A file that nobody knows, and one without a frame.
+        kept.recordings.create(source_id, "unknown").unwrap();
+        let empty = kept.store.begin_recording(source_id, 300 * TICKS_PER_SEC, 0).await.unwrap();
+        kept.recordings.create(source_id, &empty).unwrap();
+        // A removed camera's files are not lost sight of.
+        let other = kept.add(1, 0, 500).await;
+
+        kept.recordings.repair().await.unwrap();
+        assert_eq!(kept.minutes(0).await, [2]);
+        let repaired = kept.store.recording(source_id, &written, 0.0).await.unwrap();
+        assert_eq!(repaired.end_ticks, Some(told.end_ticks));
+        assert_eq!((repaired.size_bytes, repaired.frames), (told.size_bytes as i64, told.frames as i64));
+        assert_eq!(file.metadata().unwrap().len(), told.size_bytes, "what was half written is cut off");
+        assert_eq!(kept.store.recording(&kept.cameras[1], &other, 0.0).await.unwrap().size_bytes, 500);
     }
 }

@@ -88,11 +88,16 @@ impl CameraRecorder {
     pub fn run(&self, mut subscription: Subscription, runtime: &Handle) {
         let mut progress = Progress::default();
         loop {
-            let received = runtime.block_on(tokio::time::timeout(SILENCE, subscription.next()));
+            let received =
+                runtime.block_on(async { tokio::time::timeout(SILENCE, subscription.next()).await });
             match received {
                 Ok(Received::Unit(unit)) => self.take(&unit, &mut progress, runtime),
                 Ok(Received::Lost(units)) => {
-                    tracing::info!(camera = self.record.name, units, "not recorded: the disk is slower than the camera");
+                    tracing::info!(
+                        camera = self.record.name,
+                        units,
+                        "not recorded: the disk is slower than the camera"
+                    );
                     metrics::counter!("pigweight_recording_units_lost_total").increment(units);
                 }
                 Ok(Received::End) => return self.end(&mut progress, runtime),
@@ -256,7 +261,9 @@ fn not_written(error: &io::Error) -> Reason {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "the camera isn't recorded: the disk of the data folder is full; free some space on it".to_owned()
         }
-        _ => format!("the camera isn't recorded: its file can't be written: {error}; check the disk of the data folder"),
+        _ => format!(
+            "the camera isn't recorded: its file can't be written: {error}; check the disk of the data folder"
+        ),
     };
     Reason::new("recording_failed", text)
 }

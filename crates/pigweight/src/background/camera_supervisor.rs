@@ -207,8 +207,7 @@ impl CameraSupervisor {
         let address =
             address_of(&place).with_context(|| format!("the address of {} is damaged", record.name))?;
         // Second 0 is when the camera was added, also after a restart; but nothing happens twice at one time, even if the clock was set back.
-        let clock_secs =
-            (jiff::Timestamp::now().as_millisecond() - record.created_at * 1000) as f64 / 1000.0;
+        let clock_secs = (jiff::Timestamp::now().as_millisecond() - record.created_at * 1000) as f64 / 1000.0;
         let end_secs = self.context.store.camera_end_secs(&record.id).await?;
         let timeline_start_secs =
             if end_secs > 0.0 { clock_secs.max(end_secs + RESTART_SECS) } else { clock_secs.max(0.0) };

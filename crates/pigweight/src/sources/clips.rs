@@ -26,7 +26,9 @@ pub enum Error {
     #[error("nothing of that time is recorded; GET /api/cameras/{{id}}/recordings lists what is")]
     NotRecorded,
     /// It can't be one file.
-    #[error("what the camera sends changes {secs:.3} s after it was added; make a clip before it and another after it")]
+    #[error(
+        "what the camera sends changes {secs:.3} s after it was added; make a clip before it and another after it"
+    )]
     Changed {
         /// On the camera's timeline.
         secs: f64,
@@ -93,7 +95,8 @@ impl Clips {
         // A file system accepts less than a person writes.
         let name = clean_name(&format!("{}.mp4", name.replace(['/', '\\'], "-")));
         let name = name.unwrap_or_else(|| "clip.mp4".to_owned());
-        let written = tokio::task::spawn_blocking(move || write(&recordings, &found, &stretch, &folder, &name));
+        let written =
+            tokio::task::spawn_blocking(move || write(&recordings, &found, &stretch, &folder, &name));
         let path = match written.await {
             Ok(written) => written?,
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),

@@ -522,7 +522,10 @@ mod tests {
             })
             .collect();
         let root_name = root_path.file_name().unwrap().to_string_lossy().into_owned();
-        assert_eq!(sources, [root_name.as_str(), "01camera: f.mp4", "(upload)", "yard", "yard", "yard/night"]);
+        assert_eq!(
+            sources,
+            [root_name.as_str(), "01camera: f.mp4", "(upload)", "yard", "yard", "yard/night"]
+        );
     }
 
     /// Counts how often it opens a file.

@@ -1,7 +1,6 @@
 //! Shared state of all handlers.
 
 use crate::artifacts::previews::Previews;
-use crate::artifacts::recordings::Recordings;
 use crate::background::adaptations::Adaptations;
 use crate::background::camera_supervisor::CameraSupervisor;
 use crate::background::cancellation::Cancellation;
@@ -11,7 +10,7 @@ use crate::sources::clips::Clips;
 use crate::sources::uploads::Uploads;
 use crate::status::Status;
 use crate::web::auth::caller::Authenticator;
-use crate::web::media::recorded::RecordedVideos;
+use crate::web::media::recorded_files::RecordedVideos;
 use crate::web::media::video_pool::VideoPool;
 use metrics_exporter_prometheus::PrometheusHandle;
 use pigweight_detect::service::Inference;
@@ -47,9 +46,7 @@ pub struct App {
     /// Previews.
     pub previews: Arc<Previews>,
     /// Recordings of cameras.
-    pub recordings: Arc<Recordings>,
-    /// Those that are open.
-    pub recorded_videos: RecordedVideos,
+    pub recorded: RecordedVideos,
     /// Clips of cameras.
     pub clips: Clips,
     /// Uploads.

@@ -9,4 +9,5 @@ mod jpeg_cache;
 pub mod on_demand_count;
 pub mod preview;
 pub mod recorded;
+pub mod recorded_files;
 pub mod video_pool;

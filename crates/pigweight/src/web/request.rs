@@ -5,3 +5,4 @@ pub mod byte_range;
 pub mod drain_body;
 pub mod pages;
 pub mod problem;
+pub mod stretch;

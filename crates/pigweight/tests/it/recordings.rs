@@ -17,7 +17,10 @@ fn start(folder: &Path, corridor: &Corridor, settings: &[(&str, &str)]) -> Serve
 }
 
 fn recordings(server: &Server, id: &str) -> Vec<Value> {
-    server.get(&format!("/api/cameras/{id}/recordings?from=0")).json()["recordings"].as_array().unwrap().clone()
+    server.get(&format!("/api/cameras/{id}/recordings?from=0")).json()["recordings"]
+        .as_array()
+        .unwrap()
+        .clone()
 }
 
 /// The picture of a moment: its JPEG, its seconds and its pts. `None`: nothing is recorded then.
@@ -36,7 +39,8 @@ fn picture_at(server: &Server, video: &str, secs: f64) -> Option<(Vec<u8>, f64, 
 
 /// Frames of a file, and seconds from the first to the last, as ffmpeg sees them.
 fn frames_of(file: &Path) -> (usize, f64) {
-    let probe = ["-v", "error", "-select_streams", "v:0", "-show_entries", "frame=pts_time", "-of", "csv=p=0"];
+    let probe =
+        ["-v", "error", "-select_streams", "v:0", "-show_entries", "frame=pts_time", "-of", "csv=p=0"];
     let output = Command::new("ffprobe").args(probe).arg(file).output().unwrap();
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     let times: Vec<f64> = String::from_utf8(output.stdout)
@@ -55,7 +59,10 @@ fn what_was_live_is_recorded_to_the_bit_plays_as_hls_and_goes_with_its_camera() 
     let server = start(folder.path(), &corridor, &[]);
     let camera = add(&server, &json!({"name": "Gate", "url": rtsp.address("corridor")}));
     let (id, video) = (camera["id"].as_str().unwrap(), camera["video"].as_str().unwrap());
-    assert_eq!((camera["recording"]["mode"].as_str(), &camera["recording_mode"]), (Some("all"), &Value::Null));
+    assert_eq!(
+        (camera["recording"]["mode"].as_str(), &camera["recording_mode"]),
+        (Some("all"), &Value::Null)
+    );
     wait_for_state(&server, id, "live");
 
     // Pictures as they were shown, some seconds apart, …
@@ -105,10 +112,7 @@ fn what_was_live_is_recorded_to_the_bit_plays_as_hls_and_goes_with_its_camera() 
     // Before it and after it there is nothing, in words.
     assert!(picture_at(&server, video, first["from"].as_f64().unwrap() - 0.2).is_none());
     assert!(picture_at(&server, video, last["to"].as_f64().unwrap() + 0.2).is_none());
-    let boxed = server.get(&format!(
-        "/api/video_file/frame_optimized?id={video}&t={}",
-        shown[2].1 + 0.001
-    ));
+    let boxed = server.get(&format!("/api/video_file/frame_optimized?id={video}&t={}", shown[2].1 + 0.001));
     assert_eq!(boxed.header("x-has-inference"), "true", "boxes of then are drawn");
 
     // A player gets all of it.
@@ -120,7 +124,8 @@ fn what_was_live_is_recorded_to_the_bit_plays_as_hls_and_goes_with_its_camera() 
     assert!((total - length).abs() < 0.2, "{text}");
     let played = folder.path().join("played.mp4");
     let url = server.url(&format!("/api/cameras/{id}/hls?from=0"));
-    let ffmpeg = ["-v", "error", "-allowed_extensions", "ALL", "-extension_picky", "0", "-i", &url, "-c", "copy"];
+    let ffmpeg =
+        ["-v", "error", "-allowed_extensions", "ALL", "-extension_picky", "0", "-i", &url, "-c", "copy"];
     let made = Command::new("ffmpeg").args(ffmpeg).arg(&played).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let recorded: i64 = all.iter().map(|one| one["frames"].as_i64().unwrap()).sum();
@@ -206,7 +211,11 @@ fn a_clip_is_a_video_of_its_camera_and_counting_it_gives_the_crossings_that_were
     assert_eq!(server.ask("DELETE", &format!("/api/cameras/{id}"), &[], None).status, 204);
     assert_eq!(server.get(&format!("/api/videos/{clip}")).status, 200);
     server.stop();
-    let check = crate::server::pigweight().arg("check-data").arg(folder.path().join("data")).output().unwrap();
+    let check = crate::server::pigweight()
+        .args(["check-data", "--data"])
+        .arg(folder.path().join("data"))
+        .output()
+        .unwrap();
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
 }
 
@@ -217,7 +226,8 @@ fn a_killed_server_loses_less_than_a_second_and_its_file_plays() {
     let Some(rtsp) = RtspServer::start(&[], &[("corridor", corridor.film.clone())]) else { return };
     let server = start(folder.path(), &corridor, &[]);
     let camera = add(&server, &json!({"name": "Gate", "url": rtsp.address("corridor")}));
-    let (id, video) = (camera["id"].as_str().unwrap().to_owned(), camera["video"].as_str().unwrap().to_owned());
+    let (id, video) =
+        (camera["id"].as_str().unwrap().to_owned(), camera["video"].as_str().unwrap().to_owned());
     let mut last_secs = 0.0;
     let mut first_secs = None;
     while first_secs.is_none_or(|first| last_secs - first < 5.0) {

@@ -303,7 +303,7 @@ impl Camera {
             },
             recording_mode: camera.recording.map(RecordingMode::name),
             recording: CameraRecorder {
-                mode: app.recordings.mode(camera.recording).name(),
+                mode: app.recorded.files.mode(camera.recording).name(),
                 reason: status.and_then(|status| status.recording_trouble).map(Into::into),
             },
             has_password: camera.password.is_some(),

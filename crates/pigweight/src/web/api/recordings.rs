@@ -4,16 +4,16 @@ use crate::sources::clips;
 use crate::web::api::types::time;
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
-use crate::web::media::recorded::ticks;
 use crate::web::request::arguments::{Body, Field, Kind, Query, RequestArguments, checked_name};
 use crate::web::request::problem::Problem;
+use crate::web::request::stretch::{Stretch, StretchQuery, secs, ticks};
 use axum::Json;
 use axum::extract::Path;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use pigweight_store::{CameraMark, CameraRecording, NewMark, TICKS_PER_SEC};
+use pigweight_store::{CameraMark, CameraRecording, NewMark};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 /// Recordings of one answer.
 const MOST_RECORDINGS: u32 = 2000;
@@ -22,56 +22,6 @@ const MOST_LIST_SECS: f64 = 366.0 * 24.0 * 3600.0;
 /// Marks of one camera.
 const MOST_MARKS: u32 = 10_000;
 const MAX_NOTE_CHARACTERS: usize = 500;
-
-#[derive(Deserialize, IntoParams)]
-pub struct StretchQuery {
-    /// Seconds since the camera was added; default: an hour before `to`.
-    pub from: Option<f64>,
-    /// Seconds since the camera was added; default: now.
-    pub to: Option<f64>,
-}
-
-impl RequestArguments for StretchQuery {
-    const FIELDS: &'static [Field] =
-        &[Field::optional("from", Kind::Number), Field::optional("to", Kind::Number)];
-}
-
-/// A stretch of a camera's timeline.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Stretch {
-    pub from_secs: f64,
-    pub to_secs: f64,
-}
-
-impl Stretch {
-    /// Of a query about a camera that was added then.
-    ///
-    /// # Errors
-    /// 400 if there is no such stretch.
-    pub fn of(query: &StretchQuery, created_at: i64, most_secs: f64) -> Result<Self, Problem> {
-        let now_secs = (jiff::Timestamp::now().as_millisecond() - created_at * 1000) as f64 / 1000.0;
-        // The camera's clock may be a little ahead of this machine's.
-        let to_secs = query.to.unwrap_or(now_secs + 10.0);
-        let from_secs = query.from.unwrap_or(to_secs - 3600.0);
-        Self::checked(from_secs, to_secs, most_secs)
-    }
-
-    fn checked(from_secs: f64, to_secs: f64, most_secs: f64) -> Result<Self, Problem> {
-        let is_sound = |secs: f64| secs.is_finite() && secs.abs() < 1e11;
-        if !is_sound(from_secs) || !is_sound(to_secs) || from_secs >= to_secs {
-            return Err(Problem::bad_request(
-                "from and to are seconds since the camera was added, and from is the smaller one",
-            ));
-        }
-        if to_secs - from_secs > most_secs {
-            return Err(Problem::bad_request(format!(
-                "ask for at most {most_secs} seconds at once: from {from_secs} to {}",
-                from_secs + most_secs
-            )));
-        }
-        Ok(Self { from_secs, to_secs })
-    }
-}
 
 /// A file with a stretch of a camera.
 #[derive(Serialize, ToSchema)]
@@ -165,10 +115,6 @@ pub struct Clip {
     pub name: String,
 }
 
-fn secs(ticks: i64) -> f64 {
-    ticks as f64 / TICKS_PER_SEC as f64
-}
-
 impl From<CameraRecording> for Recording {
     fn from(recording: CameraRecording) -> Self {
         Self {
@@ -203,7 +149,10 @@ impl From<clips::Error> for Problem {
             Error::Changed { .. } | Error::TooManyParts => StatusCode::CONFLICT,
             Error::NoRoom { .. } => StatusCode::INSUFFICIENT_STORAGE,
             Error::Io(cause)
-                if matches!(cause.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) =>
+                if matches!(
+                    cause.kind(),
+                    std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+                ) =>
             {
                 StatusCode::INSUFFICIENT_STORAGE
             }
@@ -228,16 +177,12 @@ pub async fn list(
     let camera = caller.camera(&app, &id).await?;
     let stretch = Stretch::of(&query, camera.created_at, MOST_LIST_SECS)?;
     let range = (ticks(stretch.from_secs), ticks(stretch.to_secs));
-    let margin_secs = app.recordings.margin_secs();
+    let margin_secs = app.recorded.files.margin_secs();
     let mut found = app.store.recordings(&camera.id, range, margin_secs, MOST_RECORDINGS + 1).await?;
     let next_from = found.get(MOST_RECORDINGS as usize).map(|next| secs(next.start_ticks));
     found.truncate(MOST_RECORDINGS as usize);
     let size_bytes = app.store.recorded_bytes(&camera.id).await?.of_camera;
-    Ok(Json(Recordings {
-        recordings: found.into_iter().map(Into::into).collect(),
-        next_from,
-        size_bytes,
-    }))
+    Ok(Json(Recordings { recordings: found.into_iter().map(Into::into).collect(), next_from, size_bytes }))
 }
 
 /// The marks of a camera, by time.
@@ -324,7 +269,7 @@ pub async fn add_clip(
     let making = app.0.clone();
     let made = tokio::spawn(async move {
         let range = ticks(stretch.from_secs)..ticks(stretch.to_secs);
-        let video = making.clips.make(&making.recordings, &making.store, &camera, range, &name).await?;
+        let video = making.clips.make(&making.recorded.files, &making.store, &camera, range, &name).await?;
         making.store.add_present(&making.owner, &video.id).await?;
         Ok::<_, clips::Error>(video)
     });

@@ -3,7 +3,7 @@
 use crate::analysis::camera_source::TIME_BASE;
 use crate::web::app::{App, Shared};
 use crate::web::auth::caller::Caller;
-use crate::web::media::recorded::RecordedFrame;
+use crate::web::media::recorded_files::RecordedFrame;
 use crate::web::media::video_pool::VideoPool;
 use crate::web::request::arguments::{Field, Kind, Query, RequestArguments};
 use crate::web::request::problem::Problem;
@@ -96,7 +96,8 @@ pub async fn frame_optimized(
     let mut boxes = None;
     if query.inference.unwrap_or(true)
         && let Some(run) = app.store.shown_run(&record.id).await?
-        && let Some(settled) = app.store.settled_at(&run.id, secs).await?.filter(|frame| frame.pts == told_pts)
+        && let Some(settled) =
+            app.store.settled_at(&run.id, secs).await?.filter(|frame| frame.pts == told_pts)
     {
         boxes = Some((run.id, settled.boxes));
     }
@@ -157,7 +158,7 @@ struct FramePlace {
 impl FramePlace {
     async fn find(app: &App, record: &VideoRecord, t: f64) -> Result<Self, Problem> {
         if record.is_of_camera {
-            let (recorded, pts) = app.recorded_frame(&record.source_id, t).await?;
+            let (recorded, pts) = app.recorded.frame(&app.pool, &record.source_id, t).await?;
             let (opened_id, video) = (recorded.id.clone(), recorded.video.clone());
             return Ok(Self { opened_id, video, pts, recorded: Some(recorded) });
         }

@@ -138,3 +138,45 @@ test('a camera that was removed is not looked for without end', async ({ farm, p
   await farm.open('#/camera/none');
   await expect(page.getByText('There is no such camera')).toBeVisible();
 });
+
+test('back in time: a moment is chosen on the hour, played, kept as a video, and left for now', async ({
+  farm,
+  page,
+}) => {
+  farm.forgive(/404/);
+  farm.world.cameras = [CAMERA];
+  await farm.open();
+  await page.getByRole('link', { name: 'Gate', exact: true }).click();
+  const hour = page.getByRole('slider', { name: 'The moment that is shown' });
+  await expect(hour.locator('[data-recorded]')).toHaveCount(1);
+  await expect(hour).toHaveAttribute('aria-valuetext', 'now');
+  const place = await hour.boundingBox();
+  if (!place) throw new Error('no hour');
+  await page.mouse.click(place.x + place.width * 0.25, place.y + place.height / 2);
+  await expect(page.getByTestId('past-picture')).toBeVisible();
+  const time = page.getByTestId('past-time');
+  const chosen = Number(await hour.getAttribute('aria-valuenow'));
+  const before = await time.textContent();
+  // Keys move it by a second; beyond what is recorded they stop.
+  await hour.press('ArrowRight');
+  await expect(hour).toHaveAttribute('aria-valuenow', String(chosen + 1));
+  await expect(time).not.toHaveText(before ?? '');
+  await page.mouse.click(place.x + place.width * 0.9, place.y + place.height / 2);
+  const last = Number(await hour.getAttribute('aria-valuenow'));
+  expect(last).toBeGreaterThan(chosen + 600);
+  expect(last).toBeLessThan(chosen + 1200);
+  const asked = () => farm.world.requests.filter((request) => request.includes('frame_optimized')).length;
+  const askedBefore = asked();
+  await page.getByRole('button', { name: 'Play' }).click();
+  await expect.poll(asked).toBeGreaterThan(askedBefore);
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.getByLabel('Keep as a video').selectOption({ label: '15 minutes around it' });
+  await page.getByRole('button', { name: 'Save' }).click();
+  await expect(page.getByRole('link', { name: 'Gate 2026-11-23.mp4' })).toBeVisible();
+  await page.getByRole('button', { name: 'Back to now' }).click();
+  await expect(page.getByTestId('past-picture')).toHaveCount(0);
+  await expect(page.getByTestId('means')).toBeVisible();
+  // Earlier hours.
+  await page.getByRole('button', { name: 'Hour earlier' }).click();
+  await expect(page.getByRole('button', { name: 'Hour later' })).toBeEnabled();
+});

@@ -69,7 +69,7 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
   if (noun === 'lines') return answerLines(route, world, id, query);
   if (noun === 'video_file' && id === 'stream_hls') return answerStream(route, part ?? '', path[3]);
   if (noun === 'video_file') return answerPicture(route, world, query);
-  if (noun === 'cameras') return answerCameras(route, world, id, part);
+  if (noun === 'cameras') return answerCameras(route, world, id, part, query);
   if (noun === 'sources' && part === 'adaptation') return answerAdaptation(route, world);
   if (noun === 'sources') return answerSource(route, world, id);
   if (noun !== 'videos') return problem(route, 404, `No ${noun} here.`);
@@ -112,7 +112,18 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
   }
 }
 
-function answerCameras(route: Route, world: World, id: string, part: string | undefined): Promise<void> {
+function answerCameras(
+  route: Route,
+  world: World,
+  id: string,
+  part: string | undefined,
+  query: URLSearchParams,
+): Promise<void> {
+  if (part === 'recordings')
+    return json(route, world.cameraRecordings(Number(query.get('from')), Number(query.get('to'))));
+  // Nothing in the made-up world can be played: the page shows picture after picture.
+  if (part === 'hls') return problem(route, 404, 'Nothing of that time is recorded.');
+  if (part === 'clips') return json(route, { video: 'pen', name: 'Gate 2026-11-23.mp4' }, 201);
   if (part === 'frame.jpg') return answerPicture(route, world, new URLSearchParams({ t: '1' }));
   // The made-up world has no UDP: the page shows pictures.
   if (part === 'whep') return problem(route, 503, 'WebRTC is off.');

@@ -18,6 +18,7 @@ import type {
   Jobs,
   Line,
   LineDifference,
+  Recordings,
   Run,
   Video,
 } from '../../src/api/types.ts';
@@ -54,6 +55,8 @@ export const CAMERA: Camera = {
     has_reordered_frames: false,
     drift_secs: 0,
   },
+  recording_mode: null,
+  recording: { mode: 'all', reason: null },
   created_at: '2026-11-23T08:00:00Z',
 };
 
@@ -133,6 +136,13 @@ export class World {
       if (secs >= from && (secs < first + 3300 || secs >= first + 3400)) points.push([secs, 3, 2, 4]);
     }
     return { level_secs: 1, counted_to_secs: first + 3595, points };
+  }
+
+  /** The first half of what is asked for is recorded. */
+  cameraRecordings(from: number, to: number): Recordings {
+    const half = from + (to - from) / 2;
+    const one = { id: 'r1', from, to: half, started_at: CAMERA.created_at, size_bytes: 9e6, frames: 900 };
+    return { recordings: [{ ...one, is_marked: false }], next_from: null, size_bytes: 9e6 };
   }
 
   /** Why a camera cannot be connected; null: it can. */

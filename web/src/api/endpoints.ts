@@ -6,6 +6,7 @@ import type {
   Adaptation,
   Camera,
   ChangedLine,
+  Clip,
   CountedMoment,
   Crossing,
   Health,
@@ -13,6 +14,7 @@ import type {
   Jobs,
   Line,
   NewCamera,
+  Recordings,
   Scope,
   Source,
   Video,
@@ -87,6 +89,22 @@ export const fetchCamera = (id: string) => askJson<Camera>(address(cameraPath(id
 export const whepAddress = (id: string) => address(`${cameraPath(id)}/whep`);
 
 /** Disconnects it. What was counted stays. */
+/** What is recorded of a stretch, seconds since the camera was added; with thousands of recordings, its beginning. */
+export const fetchRecordings = (id: string, from: number, to: number) =>
+  askJson<Recordings>(address(`${cameraPath(id)}/recordings`, { from, to }));
+
+/** The exact picture of a moment; `video` is the camera's. */
+export const pastPictureAddress = (video: string, t: number, inference: boolean) =>
+  address('api/video_file/frame_optimized', { id: video, t, inference: String(inference) });
+
+/** A stretch of a camera's recordings as HLS. */
+export const cameraPastAddress = (id: string, from: number, to: number) =>
+  address(`${cameraPath(id)}/hls`, { from, to });
+
+/** Makes a video of a stretch of a camera. */
+export const addClip = (id: string, from: number, to: number) =>
+  sendJson<Clip>('POST', address(`${cameraPath(id)}/clips`), { from, to });
+
 export async function removeCamera(id: string): Promise<void> {
   await ask(address(cameraPath(id)), { method: 'DELETE' });
 }

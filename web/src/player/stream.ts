@@ -34,9 +34,21 @@ export function canStream(mediaType: string): boolean {
 export class Stream {
   #isClosed = false;
   #destroy: (() => void) | null = null;
+  #playingDate: (() => Date | null) | null = null;
 
-  constructor(video: HTMLVideoElement, address: string, failed: ScreenReports['failed']) {
-    void this.#play(video, address, failed);
+  /** `startDateMs`: where playback starts, in a playlist with times of day. */
+  constructor(
+    video: HTMLVideoElement,
+    address: string,
+    failed: ScreenReports['failed'],
+    { startDateMs = null }: { startDateMs?: number | null } = {},
+  ) {
+    void this.#play(video, address, failed, startDateMs);
+  }
+
+  /** The time of day of what is shown; null: not known yet, or the playlist has none. */
+  playingDateMs(): number | null {
+    return this.#playingDate?.()?.getTime() ?? null;
   }
 
   close(): void {
@@ -44,7 +56,12 @@ export class Stream {
     this.#destroy?.();
   }
 
-  async #play(video: HTMLVideoElement, address: string, failed: ScreenReports['failed']): Promise<void> {
+  async #play(
+    video: HTMLVideoElement,
+    address: string,
+    failed: ScreenReports['failed'],
+    startDateMs: number | null,
+  ): Promise<void> {
     const loaded = await import('hls.js/light').catch(() => null);
     if (this.#isClosed) return;
     if (!loaded) {
@@ -59,6 +76,15 @@ export class Stream {
       backBufferLength: BUFFER_SECS.behind,
     });
     this.#destroy = () => hls.destroy();
+    this.#playingDate = () => hls.playingDate;
+    if (startDateMs !== null) {
+      hls.once(Hls.Events.LEVEL_LOADED, (_event, { details }) => {
+        // The first piece begins with the keyframe before it.
+        const first = details.fragments[0]?.programDateTime;
+        const intoSecs = first ? (startDateMs - first) / 1000 : 0;
+        if (intoSecs > 0) video.currentTime = intoSecs;
+      });
+    }
     hls.on(Hls.Events.ERROR, (_event, error) => {
       if (!error.fatal) return;
       const status = error.response?.code ?? 0;

@@ -47,7 +47,8 @@ pub async fn file(
     Ok(response.into_response())
 }
 
-/// What a camera showed, as an HLS media playlist (RFC 8216) of its recordings; times of day are in it. Without `to`, up to now.
+/// What a camera showed, as an HLS media playlist (RFC 8216) of its recordings. Its times of day are the camera's `created_at` and the seconds since.
+/// Without `to`, up to now.
 #[utoipa::path(
     get, path = "/api/cameras/{id}/hls", params(StretchQuery),
     responses((status = 200, content_type = "application/vnd.apple.mpegurl", body = String),
@@ -69,7 +70,7 @@ pub async fn playlist(
             pieces.push((recording, layout));
         }
     }
-    let text = media_playlist(&pieces, range);
+    let text = media_playlist(&pieces, range, camera.created_at);
     let text = text.ok_or_else(|| Problem::not_found("nothing of that time is recorded"))?;
     let headers =
         [(header::CONTENT_TYPE, "application/vnd.apple.mpegurl"), (header::CACHE_CONTROL, "no-store")];
@@ -107,6 +108,7 @@ fn segments(layout: &FileLayout) -> Vec<Segment> {
 fn media_playlist(
     pieces: &[(CameraRecording, Arc<FileLayout>)],
     (from_ticks, to_ticks): (i64, i64),
+    created_at: i64,
 ) -> Option<String> {
     let (mut text, mut longest) = (String::new(), 0);
     for (recording, layout) in pieces {
@@ -124,8 +126,8 @@ fn media_playlist(
                 }
                 let head = layout.head_bytes;
                 let _written = writeln!(text, "#EXT-X-MAP:URI=\"{at}\",BYTERANGE=\"{head}@0\"");
-                let ms =
-                    recording.started_at_millis + segment.start_ticks.cast_signed() * 1000 / TICKS_PER_SEC;
+                // The camera's own timeline as time of day, like all its counts: clocks that were set don't show.
+                let ms = created_at * 1000 + start * 1000 / TICKS_PER_SEC;
                 if let Ok(time) = jiff::Timestamp::from_millisecond(ms) {
                     let _written = writeln!(text, "#EXT-X-PROGRAM-DATE-TIME:{time:.3}");
                 }

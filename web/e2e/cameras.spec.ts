@@ -154,6 +154,7 @@ test('back in time: a moment is chosen on the hour, played, kept as a video, and
   if (!place) throw new Error('no hour');
   await page.mouse.click(place.x + place.width * 0.25, place.y + place.height / 2);
   await expect(page.getByTestId('past-picture')).toBeVisible();
+  await expect(page.getByTestId('camera-count')).toContainText('7');
   const time = page.getByTestId('past-time');
   const chosen = Number(await hour.getAttribute('aria-valuenow'));
   const before = await time.textContent();

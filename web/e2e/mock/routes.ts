@@ -68,6 +68,7 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
   if (noun === 'jobs') return answerJobs(route, world, id, part);
   if (noun === 'lines') return answerLines(route, world, id, query);
   if (noun === 'video_file' && id === 'stream_hls') return answerStream(route, part ?? '', path[3]);
+  if (noun === 'video_file' && id === 'count_at_time') return json(route, world.countAtTime());
   if (noun === 'video_file') return answerPicture(route, world, query);
   if (noun === 'cameras') return answerCameras(route, world, id, part, query);
   if (noun === 'sources' && part === 'adaptation') return answerAdaptation(route, world);

@@ -7,6 +7,7 @@ import type {
   Camera,
   ChangedLine,
   Clip,
+  CountAtTime,
   CountedMoment,
   Crossing,
   Health,
@@ -97,13 +98,17 @@ export const fetchRecordings = (id: string, from: number, to: number) =>
 export const pastPictureAddress = (video: string, t: number, inference: boolean) =>
   address('api/video_file/frame_optimized', { id: video, t, inference: String(inference) });
 
+/** How many animals a moment shows; null: not counted. */
+export const fetchCountAt = (video: string, t: number) =>
+  askJson<CountAtTime>(address('api/video_file/count_at_time', { id: video, t }));
+
 /** A stretch of a camera's recordings as HLS. */
 export const cameraPastAddress = (id: string, from: number, to: number) =>
   address(`${cameraPath(id)}/hls`, { from, to });
 
 /** Makes a video of a stretch of a camera. */
-export const addClip = (id: string, from: number, to: number) =>
-  sendJson<Clip>('POST', address(`${cameraPath(id)}/clips`), { from, to });
+export const addClip = (id: string, from: number, to: number, name: string) =>
+  sendJson<Clip>('POST', address(`${cameraPath(id)}/clips`), { from, to, name });
 
 export async function removeCamera(id: string): Promise<void> {
   await ask(address(cameraPath(id)), { method: 'DELETE' });

@@ -114,6 +114,7 @@ export const en = {
   camera_key_recorded: 'recorded: choose a moment to see it',
   camera_nothing_recorded: 'nothing recorded',
   camera_back_to_now: 'Back to now',
+  camera_count_then: 'In that picture',
   camera_past_picture: '{name} at that moment',
   camera_not_recorded: 'Nothing was recorded at this moment.',
   camera_clip: 'Keep as a video',

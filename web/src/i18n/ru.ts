@@ -127,6 +127,7 @@ export const ru: Dictionary<'one' | 'few' | 'many' | 'other'> = {
   camera_key_recorded: 'записано: выберите момент, чтобы увидеть его',
   camera_nothing_recorded: 'записи нет',
   camera_back_to_now: 'К прямому эфиру',
+  camera_count_then: 'На том снимке',
   camera_past_picture: '{name} в этот момент',
   camera_not_recorded: 'В этот момент запись не велась.',
   camera_clip: 'Сохранить как видео',

@@ -100,6 +100,19 @@ impl CameraAddress {
         self.credentials.as_ref()
     }
 
+    /// The port, the scheme's own where the address names none.
+    pub fn port(&self) -> u16 {
+        self.url.port_or_known_default().unwrap_or(match self.url.scheme() {
+            "rtsps" => 322,
+            _ => 554,
+        })
+    }
+
+    /// Scheme, host and port, as in `rtsp://192.168.1.20:8554`.
+    pub(crate) fn origin(&self) -> String {
+        format!("{}://{}", self.url.scheme(), self.host())
+    }
+
     /// Host and port.
     pub fn host(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();

@@ -44,6 +44,14 @@ pub enum Failure {
         /// Its name in the session description.
         codec: String,
     },
+    /// It sends more than any camera needs: it is broken, or not a camera.
+    #[error(
+        "the camera sends {what}, which no camera needs; it was disconnected so that the server's memory stays free. Start the camera anew or update its firmware"
+    )]
+    Oversized {
+        /// What is too much.
+        what: String,
+    },
     /// It was connected, and nothing came any more.
     #[error("the camera stopped sending for {secs} s")]
     Stalled {
@@ -77,6 +85,7 @@ impl Failure {
             Self::NotRtsp { .. } => "not_rtsp",
             Self::NoVideo => "no_video_stream",
             Self::UnsupportedCodec { .. } => "unsupported_codec",
+            Self::Oversized { .. } => "oversized",
             Self::Stalled { .. } => "stalled",
             Self::Ended { .. } => "connection_ended",
             Self::Refused { .. } => "refused",
@@ -92,6 +101,7 @@ impl Failure {
                 | Self::NotRtsp { .. }
                 | Self::NoVideo
                 | Self::UnsupportedCodec { .. }
+                | Self::Oversized { .. }
         )
     }
 }

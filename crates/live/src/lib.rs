@@ -14,6 +14,7 @@
 pub mod access_unit;
 pub mod address;
 pub mod camera;
+mod dial;
 pub mod failure;
 pub mod retry;
 pub mod rtsp;

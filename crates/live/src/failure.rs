@@ -1,5 +1,7 @@
 //! Why a camera's picture is not there, in words for people.
 
+use crate::certificate::Fingerprint;
+
 /// Why a connection could not be made, or ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -25,7 +27,9 @@ pub enum Failure {
     )]
     WrongPassword,
     /// The path is wrong.
-    #[error("the camera has no stream at this path; look for its RTSP address in its manual or settings")]
+    #[error(
+        "the camera has nothing at this path; look for the address of its stream in its manual or settings"
+    )]
     NoSuchStream,
     /// Something else listens there.
     #[error("{host} doesn't speak RTSP ({reason}); cameras usually do on port 554")]
@@ -34,6 +38,50 @@ pub enum Failure {
         host: String,
         /// What came instead.
         reason: String,
+    },
+    /// There is no encryption at the address.
+    #[error(
+        "{host} doesn't speak TLS ({reason}); if the camera doesn't encrypt, its address begins with rtsp:// or http://"
+    )]
+    NotTls {
+        /// Host and port.
+        host: String,
+        /// What happened instead.
+        reason: String,
+    },
+    /// The camera's certificate isn't the known one.
+    #[error(
+        "{host} shows another certificate than before (#sha256={found}). If the camera was reset or replaced, enter its address again without what follows the #; otherwise somebody may be listening in between, and its password was not sent"
+    )]
+    OtherCertificate {
+        /// Host and port.
+        host: String,
+        /// That of the certificate it shows now.
+        found: Fingerprint,
+    },
+    /// Something else than a camera's web server listens there.
+    #[error("{host} doesn't speak HTTP ({reason}); check the port in the address")]
+    NotHttp {
+        /// Host and port.
+        host: String,
+        /// What came instead.
+        reason: String,
+    },
+    /// A web page, for example.
+    #[error(
+        "{host} answers with {content_type} and not with pictures; the address of a camera's MJPEG stream or JPEG picture is in its manual, and isn't that of its web page"
+    )]
+    NoPictures {
+        /// Host and port.
+        host: String,
+        /// The type of its answer.
+        content_type: String,
+    },
+    /// It sends the caller to another host.
+    #[error("the camera redirects to {to}, which isn't followed; enter the address of its pictures there")]
+    Redirected {
+        /// Host and port.
+        to: String,
     },
     /// Sound alone, or nothing.
     #[error("the stream has no video")]
@@ -67,7 +115,7 @@ pub enum Failure {
     /// It answered with another error.
     #[error("the camera answered {status}: {reason}")]
     Refused {
-        /// RTSP status code.
+        /// Status code of RTSP or HTTP.
         status: u16,
         /// What it said.
         reason: String,
@@ -83,6 +131,11 @@ impl Failure {
             Self::WrongPassword => "wrong_password",
             Self::NoSuchStream => "no_such_stream",
             Self::NotRtsp { .. } => "not_rtsp",
+            Self::NotHttp { .. } => "not_http",
+            Self::NoPictures { .. } => "no_pictures",
+            Self::Redirected { .. } => "redirected",
+            Self::NotTls { .. } => "not_tls",
+            Self::OtherCertificate { .. } => "other_certificate",
             Self::NoVideo => "no_video_stream",
             Self::UnsupportedCodec { .. } => "unsupported_codec",
             Self::Oversized { .. } => "oversized",
@@ -99,6 +152,11 @@ impl Failure {
             Self::WrongPassword
                 | Self::NoSuchStream
                 | Self::NotRtsp { .. }
+                | Self::NotTls { .. }
+                | Self::NotHttp { .. }
+                | Self::NoPictures { .. }
+                | Self::Redirected { .. }
+                | Self::OtherCertificate { .. }
                 | Self::NoVideo
                 | Self::UnsupportedCodec { .. }
                 | Self::Oversized { .. }

@@ -1,4 +1,4 @@
-//! RTSP by the `retina` crate, through a relay that bounds what a camera can make it hold: H.264 and H.265 over TCP, or over UDP where the camera
+//! RTSP, also over TLS, by the `retina` crate, through a relay that bounds what a camera can make it hold: H.264 and H.265 over TCP, or over UDP where the camera
 //! refuses TCP.
 
 mod datagrams;
@@ -9,6 +9,7 @@ mod relay;
 
 use crate::access_unit::{CLOCK_RATE_HZ, Codec, StreamFormat};
 use crate::address::CameraAddress;
+use crate::dial::Dialler;
 use crate::failure::Failure;
 use crate::rtsp::relay::Relay;
 use crate::session::{Connector, Session, SessionUnit};
@@ -32,7 +33,7 @@ const TEARDOWN_WAIT: Duration = Duration::from_secs(2);
 
 /// Connects to an RTSP camera.
 pub struct RtspConnector {
-    address: CameraAddress,
+    dialler: Arc<Dialler>,
     /// Sessions that ended without the camera's knowledge are torn down.
     sessions: Arc<SessionGroup>,
     /// Started by the first connection.
@@ -43,11 +44,11 @@ impl RtspConnector {
     /// For this address; connects to nothing yet.
     pub fn new(address: CameraAddress) -> Self {
         let sessions = Arc::new(SessionGroup::default().named(address.host()));
-        Self { sessions, address, relay: OnceCell::new() }
+        Self { sessions, dialler: Arc::new(Dialler::new(address)), relay: OnceCell::new() }
     }
 
     async fn relay(&self) -> Result<&Arc<Relay>, Failure> {
-        let start = || async { Ok(Arc::new(Relay::start(self.address.clone()).await?)) };
+        let start = || async { Ok(Arc::new(Relay::start(self.dialler.clone()).await?)) };
         let started = self.relay.get_or_try_init(start).await;
         started.map_err(|error: std::io::Error| Failure::Ended {
             reason: format!("this machine has no port left for it ({error})"),
@@ -79,7 +80,7 @@ impl RtspConnector {
         // Cameras state first timestamps that are wrong; the first packet's own is right.
         let play = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Ignore);
         let demuxed = session.play(play).await?.demuxed()?;
-        Ok(RtspSession { demuxed, stream, codec, host: self.address.host(), relay: relay.clone() })
+        Ok(RtspSession { demuxed, stream, codec, host: self.dialler.address().host(), relay: relay.clone() })
     }
 
     async fn open_any(&self, relay: &Arc<Relay>) -> Result<RtspSession, Error> {
@@ -105,14 +106,14 @@ impl Connector for RtspConnector {
             let opened = self.open_any(relay).await;
             let session = opened.map_err(|error| {
                 // Where the relay ended the connection, retina knows no more than that.
-                relay.take_failure().unwrap_or_else(|| error.into_failure(&self.address.host()))
+                relay.take_failure().unwrap_or_else(|| error.into_failure(&self.dialler.address().host()))
             })?;
             Ok(Box::new(session) as Box<dyn Session>)
         })
     }
 
     fn host(&self) -> String {
-        self.address.host()
+        self.dialler.address().host()
     }
 }
 

@@ -4,8 +4,7 @@
 //! ends. The relay reads every message first, within bounds, and cuts the connection with the reason. It also speaks TLS, authenticates, and mends
 //! answers that retina refuses ([`Exchange`]).
 
-use crate::address::CameraAddress;
-use crate::dial::{Dialled, dial};
+use crate::dial::{Dialled, Dialler};
 use crate::failure::Failure;
 use crate::rtsp::datagrams::Datagrams;
 use crate::rtsp::exchange::{Answer, Exchange};
@@ -22,7 +21,7 @@ use tokio::io::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use url::{Position, Url};
+use url::Url;
 
 /// Connections to one camera at a time: the session, and ends of earlier ones.
 const MOST_CONNECTIONS: usize = 4;
@@ -40,7 +39,7 @@ pub(crate) struct Relay {
 }
 
 struct Shared {
-    address: CameraAddress,
+    dialler: Arc<Dialler>,
     local: String,
     quota: Quota,
     failure: Mutex<Option<Failure>>,
@@ -48,12 +47,12 @@ struct Shared {
 
 impl Relay {
     /// Starts one on the current runtime; it connects to nothing yet.
-    pub(crate) async fn start(address: CameraAddress) -> std::io::Result<Self> {
+    pub(crate) async fn start(dialler: Arc<Dialler>) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let local = format!("rtsp://{}", listener.local_addr()?);
-        let rest = &address.url()[Position::BeforePath..];
-        let url = Url::parse(&format!("{local}{rest}")).map_err(std::io::Error::other)?;
-        let shared = Arc::new(Shared { address, local, quota: Quota::default(), failure: Mutex::default() });
+        let url =
+            Url::parse(&format!("{local}{}", dialler.address().path())).map_err(std::io::Error::other)?;
+        let shared = Arc::new(Shared { dialler, local, quota: Quota::default(), failure: Mutex::default() });
         let (running, stopped) = watch::channel(());
         tokio::spawn(serve(listener, shared.clone(), stopped));
         Ok(Self { url, shared, _running: running })
@@ -121,14 +120,14 @@ impl Shared {
 
     /// Until one side ends the connection.
     async fn carry(&self, client: &mut TcpStream) -> Result<(), Failure> {
-        let Dialled { stream, local, peer } = dial(&self.address).await?;
+        let Dialled { stream, local, peer } = self.dialler.dial().await?;
         // Not fatal: it only delays what retina says.
         let _delayed = client.set_nodelay(true);
         let (from_client, to_client) = client.split();
         let (from_camera, to_camera) = tokio::io::split(stream);
         let connection = Connection {
             shared: self,
-            exchange: Mutex::new(Exchange::new(&self.address, self.local.clone())),
+            exchange: Mutex::new(Exchange::new(self.dialler.address(), self.local.clone())),
             to_camera: tokio::sync::Mutex::new(to_camera),
             prepared: Mutex::default(),
             ips: (local, peer),
@@ -247,7 +246,7 @@ impl<W: AsyncWrite + Unpin> Connection<'_, W> {
             Unread::Io(error) => ended(error),
             Unread::Refused(failure) => failure,
         };
-        let host = self.shared.address.host();
+        let host = self.shared.dialler.address().host();
         let head = Head::read(camera, |line| is_message(line, &host)).await.map_err(unread)?;
         let body = head.body(camera).await.map_err(unread)?;
         if !head.first_line.starts_with(RTSP) {

@@ -3,13 +3,12 @@
 //! A camera has one task, which keeps its connection alive (the live crate), and one thread, which counts what comes
 //! (`camera_counting.rs`). Unlike the rest of the background these threads have the usual priority: what a camera shows can't wait.
 
+use crate::background::camera_connector::connector_of;
 use crate::background::camera_counting::{CameraCounting, LatestPicture};
 use crate::background::job_context::JobContext;
 use anyhow::Context as _;
 use pigweight_live::address::{AddressError, Credentials};
 use pigweight_live::camera::{CONNECT_TIMEOUT, Delivered};
-use pigweight_live::rtsp::RtspConnector;
-use pigweight_live::session::Connector as _;
 use pigweight_live::state::StateHistory;
 use pigweight_live::{Camera, CameraAddress, CameraState, Failure, StreamFormat, Subscriber};
 use pigweight_store::{CameraPlace, CameraRecord, Reason};
@@ -185,8 +184,7 @@ impl CameraSupervisor {
         let timeline_start_secs =
             (jiff::Timestamp::now().as_millisecond() - record.created_at * 1000) as f64 / 1000.0;
         let _in_runtime = self.runtime.enter();
-        let camera =
-            Arc::new(Camera::start(Box::new(RtspConnector::new(address)), timeline_start_secs.max(0.0)));
+        let camera = Arc::new(Camera::start(connector_of(address), timeline_start_secs.max(0.0)));
         let id = record.id.clone();
         let counting = Arc::new(CameraCounting::new(self.context.clone(), camera.clone(), record));
         let (work, runtime) = (counting.clone(), self.runtime.clone());
@@ -287,7 +285,7 @@ pub fn address_of(place: &CameraPlace) -> Result<CameraAddress, AddressError> {
 /// # Errors
 /// Why it can't be connected.
 pub async fn test(address: CameraAddress) -> Result<StreamFormat, Failure> {
-    let connector = RtspConnector::new(address);
+    let connector = connector_of(address);
     let silent = || Failure::Silent { host: connector.host(), secs: CONNECT_TIMEOUT.as_secs() };
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, connector.connect()).await;
     let mut session = connected.map_err(|_| silent())??;

@@ -49,3 +49,52 @@ fn addresses_over_http_that_are_no_camera_are_refused_in_words() {
     }
     server.stop();
 }
+
+#[test]
+fn the_certificate_of_an_encrypted_camera_is_kept_and_another_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let corridor = corridor(folder.path(), 12);
+    let keys = |name: &str| folder.path().join(name).display().to_string();
+    let (own, other) = (keys("own"), keys("other"));
+    let Some(camera) = MjpegServer::start(&["--tls", &own], &corridor.film) else { return };
+    let port = camera.port().to_string();
+    let server = start(folder.path(), &corridor);
+    let url = camera.address("snapshot.jpg").replace("http://", "https://");
+    let added = add(&server, &json!({"name": "Barn", "url": url, "user": "cam", "password": PASSWORD}));
+    let id = added["id"].as_str().unwrap();
+    let kept = added["url"].as_str().unwrap();
+    assert_eq!(added["certificate"], "kept");
+    assert!(kept.starts_with(&format!("{url}#sha256=")), "{kept}");
+    wait_for_state(&server, id, "live");
+    // One that is off has none yet, and that is told.
+    let off = json!({"name": "Off", "url": "https://127.0.0.1:1/", "test": false});
+    assert_eq!(add(&server, &off)["certificate"], "unchecked");
+
+    drop(camera);
+    wait_for_state(&server, id, "away");
+    let camera = MjpegServer::start(&["--tls", &other, "--port", &port], &corridor.film).unwrap();
+    let refused = loop {
+        let camera = server.get(&format!("/api/cameras/{id}")).json();
+        if camera["reason"]["code"] == "other_certificate" {
+            break camera;
+        }
+        assert_ne!(camera["state"], "live");
+        crate::server::pause();
+    };
+    assert!(refused["reason"]["text"].as_str().unwrap().contains("another certificate"), "{refused}");
+    // A person enters the address again: the new one is kept, and the password isn't lost.
+    let change = json!({"url": url});
+    let changed = server.ask("PUT", &format!("/api/cameras/{id}"), &[], Some(&change.to_string())).json();
+    assert_eq!(
+        (changed["certificate"].as_str(), changed["has_password"].as_bool()),
+        (Some("kept"), Some(true))
+    );
+    assert_ne!(changed["url"].as_str(), Some(kept));
+    wait_for_state(&server, id, "live");
+    // Nor is it told to a connection that isn't encrypted.
+    let plain = json!({"url": url.replace("https://", "http://")});
+    let changed = server.ask("PUT", &format!("/api/cameras/{id}"), &[], Some(&plain.to_string())).json();
+    assert_eq!((&changed["certificate"], changed["has_password"].as_bool()), (&Value::Null, Some(false)));
+    server.stop();
+    drop(camera);
+}

@@ -1,6 +1,7 @@
 //! The address of a camera, with the name and password that people type into it.
 
 use crate::certificate::Fingerprint;
+use crate::replay::{LEAST_SPEED, MOST_SPEED, Replay};
 use percent_encoding::percent_decode_str;
 use std::fmt;
 use url::{Position, Url};
@@ -43,6 +44,8 @@ pub enum Scheme {
     Http,
     /// The same over TLS.
     Https,
+    /// A video of this server.
+    Replay,
 }
 
 impl Scheme {
@@ -63,6 +66,7 @@ impl Scheme {
             Self::Rtsps => 322,
             Self::Http => 80,
             Self::Https => 443,
+            Self::Replay => 0,
         }
     }
 
@@ -80,7 +84,7 @@ const FINGERPRINT: &str = "sha256=";
 pub enum AddressError {
     /// Another scheme, or none.
     #[error(
-        "the address of a camera begins with rtsp://, rtsps://, http:// or https://, as in rtsp://192.168.1.20/stream1"
+        "the address of a camera begins with rtsp://, rtsps://, http:// or https://, as in rtsp://192.168.1.20/stream1; replay:VIDEO replays a video"
     )]
     Scheme,
     /// No host, or one that can't be.
@@ -91,6 +95,11 @@ pub enum AddressError {
         "it isn't clear where the password ends; leave user and password out of the address and enter them in their own fields"
     )]
     Ambiguous,
+    /// No video, or a speed that can't be.
+    #[error(
+        "a video is replayed by its identifier, as in replay:01K9ZQ4M7X?speed=2; speed lies between {LEAST_SPEED} and {MOST_SPEED}, and once=true plays it once"
+    )]
+    Replay,
     /// What stands behind `#sha256=` is no fingerprint, or there is no certificate to compare it with.
     #[error(
         "#sha256= belongs behind an rtsps:// or https:// address and is followed by the 64 hexadecimal digits of the camera's certificate; leave it out, and the camera's own is kept"
@@ -115,6 +124,9 @@ impl CameraAddress {
         if text.len() > MOST_BYTES {
             return Err(AddressError::Length);
         }
+        if text.get(..7).is_some_and(|begin| begin.eq_ignore_ascii_case("replay:")) {
+            return Self::of_replay(text);
+        }
         let scheme_ends = text.find("://").ok_or(AddressError::Scheme)?;
         let name = text[..scheme_ends].to_ascii_lowercase();
         let scheme = Scheme::of(&name).ok_or(AddressError::Scheme)?;
@@ -138,6 +150,17 @@ impl CameraAddress {
             return Err(AddressError::Fingerprint);
         }
         Ok(Self { fingerprint: fingerprint.transpose()?, url, scheme, credentials })
+    }
+
+    fn of_replay(text: &str) -> Result<Self, AddressError> {
+        let url = Url::parse(text).map_err(|_| AddressError::Replay)?;
+        Replay::of(&url)?;
+        Ok(Self { url, scheme: Scheme::Replay, credentials: None, fingerprint: None })
+    }
+
+    /// Which video is replayed; `None`: it is a camera.
+    pub fn replay(&self) -> Option<Replay> {
+        (self.scheme == Scheme::Replay).then(|| Replay::of(&self.url).ok()).flatten()
     }
 
     /// The same place with these credentials.
@@ -194,8 +217,11 @@ impl CameraAddress {
         format!("{}://{}", self.url.scheme(), self.host())
     }
 
-    /// Host and port.
+    /// Host and port; the address itself where there are none.
     pub fn host(&self) -> String {
+        if self.scheme == Scheme::Replay {
+            return self.url.to_string();
+        }
         let host = self.url.host_str().unwrap_or_default();
         match self.url.port() {
             Some(port) => format!("{host}:{port}"),

@@ -83,6 +83,19 @@ pub enum Failure {
         /// Host and port.
         to: String,
     },
+    /// The video that is to be replayed isn't there.
+    #[error("the video {video} can't be replayed: {reason}; /api/videos lists those that can")]
+    NoSuchVideo {
+        /// Its identifier.
+        video: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It was to be replayed once.
+    #[error(
+        "the video was replayed to its end; change the camera's address, or start the server anew, to play it again"
+    )]
+    Played,
     /// Sound alone, or nothing.
     #[error("the stream has no video")]
     NoVideo,
@@ -134,6 +147,8 @@ impl Failure {
             Self::NotHttp { .. } => "not_http",
             Self::NoPictures { .. } => "no_pictures",
             Self::Redirected { .. } => "redirected",
+            Self::NoSuchVideo { .. } => "no_such_video",
+            Self::Played => "played",
             Self::NotTls { .. } => "not_tls",
             Self::OtherCertificate { .. } => "other_certificate",
             Self::NoVideo => "no_video_stream",
@@ -153,6 +168,8 @@ impl Failure {
                 | Self::NoSuchStream
                 | Self::NotRtsp { .. }
                 | Self::NotTls { .. }
+                | Self::NoSuchVideo { .. }
+                | Self::Played
                 | Self::NotHttp { .. }
                 | Self::NoPictures { .. }
                 | Self::Redirected { .. }

@@ -18,6 +18,7 @@ pub mod certificate;
 pub mod dial;
 pub mod failure;
 pub mod http;
+pub mod replay;
 pub mod retry;
 pub mod rtsp;
 pub mod session;

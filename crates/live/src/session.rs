@@ -2,7 +2,7 @@
 
 use crate::access_unit::StreamFormat;
 use crate::failure::Failure;
-use futures::future::BoxFuture;
+pub use futures::future::BoxFuture;
 use std::sync::Arc;
 
 /// A coded frame as a session delivers it: on the session's own clock.

@@ -121,3 +121,28 @@ fn encrypted_addresses_may_name_the_certificate_they_expect() {
         assert_eq!(CameraAddress::parse(&text), Err(AddressError::Fingerprint), "{text}");
     }
 }
+
+#[test]
+fn a_video_is_replayed_by_its_identifier_and_never_by_a_path() {
+    let replay = |text: &str| CameraAddress::parse(text).map(|address| address.replay().unwrap());
+    let read = replay("replay:01K9ZQ4M7X?speed=2.5&once=true").unwrap();
+    assert_eq!((read.video.as_str(), read.speed, read.is_once), ("01K9ZQ4M7X", 2.5, true));
+    let read = replay("Replay:01K9ZQ4M7X").unwrap();
+    assert_eq!((read.speed, read.is_once), (1.0, false));
+    for text in [
+        "replay:",
+        "replay:/etc/passwd",
+        "replay:../a",
+        "replay:a%2fb",
+        "replay://01K9ZQ4M7X",
+        "replay:a?speed=0",
+        "replay:a?speed=1e9",
+        "replay:a?speed=NaN",
+        "replay:a?speed=-1",
+        "replay:a?path=b",
+        "replay:a#b",
+        &format!("replay:{}", "a".repeat(100)),
+    ] {
+        assert_eq!(replay(text).err(), Some(AddressError::Replay), "{text}");
+    }
+}

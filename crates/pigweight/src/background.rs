@@ -17,6 +17,7 @@ mod job_run;
 pub mod job_scheduler;
 pub mod job_worker;
 mod line_counting;
+mod replayed_video;
 pub mod video_indexer;
 
 use crate::background::adaptations::Adaptations;

@@ -1,5 +1,7 @@
 //! How a camera is connected, by its address.
 
+use crate::background::job_context::JobContext;
+use crate::background::replayed_video::ReplayConnector;
 use pigweight_live::camera::CONNECT_TIMEOUT;
 use pigweight_live::dial::Dialler;
 use pigweight_live::http::HttpConnector;
@@ -9,9 +11,12 @@ use pigweight_live::{CameraAddress, Scheme};
 use pigweight_store::CameraPlace;
 
 /// Connects to the camera at this address; to nothing yet.
-pub fn connector_of(address: CameraAddress) -> Box<dyn Connector> {
+pub fn connector_of(address: CameraAddress, context: &JobContext) -> Box<dyn Connector> {
+    if let Some(replay) = address.replay() {
+        return Box::new(ReplayConnector::new(context.store.clone(), context.open_videos.clone(), replay));
+    }
     match address.scheme() {
-        Scheme::Rtsp | Scheme::Rtsps => Box::new(RtspConnector::new(address)),
+        Scheme::Rtsp | Scheme::Rtsps | Scheme::Replay => Box::new(RtspConnector::new(address)),
         Scheme::Http | Scheme::Https => Box::new(HttpConnector::new(address)),
     }
 }

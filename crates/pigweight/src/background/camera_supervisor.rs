@@ -184,7 +184,8 @@ impl CameraSupervisor {
         let timeline_start_secs =
             (jiff::Timestamp::now().as_millisecond() - record.created_at * 1000) as f64 / 1000.0;
         let _in_runtime = self.runtime.enter();
-        let camera = Arc::new(Camera::start(connector_of(address), timeline_start_secs.max(0.0)));
+        let camera =
+            Arc::new(Camera::start(connector_of(address, &self.context), timeline_start_secs.max(0.0)));
         let id = record.id.clone();
         let counting = Arc::new(CameraCounting::new(self.context.clone(), camera.clone(), record));
         let (work, runtime) = (counting.clone(), self.runtime.clone());
@@ -205,6 +206,24 @@ impl CameraSupervisor {
         }
         for camera in all.into_values() {
             camera.end(&self.runtime);
+        }
+    }
+
+    /// Connects to a camera once, and returns what it sends.
+    ///
+    /// # Errors
+    /// Why it can't be connected.
+    pub async fn test(&self, address: CameraAddress) -> Result<StreamFormat, Failure> {
+        let connector = connector_of(address, &self.context);
+        let silent = || Failure::Silent { host: connector.host(), secs: CONNECT_TIMEOUT.as_secs() };
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connector.connect()).await;
+        let mut session = connected.map_err(|_| silent())??;
+        // Parameter sets may come with the first frame only.
+        let until = Instant::now() + FIRST_FRAME_TIMEOUT;
+        match timeout_at(until, session.next()).await {
+            Ok(Ok(_)) => Ok(session.format()),
+            Ok(Err(failure)) => Err(failure),
+            Err(_) => Err(Failure::Stalled { secs: FIRST_FRAME_TIMEOUT.as_secs() }),
         }
     }
 
@@ -278,24 +297,6 @@ pub fn address_of(place: &CameraPlace) -> Result<CameraAddress, AddressError> {
         .as_ref()
         .map(|user| Credentials { user: user.clone(), password: place.password.clone().unwrap_or_default() });
     Ok(CameraAddress::parse(&place.url)?.with_credentials(credentials))
-}
-
-/// Connects to a camera once, and returns what it sends.
-///
-/// # Errors
-/// Why it can't be connected.
-pub async fn test(address: CameraAddress) -> Result<StreamFormat, Failure> {
-    let connector = connector_of(address);
-    let silent = || Failure::Silent { host: connector.host(), secs: CONNECT_TIMEOUT.as_secs() };
-    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connector.connect()).await;
-    let mut session = connected.map_err(|_| silent())??;
-    // Parameter sets may come with the first frame only.
-    let until = Instant::now() + FIRST_FRAME_TIMEOUT;
-    match timeout_at(until, session.next()).await {
-        Ok(Ok(_)) => Ok(session.format()),
-        Ok(Err(failure)) => Err(failure),
-        Err(_) => Err(Failure::Stalled { secs: FIRST_FRAME_TIMEOUT.as_secs() }),
-    }
 }
 
 /// The reason of a state, for people and programs.

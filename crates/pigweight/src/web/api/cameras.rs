@@ -1,9 +1,7 @@
 //! Cameras: adding, testing, watching and removing them.
 
 use crate::background::camera_connector::with_certificate;
-use crate::background::camera_supervisor::{
-    self, CameraStatus, ChangeError, NO_PICTURE, address_of, reason_of,
-};
+use crate::background::camera_supervisor::{CameraStatus, ChangeError, NO_PICTURE, address_of, reason_of};
 use crate::web::api::types::time;
 use crate::web::app::{App, Shared};
 use crate::web::auth::caller::Caller;
@@ -141,7 +139,8 @@ pub struct NewCamera {
     /// One line of text.
     name: String,
     /// Such as `rtsp://192.168.1.20:554/stream1`: `rtsp`, `rtsps` (encrypted), `http` or `https` (an MJPEG stream, or a JPEG picture that is asked for again and
-    /// again). User and password may stand in it. Behind an encrypted address the fingerprint of the camera's certificate may stand, as `#sha256=…`; where it doesn't, that of
+    /// again). `replay:VIDEO?speed=2` replays a video of this server by its identifier, over and over, or once (`once=true`), at 0.25 to 16 times its speed.
+    /// User and password may stand in the others. Behind an encrypted address the fingerprint of the camera's certificate may stand, as `#sha256=…`; where it doesn't, that of
     /// the certificate that the camera shows now is added.
     url: String,
     #[serde(default)]
@@ -327,6 +326,17 @@ fn count_of(app: &App, camera: &CameraRecord, live: Option<&StateChange>) -> Cam
     }
 }
 
+/// A video is replayed only to those who may see it.
+async fn check_replayed(caller: &Caller, app: &App, place: &CameraPlace) -> Result<(), Problem> {
+    let replay = CameraAddress::parse(&place.url).ok().and_then(|address| address.replay());
+    let Some(replay) = replay else { return Ok(()) };
+    caller.video(app, &replay.video).await?;
+    if place.user_name.is_some() {
+        return Err(Problem::bad_request("a replayed video has neither user nor password; leave them out"));
+    }
+    Ok(())
+}
+
 /// Checks an address, and takes user and password out of it.
 fn checked_place(place: &CameraPlace) -> Result<CameraPlace, Problem> {
     for text in [&place.user_name, &place.password].into_iter().flatten() {
@@ -374,20 +384,22 @@ pub async fn list(_: Caller, app: Shared) -> Result<Json<Vec<Camera>>, Problem> 
 #[utoipa::path(
     post, path = "/api/cameras", request_body = NewCamera,
     responses((status = 201, body = Camera, headers(("Location" = String, description = "The camera"))),
-              (status = 400, body = Problem), (status = 409, body = Problem, description = "There are as many cameras as a server takes"),
+              (status = 400, body = Problem), (status = 404, body = Problem, description = "There is no video to replay"),
+              (status = 409, body = Problem, description = "There are as many cameras as a server takes"),
               (status = 413, body = Problem), (status = 415, body = Problem),
               (status = 422, body = Problem, description = "The camera can't be connected, and why"))
 )]
 pub async fn add(
-    _: Caller,
+    caller: Caller,
     app: Shared,
     Body(NewCamera { name, url, user, password, test }): Body<NewCamera>,
 ) -> Result<Response, Problem> {
     let name = checked_name("camera", &name)?;
     let place = checked_place(&CameraPlace { url, user_name: user, password })?;
+    check_replayed(&caller, &app, &place).await?;
     if test {
         let address = address_of(&place).map_err(|error| Problem::bad_request(error.to_string()))?;
-        camera_supervisor::test(address).await.map_err(|failure| Problem::unreadable(failure.to_string()))?;
+        app.cameras.test(address).await.map_err(|failure| Problem::unreadable(failure.to_string()))?;
     }
     let camera = app.cameras.add(name, with_certificate(place).await).await?;
     let location =
@@ -434,6 +446,7 @@ pub async fn change(
         password: password.unwrap_or_else(|| kept(&before.password)),
         url: url.unwrap_or_else(|| before.url.clone()),
     })?;
+    check_replayed(&caller, &app, &place).await?;
     let camera = app.cameras.change(id, name, with_certificate(place).await).await?;
     Ok(Json(Camera::of(&app, camera)))
 }

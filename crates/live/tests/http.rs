@@ -128,7 +128,7 @@ async fn what_is_no_camera_is_told_in_words() {
             b"SSH-2.0-OpenSSH\r\n".to_vec(),
             (|found| matches!(found, Failure::NotHttp { .. })) as fn(&Failure) -> bool,
         ),
-        ([b"HTTP/1.1 200 OK\r\nX: ".as_slice(), &[b'x'; 1 << 20]].concat(), |found| {
+        ([b"HTTP/1.1 200 OK\r\nX: ".as_slice(), &vec![b'x'; 1 << 20]].concat(), |found| {
             matches!(found, Failure::NotHttp { .. })
         }),
         (Vec::new(), |found| matches!(found, Failure::Ended { .. })),

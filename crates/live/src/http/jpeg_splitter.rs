@@ -218,7 +218,7 @@ mod tests {
     fn what_is_too_much_ends_it() {
         let endless = [&picture(1)[..28], &vec![0; MOST_PICTURE_BYTES]].concat();
         assert!(matches!(split(&endless, 1 << 16), Err(Failure::Oversized { .. })));
-        assert!(matches!(split(&[b'x'; 70_000], 1000), Err(Failure::Oversized { .. })));
+        assert!(matches!(split(&vec![b'x'; 70_000], 1000), Err(Failure::Oversized { .. })));
         // Neither a picture nor text.
         let broken = [0xff, 0xd8, 0xff, 0xd9].repeat(30_000);
         assert!(matches!(split(&broken, 1000), Err(Failure::Oversized { .. })));

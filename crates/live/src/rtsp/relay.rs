@@ -170,8 +170,8 @@ struct Connection<'a, W> {
 impl<W: AsyncWrite + Unpin> Connection<'_, W> {
     async fn send_to_camera(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut to_camera = self.to_camera.lock().await;
-        to_camera.write_all(bytes).await.map_err(ended)?;
-        to_camera.flush().await.map_err(ended)
+        to_camera.write_all(bytes).await.map_err(|error| ended(&error))?;
+        to_camera.flush().await.map_err(|error| ended(&error))
     }
 
     async fn carry_requests(&self, mut client: impl tokio::io::AsyncBufRead + Unpin) -> Result<(), Failure> {
@@ -196,7 +196,8 @@ impl<W: AsyncWrite + Unpin> Connection<'_, W> {
     /// Opens sockets where a stream is to come by UDP.
     async fn prepare(&self, head: &mut Head) -> Result<(), Failure> {
         let Some(transport) = head.get("Transport") else { return Ok(()) };
-        let Some((sockets, transport)) = Datagrams::prepare(transport, self.ips.0).await.map_err(ended)?
+        let Some((sockets, transport)) =
+            Datagrams::prepare(transport, self.ips.0).await.map_err(|error| ended(&error))?
         else {
             return Ok(());
         };
@@ -216,14 +217,14 @@ impl<W: AsyncWrite + Unpin> Connection<'_, W> {
             if camera.buffer().is_empty() && client.flush().await.is_err() {
                 return Ok(());
             }
-            let bytes = match camera.fill_buf().await.map_err(ended)? {
+            let bytes = match camera.fill_buf().await.map_err(|error| ended(&error))? {
                 [] => return Ok(()),
                 [b'\r' | b'\n', ..] => {
                     camera.consume(1);
                     quota.add(1)?;
                     continue;
                 }
-                [b'$', ..] => interleaved(&mut camera).await.map_err(ended)?,
+                [b'$', ..] => interleaved(&mut camera).await.map_err(|error| ended(&error))?,
                 [_, ..] => match self.answer(&mut camera, &started).await? {
                     Some(bytes) => bytes,
                     None => continue,
@@ -243,7 +244,7 @@ impl<W: AsyncWrite + Unpin> Connection<'_, W> {
         started: &mpsc::Sender<Datagrams>,
     ) -> Result<Option<Vec<u8>>, Failure> {
         let unread = |unread| match unread {
-            Unread::Io(error) => ended(error),
+            Unread::Io(error) => ended(&error),
             Unread::Refused(failure) => failure,
         };
         let host = self.shared.dialler.address().host();
@@ -263,7 +264,8 @@ impl<W: AsyncWrite + Unpin> Connection<'_, W> {
             Answer::Deliver { mut head, body, method } => {
                 let prepared = (method == "SETUP").then(|| lock(&self.prepared).take()).flatten();
                 if let (Some(sockets), Some(transport)) = (prepared, head.get("Transport")) {
-                    let transport = sockets.connect(transport, self.ips.1).await.map_err(ended)?;
+                    let transport =
+                        sockets.connect(transport, self.ips.1).await.map_err(|error| ended(&error))?;
                     head.set("Transport", Some(transport));
                     let _few = started.send(sockets).await;
                 }
@@ -295,7 +297,7 @@ async fn interleaved(from: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> std::
     Ok(packet)
 }
 
-fn ended(error: std::io::Error) -> Failure {
+fn ended(error: &std::io::Error) -> Failure {
     let reason = match error.kind() {
         std::io::ErrorKind::UnexpectedEof => "it hung up in the middle of a message".to_owned(),
         _ => error.to_string(),

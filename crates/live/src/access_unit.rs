@@ -12,6 +12,8 @@ pub enum Codec {
     H264,
     /// H.265, Annex B.
     H265,
+    /// A JPEG picture: each is a keyframe.
+    Mjpeg,
 }
 
 /// What a camera sends, as far as it has said so.
@@ -28,7 +30,7 @@ pub struct StreamFormat {
 /// One coded frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessUnit {
-    /// Annex B; a keyframe begins with its parameter sets. Shared by all that receive it.
+    /// Annex B, where a keyframe begins with its parameter sets; or a JPEG picture. Shared by all that receive it.
     pub data: Arc<[u8]>,
     /// How it is coded.
     pub codec: Codec,

@@ -1,8 +1,10 @@
 //! The address of a camera, with the name and password that people type into it.
 
+use crate::certificate::Fingerprint;
+use crate::replay::{LEAST_SPEED, MOST_SPEED, Replay};
 use percent_encoding::percent_decode_str;
 use std::fmt;
-use url::Url;
+use url::{Position, Url};
 
 /// Longest address, bytes.
 const MOST_BYTES: usize = 2048;
@@ -26,14 +28,64 @@ impl fmt::Debug for Credentials {
 #[derive(Clone, PartialEq, Eq)]
 pub struct CameraAddress {
     url: Url,
+    scheme: Scheme,
     credentials: Option<Credentials>,
+    fingerprint: Option<Fingerprint>,
 }
+
+/// How a camera is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// RTSP over TCP or UDP.
+    Rtsp,
+    /// RTSP over TLS.
+    Rtsps,
+    /// MJPEG or single JPEG pictures over HTTP.
+    Http,
+    /// The same over TLS.
+    Https,
+    /// A video of this server.
+    Replay,
+}
+
+impl Scheme {
+    fn of(name: &str) -> Option<Self> {
+        match name {
+            "rtsp" => Some(Self::Rtsp),
+            "rtsps" => Some(Self::Rtsps),
+            "http" => Some(Self::Http),
+            "https" => Some(Self::Https),
+            _ => None,
+        }
+    }
+
+    /// Where the address names no port.
+    fn port(self) -> u16 {
+        match self {
+            Self::Rtsp => 554,
+            Self::Rtsps => 322,
+            Self::Http => 80,
+            Self::Https => 443,
+            Self::Replay => 0,
+        }
+    }
+
+    /// Whether the camera shows a certificate.
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Self::Rtsps | Self::Https)
+    }
+}
+
+/// What comes before a certificate's fingerprint.
+const FINGERPRINT: &str = "sha256=";
 
 /// Why an address is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// Another scheme, or none.
-    #[error("the address of a camera begins with rtsp://, as in rtsp://192.168.1.20/stream1")]
+    #[error(
+        "the address of a camera begins with rtsp://, rtsps://, http:// or https://, as in rtsp://192.168.1.20/stream1; replay:VIDEO replays a video"
+    )]
     Scheme,
     /// No host, or one that can't be.
     #[error("the address names no host that can exist; it looks like rtsp://192.168.1.20:554/stream1")]
@@ -43,6 +95,16 @@ pub enum AddressError {
         "it isn't clear where the password ends; leave user and password out of the address and enter them in their own fields"
     )]
     Ambiguous,
+    /// No video, or a speed that can't be.
+    #[error(
+        "a video is replayed by its identifier, as in replay:01K9ZQ4M7X?speed=2; speed lies between {LEAST_SPEED} and {MOST_SPEED}, and once=true plays it once"
+    )]
+    Replay,
+    /// What stands behind `#sha256=` is no fingerprint, or there is no certificate to compare it with.
+    #[error(
+        "#sha256= belongs behind an rtsps:// or https:// address and is followed by the 64 hexadecimal digits of the camera's certificate; leave it out, and the camera's own is kept"
+    )]
+    Fingerprint,
     /// Longer than any camera's.
     #[error("the address is longer than {MOST_BYTES} bytes")]
     Length,
@@ -62,11 +124,12 @@ impl CameraAddress {
         if text.len() > MOST_BYTES {
             return Err(AddressError::Length);
         }
-        let scheme_ends = text.find("://").ok_or(AddressError::Scheme)?;
-        let scheme = text[..scheme_ends].to_ascii_lowercase();
-        if scheme != "rtsp" {
-            return Err(AddressError::Scheme);
+        if text.get(..7).is_some_and(|begin| begin.eq_ignore_ascii_case("replay:")) {
+            return Self::of_replay(text);
         }
+        let scheme_ends = text.find("://").ok_or(AddressError::Scheme)?;
+        let name = text[..scheme_ends].to_ascii_lowercase();
+        let scheme = Scheme::of(&name).ok_or(AddressError::Scheme)?;
         let rest = &text[scheme_ends + 3..];
         let end = credentials_end(rest);
         if is_ambiguous(rest, end) {
@@ -76,12 +139,28 @@ impl CameraAddress {
             Some(at) => (Some(credentials(&rest[..at])), &rest[at + 1..]),
             None => (None, rest),
         };
-        let url = Url::parse(&format!("{scheme}://{place}")).map_err(|_| AddressError::Host)?;
+        let url = Url::parse(&format!("{name}://{place}")).map_err(|_| AddressError::Host)?;
         if url.host_str().is_none_or(str::is_empty) || !url.username().is_empty() || url.password().is_some()
         {
             return Err(AddressError::Host);
         }
-        Ok(Self { url, credentials })
+        let digits = url.fragment().and_then(|fragment| fragment.strip_prefix(FINGERPRINT));
+        let fingerprint = digits.map(|digits| Fingerprint::parse(digits).ok_or(AddressError::Fingerprint));
+        if digits.is_some() && !scheme.is_encrypted() {
+            return Err(AddressError::Fingerprint);
+        }
+        Ok(Self { fingerprint: fingerprint.transpose()?, url, scheme, credentials })
+    }
+
+    fn of_replay(text: &str) -> Result<Self, AddressError> {
+        let url = Url::parse(text).map_err(|_| AddressError::Replay)?;
+        Replay::of(&url)?;
+        Ok(Self { url, scheme: Scheme::Replay, credentials: None, fingerprint: None })
+    }
+
+    /// Which video is replayed; `None`: it is a camera.
+    pub fn replay(&self) -> Option<Replay> {
+        (self.scheme == Scheme::Replay).then(|| Replay::of(&self.url).ok()).flatten()
     }
 
     /// The same place with these credentials.
@@ -100,8 +179,49 @@ impl CameraAddress {
         self.credentials.as_ref()
     }
 
-    /// Host and port.
+    /// How it is reached.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The port, the scheme's own where the address names none.
+    pub fn port(&self) -> u16 {
+        self.url.port().unwrap_or(self.scheme.port())
+    }
+
+    /// The certificate that the camera must show.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.fingerprint
+    }
+
+    /// The same place with this certificate alone: it stands behind the address, as in `rtsps://192.168.1.20/stream1#sha256=…`.
+    #[must_use]
+    pub fn with_fingerprint(mut self, fingerprint: Fingerprint) -> Self {
+        if self.scheme.is_encrypted() {
+            self.url.set_fragment(Some(&format!("{FINGERPRINT}{fingerprint}")));
+            self.fingerprint = Some(fingerprint);
+        }
+        self
+    }
+
+    /// Path and query, as the camera reads them.
+    pub(crate) fn path(&self) -> &str {
+        match self.fingerprint {
+            Some(_) => &self.url[Position::BeforePath..Position::AfterQuery],
+            None => &self.url[Position::BeforePath..],
+        }
+    }
+
+    /// Scheme, host and port, as in `rtsp://192.168.1.20:8554`.
+    pub(crate) fn origin(&self) -> String {
+        format!("{}://{}", self.url.scheme(), self.host())
+    }
+
+    /// Host and port; the address itself where there are none.
     pub fn host(&self) -> String {
+        if self.scheme == Scheme::Replay {
+            return self.url.to_string();
+        }
         let host = self.url.host_str().unwrap_or_default();
         match self.url.port() {
             Some(port) => format!("{host}:{port}"),

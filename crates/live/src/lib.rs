@@ -1,7 +1,7 @@
 //! Cameras: a connection that stays alive, and its access units on one timeline.
 //!
 //! ```text
-//! rtsp (a session) → timeline (one monotonic timeline) → camera (state, retries) → subscriptions: decoder, webrtc, recorder
+//! rtsp or http (a session) → timeline (one monotonic timeline) → camera (state, retries) → subscriptions: decoder, webrtc, recorder
 //! ```
 //! One rule holds for the whole crate: **nothing behind a camera can hold it back.** Access units go into a bounded broadcast. A subscriber
 //! that is too slow loses the oldest, is told so, and continues at the next keyframe.
@@ -15,8 +15,12 @@
 pub mod access_unit;
 pub mod address;
 pub mod camera;
+pub mod certificate;
+pub mod dial;
 pub mod failure;
+pub mod http;
 pub mod recording;
+pub mod replay;
 pub mod retry;
 pub mod rtsp;
 pub mod session;
@@ -26,8 +30,9 @@ pub mod timeline;
 pub mod webrtc;
 
 pub use access_unit::{AccessUnit, Codec, StreamFormat};
-pub use address::CameraAddress;
+pub use address::{CameraAddress, Scheme};
 pub use camera::{Camera, Subscriber};
+pub use certificate::Fingerprint;
 pub use failure::Failure;
 pub use state::{CameraState, StateChange};
 pub use subscription::{Received, Subscription};

@@ -1,19 +1,29 @@
-//! RTSP by the `retina` crate: H.264 and H.265 over TCP, or over UDP where the camera refuses TCP.
+//! RTSP, also over TLS, by the `retina` crate, through a relay that bounds what a camera can make it hold: H.264 and H.265 over TCP, or over UDP where the camera
+//! refuses TCP.
+
+mod datagrams;
+mod exchange;
+mod message;
+mod quota;
+mod relay;
 
 use crate::access_unit::{CLOCK_RATE_HZ, Codec, StreamFormat};
 use crate::address::CameraAddress;
+use crate::dial::Dialler;
 use crate::failure::Failure;
+use crate::rtsp::relay::Relay;
 use crate::session::{Connector, Session, SessionUnit};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use retina::client::{
-    Credentials, Demuxed, InitialTimestampPolicy, PlayOptions, SessionGroup, SessionIdPolicy, SessionOptions,
+    Demuxed, InitialTimestampPolicy, PlayOptions, SessionGroup, SessionIdPolicy, SessionOptions,
     SetupOptions, Transport,
 };
 use retina::codec::h26x::Framing;
 use retina::codec::{CodecItem, FrameFormat, ParametersRef};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 /// RTSP's "unsupported transport".
 const UNSUPPORTED_TRANSPORT: u16 = 461;
@@ -28,28 +38,35 @@ const FRAME_FORMAT: FrameFormat =
 
 /// Connects to an RTSP camera.
 pub struct RtspConnector {
-    address: CameraAddress,
+    dialler: Arc<Dialler>,
     /// Sessions that ended without the camera's knowledge are torn down.
     sessions: Arc<SessionGroup>,
+    /// Started by the first connection.
+    relay: OnceCell<Arc<Relay>>,
 }
 
 impl RtspConnector {
     /// For this address; connects to nothing yet.
     pub fn new(address: CameraAddress) -> Self {
-        Self { sessions: Arc::new(SessionGroup::default().named(address.host())), address }
+        let sessions = Arc::new(SessionGroup::default().named(address.host()));
+        Self { sessions, dialler: Arc::new(Dialler::new(address)), relay: OnceCell::new() }
     }
 
-    async fn open(&self, transport: Transport) -> Result<RtspSession, Error> {
-        let credentials = self
-            .address
-            .credentials()
-            .map(|known| Credentials { username: known.user.clone(), password: known.password.clone() });
+    async fn relay(&self) -> Result<&Arc<Relay>, Failure> {
+        let start = || async { Ok(Arc::new(Relay::start(self.dialler.clone()).await?)) };
+        let started = self.relay.get_or_try_init(start).await;
+        started.map_err(|error: std::io::Error| Failure::Ended {
+            reason: format!("this machine has no port left for it ({error})"),
+        })
+    }
+
+    async fn open(&self, relay: &Arc<Relay>, transport: Transport) -> Result<RtspSession, Error> {
+        relay.begin();
         let options = SessionOptions::default()
-            .creds(credentials)
             .user_agent(concat!("PigWeight/", env!("CARGO_PKG_VERSION")).to_owned())
             .session_id(SessionIdPolicy::UseFirst)
             .session_group(self.sessions.clone());
-        let mut session = retina::client::Session::describe(self.address.url().clone(), options).await?;
+        let mut session = retina::client::Session::describe(relay.url().clone(), options).await?;
         let streams = session.streams();
         let video: Vec<usize> =
             (0..streams.len()).filter(|&index| streams[index].media() == "video").collect();
@@ -68,19 +85,19 @@ impl RtspConnector {
         // Cameras state first timestamps that are wrong; the first packet's own is right.
         let play = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Ignore);
         let demuxed = session.play(play).await?.demuxed()?;
-        Ok(RtspSession { demuxed, stream, codec, host: self.address.host() })
+        Ok(RtspSession { demuxed, stream, codec, host: self.dialler.address().host(), relay: relay.clone() })
     }
 
-    async fn open_any(&self) -> Result<RtspSession, Error> {
+    async fn open_any(&self, relay: &Arc<Relay>) -> Result<RtspSession, Error> {
         // A session that ended just now is given up by the camera first; cameras allow few.
         let stale = self.sessions.stale_sessions();
         if stale.num_sessions > 0 {
             let _still_there =
                 tokio::time::timeout(TEARDOWN_WAIT, self.sessions.await_stale_sessions(&stale)).await;
         }
-        match self.open(Transport::Tcp(Default::default())).await {
+        match self.open(relay, Transport::Tcp(Default::default())).await {
             Err(Error::Retina(error)) if error.status_code() == Some(UNSUPPORTED_TRANSPORT) => {
-                self.open(Transport::Udp(Default::default())).await
+                self.open(relay, Transport::Udp(Default::default())).await
             }
             opened => opened,
         }
@@ -90,13 +107,18 @@ impl RtspConnector {
 impl Connector for RtspConnector {
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Session>, Failure>> {
         Box::pin(async {
-            let session = self.open_any().await.map_err(|error| error.into_failure(&self.address.host()))?;
+            let relay = self.relay().await?;
+            let opened = self.open_any(relay).await;
+            let session = opened.map_err(|error| {
+                // Where the relay ended the connection, retina knows no more than that.
+                relay.take_failure().unwrap_or_else(|| error.into_failure(&self.dialler.address().host()))
+            })?;
             Ok(Box::new(session) as Box<dyn Session>)
         })
     }
 
     fn host(&self) -> String {
-        self.address.host()
+        self.dialler.address().host()
     }
 }
 
@@ -173,6 +195,7 @@ struct RtspSession {
     stream: usize,
     codec: Codec,
     host: String,
+    relay: Arc<Relay>,
 }
 
 impl Session for RtspSession {
@@ -205,6 +228,7 @@ impl Session for RtspSession {
             loop {
                 match self.demuxed.next().await {
                     Some(Ok(CodecItem::VideoFrame(frame))) if frame.stream_id() == self.stream => {
+                        self.relay.delivered();
                         let timestamp = frame.timestamp();
                         let rate = i64::from(timestamp.clock_rate().get());
                         return Ok(SessionUnit {
@@ -216,8 +240,13 @@ impl Session for RtspSession {
                         });
                     }
                     Some(Ok(_)) => {}
-                    Some(Err(error)) => return Err(Failure::Ended { reason: reason(&error) }),
-                    None => return Err(Failure::Ended { reason: format!("{} closed it", self.host) }),
+                    ended => {
+                        let reason = match ended {
+                            Some(Err(error)) => reason(&error),
+                            _ => format!("{} closed it", self.host),
+                        };
+                        return Err(self.relay.take_failure().unwrap_or(Failure::Ended { reason }));
+                    }
                 }
             }
         })

@@ -2,13 +2,13 @@
 
 use crate::access_unit::StreamFormat;
 use crate::failure::Failure;
-use futures::future::BoxFuture;
+pub use futures::future::BoxFuture;
 use std::sync::Arc;
 
 /// A coded frame as a session delivers it: on the session's own clock.
 #[derive(Clone, Debug)]
 pub struct SessionUnit {
-    /// Annex B; a keyframe begins with its parameter sets.
+    /// Annex B, where a keyframe begins with its parameter sets; or a JPEG picture.
     pub data: Arc<[u8]>,
     /// Ticks of [`crate::access_unit::CLOCK_RATE_HZ`] since some moment that is fixed for the session. Unwrapped: a 32-bit wrap doesn't show.
     pub session_ticks: i64,
@@ -16,7 +16,7 @@ pub struct SessionUnit {
     pub is_keyframe: bool,
     /// No other frame refers to it.
     pub is_disposable: bool,
-    /// RTP packets that were lost before it.
+    /// RTP packets, or pictures, that were lost before it.
     pub lost_packets: u16,
 }
 

@@ -75,7 +75,7 @@ fn what_is_no_address_is_refused() {
     for (text, error) in [
         ("", AddressError::Scheme),
         ("10.0.0.5/s", AddressError::Scheme),
-        ("http://10.0.0.5/s", AddressError::Scheme),
+        ("ftp://10.0.0.5/s", AddressError::Scheme),
         ("file:///etc/passwd", AddressError::Scheme),
         ("rtsp://", AddressError::Host),
         ("rtsp:///s", AddressError::Host),
@@ -103,5 +103,46 @@ proptest! {
     fn any_text_is_read_or_refused(text in "\\PC{0,80}") {
         let _read = CameraAddress::parse(&text);
         let _read = CameraAddress::parse(&format!("rtsp://{text}"));
+    }
+}
+
+#[test]
+fn encrypted_addresses_may_name_the_certificate_they_expect() {
+    let digits = "0123456789abcdef".repeat(4);
+    let address = CameraAddress::parse(&format!("rtsps://cam:pw@10.0.0.5/s?x=1#sha256={digits}")).unwrap();
+    assert_eq!((address.port(), address.host()), (322, "10.0.0.5".to_owned()));
+    assert_eq!(address.fingerprint().map(|known| known.to_string()), Some(digits.clone()));
+    assert_eq!(address.to_string(), format!("rtsps://10.0.0.5/s?x=1#sha256={digits}"));
+    for (text, port) in [("http://10.0.0.5/a.mjpg", 80), ("https://10.0.0.5/", 443), ("rtsp://10.0.0.5", 554)]
+    {
+        assert_eq!(CameraAddress::parse(text).unwrap().port(), port, "{text}");
+    }
+    for text in [format!("rtsp://10.0.0.5/s#sha256={digits}"), "rtsps://10.0.0.5/s#sha256=12".to_owned()] {
+        assert_eq!(CameraAddress::parse(&text), Err(AddressError::Fingerprint), "{text}");
+    }
+}
+
+#[test]
+fn a_video_is_replayed_by_its_identifier_and_never_by_a_path() {
+    let replay = |text: &str| CameraAddress::parse(text).map(|address| address.replay().unwrap());
+    let read = replay("replay:01K9ZQ4M7X?speed=2.5&once=true").unwrap();
+    assert_eq!((read.video.as_str(), read.speed, read.is_once), ("01K9ZQ4M7X", 2.5, true));
+    let read = replay("Replay:01K9ZQ4M7X").unwrap();
+    assert_eq!((read.speed, read.is_once), (1.0, false));
+    for text in [
+        "replay:",
+        "replay:/etc/passwd",
+        "replay:../a",
+        "replay:a%2fb",
+        "replay://01K9ZQ4M7X",
+        "replay:a?speed=0",
+        "replay:a?speed=1e9",
+        "replay:a?speed=NaN",
+        "replay:a?speed=-1",
+        "replay:a?path=b",
+        "replay:a#b",
+        &format!("replay:{}", "a".repeat(100)),
+    ] {
+        assert_eq!(replay(text).err(), Some(AddressError::Replay), "{text}");
     }
 }

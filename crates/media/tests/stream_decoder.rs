@@ -5,18 +5,20 @@ use pigweight_media::{StreamCodec, StreamDecoder};
 use pigweight_testkit::videos::{bar_code, video};
 use std::process::Command;
 
-/// The access units of a bar-coded video, coded as a camera does, with delimiters between them.
+/// The access units of a bar-coded video, coded as a camera does, with delimiters between them; or its JPEG pictures.
 fn access_units(codec: StreamCodec, b_frames: u32) -> Vec<Vec<u8>> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("stream");
     let (encoder, format, filter) = match codec {
         StreamCodec::H264 => ("libx264", "h264", "h264_metadata=aud=insert"),
         StreamCodec::H265 => ("libx265", "hevc", "hevc_metadata=aud=insert"),
+        StreamCodec::Mjpeg => ("mjpeg", "mjpeg", "null"),
     };
+    let pixels = if codec == StreamCodec::Mjpeg { "yuvj420p" } else { "yuv420p" };
     let status = Command::new("ffmpeg")
         .args(["-v", "error", "-y", "-i"])
         .arg(video("gop25.mp4"))
-        .args(["-frames:v", "60", "-c:v", encoder, "-preset", "ultrafast", "-g", "15", "-pix_fmt", "yuv420p"])
+        .args(["-frames:v", "60", "-c:v", encoder, "-preset", "ultrafast", "-g", "15", "-pix_fmt", pixels])
         .args(["-bf", &b_frames.to_string(), "-bsf:v", filter, "-f", format])
         .args(if codec == StreamCodec::H265 { &["-x265-params", "log-level=none"][..] } else { &[] })
         .arg(&path)
@@ -27,6 +29,7 @@ fn access_units(codec: StreamCodec, b_frames: u32) -> Vec<Vec<u8>> {
     let delimiter: &[u8] = match codec {
         StreamCodec::H264 => &[0, 0, 0, 1, 9],
         StreamCodec::H265 => &[0, 0, 0, 1, 0x46],
+        StreamCodec::Mjpeg => &[0xff, 0xd8, 0xff],
     };
     let starts: Vec<usize> =
         (0..bytes.len()).filter(|&at| bytes[at..].starts_with(delimiter)).chain([bytes.len()]).collect();
@@ -40,7 +43,7 @@ fn decoder(codec: StreamCodec) -> StreamDecoder {
 
 #[test]
 fn every_frame_comes_out_at_once_with_its_time() {
-    for codec in [StreamCodec::H264, StreamCodec::H265] {
+    for codec in [StreamCodec::H264, StreamCodec::H265, StreamCodec::Mjpeg] {
         let units = access_units(codec, 0);
         assert_eq!(units.len(), 60, "{codec:?}");
         let mut decoder = decoder(codec);

@@ -3,6 +3,7 @@
 //! Every thread here but those of cameras runs at idle priority (`idle_thread.rs`), so that requests never wait for it.
 
 pub mod adaptations;
+pub mod camera_connector;
 pub mod camera_counting;
 pub mod camera_recorder;
 pub mod camera_supervisor;
@@ -17,6 +18,7 @@ mod job_run;
 pub mod job_scheduler;
 pub mod job_worker;
 mod line_counting;
+mod replayed_video;
 pub mod video_indexer;
 
 use crate::background::adaptations::Adaptations;

@@ -2,8 +2,10 @@
 //! dimensions.
 
 pub mod component;
+pub mod mjpeg_server;
 pub mod pen3d;
 pub mod random;
 pub mod rtsp_server;
 pub mod scene;
+mod script_server;
 pub mod videos;

@@ -42,6 +42,7 @@ export const CAMERA: Camera = {
   url: 'rtsp://192.168.1.20/stream1',
   user: 'cam',
   has_password: true,
+  certificate: null,
   state: 'live',
   since: '2026-11-23T08:00:00Z',
   retry_at: null,

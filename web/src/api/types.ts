@@ -1005,6 +1005,11 @@ export interface components {
         };
         /** @description A camera. Its password is never shown. */
         Camera: {
+            /**
+             * @description `kept`: what the camera sends is encrypted, and no other certificate than the one behind the address (`#sha256=…`) is accepted. `unchecked`: encrypted,
+             *     and each time the server starts, the first certificate that the camera shows is accepted, since none was known when its address was entered. Null: not encrypted.
+             */
+            certificate: string | null;
             count: components["schemas"]["CameraCount"];
             /** @description RFC 3339, UTC: second 0 of its counts. */
             created_at: string;
@@ -1087,7 +1092,7 @@ export interface components {
             has_reordered_frames: boolean;
             /**
              * Format: int64
-             * @description RTP packets that were lost.
+             * @description RTP packets, or JPEG pictures, that were lost or came damaged.
              */
             lost_packets: number;
         };
@@ -1118,7 +1123,7 @@ export interface components {
         };
         /** @description What a camera sends. */
         CameraStream: {
-            /** @description `h264` or `h265`. */
+            /** @description `h264`, `h265` or `mjpeg`. */
             codec: string;
             /**
              * Format: double
@@ -1735,7 +1740,12 @@ export interface components {
             password?: string | null;
             /** @description Whether to connect first, and to refuse a camera that can't be connected; default true. */
             test?: boolean;
-            /** @description Such as `rtsp://192.168.1.20:554/stream1`. User and password may stand in it. */
+            /**
+             * @description Such as `rtsp://192.168.1.20:554/stream1`: `rtsp`, `rtsps` (encrypted), `http` or `https` (an MJPEG stream, or a JPEG picture that is asked for again and
+             *     again). `replay:VIDEO?speed=2` replays a video of this server by its identifier, over and over, or once (`once=true`), at 0.25 to 16 times its speed.
+             *     User and password may stand in the others. Behind an encrypted address the fingerprint of the camera's certificate may stand, as `#sha256=…`; where it doesn't, that of
+             *     the certificate that the camera shows now is added.
+             */
             url: string;
             user?: string | null;
         };
@@ -2356,6 +2366,15 @@ export interface operations {
             };
             /** @description Bad Request */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no video to replay */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -83,6 +83,8 @@ export const en = {
   camera_add_anyway: 'Add it all the same',
   camera_name: 'Name',
   camera_url: 'Address',
+  camera_url_kinds:
+    'rtsp:// or rtsps:// (encrypted); http:// or https:// for an MJPEG stream or a JPEG picture; replay: and the identifier of a video here replays it.',
   camera_user: 'User',
   camera_password: 'Password',
   camera_test_and_add: 'Connect and add',
@@ -92,6 +94,10 @@ export const en = {
   camera_video_late: 'Live video, {secs} s late',
   camera_pictures: 'Single pictures, about one a second',
   camera_pictures_codec: 'The camera sends H.265, which browsers do not show live. Set it to H.264.',
+  camera_pictures_mjpeg:
+    'The camera sends JPEG pictures. They are counted as they come; browsers show them one by one.',
+  camera_certificate_unchecked:
+    'Its connection is encrypted, but it was off when its address was entered, so its certificate is not known. Enter the address again while it is on.',
   camera_pictures_order:
     'The camera sends B-frames, which browsers do not show live. Switch them off in the camera.',
   camera_boxes: 'Boxes',
@@ -359,8 +365,20 @@ export const en = {
   reason_unreachable: 'The camera does not answer. Check its address, its power and its cable.',
   reason_silent: 'The camera takes the connection and says nothing. Start it anew.',
   reason_wrong_password: 'The camera refuses the name or password. Enter them again.',
-  reason_no_such_stream: 'The camera has no stream at this path. Look for its RTSP address in its manual.',
+  reason_no_such_stream:
+    'The camera has nothing at this path. Look for the address of its stream in its manual.',
   reason_not_rtsp: 'What answers there is no RTSP camera.',
+  reason_not_http: 'What answers there does not speak HTTP. Check the port in the address.',
+  reason_no_pictures:
+    'There is a web page, not pictures. Look for the address of the MJPEG stream or JPEG picture in the manual.',
+  reason_redirected: 'The camera sends to another host. Enter the address of its pictures there.',
+  reason_not_tls: 'The camera does not encrypt there. Begin its address with rtsp:// or http://.',
+  reason_other_certificate:
+    'The camera shows another certificate than before. If it was reset or replaced, enter its address again; otherwise somebody may be listening in.',
+  reason_no_such_video: 'The video to be replayed is not there or cannot be read.',
+  reason_played: 'The video was replayed to its end.',
+  reason_oversized:
+    'The camera sends more than any camera needs and was disconnected. Start it anew or update its firmware.',
   reason_unsupported_codec: 'The camera sends a format that is not supported. Choose H.264 in its settings.',
   reason_no_picture:
     'The camera sends, but no whole picture can be decoded. Set a keyframe every second or two in its settings.',

@@ -7,7 +7,7 @@ use crate::isolate::{Location, Request, Response, Worker, Workers};
 use crate::libav::StreamCodec;
 use pigweight_core::time::{Pts, TimeBase};
 
-/// Decodes access units in Annex B. Damaged ones are counted and skipped.
+/// Decodes access units in Annex B, or JPEG pictures. Damaged ones are counted and skipped.
 pub struct StreamDecoder {
     codec: StreamCodec,
     time_base: TimeBase,

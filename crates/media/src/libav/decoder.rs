@@ -24,6 +24,8 @@ pub enum StreamCodec {
     H264,
     /// H.265, Annex B.
     H265,
+    /// JPEG pictures, one after the other.
+    Mjpeg,
 }
 
 /// Which pictures may be skipped.
@@ -81,12 +83,13 @@ impl Decoder {
         }
     }
 
-    /// A decoder of a stream that brings its parameter sets itself (Annex B). `None` if this libav has none for the codec.
+    /// A decoder of a stream that brings its parameter sets itself (Annex B, JPEG). `None` if this libav has none for the codec.
     pub(crate) fn of_codec(codec: StreamCodec, max_pixels: u64) -> Option<Self> {
         super::silence_log();
         let id = match codec {
             StreamCodec::H264 => ffi::AVCodecID::AV_CODEC_ID_H264,
             StreamCodec::H265 => ffi::AVCodecID::AV_CODEC_ID_HEVC,
+            StreamCodec::Mjpeg => ffi::AVCodecID::AV_CODEC_ID_MJPEG,
         };
         // SAFETY: each pointer is checked before it is used, and the context is owned by the returned value as soon as it exists.
         unsafe {

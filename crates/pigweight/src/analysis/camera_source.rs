@@ -102,6 +102,7 @@ impl CameraSource {
         let codec = match unit.codec {
             Codec::H264 => StreamCodec::H264,
             Codec::H265 => StreamCodec::H265,
+            Codec::Mjpeg => StreamCodec::Mjpeg,
         };
         let is_same = self.decoder.as_ref().is_some_and(|decoder| decoder.codec() == codec);
         let decoder = match &mut self.decoder {

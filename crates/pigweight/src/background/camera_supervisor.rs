@@ -4,14 +4,13 @@
 //! (`camera_counting.rs`) and record it (`camera_recorder.rs`). Unlike the rest of the background these threads have the usual priority: what a
 //! camera shows can't wait.
 
+use crate::background::camera_connector::connector_of;
 use crate::background::camera_counting::{CameraCounting, LatestPicture};
 use crate::background::camera_recorder::CameraRecorder;
 use crate::background::job_context::JobContext;
 use anyhow::Context as _;
 use pigweight_live::address::{AddressError, Credentials};
 use pigweight_live::camera::{CONNECT_TIMEOUT, Delivered};
-use pigweight_live::rtsp::RtspConnector;
-use pigweight_live::session::Connector as _;
 use pigweight_live::state::StateHistory;
 use pigweight_live::{Camera, CameraAddress, CameraState, Failure, StreamFormat, Subscriber};
 use pigweight_store::{CameraPlace, CameraRecord, Reason, RecordingMode};
@@ -216,7 +215,7 @@ impl CameraSupervisor {
             return Ok(());
         }
         let _in_runtime = self.runtime.enter();
-        let camera = Arc::new(Camera::start(Box::new(RtspConnector::new(address)), timeline_start_secs));
+        let camera = Arc::new(Camera::start(connector_of(address, &self.context), timeline_start_secs));
         let id = record.id.clone();
         let JobContext { store, recordings, .. } = &*self.context;
         let recorder = Arc::new(CameraRecorder::new(recordings.clone(), store.clone(), record.clone()));
@@ -251,6 +250,24 @@ impl CameraSupervisor {
         }
         for camera in all.into_values() {
             camera.end(&self.runtime);
+        }
+    }
+
+    /// Connects to a camera once, and returns what it sends.
+    ///
+    /// # Errors
+    /// Why it can't be connected.
+    pub async fn test(&self, address: CameraAddress) -> Result<StreamFormat, Failure> {
+        let connector = connector_of(address, &self.context);
+        let silent = || Failure::Silent { host: connector.host(), secs: CONNECT_TIMEOUT.as_secs() };
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connector.connect()).await;
+        let mut session = connected.map_err(|_| silent())??;
+        // Parameter sets may come with the first frame only.
+        let until = Instant::now() + FIRST_FRAME_TIMEOUT;
+        match timeout_at(until, session.next()).await {
+            Ok(Ok(_)) => Ok(session.format()),
+            Ok(Err(failure)) => Err(failure),
+            Err(_) => Err(Failure::Stalled { secs: FIRST_FRAME_TIMEOUT.as_secs() }),
         }
     }
 
@@ -327,24 +344,6 @@ pub fn address_of(place: &CameraPlace) -> Result<CameraAddress, AddressError> {
         .as_ref()
         .map(|user| Credentials { user: user.clone(), password: place.password.clone().unwrap_or_default() });
     Ok(CameraAddress::parse(&place.url)?.with_credentials(credentials))
-}
-
-/// Connects to a camera once, and returns what it sends.
-///
-/// # Errors
-/// Why it can't be connected.
-pub async fn test(address: CameraAddress) -> Result<StreamFormat, Failure> {
-    let connector = RtspConnector::new(address);
-    let silent = || Failure::Silent { host: connector.host(), secs: CONNECT_TIMEOUT.as_secs() };
-    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connector.connect()).await;
-    let mut session = connected.map_err(|_| silent())??;
-    // Parameter sets may come with the first frame only.
-    let until = Instant::now() + FIRST_FRAME_TIMEOUT;
-    match timeout_at(until, session.next()).await {
-        Ok(Ok(_)) => Ok(session.format()),
-        Ok(Err(failure)) => Err(failure),
-        Err(_) => Err(Failure::Stalled { secs: FIRST_FRAME_TIMEOUT.as_secs() }),
-    }
 }
 
 /// The reason of a state, for people and programs.

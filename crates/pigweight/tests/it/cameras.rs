@@ -5,7 +5,7 @@ use pigweight_testkit::rtsp_server::RtspServer;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-const PASSWORD: &str = "p@ss:w/rd";
+pub const PASSWORD: &str = "p@ss:w/rd";
 
 /// A rendered corridor with marked pigs, and the detector that reads the marks.
 pub struct Corridor {
@@ -187,7 +187,7 @@ fn a_camera_that_cannot_be_connected_is_refused_in_words_or_added_on_request() {
     assert!(
         refused(json!({"name": "a", "url": format!("rtsp://{closed}/s")}), 422).contains("doesn't answer")
     );
-    refused(json!({"name": "a", "url": "http://10.0.0.5/s"}), 400);
+    refused(json!({"name": "a", "url": "ftp://10.0.0.5/s"}), 400);
     refused(json!({"name": "", "url": open}), 400);
     refused(json!({"name": "a\nb", "url": open}), 400);
     refused(json!({"name": "a", "url": open, "password": "x".repeat(300), "user": "u"}), 400);

@@ -19,11 +19,13 @@ const CRATES: [(&str, &[&str], &[&str]); 8] = [
 ];
 
 /// Dependencies that belong to one crate each.
-const OWNED: [(&str, &str); 8] = [
+const OWNED: [(&str, &str); 10] = [
     ("ffmpeg-sys-next", "media"),
     ("ort", "detect"),
     ("tonic", "detect"),
     ("retina", "live"),
+    ("rustls", "live"),
+    ("hyper", "live"),
     ("str0m", "live"),
     ("sqlx", "store"),
     ("axum", "pigweight"),

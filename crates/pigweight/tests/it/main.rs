@@ -6,6 +6,7 @@ mod api;
 mod asking;
 mod bad_models;
 mod bad_videos;
+mod camera_kinds;
 mod cameras;
 mod counting;
 mod demo;

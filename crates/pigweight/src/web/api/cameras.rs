@@ -1,8 +1,7 @@
 //! Cameras: adding, testing, watching and removing them.
 
-use crate::background::camera_supervisor::{
-    self, CameraStatus, ChangeError, NO_PICTURE, address_of, reason_of,
-};
+use crate::background::camera_connector::with_certificate;
+use crate::background::camera_supervisor::{CameraStatus, ChangeError, NO_PICTURE, address_of, reason_of};
 use crate::web::api::types::time;
 use crate::web::app::{App, Shared};
 use crate::web::auth::caller::Caller;
@@ -43,7 +42,7 @@ pub enum CameraState {
 /// What a camera sends.
 #[derive(Serialize, ToSchema)]
 pub struct CameraStream {
-    /// `h264` or `h265`.
+    /// `h264`, `h265` or `mjpeg`.
     pub codec: &'static str,
     /// px; null before the camera has said it.
     pub width: Option<u32>,
@@ -82,7 +81,7 @@ pub struct CameraDelivery {
     pub frames: u64,
     /// Connections that became live.
     pub connections: u64,
-    /// RTP packets that were lost.
+    /// RTP packets, or JPEG pictures, that were lost or came damaged.
     pub lost_packets: u64,
     /// How often the camera's clock jumped or stood still.
     pub clock_jumps: u64,
@@ -114,6 +113,9 @@ pub struct Camera {
     /// The user that the camera knows; null: none.
     pub user: Option<String>,
     pub has_password: bool,
+    /// `kept`: what the camera sends is encrypted, and no other certificate than the one behind the address (`#sha256=…`) is accepted. `unchecked`: encrypted,
+    /// and each time the server starts, the first certificate that the camera shows is accepted, since none was known when its address was entered. Null: not encrypted.
+    pub certificate: Option<&'static str>,
     pub state: CameraState,
     /// Since when, RFC 3339, UTC.
     pub since: Option<String>,
@@ -148,7 +150,10 @@ pub struct CameraStateChange {
 pub struct NewCamera {
     /// One line of text.
     name: String,
-    /// Such as `rtsp://192.168.1.20:554/stream1`. User and password may stand in it.
+    /// Such as `rtsp://192.168.1.20:554/stream1`: `rtsp`, `rtsps` (encrypted), `http` or `https` (an MJPEG stream, or a JPEG picture that is asked for again and
+    /// again). `replay:VIDEO?speed=2` replays a video of this server by its identifier, over and over, or once (`once=true`), at 0.25 to 16 times its speed.
+    /// User and password may stand in the others. Behind an encrypted address the fingerprint of the camera's certificate may stand, as `#sha256=…`; where it doesn't, that of
+    /// the certificate that the camera shows now is added.
     url: String,
     #[serde(default)]
     user: Option<String>,
@@ -200,6 +205,7 @@ impl RequestArguments for CameraChange {
         "id",
         "video",
         "has_password",
+        "certificate",
         "state",
         "since",
         "retry_at",
@@ -248,6 +254,7 @@ impl From<StreamFormat> for CameraStream {
             codec: match format.codec {
                 pigweight_live::Codec::H264 => "h264",
                 pigweight_live::Codec::H265 => "h265",
+                pigweight_live::Codec::Mjpeg => "mjpeg",
             },
             width: format.size.map(|(width, _)| width),
             height: format.size.map(|(_, height)| height),
@@ -280,7 +287,13 @@ impl Camera {
         let is_live = matches!(state, Live::Live(_));
         let has_no_picture = trouble.as_ref().is_some_and(|trouble| trouble.code == NO_PICTURE);
         let delivered = status.as_ref().map(|CameraStatus { delivered, .. }| *delivered).unwrap_or_default();
+        let address = CameraAddress::parse(&camera.url).ok();
+        let encrypted = address.as_ref().filter(|address| address.scheme().is_encrypted());
         Self {
+            certificate: encrypted.map(|address| match address.fingerprint() {
+                Some(_) => "kept",
+                None => "unchecked",
+            }),
             count: count_of(app, &camera, now.as_ref().filter(|_| is_live && !has_no_picture)),
             state: state.into(),
             since: now.as_ref().and_then(|now| time_of_ms(now.since_unix_ms)),
@@ -310,8 +323,7 @@ impl Camera {
             id: camera.id,
             video: camera.video_id,
             name: camera.name,
-            url: CameraAddress::parse(&camera.url)
-                .map_or_else(|_| String::new(), |address| address.to_string()),
+            url: address.map_or_else(String::new, |address| address.to_string()),
             user: camera.user_name,
             created_at: time(camera.created_at).unwrap_or_default(),
         }
@@ -335,6 +347,17 @@ fn count_of(app: &App, camera: &CameraRecord, live: Option<&StateChange>) -> Cam
         },
         None => CameraCount::none("pending"),
     }
+}
+
+/// A video is replayed only to those who may see it.
+async fn check_replayed(caller: &Caller, app: &App, place: &CameraPlace) -> Result<(), Problem> {
+    let replay = CameraAddress::parse(&place.url).ok().and_then(|address| address.replay());
+    let Some(replay) = replay else { return Ok(()) };
+    caller.video(app, &replay.video).await?;
+    if place.user_name.is_some() {
+        return Err(Problem::bad_request("a replayed video has neither user nor password; leave them out"));
+    }
+    Ok(())
 }
 
 /// Checks an address, and takes user and password out of it.
@@ -384,22 +407,24 @@ pub async fn list(_: Caller, app: Shared) -> Result<Json<Vec<Camera>>, Problem> 
 #[utoipa::path(
     post, path = "/api/cameras", request_body = NewCamera,
     responses((status = 201, body = Camera, headers(("Location" = String, description = "The camera"))),
-              (status = 400, body = Problem), (status = 409, body = Problem, description = "There are as many cameras as a server takes"),
+              (status = 400, body = Problem), (status = 404, body = Problem, description = "There is no video to replay"),
+              (status = 409, body = Problem, description = "There are as many cameras as a server takes"),
               (status = 413, body = Problem), (status = 415, body = Problem),
               (status = 422, body = Problem, description = "The camera can't be connected, and why"))
 )]
 pub async fn add(
-    _: Caller,
+    caller: Caller,
     app: Shared,
     Body(NewCamera { name, url, user, password, test }): Body<NewCamera>,
 ) -> Result<Response, Problem> {
     let name = checked_name("camera", &name)?;
     let place = checked_place(&CameraPlace { url, user_name: user, password })?;
+    check_replayed(&caller, &app, &place).await?;
     if test {
         let address = address_of(&place).map_err(|error| Problem::bad_request(error.to_string()))?;
-        camera_supervisor::test(address).await.map_err(|failure| Problem::unreadable(failure.to_string()))?;
+        app.cameras.test(address).await.map_err(|failure| Problem::unreadable(failure.to_string()))?;
     }
-    let camera = app.cameras.add(name, place).await?;
+    let camera = app.cameras.add(name, with_certificate(place).await).await?;
     let location =
         HeaderValue::from_str(&format!("/api/cameras/{}", camera.id)).map_err(Problem::internal)?;
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(Camera::of(&app, camera))).into_response())
@@ -431,17 +456,20 @@ pub async fn change(
     let url = url.filter(|url| address(&before.url).is_none_or(|address| address.to_string() != *url));
     let new = url.as_deref().and_then(address);
     let has_own = new.as_ref().is_some_and(|address| address.credentials().is_some());
-    // Another camera must not be told the password of this one.
-    let is_elsewhere = new
-        .as_ref()
-        .map(CameraAddress::host)
-        .is_some_and(|host| Some(host) != address(&before.url).map(|before| before.host()));
+    // Another camera must not be told the password of this one, nor anybody on the way to it.
+    let is_elsewhere = new.as_ref().is_some_and(|new| {
+        address(&before.url).is_none_or(|before| {
+            let loses_encryption = before.scheme().is_encrypted() && !new.scheme().is_encrypted();
+            before.host() != new.host() || loses_encryption
+        })
+    });
     let kept = |known: &Option<String>| known.clone().filter(|_| !is_elsewhere && !has_own);
     let place = checked_place(&CameraPlace {
         user_name: user.unwrap_or_else(|| kept(&before.user_name)),
         password: password.unwrap_or_else(|| kept(&before.password)),
         url: url.unwrap_or_else(|| before.url.clone()),
     })?;
+    check_replayed(&caller, &app, &place).await?;
     let mode = match &recording_mode {
         Some(Some(mode)) => Some(Some(RecordingMode::named(mode).ok_or_else(|| {
             Problem::bad_request("recording_mode is all, marked or off, or null for what is configured")
@@ -449,7 +477,7 @@ pub async fn change(
         Some(None) => Some(None),
         None => None,
     };
-    let mut camera = app.cameras.change(id.clone(), name, place).await?;
+    let mut camera = app.cameras.change(id.clone(), name, with_certificate(place).await).await?;
     if let Some(mode) = mode {
         camera = app.cameras.set_recording(id, mode).await?;
     }

@@ -94,6 +94,11 @@ fn unsuited(app: &App, camera: &CameraRecord) -> Option<Problem> {
              its pictures (frame.jpg)",
         )),
         Some(Live::Live(format)) if format.codec == Codec::H264 => None,
+        Some(Live::Live(format)) if format.codec == Codec::Mjpeg => Some(Problem::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "the camera sends JPEG pictures, which browsers don't receive by WebRTC; use them as they are (frame.jpg), or the camera's RTSP \
+             address with H.264, if it has one",
+        )),
         Some(Live::Live(_)) => Some(Problem::new(
             StatusCode::NOT_ACCEPTABLE,
             "the camera sends H.265, which browsers don't receive by WebRTC; set it to H.264, or use its pictures (frame.jpg)",

@@ -14,6 +14,8 @@ pub enum Codec {
     H265,
     /// A JPEG picture: each is a keyframe.
     Mjpeg,
+    /// VP8: what was coded anew for browsers. No camera sends it.
+    Vp8,
 }
 
 /// What a camera sends, as far as it has said so.
@@ -30,7 +32,7 @@ pub struct StreamFormat {
 /// One coded frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessUnit {
-    /// Annex B, where a keyframe begins with its parameter sets; or a JPEG picture. Shared by all that receive it.
+    /// Annex B, where a keyframe begins with its parameter sets; or a JPEG picture, or a VP8 frame. Shared by all that receive it.
     pub data: Arc<[u8]>,
     /// How it is coded.
     pub codec: Codec,

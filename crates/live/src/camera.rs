@@ -50,6 +50,49 @@ struct Shared {
     delivered: Mutex<Delivered>,
 }
 
+/// Sends units that are made of a camera's, to subscribers as the camera's own has them.
+#[derive(Debug)]
+pub struct Publisher(Arc<Shared>);
+
+impl Publisher {
+    /// Without subscribers.
+    pub fn new() -> Self {
+        Self(Arc::new(Shared { broadcast: Broadcast::new(), delivered: Mutex::default() }))
+    }
+
+    /// For those who subscribe.
+    pub fn subscriber(&self) -> Subscriber {
+        Subscriber(self.0.clone())
+    }
+
+    /// Whether a [`Subscriber`] or a clone of one exists.
+    pub fn has_subscribers(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
+    /// Sends the next unit. Never waits.
+    pub fn send(&self, unit: AccessUnit) {
+        self.0.broadcast.send(unit);
+    }
+
+    /// What comes doesn't follow what was sent: new subscribers don't get it.
+    pub fn forget(&self) {
+        self.0.broadcast.forget();
+    }
+}
+
+impl Default for Publisher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.0.broadcast.close();
+    }
+}
+
 /// Subscribes to a camera, also after the [`Camera`] was dropped: then the subscription has ended.
 #[derive(Clone, Debug)]
 pub struct Subscriber(Arc<Shared>);

@@ -12,6 +12,7 @@ use crate::dial::Dialler;
 use crate::failure::Failure;
 use crate::http::client::HttpClient;
 use crate::http::jpeg_splitter::{JpegSplitter, Picture};
+use crate::recording::jpeg_sample_entry;
 use crate::session::{Connector, Session, SessionUnit};
 use futures::future::BoxFuture;
 use http_body_util::BodyExt as _;
@@ -154,6 +155,10 @@ impl HttpSession {
 impl Session for HttpSession {
     fn format(&self) -> StreamFormat {
         StreamFormat { codec: Codec::Mjpeg, size: self.size, frames_per_sec: None }
+    }
+
+    fn sample_entry(&self) -> Option<Vec<u8>> {
+        self.size.and_then(jpeg_sample_entry)
     }
 
     fn next(&mut self) -> BoxFuture<'_, Result<SessionUnit, Failure>> {

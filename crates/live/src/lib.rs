@@ -31,7 +31,7 @@ pub mod webrtc;
 
 pub use access_unit::{AccessUnit, Codec, StreamFormat};
 pub use address::{CameraAddress, Scheme};
-pub use camera::{Camera, Subscriber};
+pub use camera::{Camera, Publisher, Subscriber};
 pub use certificate::Fingerprint;
 pub use failure::Failure;
 pub use state::{CameraState, StateChange};

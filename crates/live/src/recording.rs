@@ -14,5 +14,10 @@ pub mod clip;
 pub mod layout;
 pub mod writer;
 
+/// The sample entry of JPEG pictures, which need no parameters. `None`: MP4 states no sides that long.
+pub fn jpeg_sample_entry((width_px, height_px): (u32, u32)) -> Option<Vec<u8>> {
+    Some(boxes::jpeg_sample_entry(width_px.try_into().ok()?, height_px.try_into().ok()?))
+}
+
 pub use layout::{FileLayout, Fragment, LayoutError};
 pub use writer::{RecordingWriter, Written};

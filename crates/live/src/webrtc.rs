@@ -1,4 +1,4 @@
-//! WebRTC: viewers receive the camera's own frames, not coded anew.
+//! WebRTC: viewers receive the camera's own frames, or, where browsers don't take these, frames that were coded anew in VP8.
 //!
 //! ```text
 //! SDP offer → answer (offer.rs) → viewer (viewer.rs: one peer, no sockets and no clock) ↔ server (server.rs: one UDP port, one task)
@@ -13,7 +13,7 @@ mod offer;
 mod server;
 mod viewer;
 
-pub use offer::OfferError;
+pub use offer::{OfferError, VideoCodec, codecs};
 pub use server::{Answer, Requester, WebRtc, WebRtcSettings};
 pub use viewer::{Datagram, Peers, Step, Viewer};
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use pigweight_live::webrtc::{Datagram, OfferError, Peers, Step, Viewer};
+use pigweight_live::webrtc::{Datagram, OfferError, Peers, Step, VideoCodec, Viewer};
 use pigweight_live::{AccessUnit, Codec};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -80,7 +80,8 @@ impl Scene {
         let mid = changes.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
         let (offer, pending) = changes.apply().unwrap();
         let peers = Peers::new().unwrap();
-        let (viewer, answer) = peers.answer(&offer.to_sdp_string(), &[server_address()], now).unwrap();
+        let (viewer, answer) =
+            peers.answer(&offer.to_sdp_string(), VideoCodec::H264, &[server_address()], now).unwrap();
         assert!(answer.contains("a=ice-lite") && answer.contains("192.0.2.1 8080 typ host"), "{answer}");
         let answer = str0m::change::SdpAnswer::from_sdp_string(&answer).unwrap();
         browser.sdp_api().accept_answer(pending, answer).unwrap();
@@ -404,13 +405,14 @@ fn offers_that_cannot_be_served_are_refused() {
         changes.add_media(MediaKind::Video, direction, None, None, None);
         changes.apply().unwrap().0.to_sdp_string()
     };
-    let refusal = |sdp: &str| peers.answer(sdp, &[server_address()], now).map(drop).unwrap_err();
+    let refusal =
+        |sdp: &str| peers.answer(sdp, VideoCodec::H264, &[server_address()], now).map(drop).unwrap_err();
     assert_eq!(refusal(&offer_of(browser(now, false), Direction::RecvOnly)), OfferError::NoCommonCodec);
     assert_eq!(refusal(&offer_of(browser(now, true), Direction::SendOnly)), OfferError::NoVideo);
     assert_eq!(refusal("hello"), OfferError::NoVideo);
     let good = offer_of(browser(now, true), Direction::RecvOnly);
     for (from, to) in [("a=fingerprint", "a=no"), ("a=ice-pwd", "a=no"), ("v=0", "v=x")] {
-        let refused = peers.answer(&good.replace(from, to), &[server_address()], now);
+        let refused = peers.answer(&good.replace(from, to), VideoCodec::H264, &[server_address()], now);
         assert!(matches!(refused, Err(OfferError::NotSdp(_))), "without {from}: {:?}", refused.map(drop));
     }
 }

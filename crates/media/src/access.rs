@@ -4,4 +4,5 @@ pub(crate) mod reader;
 pub(crate) mod seeker;
 pub mod sprites;
 pub(crate) mod stream_decoder;
+pub(crate) mod stream_transcoder;
 pub(crate) mod streamer;

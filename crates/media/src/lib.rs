@@ -4,7 +4,7 @@
 //! is a keyframe. [`FrameReader`] decodes all frames in order; [`FrameSeeker`] serves exact single frames.
 //! Both name each frame by its integer pts, never by frames per second.
 //!
-//! A [`StreamDecoder`] decodes what comes without a file: the access units of a camera.
+//! A [`StreamDecoder`] decodes what comes without a file: the access units of a camera. A [`StreamTranscoder`] codes them anew for browsers.
 //!
 //! If the bytes are foreign and the process must survive, [`isolate::Workers`] opens the video: then all of the above works
 //! as before, in confined processes.
@@ -24,6 +24,7 @@ pub use access::reader::FrameReader;
 pub use access::seeker::FrameSeeker;
 pub use access::sprites;
 pub use access::stream_decoder::StreamDecoder;
+pub use access::stream_transcoder::StreamTranscoder;
 pub use decode::frame::DecodedFrame;
 pub use decode::picture::Picture;
 pub use decode::still;
@@ -32,6 +33,7 @@ pub use file::access::{FileAccess, WorkerSettings};
 pub use file::index::{Timing, VideoIndex};
 pub use file::video::{Rotation, Video, VideoInfo};
 pub use libav::{PacketEntry, StreamCodec};
+pub use output::transcoder::TranscodedFrame;
 pub use output::video_writer::{VideoWriter, VideoWriterSettings};
 pub use output::{jpeg, overlay, preview};
 

@@ -15,6 +15,7 @@ mod input;
 mod muxer;
 mod packet_entry;
 mod scaler;
+mod stream_encoder;
 
 pub use decoder::StreamCodec;
 pub(crate) use decoder::{Decoder, Received, Skip};
@@ -25,6 +26,7 @@ pub(crate) use input::{Input, OpenFailure, Packet, SeekTarget, StreamInfo};
 pub(crate) use muxer::{FragmentMuxer, PacketTimes, StreamToWrite};
 pub use packet_entry::PacketEntry;
 pub(crate) use scaler::Scaler;
+pub(crate) use stream_encoder::{CodedFrame, StreamEncoder, StreamEncoderSettings};
 
 use ffmpeg_sys_next as ffi;
 use std::ffi::CStr;

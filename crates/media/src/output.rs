@@ -4,4 +4,5 @@ pub mod hls;
 pub mod jpeg;
 pub mod overlay;
 pub mod preview;
+pub(crate) mod transcoder;
 pub(crate) mod video_writer;

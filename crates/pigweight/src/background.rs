@@ -7,6 +7,7 @@ pub mod camera_connector;
 pub mod camera_counting;
 pub mod camera_recorder;
 pub mod camera_supervisor;
+pub mod camera_transcoder;
 pub mod cancellation;
 pub mod detector_slot;
 pub mod enqueued_fingerprints;

@@ -186,6 +186,26 @@ pub(super) fn is_keyframe(flags: u32) -> bool {
     flags == KEYFRAME_FLAGS
 }
 
+/// The sample entry of JPEG pictures: a visual sample entry that nothing follows.
+pub(super) fn jpeg_sample_entry(width: u16, height: u16) -> Vec<u8> {
+    const RESOLUTION_72_DPI: u32 = 0x48_0000;
+    let mut entry = Vec::new();
+    put(&mut entry, b"jpeg", |to| {
+        to.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 1]); // reserved; the data lies in this file
+        to.extend_from_slice(&[0; 16]);
+        put_u16(to, width);
+        put_u16(to, height);
+        put_u32(to, RESOLUTION_72_DPI);
+        put_u32(to, RESOLUTION_72_DPI);
+        put_u32(to, 0);
+        put_u16(to, 1); // a frame in each sample
+        to.extend_from_slice(&[0; 32]); // the encoder's name
+        put_u16(to, 24); // bits of a pixel
+        put_u16(to, u16::MAX);
+    });
+    entry
+}
+
 /// The sample entry in what a file begins with.
 pub(super) fn sample_entry(head: &[u8]) -> Option<&[u8]> {
     // Version, flags and the number of entries follow the name.

@@ -2,7 +2,7 @@
 
 use super::annex_b;
 use super::boxes::{self, Sample};
-use crate::access_unit::{AccessUnit, CLOCK_RATE_HZ};
+use crate::access_unit::{AccessUnit, CLOCK_RATE_HZ, Codec};
 use std::io::{self, Write};
 
 /// A fragment is written when it is this long,
@@ -94,7 +94,10 @@ impl<W: Write> RecordingWriter<W> {
             self.write_fragment(Some(unit.time_ticks))?;
         }
         let before = self.data.len();
-        annex_b::append_length_prefixed(&unit.data, &mut self.data);
+        match unit.codec {
+            Codec::H264 | Codec::H265 => annex_b::append_length_prefixed(&unit.data, &mut self.data),
+            Codec::Mjpeg | Codec::Vp8 => self.data.extend_from_slice(&unit.data),
+        }
         let size_bytes = u32::try_from(self.data.len() - before).unwrap_or(u32::MAX);
         if size_bytes > 0 {
             self.collected.push((unit.time_ticks, size_bytes, unit.is_keyframe));

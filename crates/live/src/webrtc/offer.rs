@@ -18,8 +18,8 @@ pub enum OfferError {
     /// It doesn't ask for video.
     #[error("the offer asks for no video; add a video transceiver that receives (recvonly)")]
     NoVideo,
-    /// The browser takes no H.264 as cameras send it.
-    #[error("the offer has no codec that the camera sends; H.264 with packetization mode 1 is needed")]
+    /// The browser takes none of the codecs.
+    #[error("the offer has neither H.264 with packetization mode 1 nor VP8; one of them is needed")]
     NoCommonCodec,
     /// There are as many viewers as a server takes.
     #[error("as many viewers as a server takes are connected already; close one, or try again later")]
@@ -29,26 +29,39 @@ pub enum OfferError {
     Stopping,
 }
 
-/// Checks what str0m doesn't: whether the offer asks for video in H.264. str0m answers without a codec otherwise, at which browsers fail later,
-/// without a reason.
+/// What a viewer is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VideoCodec {
+    /// The camera's own frames.
+    H264,
+    /// Coded anew.
+    Vp8,
+}
+
+/// Checks what str0m doesn't: whether the offer asks for video, and in which of the codecs; in the order in which they are preferred here. str0m answers
+/// without a codec otherwise, at which browsers fail later, without a reason.
 ///
 /// # Errors
 /// Why it isn't answered.
-pub fn check(sdp: &str) -> Result<(), OfferError> {
+pub fn codecs(sdp: &str) -> Result<Vec<VideoCodec>, OfferError> {
     if sdp.len() > MOST_OFFER_BYTES {
         return Err(OfferError::TooLong);
     }
     if !has_clear_payloads(sdp) {
         return Err(OfferError::NotSdp("a payload number has two meanings".to_owned()));
     }
-    let mut asks_for_video = false;
-    for section in sections(sdp).filter(|section| section.receives_video()) {
-        asks_for_video = true;
-        if section.has_usual_h264() {
-            return Ok(());
-        }
+    let video: Vec<_> = sections(sdp).filter(Section::receives_video).collect();
+    if video.is_empty() {
+        return Err(OfferError::NoVideo);
     }
-    Err(if asks_for_video { OfferError::NoCommonCodec } else { OfferError::NoVideo })
+    let mut codecs = Vec::new();
+    if video.iter().any(|section| section.has_usual_h264()) {
+        codecs.push(VideoCodec::H264);
+    }
+    if video.iter().any(Section::has_vp8) {
+        codecs.push(VideoCodec::Vp8);
+    }
+    if codecs.is_empty() { Err(OfferError::NoCommonCodec) } else { Ok(codecs) }
 }
 
 /// A media section: its first line and the lines after it.
@@ -80,12 +93,20 @@ impl<'a> Section<'a> {
         is_video && !self.attributes().any(|attribute| matches!(attribute, "sendonly" | "inactive"))
     }
 
+    fn has_vp8(&self) -> bool {
+        self.payloads_of("VP8/90000").next().is_some()
+    }
+
+    /// The payload numbers of a format.
+    fn payloads_of(&self, name: &'static str) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.attributes().filter_map(move |attribute| {
+            let (payload, format) = attribute.strip_prefix("rtpmap:")?.split_once(' ')?;
+            format.to_ascii_uppercase().starts_with(name).then_some(payload)
+        })
+    }
+
     /// Cameras' frames are larger than a packet: mode 0 can't carry them. Without a statement it is mode 0 (RFC 6184, 8.1).
     fn has_usual_h264(&self) -> bool {
-        let h264 = self.attributes().filter_map(|attribute| {
-            let (payload, format) = attribute.strip_prefix("rtpmap:")?.split_once(' ')?;
-            format.to_ascii_uppercase().starts_with("H264/90000").then_some(payload)
-        });
         let is_mode_1 = |payload: &str| {
             self.attributes().any(|attribute| {
                 let format = attribute.strip_prefix("fmtp:").and_then(|rest| rest.split_once(' '));
@@ -94,7 +115,7 @@ impl<'a> Section<'a> {
                 })
             })
         };
-        h264.into_iter().any(is_mode_1)
+        self.payloads_of("H264/90000").any(is_mode_1)
     }
 }
 
@@ -166,11 +187,15 @@ pub fn repaired_answer(answer: &str, offer: &str) -> String {
     lines.join("\r\n") + "\r\n"
 }
 
-/// Whether an answer sends video in H.264.
-pub fn answers_h264(answer: &str) -> bool {
+/// Whether an answer sends video in this codec.
+pub fn answers(answer: &str, codec: VideoCodec) -> bool {
+    let name = match codec {
+        VideoCodec::H264 => "H264/90000",
+        VideoCodec::Vp8 => "VP8/90000",
+    };
     sections(answer).any(|section| {
-        let is_h264 = |attribute: &str| attribute.starts_with("rtpmap:") && attribute.contains("H264/90000");
-        section.0.starts_with("video ") && section.port() != "0" && section.attributes().any(is_h264)
+        let is_named = |attribute: &str| attribute.starts_with("rtpmap:") && attribute.contains(name);
+        section.0.starts_with("video ") && section.port() != "0" && section.attributes().any(is_named)
     })
 }
 
@@ -193,25 +218,36 @@ mod tests {
                         a=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42001f\n";
 
     #[test]
-    fn an_offer_needs_video_in_h264_of_mode_1() {
+    fn an_offer_needs_video_in_h264_of_mode_1_or_vp8() {
+        use VideoCodec::{H264 as Own, Vp8 as Anew};
+        let without_vp8 = H264.replace("VP8", "VP9");
         for (media, expected) in [
-            (H264.to_owned(), Ok(())),
-            (format!("m=audio 9 UDP/TLS/RTP/SAVPF 111\na=rtpmap:111 opus/48000/2\n{H264}"), Ok(())),
-            (H264.replace("recvonly", "sendrecv"), Ok(())),
-            (H264.replace("H264/90000", "h264/90000"), Ok(())),
+            (H264.to_owned(), Ok(vec![Own, Anew])),
+            (without_vp8.clone(), Ok(vec![Own])),
+            (
+                format!("m=audio 9 UDP/TLS/RTP/SAVPF 111\na=rtpmap:111 opus/48000/2\n{H264}"),
+                Ok(vec![Own, Anew]),
+            ),
+            (H264.replace("recvonly", "sendrecv"), Ok(vec![Own, Anew])),
+            (without_vp8.replace("H264/90000", "h264/90000"), Ok(vec![Own])),
             (H264.replace("recvonly", "sendonly"), Err(OfferError::NoVideo)),
             (H264.replace("recvonly", "inactive"), Err(OfferError::NoVideo)),
             (H264.replace("video 9", "video 0"), Err(OfferError::NoVideo)),
             (H264.replace("m=video", "m=audio"), Err(OfferError::NoVideo)),
             (String::new(), Err(OfferError::NoVideo)),
-            (H264.replace("packetization-mode=1", "packetization-mode=0"), Err(OfferError::NoCommonCodec)),
-            (H264.replace("packetization-mode=1;", ""), Err(OfferError::NoCommonCodec)),
-            (H264.replace("H264/90000", "H265/90000"), Err(OfferError::NoCommonCodec)),
-            (H264.replace("fmtp:102", "fmtp:96"), Err(OfferError::NoCommonCodec)),
+            (H264.replace("packetization-mode=1", "packetization-mode=0"), Ok(vec![Anew])),
+            (
+                without_vp8.replace("packetization-mode=1", "packetization-mode=0"),
+                Err(OfferError::NoCommonCodec),
+            ),
+            (without_vp8.replace("packetization-mode=1;", ""), Err(OfferError::NoCommonCodec)),
+            (without_vp8.replace("H264/90000", "H265/90000"), Err(OfferError::NoCommonCodec)),
+            (H264.replace("H264/90000", "H265/90000"), Ok(vec![Anew])),
+            (without_vp8.replace("fmtp:102", "fmtp:96"), Err(OfferError::NoCommonCodec)),
         ] {
-            assert_eq!(check(&offer(&media)), expected, "{media}");
+            assert_eq!(codecs(&offer(&media)), expected, "{media}");
         }
-        assert_eq!(check(&offer(&H264.repeat(1000))), Err(OfferError::TooLong));
+        assert_eq!(codecs(&offer(&H264.repeat(1000))), Err(OfferError::TooLong));
     }
 
     #[test]
@@ -220,13 +256,10 @@ mod tests {
         let resent = "a=rtpmap:103 rtx/90000\na=fmtp:103 apt=102\n";
         let twice = format!("{H264}{resent}{}", resent.replace("103", "104"));
         for media in [format!("{H264}{other}"), twice] {
-            assert!(matches!(check(&offer(&media)), Err(OfferError::NotSdp(_))), "{media}");
+            assert!(matches!(codecs(&offer(&media)), Err(OfferError::NotSdp(_))), "{media}");
         }
-        assert_eq!(
-            check(&offer(&format!("{H264}{resent}{H264}{resent}"))),
-            Ok(()),
-            "the same in two sections"
-        );
+        let same = codecs(&offer(&format!("{H264}{resent}{H264}{resent}")));
+        assert!(same.is_ok(), "the same in two sections");
     }
 
     #[test]
@@ -253,6 +286,6 @@ mod tests {
             "v=0\r\ns=-\r\nm=audio 0 UDP/TLS/RTP/SAVPF 9 8\r\na=mid:0\r\na=inactive\r\nm=video 9 UDP/TLS/RTP/SAVPF 102\r\na=mid:1\r\n\
              a=sendonly\r\na=rtpmap:102 H264/90000\r\na=candidate:1 1 udp 1 192.0.2.1 8080 typ host\r\n"
         );
-        assert!(answers_h264(&repaired) && !answers_h264(&repaired.replace("video 9", "video 0")));
+        assert!(answers(&repaired, VideoCodec::H264) && !answers(&repaired, VideoCodec::Vp8));
     }
 }

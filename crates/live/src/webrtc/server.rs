@@ -1,5 +1,6 @@
 //! The server of all viewers: one UDP port and one task.
 
+use super::offer::VideoCodec;
 use super::viewer::{Datagram, Peers, Step, Viewer};
 use super::{MOST_UNCONNECTED, MOST_VIEWERS, OfferError};
 use crate::camera::Subscriber;
@@ -93,18 +94,19 @@ impl WebRtc {
         self.viewers.load(Ordering::Relaxed)
     }
 
-    /// Answers an offer: the viewer gets the frames of a camera as soon as it is connected.
+    /// Answers an offer: the viewer gets the frames of a camera, which come in this codec, as soon as it is connected.
     ///
     /// # Errors
     /// Why it isn't answered.
     pub async fn answer(
         &self,
         sdp: &str,
+        codec: VideoCodec,
         (camera_id, camera): (&str, Subscriber),
         requester: Requester,
     ) -> Result<Answer, OfferError> {
         let addresses = self.addresses(requester.reached_at);
-        let (viewer, sdp) = self.peers.answer(sdp, &addresses, Instant::now())?;
+        let (viewer, sdp) = self.peers.answer(sdp, codec, &addresses, Instant::now())?;
         let (reply, replied) = oneshot::channel();
         let created = Instant::now();
         let watching = Watching {

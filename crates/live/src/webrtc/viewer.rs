@@ -1,7 +1,7 @@
 //! One viewer: a peer that receives a camera's frames. It has no socket and no clock: datagrams and the time are given to it.
 
 use super::MOST_BEHIND;
-use super::offer::{self, OfferError};
+use super::offer::{self, OfferError, VideoCodec};
 use crate::access_unit::{AccessUnit, Codec};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -69,6 +69,7 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Viewer {
     rtc: Rtc,
+    codec: VideoCodec,
     /// This side's name in STUN requests.
     ufrag: String,
     /// The candidate that stands for this server's socket.
@@ -101,17 +102,20 @@ impl Peers {
         Ok(Self { crypto: Arc::new(crypto), certificate })
     }
 
-    /// Answers an offer. `addresses` are those at which this server is reached, at least one.
+    /// Answers an offer with this codec, one of [`offer::codecs`]. `addresses` are those at which this server is reached, at least one.
     ///
     /// # Errors
     /// Why it isn't answered.
     pub fn answer(
         &self,
         sdp: &str,
+        codec: VideoCodec,
         addresses: &[SocketAddr],
         now: Instant,
     ) -> Result<(Viewer, String), OfferError> {
-        offer::check(sdp)?;
+        if !offer::codecs(sdp)?.contains(&codec) {
+            return Err(OfferError::NoCommonCodec);
+        }
         let sdp = offer::completed(sdp);
         let not_sdp = |error: &dyn std::fmt::Display| OfferError::NotSdp(shown(&error.to_string()));
         let offer = SdpOffer::from_sdp_string(&sdp).map_err(|error| not_sdp(&error))?;
@@ -124,8 +128,13 @@ impl Peers {
             .enable_opus(true, false)
             .enable_pcmu(true, false)
             .enable_pcma(true, false);
-        for (payload, resend, profile_level) in H264_PAYLOADS {
-            config.codec_config().add_h264(payload.into(), Some(resend.into()), true, profile_level);
+        match codec {
+            VideoCodec::H264 => {
+                for (payload, resend, profile_level) in H264_PAYLOADS {
+                    config.codec_config().add_h264(payload.into(), Some(resend.into()), true, profile_level);
+                }
+            }
+            VideoCodec::Vp8 => config = config.enable_vp8(true),
         }
         let mut rtc = config.build(now);
         let mut destination = None;
@@ -142,11 +151,12 @@ impl Peers {
         let accepted = accepted.map_err(|_panic| not_sdp(&"its parts contradict each other"))?;
         let answer = accepted.map_err(|error| not_sdp(&error))?.to_sdp_string();
         let answer = offer::repaired_answer(&answer, &sdp);
-        if !offer::answers_h264(&answer) {
+        if !offer::answers(&answer, codec) {
             return Err(OfferError::NoCommonCodec);
         }
         let viewer = Viewer {
             rtc,
+            codec,
             ufrag: offer::ufrag(&answer).unwrap_or_default().to_owned(),
             destination,
             created: now,
@@ -210,7 +220,11 @@ impl Viewer {
 
     /// The next frame of the camera. Poll it afterwards.
     pub fn push(&mut self, now: Instant, unit: Arc<AccessUnit>) {
-        if unit.codec != Codec::H264 {
+        let is_expected = match self.codec {
+            VideoCodec::H264 => unit.codec == Codec::H264,
+            VideoCodec::Vp8 => unit.codec == Codec::Vp8,
+        };
+        if !is_expected {
             self.end();
             return;
         }
@@ -307,9 +321,12 @@ impl Viewer {
             Event::MediaAdded(added) if added.kind == MediaKind::Video && added.direction.is_sending() => {
                 self.video = self.video.or_else(|| {
                     let writer = self.rtc.writer(added.mid)?;
-                    let h264 =
-                        writer.payload_params().find(|params| params.spec().codec == RtpCodec::H264)?;
-                    Some((added.mid, h264.pt()))
+                    let wanted = match self.codec {
+                        VideoCodec::H264 => RtpCodec::H264,
+                        VideoCodec::Vp8 => RtpCodec::Vp8,
+                    };
+                    let found = writer.payload_params().find(|params| params.spec().codec == wanted)?;
+                    Some((added.mid, found.pt()))
                 });
                 if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(added.mid, None) {
                     stream.set_rtx_cache(MOST_RESENT_PACKETS, RESENT_FOR, Some(MOST_RESENT_SHARE));

@@ -11,6 +11,7 @@ use crate::isolate::wire::{self, FrameHead, Request, Response};
 use crate::isolate::{pictures, sandbox};
 use crate::libav::StreamCodec;
 use crate::output::hls::LocalStreamer;
+use crate::output::transcoder::{LocalTranscoder, TranscodedFrame};
 use pigweight_core::time::{Pts, TimeBase};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
@@ -100,11 +101,12 @@ struct Work {
     stream: Option<Stream>,
 }
 
-/// A stream without a file; its decoder is opened by its first access unit.
+/// A stream without a file; its decoder or transcoder is opened by its first access unit.
 struct Stream {
     codec: StreamCodec,
     time_base: TimeBase,
     decoder: Option<LocalStreamDecoder>,
+    transcoder: Option<LocalTranscoder>,
 }
 
 /// A video, and its open readers.
@@ -136,15 +138,20 @@ impl Work {
                     self.opened = Some(Opened { video, seeker: None, streamer: None });
                 }
                 Request::UseStream { codec, time_base } => {
-                    self.stream = Some(Stream { codec, time_base, decoder: None });
+                    self.stream = Some(Stream { codec, time_base, decoder: None, transcoder: None });
                 }
                 Request::AccessUnit { pts } => {
                     let bytes = wire::read_bytes(&mut self.from, length, MOST_ACCESS_UNIT_BYTES as u64)?;
                     self.decode(&bytes, pts)?;
                 }
+                Request::Transcode { pts, encodes } => {
+                    let bytes = wire::read_bytes(&mut self.from, length, MOST_ACCESS_UNIT_BYTES as u64)?;
+                    self.transcode(&bytes, pts, encodes)?;
+                }
                 Request::ResetStream => {
-                    if let Some(decoder) = self.stream.as_mut().and_then(|stream| stream.decoder.as_mut()) {
-                        decoder.reset();
+                    if let Some(Stream { decoder, transcoder, .. }) = &mut self.stream {
+                        decoder.iter_mut().for_each(LocalStreamDecoder::reset);
+                        transcoder.iter_mut().for_each(LocalTranscoder::reset);
                     }
                 }
                 Request::Frame { pts } => {
@@ -220,7 +227,9 @@ impl Work {
     }
 
     fn stream_decoder(&mut self) -> Result<&mut LocalStreamDecoder> {
-        let Some(Stream { codec, time_base, decoder }) = &mut self.stream else { return Err(out_of_order()) };
+        let Some(Stream { codec, time_base, decoder, .. }) = &mut self.stream else {
+            return Err(out_of_order());
+        };
         match decoder {
             Some(decoder) => Ok(decoder),
             none => Ok(none.insert(LocalStreamDecoder::open(*codec, *time_base)?)),
@@ -240,6 +249,25 @@ impl Work {
             self.send_frame(Ok((frame, FrameFacts { damaged_packets, sought: None })))?;
         }
         answer(&self.to, &Response::End { damaged_packets }, &[])
+    }
+
+    fn transcode(&mut self, access_unit: &[u8], pts: Pts, encodes: bool) -> io::Result<()> {
+        let Some(Stream { codec, time_base, transcoder, .. }) = &mut self.stream else {
+            return answer(&self.to, &Response::Failed(out_of_order()), &[]);
+        };
+        let opened = match transcoder {
+            Some(transcoder) => Ok(transcoder),
+            none => LocalTranscoder::open(*codec, *time_base).map(|opened| none.insert(opened)),
+        };
+        match opened.and_then(|transcoder| transcoder.transcode(access_unit, pts, encodes)) {
+            Err(error) => answer(&self.to, &Response::Failed(error), &[]),
+            Ok(frames) => {
+                for TranscodedFrame { data, pts, is_keyframe } in frames {
+                    answer(&self.to, &Response::Coded { pts, is_keyframe }, &[&data])?;
+                }
+                answer(&self.to, &Response::End { damaged_packets: 0 }, &[])
+            }
+        }
     }
 
     fn send_segment(&mut self, make: impl FnOnce(&mut LocalStreamer) -> Result<Vec<u8>>) -> io::Result<()> {

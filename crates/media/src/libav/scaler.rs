@@ -26,15 +26,32 @@ impl Scaler {
     pub(crate) fn convert(&mut self, source: &Frame, width: u32, height: u32) -> Option<Frame> {
         let to_rgb =
             matches!(source.pixel_format(), PixelFormat::Rgb24 | PixelFormat::Other { is_rgb: true });
-        self.converted(source, width, height, to_rgb)
+        self.converted(source, width, height, to_rgb, source.is_full_range())
     }
 
     /// As [`Self::convert`], and planar 4:2:0 of RGB too.
     pub(crate) fn convert_to_yuv(&mut self, source: &Frame, width: u32, height: u32) -> Option<Frame> {
-        self.converted(source, width, height, false)
+        self.converted(source, width, height, false, source.is_full_range())
     }
 
-    fn converted(&mut self, source: &Frame, width: u32, height: u32, to_rgb: bool) -> Option<Frame> {
+    /// As [`Self::convert_to_yuv`], always in limited range: codecs that state no range have that one.
+    pub(crate) fn convert_to_limited_yuv(
+        &mut self,
+        source: &Frame,
+        width: u32,
+        height: u32,
+    ) -> Option<Frame> {
+        self.converted(source, width, height, false, false)
+    }
+
+    fn converted(
+        &mut self,
+        source: &Frame,
+        width: u32,
+        height: u32,
+        to_rgb: bool,
+        to_full_range: bool,
+    ) -> Option<Frame> {
         let target_format = if to_rgb {
             ffi::AVPixelFormat::AV_PIX_FMT_RGB24
         } else {
@@ -42,6 +59,7 @@ impl Scaler {
         };
         let mut target = Frame::with_buffers(target_format, width, height)?;
         let full_range = i32::from(source.is_full_range());
+        let target_range = i32::from(to_full_range);
         let matrix = match source.color_matrix() {
             ColorMatrix::Bt601 => ffi::SWS_CS_ITU601,
             ColorMatrix::Bt709 => ffi::SWS_CS_ITU709,
@@ -71,7 +89,7 @@ impl Scaler {
                 table,
                 full_range,
                 table,
-                full_range,
+                target_range,
                 0,
                 1 << 16,
                 1 << 16,
@@ -90,7 +108,7 @@ impl Scaler {
                 return None;
             }
         }
-        target.set_color(source.color_matrix(), full_range == 1);
+        target.set_color(source.color_matrix(), to_full_range);
         Some(target)
     }
 }

@@ -15,6 +15,16 @@ pub const TIME_BASE: TimeBase = match TimeBase::new(1, CLOCK_RATE_HZ) {
     None => unreachable!(),
 };
 
+/// What decodes a camera's units. `None`: nothing that a camera sends.
+pub fn stream_codec(codec: Codec) -> Option<StreamCodec> {
+    match codec {
+        Codec::H264 => Some(StreamCodec::H264),
+        Codec::H265 => Some(StreamCodec::H265),
+        Codec::Mjpeg => Some(StreamCodec::Mjpeg),
+        Codec::Vp8 => None,
+    }
+}
+
 /// Assumed until a camera has said its size: 1080p, 8 bits, 4:2:0.
 const USUAL_PICTURE_BYTES: u64 = 1920 * 1080 * 3 / 2;
 
@@ -99,11 +109,7 @@ impl CameraSource {
     }
 
     fn decode(&mut self, unit: &AccessUnit) -> Result<Vec<DecodedFrame>, Error> {
-        let codec = match unit.codec {
-            Codec::H264 => StreamCodec::H264,
-            Codec::H265 => StreamCodec::H265,
-            Codec::Mjpeg => StreamCodec::Mjpeg,
-        };
+        let Some(codec) = stream_codec(unit.codec) else { return Ok(Vec::new()) };
         let is_same = self.decoder.as_ref().is_some_and(|decoder| decoder.codec() == codec);
         let decoder = match &mut self.decoder {
             Some(decoder) if is_same => {

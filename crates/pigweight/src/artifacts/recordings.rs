@@ -7,7 +7,7 @@ use crate::artifacts::disk_space;
 use crate::config::RecordingConfig;
 use anyhow::Context as _;
 use pigweight_live::recording::FileLayout;
-use pigweight_store::{CameraRecording, RecordingMode, Store, TICKS_PER_SEC};
+use pigweight_store::{CameraRecord, CameraRecording, RecordingMode, Store, TICKS_PER_SEC};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
@@ -35,9 +35,12 @@ impl Recordings {
         Self { folder: data.join(FOLDER), store, config, removal: tokio::sync::Mutex::default() }
     }
 
-    /// What is kept of a camera: as it is set, or as configured.
-    pub fn mode(&self, own: Option<RecordingMode>) -> RecordingMode {
-        own.unwrap_or(self.config.mode)
+    /// What is kept of a camera: as it is set, or as configured. A video that is replayed is there already.
+    pub fn mode_of(&self, camera: &CameraRecord) -> RecordingMode {
+        match camera.url.starts_with("replay:") {
+            true => RecordingMode::Off,
+            false => camera.recording.unwrap_or(self.config.mode),
+        }
     }
 
     /// Seconds around a crossing that are kept with it.

@@ -57,13 +57,13 @@ struct Progress {
 impl CameraRecorder {
     /// Records nothing yet.
     pub fn new(recordings: Arc<Recordings>, store: Store, record: CameraRecord) -> Self {
-        let mode = Mutex::new(recordings.mode(record.recording));
+        let mode = Mutex::new(recordings.mode_of(&record));
         Self { recordings, store, record, mode, trouble: Mutex::default() }
     }
 
-    /// What is kept from now on.
-    pub fn set_mode(&self, own: Option<RecordingMode>) {
-        *self.mode.lock().unwrap_or_else(PoisonError::into_inner) = self.recordings.mode(own);
+    /// What is kept from now on: as the camera is set now.
+    pub fn set_mode_of(&self, record: &CameraRecord) {
+        *self.mode.lock().unwrap_or_else(PoisonError::into_inner) = self.recordings.mode_of(record);
     }
 
     /// What is kept.

@@ -7,6 +7,7 @@
 use crate::background::camera_connector::connector_of;
 use crate::background::camera_counting::{CameraCounting, LatestPicture};
 use crate::background::camera_recorder::CameraRecorder;
+use crate::background::camera_transcoder::CameraTranscoder;
 use crate::background::job_context::JobContext;
 use anyhow::Context as _;
 use pigweight_live::address::{AddressError, Credentials};
@@ -47,6 +48,8 @@ struct RunningCamera {
     camera: Arc<Camera>,
     counting: Arc<CameraCounting>,
     recorder: Arc<CameraRecorder>,
+    transcoder: CameraTranscoder,
+    name: String,
     threads: [JoinHandle<()>; 2],
 }
 
@@ -163,7 +166,7 @@ impl CameraSupervisor {
             let _changing = cameras.changes.lock().await;
             let record = cameras.context.store.set_camera_recording(&id, mode).await?;
             if let Some(running) = cameras.running().get(&id) {
-                running.recorder.set_mode(mode);
+                running.recorder.set_mode_of(&record);
             }
             Ok(record)
         })
@@ -216,7 +219,7 @@ impl CameraSupervisor {
         }
         let _in_runtime = self.runtime.enter();
         let camera = Arc::new(Camera::start(connector_of(address, &self.context), timeline_start_secs));
-        let id = record.id.clone();
+        let (id, name) = (record.id.clone(), record.name.clone());
         let JobContext { store, recordings, .. } = &*self.context;
         let recorder = Arc::new(CameraRecorder::new(recordings.clone(), store.clone(), record.clone()));
         let counting = Arc::new(CameraCounting::new(self.context.clone(), camera.clone(), record));
@@ -237,7 +240,17 @@ impl CameraSupervisor {
             }
         };
         let threads = [counts, records];
-        running.insert(id, RunningCamera { camera, counting, recorder, threads });
+        running.insert(
+            id,
+            RunningCamera {
+                camera,
+                counting,
+                recorder,
+                transcoder: CameraTranscoder::default(),
+                name,
+                threads,
+            },
+        );
         Ok(())
     }
 
@@ -289,6 +302,21 @@ impl CameraSupervisor {
     /// For viewers of a camera; `None`: it isn't running.
     pub fn subscriber(&self, id: &str) -> Option<Subscriber> {
         Some(self.running().get(id)?.camera.subscriber())
+    }
+
+    /// For viewers whose browser doesn't take what the camera sends: VP8, coded while somebody looks. `None`: it isn't running, or there are no
+    /// more threads.
+    pub fn transcoded(&self, id: &str) -> Option<Subscriber> {
+        let running = self.running();
+        let RunningCamera { camera, transcoder, name, .. } = running.get(id)?;
+        let workers = self.context.open_videos.workers();
+        match transcoder.subscriber(name, &camera.subscriber(), workers, &self.runtime) {
+            Ok(subscriber) => Some(subscriber),
+            Err(error) => {
+                tracing::error!("cannot start the thread that codes a camera anew: {error}");
+                None
+            }
+        }
     }
 
     /// The latest picture of a camera; `None`: it isn't running.

@@ -124,6 +124,57 @@ const VP8_OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=gr
     00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\na=setup:actpass\r\na=mid:0\r\n\
     a=recvonly\r\na=rtcp-mux\r\na=rtpmap:96 VP8/90000\r\n";
 
+/// As many encoders send them.
+const WITH_B_FRAMES: [&str; 6] =
+    ["-c:v", "libx264", "-bf", "3", "-x264-params", "b-pyramid=normal:b-adapt=0"];
+const HEVC: [&str; 4] = ["-c:v", "libx265", "-x265-params", "log-level=none"];
+
+fn transcoded_cameras(server: &Server) -> String {
+    let metrics = String::from_utf8(server.get("/metrics").bytes).unwrap();
+    let line = metrics.lines().find(|line| line.starts_with("pigweight_transcoded_cameras "));
+    line.map_or_else(String::new, |line| line.rsplit_once(' ').unwrap().1.to_owned())
+}
+
+#[test]
+fn what_browsers_do_not_take_is_coded_anew_while_somebody_looks() {
+    let folder = tempfile::tempdir().unwrap();
+    let films = [
+        ("plain", film(folder.path(), "plain.mp4", &["-c:v", "libx264", "-bf", "0"])),
+        ("b", film(folder.path(), "b.mp4", &WITH_B_FRAMES)),
+        ("hevc", film(folder.path(), "hevc.mp4", &HEVC)),
+    ];
+    let Some(rtsp) = RtspServer::start(&[], &films) else { return };
+    let server = start(folder.path());
+    let [plain, b, hevc] = ["plain", "b", "hevc"].map(|name| add(&server, name, &rtsp.address(name)));
+    // B-frames are noticed with the first group of frames.
+    while server.get(&format!("/api/cameras/{b}")).json()["delivered"]["has_reordered_frames"] != true {
+        pause();
+    }
+    assert_eq!(transcoded_cameras(&server), "", "nobody looks");
+    // The third browser has no H.264.
+    for (camera, arguments) in [(&b, &["whep"][..]), (&hevc, &["whep"]), (&plain, &["--vp8", "whep"])] {
+        let arguments: Vec<&str> = arguments.iter().copied().chain([camera.as_str(), "30"]).collect();
+        let shown = receive(&server, &arguments).unwrap();
+        assert_eq!((&shown["size"], &shown["codec"]), (&json!([320, 180]), &json!("VP8")), "{shown}");
+        let ticks: Vec<i64> =
+            shown["ticks"].as_array().unwrap().iter().map(|ticks| ticks.as_i64().unwrap()).collect();
+        let step = 90_000 / FRAMES_PER_SEC;
+        // A busy machine leaves frames out; those that are shown have the camera's times.
+        let is_on_time = |pair: &[i64]| {
+            let steps = (pair[1] - pair[0] + step / 2) / step;
+            steps >= 1 && (pair[1] - pair[0] - steps * step).abs() <= 3
+        };
+        assert!(ticks.windows(2).all(is_on_time), "{ticks:?}");
+        let told = (&shown["ended"], &shown["told"]);
+        assert_eq!(told, (&json!(204), &json!(true)));
+    }
+    // Nobody looks any more: nothing is coded.
+    while transcoded_cameras(&server) != "0" {
+        pause();
+    }
+    server.stop();
+}
+
 #[test]
 fn what_cannot_be_shown_is_refused_in_words() {
     let folder = tempfile::tempdir().unwrap();
@@ -134,15 +185,8 @@ fn what_cannot_be_shown_is_refused_in_words() {
 
     let films = [
         ("plain", film(folder.path(), "plain.mp4", &["-c:v", "libx264", "-bf", "0"])),
-        (
-            "b",
-            film(
-                folder.path(),
-                "b.mp4",
-                &["-c:v", "libx264", "-bf", "3", "-x264-params", "b-pyramid=normal:b-adapt=0"],
-            ),
-        ),
-        ("hevc", film(folder.path(), "hevc.mp4", &["-c:v", "libx265", "-x265-params", "log-level=none"])),
+        ("b", film(folder.path(), "b.mp4", &WITH_B_FRAMES)),
+        ("hevc", film(folder.path(), "hevc.mp4", &HEVC)),
     ];
     let Some(rtsp) = RtspServer::start(&[], &films) else { return };
     let [plain, b, hevc] = ["plain", "b", "hevc"].map(|name| add(&server, name, &rtsp.address(name)));
@@ -153,14 +197,20 @@ fn what_cannot_be_shown_is_refused_in_words() {
     let offer_of = |camera: &str| json!({"sdp": VP8_OFFER, "type": "offer", "camera": camera}).to_string();
     let json_offer = |body: &str| server.ask("POST", "/api/camera/webrtc_offer", &[], Some(body));
 
-    assert!(whep(&plain, sdp, VP8_OFFER.as_bytes()).problem(406).contains("H.264"));
-    assert!(json_offer(&offer_of(&plain)).problem(406).contains("H.264"));
-    assert!(whep(&hevc, sdp, VP8_OFFER.as_bytes()).problem(406).contains("H.265"));
+    let vp9 = VP8_OFFER.replace("VP8", "VP9");
+    assert!(whep(&plain, sdp, vp9.as_bytes()).problem(406).contains("H.264"));
+    assert!(json_offer(&offer_of(&plain).replace("VP8", "VP9")).problem(406).contains("H.264"));
+    let h264 = |profile: &str| {
+        let format = format!("H264/90000\r\na=fmtp:96 packetization-mode=1;profile-level-id={profile}\r\n");
+        VP8_OFFER.replace("VP8/90000\r\n", &format)
+    };
+    let own_alone = h264("42e01f");
+    assert!(whep(&hevc, sdp, own_alone.as_bytes()).problem(406).contains("H.265"));
     // B-frames are noticed with the first group of frames.
     while server.get(&format!("/api/cameras/{b}")).json()["delivered"]["has_reordered_frames"] != true {
         pause();
     }
-    assert!(whep(&b, sdp, VP8_OFFER.as_bytes()).problem(406).contains("B-frames"));
+    assert!(whep(&b, sdp, own_alone.as_bytes()).problem(406).contains("B-frames"));
     let plain_camera = server.get(&format!("/api/cameras/{plain}")).json();
     assert_eq!(plain_camera["delivered"]["has_reordered_frames"], false);
 
@@ -177,10 +227,6 @@ fn what_cannot_be_shown_is_refused_in_words() {
     let session = format!("/api/cameras/{plain}/whep/{}", "00000000000000ff");
     server.ask("DELETE", &session, &[], None).problem(404);
     server.ask("DELETE", &format!("/api/cameras/{plain}/whep/x"), &[], None).problem(404);
-    let h264 = |profile: &str| {
-        let format = format!("H264/90000\r\na=fmtp:96 packetization-mode=1;profile-level-id={profile}\r\n");
-        VP8_OFFER.replace("VP8/90000\r\n", &format)
-    };
     let (_, video_section) = VP8_OFFER.split_once("m=video").unwrap();
     let other = format!("m=video{video_section}").replace("mid:0", "mid:1");
     let contradicting = h264("42e01f") + &other;

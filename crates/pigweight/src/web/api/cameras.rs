@@ -255,6 +255,7 @@ impl From<StreamFormat> for CameraStream {
                 pigweight_live::Codec::H264 => "h264",
                 pigweight_live::Codec::H265 => "h265",
                 pigweight_live::Codec::Mjpeg => "mjpeg",
+                pigweight_live::Codec::Vp8 => "vp8",
             },
             width: format.size.map(|(width, _)| width),
             height: format.size.map(|(_, height)| height),
@@ -316,7 +317,7 @@ impl Camera {
             },
             recording_mode: camera.recording.map(RecordingMode::name),
             recording: CameraRecorder {
-                mode: app.recorded.files.mode(camera.recording).name(),
+                mode: app.recorded.files.mode_of(&camera).name(),
                 reason: status.and_then(|status| status.recording_trouble).map(Into::into),
             },
             has_password: camera.password.is_some(),

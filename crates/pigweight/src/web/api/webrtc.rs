@@ -13,8 +13,8 @@ use axum::extract::{ConnectInfo, Path};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::serve::IncomingStream;
-use pigweight_live::webrtc::{Answer, OfferError, Requester};
-use pigweight_live::{CameraState as Live, Codec};
+use pigweight_live::webrtc::{Answer, OfferError, Requester, VideoCodec};
+use pigweight_live::{CameraState as Live, Codec, Subscriber};
 use pigweight_store::CameraRecord;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
@@ -83,31 +83,43 @@ fn refused(error: &OfferError) -> Response {
     }
 }
 
-/// Why a camera can't be shown by WebRTC now.
-fn unsuited(app: &App, camera: &CameraRecord) -> Option<Problem> {
+/// How a camera is shown: its own frames, if the browser takes them, or frames that are coded anew.
+fn source(
+    app: &App,
+    camera: &CameraRecord,
+    offered: &[VideoCodec],
+) -> Result<(VideoCodec, Subscriber), Problem> {
+    let connecting = || Problem::unavailable("the camera is being connected; ask again in a moment");
     let status = app.cameras.status(&camera.id);
     let is_reordered = status.as_ref().is_some_and(|status| status.delivered.has_reordered_frames);
-    match status.map(|status| status.states.now().state.clone()) {
-        Some(Live::Live(format)) if format.codec == Codec::H264 && is_reordered => Some(Problem::new(
-            StatusCode::NOT_ACCEPTABLE,
-            "the camera sends B-frames, which browsers don't receive by WebRTC; switch them off in the camera (profile Baseline does), or use \
-             its pictures (frame.jpg)",
-        )),
-        Some(Live::Live(format)) if format.codec == Codec::H264 => None,
-        Some(Live::Live(format)) if format.codec == Codec::Mjpeg => Some(Problem::new(
-            StatusCode::NOT_ACCEPTABLE,
-            "the camera sends JPEG pictures, which browsers don't receive by WebRTC; use them as they are (frame.jpg), or the camera's RTSP \
-             address with H.264, if it has one",
-        )),
-        Some(Live::Live(_)) => Some(Problem::new(
-            StatusCode::NOT_ACCEPTABLE,
-            "the camera sends H.265, which browsers don't receive by WebRTC; set it to H.264, or use its pictures (frame.jpg)",
-        )),
-        state => Some(Problem::unavailable(state.as_ref().and_then(reason_of).map_or_else(
-            || "the camera is being connected; ask again in a moment".to_owned(),
-            |reason| reason.text,
-        ))),
+    let sent = match status.map(|status| status.states.now().state.clone()) {
+        Some(Live::Live(format)) => format.codec,
+        state => {
+            return Err(state
+                .as_ref()
+                .and_then(reason_of)
+                .map_or_else(connecting, |reason| Problem::unavailable(reason.text)));
+        }
+    };
+    if sent == Codec::H264 && !is_reordered && offered.contains(&VideoCodec::H264) {
+        return Ok((VideoCodec::H264, app.cameras.subscriber(&camera.id).ok_or_else(connecting)?));
     }
+    if offered.contains(&VideoCodec::Vp8) {
+        return Ok((VideoCodec::Vp8, app.cameras.transcoded(&camera.id).ok_or_else(connecting)?));
+    }
+    let sends = match sent {
+        Codec::H264 => "H.264 with B-frames",
+        Codec::H265 => "H.265",
+        Codec::Mjpeg => "JPEG pictures",
+        Codec::Vp8 => "VP8",
+    };
+    Err(Problem::new(
+        StatusCode::NOT_ACCEPTABLE,
+        format!(
+            "the camera sends {sends}, which browsers don't receive by WebRTC, and the offer has no VP8, which the server would code instead; \
+             offer VP8, or use its pictures (frame.jpg)"
+        ),
+    ))
 }
 
 async fn answer(
@@ -122,17 +134,14 @@ async fn answer(
         )
         .into());
     };
-    if let Some(problem) = unsuited(app, camera) {
-        return Err(problem.into());
-    }
-    let Some(subscriber) = app.cameras.subscriber(&camera.id) else {
-        return Err(Problem::unavailable("the camera is being connected; ask again in a moment").into());
-    };
-    webrtc.answer(sdp, (&camera.id, subscriber), requester).await.map_err(|error| refused(&error))
+    let offered = pigweight_live::webrtc::codecs(sdp).map_err(|error| refused(&error))?;
+    let (codec, subscriber) = source(app, camera, &offered)?;
+    webrtc.answer(sdp, codec, (&camera.id, subscriber), requester).await.map_err(|error| refused(&error))
 }
 
 /// Shows a camera by WebRTC (WHEP). The body is an SDP offer, the answer an SDP answer with all candidates; `DELETE` of its `Location` ends it.
-/// The frames are the camera's own. Their RTP timestamps are the low 32 bits of their pts.
+/// The frames are the camera's own where it sends H.264 without B-frames and the offer has H.264; otherwise they are coded anew in VP8. Their RTP
+/// timestamps are the low 32 bits of their pts.
 #[utoipa::path(
     post, path = "/api/cameras/{id}/whep", request_body(content = String, content_type = "application/sdp"),
     responses((status = 201, content_type = "application/sdp", body = String,

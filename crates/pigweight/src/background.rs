@@ -3,6 +3,7 @@
 //! Every thread here but those of cameras runs at idle priority (`idle_thread.rs`), so that requests never wait for it.
 
 pub mod adaptations;
+pub mod camera_count;
 pub mod camera_counting;
 pub mod camera_supervisor;
 pub mod cancellation;

@@ -55,8 +55,8 @@ struct NewEvent<'a> {
 }
 
 impl Store {
-    /// Tells webhooks of a state that a camera has entered. Nothing is told of a removed camera any more.
-    pub async fn tell_camera_state(&self, camera_id: &str, event: &CameraStateEvent) -> Result<()> {
+    /// Tells webhooks of states that a camera has entered, all or none. Nothing is told of a removed camera any more.
+    pub async fn tell_camera_states(&self, camera_id: &str, events: &[CameraStateEvent]) -> Result<()> {
         let failed = |error| Error::from_sql("noting a camera's state", error);
         let mut transaction = self.begin_write("noting a camera's state").await?;
         let is_there: bool = sqlx::query_scalar(
@@ -66,7 +66,7 @@ impl Store {
         .fetch_one(&mut *transaction)
         .await
         .map_err(failed)?;
-        if is_there {
+        for event in events.iter().filter(|_| is_there) {
             tell_camera_state(&mut transaction, camera_id, event).await?;
         }
         transaction.commit().await.map_err(failed)

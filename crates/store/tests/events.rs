@@ -154,9 +154,9 @@ async fn states_of_a_camera_are_told_until_it_is_removed() {
         reason: Some(Reason::new("silent", "it is silent")),
         since_millis: 5,
     };
-    store.tell_camera_state(&camera.id, &away).await.unwrap();
+    store.tell_camera_states(&camera.id, std::slice::from_ref(&away)).await.unwrap();
     store.remove_camera(&camera.id).await.unwrap();
-    store.tell_camera_state(&camera.id, &away).await.unwrap();
+    store.tell_camera_states(&camera.id, std::slice::from_ref(&away)).await.unwrap();
     let states: Vec<_> = receive(&store, "a", &ALL)
         .await
         .into_iter()

@@ -352,6 +352,9 @@ export const ru: Dictionary<'one' | 'few' | 'many' | 'other'> = {
   device_sessions: 'Детекторов одновременно',
   device_batch: 'Кадров за раз, не больше',
   device_tried: 'Проверено и не используется:',
+  other_programs: 'Другие программы',
+  receiver_starting: 'ещё ничего не отправлено',
+  receiver_working: 'принимает',
   endpoints: 'Серверы детектора',
   endpoint_up: 'отвечает',
   loading: 'Загружается',
@@ -406,6 +409,13 @@ export const ru: Dictionary<'one' | 'few' | 'many' | 'other'> = {
   reason_stalled: 'Камера перестала передавать.',
   reason_connection_ended: 'Камера разорвала соединение.',
   reason_refused: 'Камера отказывает.',
+  reason_mqtt_away:
+    'Брокер MQTT не отвечает. Проверьте его адрес (mqtt.broker) и запущен ли он; попытки идут сами.',
+  reason_mqtt_refused: 'Брокер MQTT не принимает имя или пароль. Исправьте их в файле настроек.',
+  reason_webhook_failing: 'Вебхук не принимает события. Они ждут его, попытки идут сами.',
+  reason_webhook_gone:
+    'Вебхук больше не хочет событий. Уберите его из файла настроек или перезапустите сервер, чтобы попробовать снова.',
+  reason_webhook_events_lost: 'Вебхука не было слишком долго: самые старые события для него потеряны.',
   reason_no_worker: 'Система не может запустить ещё один процесс для чтения видео.',
   reason_model_unreadable: 'Файл детектора не читается.',
   reason_not_a_model: 'Файл детектора не является моделью, которую можно загрузить.',

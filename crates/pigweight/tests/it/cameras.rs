@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 const PASSWORD: &str = "p@ss:w/rd";
 
 /// A rendered corridor with marked pigs, and the detector that reads the marks.
-struct Corridor {
-    film: PathBuf,
-    model: PathBuf,
+pub struct Corridor {
+    pub film: PathBuf,
+    pub model: PathBuf,
 }
 
-fn corridor(folder: &Path, secs: u32) -> Corridor {
+pub fn corridor(folder: &Path, secs: u32) -> Corridor {
     let drawn = folder.join("drawn");
     let status = pigweight()
         .args(["demo", "--marked", "--secs", &secs.to_string(), "--seed", "4"])
@@ -32,7 +32,7 @@ fn start(folder: &Path, corridor: &Corridor) -> Server {
     Server::start(&videos, &folder.join("data"), Some(&corridor.model))
 }
 
-fn add(server: &Server, camera: &Value) -> Value {
+pub fn add(server: &Server, camera: &Value) -> Value {
     let added = server.ask("POST", "/api/cameras", &[], Some(&camera.to_string()));
     assert_eq!(added.status, 201, "{}", added.json());
     let camera = added.json();
@@ -41,7 +41,7 @@ fn add(server: &Server, camera: &Value) -> Value {
 }
 
 /// Waits until the camera is in this state.
-fn wait_for_state(server: &Server, id: &str, state: &str) -> Value {
+pub fn wait_for_state(server: &Server, id: &str, state: &str) -> Value {
     loop {
         let camera = server.get(&format!("/api/cameras/{id}")).json();
         if camera["state"] == state {

@@ -19,7 +19,7 @@ const CRATES: [(&str, &[&str], &[&str]); 8] = [
 ];
 
 /// Dependencies that belong to one crate each.
-const OWNED: [(&str, &str); 8] = [
+const OWNED: [(&str, &str); 9] = [
     ("ffmpeg-sys-next", "media"),
     ("ort", "detect"),
     ("tonic", "detect"),
@@ -28,6 +28,7 @@ const OWNED: [(&str, &str); 8] = [
     ("sqlx", "store"),
     ("axum", "pigweight"),
     ("ureq", "pigweight"),
+    ("rumqttc-v4-next", "pigweight"),
 ];
 
 /// The rooms of a crate, each of which may use those before it.
@@ -46,6 +47,7 @@ const ROOMS: [(&str, &[&str]); 2] = [
             "analysis",
             "sources",
             "background",
+            "notifications",
             "web",
             "server",
             "cmd",

@@ -25,9 +25,11 @@ use pigweight_store::{Reason, Store};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
-/// How long the broker may take to hear that the server stops.
+/// How long a delivery that was begun may take when the server stops, and the broker to hear of it. What isn't finished by then is done again after
+/// the next start.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A webhook, for those who ask.
@@ -45,9 +47,7 @@ pub struct Notifications {
     /// In the order of the configuration.
     pub webhooks: Vec<WebhookReport>,
     stop: watch::Sender<bool>,
-    publisher: Mutex<Option<JoinHandle<()>>>,
-    /// Ended where they wait: what they have not finished is done again after the next start.
-    tasks: Vec<AbortHandle>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// Makes the configured webhooks those of the store. Has to be done before anything is counted: events are written for webhooks that there are.
@@ -81,28 +81,27 @@ impl Notifications {
         }
         let publisher = Publisher::new(&config.mqtt, store.clone(), status.clone(), cameras.clone())?;
         // Nothing fails from here on.
-        let mut tasks: Vec<AbortHandle> =
-            ready.into_iter().map(|webhook| tokio::spawn(webhook.work()).abort_handle()).collect();
+        let mut tasks: Vec<JoinHandle<()>> =
+            ready.into_iter().map(|webhook| tokio::spawn(webhook.work(is_stopped.clone()))).collect();
         if !tasks.is_empty() {
-            tasks.push(tokio::spawn(camera_states::work(store.clone(), cameras.clone())).abort_handle());
+            tasks.push(tokio::spawn(camera_states::work(store.clone(), cameras.clone(), is_stopped.clone())));
         }
         let mqtt = publisher.as_ref().map(Publisher::channel);
-        let publisher = publisher.map(|publisher| tokio::spawn(publisher.work(is_stopped)));
-        Ok(Arc::new(Self { mqtt, webhooks, stop, publisher: Mutex::new(publisher), tasks }))
+        tasks.extend(publisher.map(|publisher| tokio::spawn(publisher.work(is_stopped))));
+        Ok(Arc::new(Self { mqtt, webhooks, stop, tasks: Mutex::new(tasks) }))
     }
 
     /// Stops telling; the broker hears that the server stops.
     pub async fn stop(&self) {
-        for task in &self.tasks {
-            task.abort();
-        }
         self.stop.send_replace(true);
-        // A handle is only ever taken out.
-        let publisher = self.publisher.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(publisher) = publisher {
-            let abort = publisher.abort_handle();
-            if tokio::time::timeout(STOP_TIMEOUT, publisher).await.is_err() {
-                abort.abort();
+        // Only ever taken out.
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let until = Instant::now() + STOP_TIMEOUT;
+        for mut task in tasks {
+            match timeout_at(until, &mut task).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => tracing::error!("telling other programs broke down; the log says where"),
+                Err(_) => task.abort(),
             }
         }
     }

@@ -1257,12 +1257,15 @@ export interface components {
             /** @description What is missing or wrong and what to do about it. */
             message: string | null;
             model: components["schemas"]["ModelHealth"] | null;
+            mqtt: components["schemas"]["Receiver"] | null;
             /** @description A short name of `message` that stays the same, for programs that say it in other words; null where it has none. */
             reason_code: string | null;
             status: components["schemas"]["Status"];
             /** Format: int64 */
             uptime_secs: number;
             version: string;
+            /** @description Webhooks, in the order of the configuration. */
+            webhooks: components["schemas"]["Receiver"][];
         };
         /**
          * @description How far the packet index is.
@@ -1606,6 +1609,28 @@ export interface components {
             /** @description If the requested moment lies outside the video: the first and the last valid moment. */
             valid_range_secs?: number[] | null;
         };
+        /** @description A webhook, or the MQTT broker. */
+        Receiver: {
+            /** @description When it last received a message, RFC 3339, UTC; null: not since the server started. */
+            last_success: string | null;
+            /**
+             * Format: int64
+             * @description Events that it never gets, because it was away for too long. Always 0 for MQTT, which is told the latest values.
+             */
+            lost: number;
+            /** @description What is wrong and what to do about it; null if nothing is. */
+            message: string | null;
+            /** @description Scheme, host and port. The rest of an address may hold a secret. */
+            name: string;
+            /** @description A short name of `message` that stays the same. */
+            reason_code: string | null;
+            state: components["schemas"]["ReceiverState"];
+        };
+        /**
+         * @description How a receiver is doing.
+         * @enum {string}
+         */
+        ReceiverState: "starting" | "working" | "failing" | "ended";
         /** @description An analysis that is made beside the published one. */
         Recount: {
             /** @description Why it failed or waits. */
@@ -1977,6 +2002,8 @@ export type NewCamera = components['schemas']['NewCamera'];
 export type Preview = components['schemas']['Preview'];
 export type Priority = components['schemas']['Priority'];
 export type Problem = components['schemas']['Problem'];
+export type Receiver = components['schemas']['Receiver'];
+export type ReceiverState = components['schemas']['ReceiverState'];
 export type Recount = components['schemas']['Recount'];
 export type Run = components['schemas']['Run'];
 export type RunDifference = components['schemas']['RunDifference'];

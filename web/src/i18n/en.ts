@@ -358,6 +358,8 @@ export const en = {
   reason_refused: 'The camera refuses.',
   reason_mqtt_away:
     'The MQTT broker does not answer. Check its address (mqtt.broker) and that it runs; it is tried again by itself.',
+  reason_mqtt_certificate:
+    'The MQTT broker has a certificate that is not trusted. Name its authority in mqtt.ca_file.',
   reason_mqtt_refused:
     'The MQTT broker refuses the user or the password. Correct them in the configuration file.',
   reason_webhook_failing:

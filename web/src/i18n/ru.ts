@@ -411,6 +411,7 @@ export const ru: Dictionary<'one' | 'few' | 'many' | 'other'> = {
   reason_refused: 'Камера отказывает.',
   reason_mqtt_away:
     'Брокер MQTT не отвечает. Проверьте его адрес (mqtt.broker) и запущен ли он; попытки идут сами.',
+  reason_mqtt_certificate: 'Сертификату брокера MQTT нет доверия. Укажите его центр в mqtt.ca_file.',
   reason_mqtt_refused: 'Брокер MQTT не принимает имя или пароль. Исправьте их в файле настроек.',
   reason_webhook_failing: 'Вебхук не принимает события. Они ждут его, попытки идут сами.',
   reason_webhook_gone:

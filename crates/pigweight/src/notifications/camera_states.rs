@@ -9,16 +9,21 @@ use pigweight_store::{CameraStateEvent, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Notes states until it is dropped.
-pub async fn work(store: Store, cameras: Arc<CameraSupervisor>) {
+/// Notes states until it is told to stop.
+pub async fn work(store: Store, cameras: Arc<CameraSupervisor>, mut stop: watch::Receiver<bool>) {
     let mut trackers = BTreeMap::new();
     let mut times = tokio::time::interval(INTERVAL);
     times.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        times.tick().await;
+        tokio::select! {
+            _ = times.tick() => {}
+            // A dropped sender stops it as well.
+            _ = stop.wait_for(|&is_stopped| is_stopped) => return,
+        }
         // What can't be written now is noted at the next look; who writes results reports why.
         if let Err(error) = note(&store, &cameras, &mut trackers).await {
             tracing::debug!("states of cameras are not noted: {error}");

@@ -13,6 +13,7 @@ use crate::reason::Reasoned as _;
 use pigweight_store::{EventKind, Reason, Store, StoredEvent};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Interval at which the store is asked for a new event.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -61,11 +62,15 @@ impl Webhook {
         })
     }
 
-    /// Delivers until it is dropped, or the receiver wants no more.
-    pub async fn work(mut self) {
-        loop {
+    /// Delivers until it is told to stop, or the receiver wants no more. A delivery that was begun is finished first.
+    pub async fn work(mut self, mut stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
             match self.step().await {
-                Then::Wait(wait) => tokio::time::sleep(wait).await,
+                Then::Wait(wait) => tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    // A dropped sender stops it as well.
+                    _ = stop.wait_for(|&is_stopped| is_stopped) => return,
+                },
                 Then::GoOn => {}
                 Then::End => return,
             }

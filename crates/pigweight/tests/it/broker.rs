@@ -70,6 +70,7 @@ impl Broker {
                 "-nodes",
             ]);
             openssl.args(["-days", "2", "-subj", "/CN=broker", "-addext", "subjectAltName=IP:127.0.0.1"]);
+            openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
             run(openssl.args(["-keyout", &key, "-out", &certificate]));
             config += &format!("cafile {certificate}\ncertfile {certificate}\nkeyfile {key}\n");
         }

@@ -239,7 +239,8 @@ fn a_broker_is_reached_by_tls_and_only_with_a_certificate_that_is_trusted() {
     let encrypted = config(broker.port).replace("mqtt://", "mqtts://");
     let server = start(folder.path(), &encrypted, None);
     let health = wait_for_health(&server, "failing");
-    assert!(health["mqtt"]["message"].as_str().unwrap().contains("certificate"), "{health}");
+    assert_eq!(health["mqtt"]["reason_code"], "mqtt_certificate");
+    assert!(health["mqtt"]["message"].as_str().unwrap().contains("mqtt.ca_file"), "{health}");
     server.stop();
     let server = start(folder.path(), &format!("{encrypted}ca_file = \"{}\"\n", broker.ca_file()), None);
     wait_for_health(&server, "working");

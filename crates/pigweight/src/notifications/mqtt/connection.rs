@@ -105,6 +105,14 @@ impl Connector {
                     format!("the MQTT broker {name} refuses the connection ({code:?}); its log says why");
                 (Reason::new("mqtt_refused", text), true)
             }
+            ConnectionError::Io(error)
+                if error.get_ref().is_some_and(|cause| cause.is::<tokio_rustls::rustls::Error>()) =>
+            {
+                let text = format!(
+                    "the MQTT broker {name} can't be trusted ({error}); name the certificate of its authority in mqtt.ca_file"
+                );
+                (Reason::new("mqtt_certificate", text), true)
+            }
             error => {
                 let text = format!(
                     "the MQTT broker {name} can't be reached ({error}); it is tried again by itself, and then gets the latest values"

@@ -231,7 +231,7 @@ create table presence (
 -- without webhooks none are written.
 create table events (
   number bigint primary key not null,      -- from 1, without gaps
-  id text not null,                        -- ULID: the same at each try of a delivery
+  id text not null,                        -- no other event ever has it: the same at each try of a delivery
   kind text not null,                      -- crossing, run, camera_state
   crossing_id text references crossings (id),
   run_id text references runs (id),        -- of the kind run: it was published

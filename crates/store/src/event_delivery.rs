@@ -15,7 +15,7 @@ use sqlx::FromRow;
 pub struct StoredEvent {
     /// Its place in the order of all events.
     pub number: i64,
-    /// ULID: the same at each try of a delivery.
+    /// No other event ever has it; the same at each try of a delivery.
     pub id: String,
     /// Milliseconds since 1970: when it was settled, published, or the state began.
     pub occurred_at_millis: i64,

@@ -141,18 +141,24 @@ pub(crate) async fn tell_published(
     if was_shown {
         return Ok(());
     }
-    let crossings: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
-        "select crossings.id from crossings {CURRENT} where crossings.run_id = $1 \
-         order by crossings.secs, line_versions.line_id, crossings.number"
+    // In one statement: there may be thousands, and others wait to write.
+    let told: Vec<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+        "insert into events (number, id, kind, crossing_id, occurred_at_millis) \
+         select number, $2 || '-' || number, 'crossing', id, cast($3 as bigint) from (select crossings.id as id, \
+         (select coalesce(max(events.number), 0) from events) + row_number() over \
+         (order by crossings.secs, line_versions.line_id, crossings.number) as number \
+         from crossings {CURRENT} where crossings.run_id = $1) as told returning number"
     )))
     .bind(run_id)
+    .bind(new_id())
+    .bind(unix_millis())
     .fetch_all(&mut **transaction)
     .await
     .map_err(|error| Error::from_sql("noting events", error))?;
-    for id in &crossings {
-        tell_crossing(transaction, id).await?;
+    match (told.iter().min(), told.iter().max()) {
+        (Some(first), Some(last)) => trim(transaction, *first, *last).await,
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 async fn tell_crossing(transaction: &mut Transaction, id: &str) -> Result<()> {
@@ -193,12 +199,18 @@ async fn insert(
     .fetch_one(&mut **transaction)
     .await
     .map_err(failed)?;
-    if number % TRIM_EVERY == 0 {
-        sqlx::query("delete from events where number <= $1")
-            .bind(number - MOST_EVENTS)
-            .execute(&mut **transaction)
-            .await
-            .map_err(failed)?;
+    trim(transaction, number, number).await
+}
+
+/// Forgets the oldest events, now and then, after these were added.
+async fn trim(transaction: &mut Transaction, first: i64, last: i64) -> Result<()> {
+    if (first - 1) / TRIM_EVERY == last / TRIM_EVERY {
+        return Ok(());
     }
+    sqlx::query("delete from events where number <= $1")
+        .bind(last - MOST_EVENTS)
+        .execute(&mut **transaction)
+        .await
+        .map_err(|error| Error::from_sql("forgetting events", error))?;
     Ok(())
 }

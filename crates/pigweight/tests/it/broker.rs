@@ -34,6 +34,18 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// Makes a key and a certificate of 127.0.0.1, PEM files; the certificate is its own authority.
+pub fn make_certificate(folder: &Path) -> (String, String) {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let (key, certificate) = (path("key.pem"), path("certificate.pem"));
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+    openssl.args(["-days", "2", "-subj", "/CN=here", "-addext", "subjectAltName=IP:127.0.0.1"]);
+    openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+    run(openssl.args(["-keyout", &key, "-out", &certificate]));
+    (key, certificate)
+}
+
 impl Broker {
     /// Keeps its files in `folder`. `None`, reported as skipped, where Mosquitto isn't installed.
     pub fn start(folder: &Path, settings: &BrokerSettings<'_>) -> Option<Self> {
@@ -58,20 +70,7 @@ impl Broker {
             config += &format!("persistence true\npersistence_location {}/\n", folder.display());
         }
         if settings.is_encrypted {
-            let (key, certificate) = (path("key.pem"), path("certificate.pem"));
-            let mut openssl = Command::new("openssl");
-            openssl.args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-                "-nodes",
-            ]);
-            openssl.args(["-days", "2", "-subj", "/CN=broker", "-addext", "subjectAltName=IP:127.0.0.1"]);
-            openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-            run(openssl.args(["-keyout", &key, "-out", &certificate]));
+            let (key, certificate) = make_certificate(folder);
             config += &format!("cafile {certificate}\ncertfile {certificate}\nkeyfile {key}\n");
         }
         std::fs::write(path("mosquitto.conf"), config).unwrap();

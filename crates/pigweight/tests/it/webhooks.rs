@@ -1,5 +1,6 @@
 //! Webhooks: every crossing and state arrives, in order and signed, whatever happens to the receiver or the server.
 
+use crate::broker::make_certificate;
 use crate::cameras::{Corridor, add, corridor, wait_for_state};
 use crate::server::{Server, pause, root};
 use crate::webhook_receiver::{Delivery, Receiver, Reply, SECRET, closed_port, url};
@@ -11,15 +12,22 @@ use std::path::Path;
 /// A server with one webhook; without a model, nothing is counted.
 fn start(folder: &Path, port: u16, corridor: Option<&Corridor>) -> Server {
     let config = format!("[[webhooks]]\nurl = \"{}\"\nsecret = \"{SECRET}\"\n", url(port));
-    start_with(folder, &config, corridor)
+    start_with(folder, &config, corridor, &[])
 }
 
-fn start_with(folder: &Path, config: &str, corridor: Option<&Corridor>) -> Server {
+/// The same with variables of the environment.
+fn start_with(
+    folder: &Path,
+    config: &str,
+    corridor: Option<&Corridor>,
+    variables: &[(&str, &str)],
+) -> Server {
     let (videos, file) = (folder.join("videos"), folder.join("pigweight.toml"));
     std::fs::create_dir_all(&videos).unwrap();
     std::fs::write(&file, config).unwrap();
     let model = corridor.map(|corridor| corridor.model.as_path());
-    let settings = [("PIGWEIGHT_CONFIG", file.to_str().unwrap())];
+    let settings: Vec<_> =
+        variables.iter().copied().chain([("PIGWEIGHT_CONFIG", file.to_str().unwrap())]).collect();
     Server::start_with(&videos, &folder.join("data"), model, &settings)
 }
 
@@ -318,6 +326,50 @@ fn the_receiver_of_the_guide_takes_what_is_signed_and_nothing_else() {
     let (server, _) = with_camera(folder.path(), port);
     let line = lines.next().unwrap().unwrap();
     assert!(line.contains("camera.state_changed"), "{line}");
+    wait_for_health(&server, "working");
+    server.stop();
+    python.kill().unwrap();
+    python.wait().unwrap();
+}
+
+#[test]
+fn a_receiver_is_reached_by_tls_and_only_with_a_certificate_that_is_trusted() {
+    const SCRIPT: &str = "import http.server, ssl, sys\n\
+        class Receiver(http.server.BaseHTTPRequestHandler):\n\
+        \x20   def do_POST(self):\n\
+        \x20       print(self.rfile.read(int(self.headers['content-length'])).decode())\n\
+        \x20       self.send_response(204), self.end_headers()\n\
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\n\
+        context.load_cert_chain(sys.argv[2], sys.argv[1])\n\
+        server = http.server.HTTPServer(('127.0.0.1', 0), Receiver)\n\
+        print(server.server_port)\n\
+        server.socket = context.wrap_socket(server.socket, server_side=True)\n\
+        server.serve_forever()\n";
+    let folder = tempfile::tempdir().unwrap();
+    let (key, certificate) = make_certificate(folder.path());
+    let mut python = std::process::Command::new("python3")
+        .args(["-u", "-c", SCRIPT, &key, &certificate])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(python.stdout.take().unwrap()));
+    let port: u16 = lines.next().unwrap().unwrap().parse().unwrap();
+    let url = url(port).replace("http://", "https://");
+    let config = format!("[[webhooks]]\nurl = \"{url}\"\nsecret = \"{SECRET}\"\n");
+    let server = start_with(folder.path(), &config, None, &[]);
+    let camera =
+        json!({"name": "Gate", "url": format!("rtsp://127.0.0.1:{}/s", closed_port()), "test": false});
+    add(&server, &camera);
+    let health = wait_for_health(&server, "failing");
+    assert!(health["message"].as_str().unwrap().contains("certificate"), "{health}");
+    server.stop();
+    let server = start_with(folder.path(), &config, None, &[("SSL_CERT_FILE", &certificate)]);
+    let body: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!(
+        (&body["type"], &body["data"]["camera"]["name"]),
+        (&json!("camera.state_changed"), &json!("Gate"))
+    );
     wait_for_health(&server, "working");
     server.stop();
     python.kill().unwrap();

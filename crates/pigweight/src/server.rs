@@ -216,7 +216,9 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         count_lines: count_lines.clone(),
         lease_owner: owner.clone(),
     });
-    notifications::register(&config, &store).await?;
+    if let Err(error) = notifications::register(&config, &store).await {
+        status.report_trouble(&error.reason());
+    }
     let cameras = CameraSupervisor::start(context.clone()).await?;
     let notifications = Notifications::start(&config, &store, &status, &cameras)?;
     let webrtc = start_webrtc(&config, address).await?;

@@ -101,29 +101,34 @@ struct EventRow {
 const DAMAGED: Error = Error::Damaged { what: "an event" };
 
 impl Store {
-    /// Makes these the webhooks. One that was here goes on behind the last event that it received; a new one starts behind the newest.
+    /// Makes these the webhooks. One that was here goes on behind the last event that it received; a new one starts behind the newest. Nothing is
+    /// written if nothing changes.
     pub async fn register_webhooks(&self, ids: &[String]) -> Result<()> {
-        let failed = |error| Error::from_sql("registering webhooks", error);
-        let mut transaction = self.begin_write("registering webhooks").await?;
         let known: Vec<String> = sqlx::query_scalar("select id from webhooks")
-            .fetch_all(&mut *transaction)
+            .fetch_all(&self.pool)
             .await
-            .map_err(failed)?;
+            .map_err(|error| Error::from_sql("registering webhooks", error))?;
         for id in known.iter().filter(|id| !ids.contains(id)) {
-            forget(&mut transaction, id).await?;
+            self.forget_webhook(id).await?;
         }
-        for id in ids {
-            sqlx::query(
-                "insert into webhooks (id, delivered_number, created_at) \
-                 select $1, coalesce(max(number), 0), cast($2 as bigint) from events where true on conflict do nothing",
-            )
-            .bind(id)
-            .bind(unix_secs())
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        for id in ids.iter().filter(|id| !known.contains(id)) {
+            self.add_webhook(id).await?;
         }
-        transaction.commit().await.map_err(failed)
+        Ok(())
+    }
+
+    /// Adds a webhook, which starts behind the newest event. One that is here stays as it is.
+    pub async fn add_webhook(&self, id: &str) -> Result<()> {
+        sqlx::query(
+            "insert into webhooks (id, delivered_number, created_at) \
+             select $1, coalesce(max(number), 0), cast($2 as bigint) from events where true on conflict do nothing",
+        )
+        .bind(id)
+        .bind(unix_secs())
+        .execute(&self.pool)
+        .await
+        .map_err(|error| Error::from_sql("registering webhooks", error))?;
+        Ok(())
     }
 
     /// Forgets a webhook, whose receiver wants no more events.

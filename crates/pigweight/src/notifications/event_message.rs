@@ -51,10 +51,10 @@ fn crossing_data(crossing: &LineCrossing, line_name: &str, recording: &EventReco
     let crossed_at = recording.recorded_at.and_then(|began| {
         time_of_millis(began.checked_mul(1000)?.checked_add((crossing.secs * 1000.0).round() as i64)?)
     });
-    // What a camera has sent isn't kept, so there is no picture of a moment of it.
+    // All digits: a moment rounded down would be the frame before. What a camera has sent isn't kept, so there is no picture of a moment of it.
     let picture = (!recording.is_of_camera).then(|| {
         format!(
-            "/api/video_file/frame_optimized?id={}&t={:.3}&inference=true",
+            "/api/video_file/frame_optimized?id={}&t={}&inference=true",
             recording.video_id, crossing.secs
         )
     });
@@ -122,7 +122,7 @@ mod tests {
         );
         assert_eq!(data["crossed_at"], "2023-11-14T22:13:21.250Z");
         assert_eq!(data["video"]["name"], "pen \"4\".mp4");
-        assert_eq!(data["picture"], "/api/video_file/frame_optimized?id=video&t=1.250&inference=true");
+        assert_eq!(data["picture"], "/api/video_file/frame_optimized?id=video&t=1.25&inference=true");
         assert_eq!(told(recording(false, None))["data"]["crossed_at"], Value::Null, "unknown is not a time");
         assert_eq!(told(recording(true, Some(0)))["data"]["picture"], Value::Null);
     }

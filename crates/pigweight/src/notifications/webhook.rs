@@ -80,6 +80,13 @@ impl Webhook {
     async fn step(&mut self) -> Then {
         let next = match self.store.next_event(&self.id, &self.kinds).await {
             Ok(next) => next,
+            // It could not be registered at the start, because the disk was full.
+            Err(pigweight_store::Error::NotFound { kind: "webhook", .. }) => {
+                return match self.store.add_webhook(&self.id).await {
+                    Ok(()) => Then::GoOn,
+                    Err(error) => self.fail(error.reason()),
+                };
+            }
             Err(error) => return self.fail(error.reason()),
         };
         let Some(event) = next.event else { return Then::Wait(LOOK_INTERVAL) };

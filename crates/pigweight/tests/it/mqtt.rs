@@ -125,8 +125,8 @@ fn home_assistant_finds_a_camera_with_its_count_crossings_state_and_picture() {
     listener.wait_until(|last| topics_of(last, id).is_empty());
     server.stop();
     listener.wait_for(STATUS, |message| message == b"offline");
-    let metrics_end = broker.listen().wait_for(STATUS, |_| true);
-    assert_eq!(metrics_end, b"offline", "the broker keeps it");
+    let kept = broker.listen().wait_for(STATUS, |_| true);
+    assert_eq!(kept, b"offline", "the broker keeps it");
 }
 
 #[test]

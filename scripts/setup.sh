@@ -24,7 +24,8 @@ fail() { echo "setup: $*" >&2; exit 1; }
 packages=(build-essential ca-certificates clang cmake libavcodec-dev libavformat-dev libavutil-dev libclang-dev libswscale-dev
   nasm pkg-config python3 python3-pip python3-venv)
 if [ $with_tests = 1 ]; then
-  packages+=(ffmpeg fonts-dejavu-core gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good openssl python3-gi)
+  packages+=(ffmpeg fonts-dejavu-core gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good
+    mosquitto mosquitto-clients openssl python3-gi)
   # Ubuntu's browsers are snaps; Debian's are packages. The tests then use what CHROMIUM names, and others where there are any.
   [ "$(. /etc/os-release && echo "$ID")" = ubuntu ] || packages+=(chromium firefox-esr
     webkit2gtk-driver xvfb gstreamer1.0-libav gstreamer1.0-plugins-good)

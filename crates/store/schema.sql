@@ -185,6 +185,7 @@ create table line_versions (
   picture_width_px bigint,                 -- of the picture it was drawn on; null where that was not known
   picture_height_px bigint,
   created_at bigint not null,
+  camera_settled_secs double precision,    -- up to where its camera was settled then: earlier crossings make no events; null: no camera
   unique (line_id, number)
 );
 
@@ -249,4 +250,32 @@ create table presence (
   owner text not null references processes (id),
   seen_at_millis bigint not null,          -- since 1970; when the file was last seen anew
   primary key (video_id, owner)
+);
+
+-- What other programs are told, in the order in which it was settled. Rows that every webhook has received go, but for the newest;
+-- without webhooks none are written.
+create table events (
+  number bigint primary key not null,      -- from 1, without gaps
+  id text not null,                        -- no other event ever has it: the same at each try of a delivery
+  kind text not null,                      -- crossing, run, camera_state
+  crossing_id text references crossings (id),
+  run_id text references runs (id),        -- of the kind run: it was published
+  replaced_run_id text references runs (id), -- of the kind run: it was published before; null: none was
+  source_id text references sources (id),  -- of the kind camera_state: the camera
+  state text,                              -- connecting, live, away, removed
+  reason_code text,                        -- short name of reason
+  reason text,                             -- why it is away
+  occurred_at_millis bigint not null       -- since 1970: when it was settled, published, or the state began
+);
+
+-- Receivers of events.
+create table webhooks (
+  id text primary key not null,            -- BLAKE3 of its address, which may hold a secret
+  delivered_number bigint not null,        -- of the last event that it received or doesn't want
+  created_at bigint not null
+);
+
+-- Topics under which an MQTT broker keeps messages of this server: they are emptied when they are no longer wanted.
+create table retained_topics (
+  topic text primary key not null
 );

@@ -4,6 +4,7 @@
 
 pub mod adaptations;
 pub mod camera_connector;
+pub mod camera_count;
 pub mod camera_counting;
 pub mod camera_recorder;
 pub mod camera_supervisor;

@@ -1,5 +1,8 @@
 //! Settings: defaults, then one TOML file, then `PIGWEIGHT_…` variables, then the command line.
 
+pub mod notifications;
+
+use crate::config::notifications::{MqttConfig, WebhookConfig, check_webhooks};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use pigweight_detect::layout::Head;
@@ -45,6 +48,10 @@ pub struct Config {
     pub webrtc: WebRtcConfig,
     /// Recordings of cameras.
     pub recording: RecordingConfig,
+    /// Receivers of events.
+    pub webhooks: Vec<WebhookConfig>,
+    /// Cameras for MQTT.
+    pub mqtt: MqttConfig,
 }
 
 /// Analyses in the background.
@@ -296,6 +303,8 @@ impl Default for Config {
             adapt: AdaptConfig::default(),
             webrtc: WebRtcConfig::default(),
             recording: RecordingConfig::default(),
+            webhooks: Vec::new(),
+            mqtt: MqttConfig::default(),
         }
     }
 }
@@ -373,6 +382,8 @@ impl Config {
         );
         anyhow::ensure!((1..=20).contains(&config.adapt.rounds), "adapt.rounds lies between 1 and 20");
         anyhow::ensure!((1..=100_000).contains(&config.adapt.steps), "adapt.steps lies between 1 and 100000");
+        check_webhooks(&config.webhooks)?;
+        config.mqtt.check()?;
         Ok(config)
     }
 }
@@ -482,6 +493,14 @@ mod tests {
             "[webrtc]\nlisten = \"8080\"",
             "[webrtc]\naddresses = [\"farm.example\"]",
             "[webrtc]\naddresses = [\"0.0.0.0\"]",
+            "[mqtt]\nbroker = \"http://broker\"",
+            "[mqtt]\npassword = \"without a user\"",
+            "[mqtt]\ntopic_prefix = \"a/#\"",
+            "[mqtt]\npicture_width_px = 1",
+            "[[webhooks]]\nurl = \"https://receiver.example\"",
+            "[[webhooks]]\nurl = \"ftp://receiver.example\"\nsecret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"",
+            "[[webhooks]]\nurl = \"https://receiver.example\"\nsecret = \"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"",
+            "[[webhooks]]\nurl = \"https://receiver.example\"\nsecret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\nevents = [\"all\"]",
         ] {
             let error = load(bad).expect_err(bad).to_string();
             assert!(!error.contains('\n'), "{error}");

@@ -10,6 +10,7 @@ mod background;
 mod cmd;
 mod config;
 mod describe;
+mod notifications;
 mod reason;
 mod server;
 mod sources;
@@ -52,7 +53,14 @@ fn start_log(verbose: bool) {
     use tracing_subscriber::EnvFilter;
     let fallback =
         if verbose { "info,sqlx=warn,ort=warn,str0m=warn" } else { "warn,sqlx=error,ort=error,str0m=error" };
-    let filter = EnvFilter::try_from_env("PIGWEIGHT_LOG").unwrap_or_else(|_| EnvFilter::new(fallback));
+    let mut filter = EnvFilter::try_from_env("PIGWEIGHT_LOG").unwrap_or_else(|_| EnvFilter::new(fallback));
+    // Their messages hold addresses with secrets, and passwords.
+    for quiet in ["ureq=warn", "ureq_proto=warn", "rumqttc=warn"] {
+        filter = match quiet.parse() {
+            Ok(directive) => filter.add_directive(directive),
+            Err(_) => filter,
+        };
+    }
     // <https://no-color.org>: any non-empty value.
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let with_colours = !is_plain && std::io::stderr().is_terminal();

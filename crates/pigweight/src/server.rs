@@ -15,6 +15,7 @@ use crate::background::job_context::{JobContext, MOST_STARTS, ended_too_often};
 use crate::background::{Background, BackgroundSettings};
 use crate::config::{Config, WebRtcConfig};
 use crate::describe::counted;
+use crate::notifications::{self, Notifications};
 use crate::reason::Reasoned as _;
 use crate::sources::clips::Clips;
 use crate::sources::file_access;
@@ -60,6 +61,7 @@ pub struct Server {
     summary: String,
     shutdown: watch::Sender<bool>,
     serving: JoinHandle<std::io::Result<()>>,
+    notifications: Arc<Notifications>,
     cameras: Arc<CameraSupervisor>,
     background: Background,
     stores: [Store; 2],
@@ -82,9 +84,26 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let started = runtime.block_on(start(Arc::new(config), authenticator));
         match started {
-            Ok(Started { address, summary, shutdown, serving, cameras, background, stores }) => {
-                Ok(Self { runtime, address, summary, shutdown, serving, cameras, background, stores })
-            }
+            Ok(Started {
+                address,
+                summary,
+                shutdown,
+                serving,
+                notifications,
+                cameras,
+                background,
+                stores,
+            }) => Ok(Self {
+                runtime,
+                address,
+                summary,
+                shutdown,
+                serving,
+                notifications,
+                cameras,
+                background,
+                stores,
+            }),
             Err(error) => {
                 runtime.shutdown_timeout(DRAIN_BLOCKING);
                 Err(error)
@@ -113,12 +132,14 @@ impl Server {
     /// # Errors
     /// If background work has panicked.
     pub fn stop(self) -> anyhow::Result<()> {
-        let Self { runtime, shutdown, serving, cameras, background, stores, .. } = self;
+        let Self { runtime, shutdown, serving, notifications, cameras, background, stores, .. } = self;
         shutdown.send_replace(true);
         let served = runtime.block_on(async {
             // A browser that holds a video open must not keep the server running.
             tokio::time::timeout(DRAIN_REQUESTS, serving).await
         });
+        // Before the cameras: that they stop is not their state.
+        runtime.block_on(notifications.stop());
         cameras.stop();
         let ended = background.stop();
         runtime.block_on(async {
@@ -139,6 +160,7 @@ struct Started {
     summary: String,
     shutdown: watch::Sender<bool>,
     serving: JoinHandle<std::io::Result<()>>,
+    notifications: Arc<Notifications>,
     cameras: Arc<CameraSupervisor>,
     background: Background,
     stores: [Store; 2],
@@ -205,11 +227,16 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         count_lines: count_lines.clone(),
         lease_owner: owner.clone(),
     });
+    if let Err(error) = notifications::register(&config, &store).await {
+        status.report_trouble(&error.reason());
+    }
     let cameras = CameraSupervisor::start(context.clone()).await?;
+    let notifications = Notifications::start(&config, &store, &status, &cameras)?;
     let webrtc = start_webrtc(&config, address).await?;
     let app = Arc::new(App {
         adaptations: adaptations.clone(),
         cameras: cameras.clone(),
+        notifications: notifications.clone(),
         webrtc,
         authenticator,
         store: store.clone(),
@@ -257,6 +284,7 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         summary,
         shutdown,
         serving,
+        notifications,
         cameras,
         background,
         stores: [background_store, store],

@@ -1,8 +1,9 @@
 //! Cameras: sources that are connected rather than read from a folder.
 
 use crate::camera_recordings::RecordingMode;
-use crate::clock::unix_secs;
+use crate::clock::{unix_millis, unix_secs};
 use crate::error::{Error, Result};
+use crate::events::{self, CameraStateEvent};
 use crate::sources::SourceKind;
 use crate::{Store, new_id};
 use sqlx::FromRow;
@@ -169,17 +170,20 @@ impl Store {
 
     /// Removes a camera and forgets its password. Its source stays, with what was counted.
     pub async fn remove_camera(&self, id: &str) -> Result<()> {
+        let mut transaction = self.begin_write("removing a camera").await?;
         let removed = sqlx::query(
             "update cameras set removed_at = $2, user_name = null, password = null where source_id = $1 and removed_at is null",
         )
         .bind(id)
         .bind(unix_secs())
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await
         .map_err(|error| Error::from_sql("removing a camera", error))?;
         if removed.rows_affected() == 0 {
             return Err(Error::NotFound { kind: "camera", id: id.to_owned() });
         }
-        Ok(())
+        let removed = CameraStateEvent { state: "removed", reason: None, since_millis: unix_millis() };
+        events::tell_camera_state(&mut transaction, id, &removed).await?;
+        transaction.commit().await.map_err(|error| Error::from_sql("removing a camera", error))
     }
 }

@@ -5,8 +5,10 @@
 //! checkpoint folds its own chunk; a line that is drawn or moved later is folded by [`Store::fold_lines`].
 
 use crate::error::{Error, Result};
+use crate::events::SettledCrossing;
 use crate::lines::{self, VideoLine};
-use crate::{Store, Transaction, columns, line_counter, new_id};
+use crate::shown::CURRENT;
+use crate::{Store, Transaction, columns, events, line_counter, new_id};
 use pigweight_core::interpolate::SettledFrame;
 use pigweight_core::line::{Crossing, Direction, LineCounter};
 use sqlx::{FromRow, SqliteConnection};
@@ -128,10 +130,12 @@ impl Store {
             return Ok(false);
         }
         let mut transaction = self.begin_write("counting a line").await?;
+        let mut settled = Vec::new();
         for fold in &folds {
             // Another one may have counted the same chunks meanwhile: then what it wrote holds.
-            write_fold(&mut transaction, run_id, fold).await?;
+            settled.extend(write_fold(&mut transaction, run_id, fold).await?);
         }
+        events::tell_crossings(&mut transaction, run_id, settled).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(true)
     }
@@ -248,13 +252,6 @@ impl Store {
     }
 }
 
-/// Joins to a crossing its line version, if that is a current one of a line that holds for the run's recording.
-const CURRENT: &str = "join line_versions on line_versions.id = crossings.line_version_id \
-     join lines on lines.id = line_versions.line_id and lines.deleted_at is null \
-     and line_versions.number = (select max(newest.number) from line_versions as newest where newest.line_id = lines.id) \
-     join runs on runs.id = crossings.run_id join videos on videos.id = runs.video_id \
-     and (lines.video_id = videos.id or lines.source_id = videos.source_id)";
-
 /// Counts the lines that are up to date over a chunk that this transaction has added. `true` if some line is behind.
 pub(crate) async fn fold_new_chunk(
     transaction: &mut Transaction,
@@ -269,14 +266,16 @@ pub(crate) async fn fold_new_chunk(
     // From the stored form, on whose grid interpolated boxes lie: a line drawn later is counted from that as well.
     let frames = columns::decode(data).ok_or(Error::Damaged { what: "detections" })?;
     let mut is_any_behind = false;
+    let mut settled = Vec::new();
     for fold in &mut folds {
         if fold.next_chunk == chunk {
             fold.take(&frames);
-            write_fold(transaction, run_id, fold).await?;
+            settled.extend(write_fold(transaction, run_id, fold).await?);
         } else {
             is_any_behind = true;
         }
     }
+    events::tell_crossings(transaction, run_id, settled).await?;
     Ok(is_any_behind)
 }
 
@@ -319,8 +318,12 @@ async fn read_fold(
     Ok(Some(Fold { line_version_id, read_chunk: next_chunk, next_chunk, counter, crossings: Vec::new() }))
 }
 
-/// Writes what a fold has found, unless another one has gone on with the same line meanwhile.
-async fn write_fold(transaction: &mut Transaction, run_id: &str, fold: &Fold) -> Result<()> {
+/// Writes what a fold has found, unless another one has gone on with the same line meanwhile. Gives the crossings that it wrote.
+async fn write_fold(
+    transaction: &mut Transaction,
+    run_id: &str,
+    fold: &Fold,
+) -> Result<Vec<SettledCrossing>> {
     let failed = |error| Error::from_sql("counting a line", error);
     let counter = line_counter::encode(&fold.counter)?;
     let written = if fold.read_chunk > 0 {
@@ -343,7 +346,7 @@ async fn write_fold(transaction: &mut Transaction, run_id: &str, fold: &Fold) ->
     .await
     .map_err(failed)?;
     if written.rows_affected() == 0 {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let first: i64 = sqlx::query_scalar(
         "select coalesce(max(number) + 1, 0) from crossings where run_id = $1 and line_version_id = $2",
@@ -353,12 +356,14 @@ async fn write_fold(transaction: &mut Transaction, run_id: &str, fold: &Fold) ->
     .fetch_one(&mut **transaction)
     .await
     .map_err(failed)?;
+    let mut settled = Vec::with_capacity(fold.crossings.len());
     for (number, crossing) in (first..).zip(&fold.crossings) {
+        let id = new_id();
         sqlx::query(
             "insert into crossings (id, run_id, line_version_id, number, direction, track, pts, secs) \
              values ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
-        .bind(new_id())
+        .bind(&id)
         .bind(run_id)
         .bind(&fold.line_version_id)
         .bind(number)
@@ -369,6 +374,7 @@ async fn write_fold(transaction: &mut Transaction, run_id: &str, fold: &Fold) ->
         .execute(&mut **transaction)
         .await
         .map_err(failed)?;
+        settled.push(SettledCrossing { id, secs: crossing.secs });
     }
-    Ok(())
+    Ok(settled)
 }

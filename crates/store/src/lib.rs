@@ -1,4 +1,5 @@
-//! Everything that is kept, in one SQLite file: sources, videos, runs, detections, counts, lines, crossings, jobs, leases.
+//! Everything that is kept, in one SQLite file: sources, videos, runs, detections, counts, lines, crossings, jobs, leases, events for
+//! other programs.
 //! `schema.sql` describes it table by table.
 //!
 //! **A result is written before it is told.** What belongs together is written in one transaction, so after `kill -9` the
@@ -23,6 +24,8 @@ mod counts;
 mod crossings;
 mod detections;
 mod error;
+mod event_delivery;
+mod events;
 mod jobs;
 mod line_counter;
 mod line_difference;
@@ -31,7 +34,9 @@ mod lines;
 mod open;
 mod presence;
 mod reason;
+mod retained_topics;
 mod runs;
+mod shown;
 mod sources;
 mod videos;
 
@@ -43,6 +48,8 @@ pub use checkpoints::Checkpoint;
 pub use counts::{CountPoint, CountWindow};
 pub use crossings::{LineCrossing, LineProgress};
 pub use error::{Error, Result};
+pub use event_delivery::{EventBody, EventRecording, NextEvent, StoredEvent};
+pub use events::{CameraStateEvent, EventKind};
 pub use jobs::{EnqueuedJobs, JobFilter, JobKind, JobRecord, JobState, NewJob, PRIORITIES, Release};
 pub use line_difference::{CrossingCount, LineDifference};
 pub use line_geometry::LineGeometry;

@@ -266,7 +266,9 @@ async fn insert_version(
 ) -> Result<()> {
     sqlx::query(
         "insert into line_versions (id, line_id, number, x1_px, y1_px, x2_px, y2_px, picture_width_px, picture_height_px, \
-         created_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+         created_at, camera_settled_secs) select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
+         (select max(runs.counted_to_secs) from lines join cameras on cameras.source_id = lines.source_id \
+         or cameras.video_id = lines.video_id join runs on runs.video_id = cameras.video_id where lines.id = $2)",
     )
     .bind(new_id())
     .bind(line_id)

@@ -2,7 +2,8 @@
 
 use crate::clock::unix_secs;
 use crate::error::{Error, Result};
-use crate::{Store, Transaction, new_id};
+use crate::shown::SHOWN;
+use crate::{Store, Transaction, events, new_id};
 use sqlx::{FromRow, Row as _};
 use std::collections::BTreeMap;
 
@@ -119,9 +120,6 @@ impl RunRecord {
 const COLUMNS: &str = "id, video_id, model_name, model_hash, device, state, error, created_at, finished_at, frames_done, frames_inferred, \
      damaged_frames, counted_to_secs, count_sum, count_max, next_chunk, \
      uncertainty_squares, measured_boxes, small_boxes";
-/// Of the video in hand: the published run, or the newest if none has ever been complete.
-const SHOWN: &str = "coalesce(videos.published_run_id, (select shown.id from runs as shown where shown.video_id = videos.id \
-     and shown.state <> 'abandoned' order by shown.created_at desc, shown.id desc limit 1))";
 
 impl Store {
     /// The run that people see of a video: the published one. Before any is complete, the one in progress.
@@ -297,6 +295,13 @@ impl Store {
 
 /// People see this run of the video from now on. It is complete. `false` if they saw it already.
 pub(crate) async fn publish(transaction: &mut Transaction, video_id: &str, run_id: &str) -> Result<bool> {
+    let before: Option<(Option<String>, Option<String>)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        "select published_run_id, {SHOWN} from videos where id = $1"
+    )))
+    .bind(video_id)
+    .fetch_optional(&mut **transaction)
+    .await
+    .map_err(|error| Error::from_sql("publishing a run", error))?;
     let published = sqlx::query(
         "update videos set published_run_id = $2 where id = $1 and coalesce(published_run_id, '') <> $2",
     )
@@ -305,5 +310,11 @@ pub(crate) async fn publish(transaction: &mut Transaction, video_id: &str, run_i
     .execute(&mut **transaction)
     .await
     .map_err(|error| Error::from_sql("publishing a run", error))?;
-    Ok(published.rows_affected() == 1)
+    if published.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let (replaced, shown) = before.unwrap_or_default();
+    let was_shown = shown.as_deref() == Some(run_id);
+    events::tell_published(transaction, run_id, replaced.as_deref(), was_shown).await?;
+    Ok(true)
 }

@@ -86,6 +86,8 @@ export const HEALTH: Health = {
     tried: ['cuda: the ONNX Runtime was built without it'],
   },
   endpoints: [],
+  mqtt: null,
+  webhooks: [],
 };
 
 export const DONE: Run = {

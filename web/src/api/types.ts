@@ -99,7 +99,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What a camera showed, as an HLS media playlist (RFC 8216) of its recordings; times of day are in it. Without `to`, up to now. */
+        /**
+         * What a camera showed, as an HLS media playlist (RFC 8216) of its recordings. Its times of day are the camera's `created_at` and the seconds since.
+         *     Without `to`, up to now.
+         */
         get: operations["get_api_cameras_id_hls"];
         put?: never;
         post?: never;
@@ -206,7 +209,8 @@ export interface paths {
         put?: never;
         /**
          * Shows a camera by WebRTC (WHEP). The body is an SDP offer, the answer an SDP answer with all candidates; `DELETE` of its `Location` ends it.
-         *     The frames are the camera's own. Their RTP timestamps are the low 32 bits of their pts.
+         *     The frames are the camera's own where it sends H.264 without B-frames and the offer has H.264; otherwise they are coded anew in VP8. Their RTP
+         *     timestamps are the low 32 bits of their pts.
          */
         post: operations["post_api_cameras_id_whep"];
         delete?: never;
@@ -1397,12 +1401,15 @@ export interface components {
             /** @description What is missing or wrong and what to do about it. */
             message: string | null;
             model: components["schemas"]["ModelHealth"] | null;
+            mqtt: components["schemas"]["Receiver"] | null;
             /** @description A short name of `message` that stays the same, for programs that say it in other words; null where it has none. */
             reason_code: string | null;
             status: components["schemas"]["Status"];
             /** Format: int64 */
             uptime_secs: number;
             version: string;
+            /** @description Webhooks, in the order of the configuration. */
+            webhooks: components["schemas"]["Receiver"][];
         };
         /**
          * @description How far the packet index is.
@@ -1783,6 +1790,28 @@ export interface components {
             /** @description If the requested moment lies outside the video: the first and the last valid moment. */
             valid_range_secs?: number[] | null;
         };
+        /** @description A webhook, or the MQTT broker. */
+        Receiver: {
+            /** @description When it last received a message, RFC 3339, UTC; null: not since the server started. */
+            last_success: string | null;
+            /**
+             * Format: int64
+             * @description Events that it never gets, because it was away for too long. Always 0 for MQTT, which is told the latest values.
+             */
+            lost: number;
+            /** @description What is wrong and what to do about it; null if nothing is. */
+            message: string | null;
+            /** @description Scheme, host and port. The rest of an address may hold a secret. */
+            name: string;
+            /** @description A short name of `message` that stays the same. */
+            reason_code: string | null;
+            state: components["schemas"]["ReceiverState"];
+        };
+        /**
+         * @description How a receiver is doing.
+         * @enum {string}
+         */
+        ReceiverState: "starting" | "working" | "failing" | "ended";
         /** @description A file with a stretch of a camera. */
         Recording: {
             /**
@@ -2202,6 +2231,8 @@ export type NewCamera = components['schemas']['NewCamera'];
 export type Preview = components['schemas']['Preview'];
 export type Priority = components['schemas']['Priority'];
 export type Problem = components['schemas']['Problem'];
+export type Receiver = components['schemas']['Receiver'];
+export type ReceiverState = components['schemas']['ReceiverState'];
 export type Recording = components['schemas']['Recording'];
 export type Recordings = components['schemas']['Recordings'];
 export type Recount = components['schemas']['Recount'];

@@ -317,6 +317,9 @@ export const en = {
   device_sessions: 'Detectors side by side',
   device_batch: 'Pictures at once, at most',
   device_tried: 'Tried and not used:',
+  other_programs: 'Other programs',
+  receiver_starting: 'nothing sent yet',
+  receiver_working: 'receives',
   endpoints: 'Inference servers',
   endpoint_up: 'answers',
   loading: 'Loading',
@@ -385,6 +388,17 @@ export const en = {
   reason_stalled: 'The camera stopped sending.',
   reason_connection_ended: 'The camera ended the connection.',
   reason_refused: 'The camera refuses.',
+  reason_mqtt_away:
+    'The MQTT broker does not answer. Check its address (mqtt.broker) and that it runs; it is tried again by itself.',
+  reason_mqtt_certificate:
+    'The MQTT broker has a certificate that is not trusted. Name its authority in mqtt.ca_file.',
+  reason_mqtt_refused:
+    'The MQTT broker refuses the user or the password. Correct them in the configuration file.',
+  reason_webhook_failing:
+    'A webhook does not receive events. They wait for it, and it is tried again by itself.',
+  reason_webhook_gone:
+    'A webhook wants no more events. Remove it from the configuration file, or restart the server to try it again.',
+  reason_webhook_events_lost: 'A webhook was away for too long: the oldest events are lost to it.',
   reason_no_worker: 'The system cannot start another process to read videos.',
   reason_model_unreadable: 'The file of the detector cannot be read.',
   reason_not_a_model: 'The file of the detector is no model that can be loaded.',

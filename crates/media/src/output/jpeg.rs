@@ -26,6 +26,51 @@ pub fn encode(picture: PictureView<'_>, quality: u8, boxes: &[OverlayBox], scale
     compressor.compress_yuv_to_vec(image).map_err(refused)
 }
 
+/// A JPEG made no wider than `most_width_px` and no larger than `most_bytes`, by halves; as it is if it is that already. It must be one that
+/// [`encode`] has made.
+///
+/// # Errors
+/// [`Error::Jpeg`] if turbojpeg refuses, or an eighth of the picture is still too large.
+pub fn reduced(jpeg: &[u8], quality: u8, most_width_px: u32, most_bytes: usize) -> Result<Vec<u8>> {
+    let refused = |error: turbojpeg::Error| Error::Jpeg { reason: error.to_string() };
+    let mut decompressor = turbojpeg::Decompressor::new().map_err(refused)?;
+    let header = decompressor.read_header(jpeg).map_err(refused)?;
+    if header.width <= most_width_px as usize && jpeg.len() <= most_bytes {
+        return Ok(jpeg.to_vec());
+    }
+    for halves in [2, 4, 8] {
+        let factor = turbojpeg::ScalingFactor::new(1, halves);
+        let size = header.scaled(factor);
+        if size.width > most_width_px as usize {
+            continue;
+        }
+        decompressor.set_scaling_factor(factor).map_err(refused)?;
+        let pitch = size.width * 3;
+        let mut pixels = vec![0; pitch * size.height];
+        let format = turbojpeg::PixelFormat::RGB;
+        let image = turbojpeg::Image {
+            pixels: &mut pixels[..],
+            width: size.width,
+            pitch,
+            height: size.height,
+            format,
+        };
+        decompressor.decompress(jpeg, image).map_err(refused)?;
+        let mut compressor = turbojpeg::Compressor::new().map_err(refused)?;
+        compressor.set_quality(i32::from(quality.clamp(1, 100))).map_err(refused)?;
+        compressor.set_subsamp(turbojpeg::Subsamp::Sub2x2).map_err(refused)?;
+        let image =
+            turbojpeg::Image { pixels: &pixels[..], width: size.width, pitch, height: size.height, format };
+        let smaller = compressor.compress_to_vec(image).map_err(refused)?;
+        if smaller.len() <= most_bytes {
+            return Ok(smaller);
+        }
+    }
+    let reason =
+        format!("the picture is larger than {most_bytes} bytes or {most_width_px} px even as an eighth");
+    Err(Error::Jpeg { reason })
+}
+
 /// Tightly packed Y, U and V planes, full range, BT.601 as JPEG requires, with the boxes drawn.
 fn drawn_planes(picture: PictureView<'_>, boxes: &[OverlayBox], scale: f32) -> (Vec<u8>, turbojpeg::Subsamp) {
     let FullRange { mut samples, size } = FullRange::of(picture);
@@ -81,6 +126,30 @@ mod tests {
     use super::*;
     use crate::decode::picture::subsampled;
     use pigweight_core::picture::{ColorMatrix, Plane, Planes};
+
+    #[test]
+    fn a_picture_is_halved_until_it_fits() {
+        let gray = vec![128; 1000 * 600];
+        let plane = Plane { samples: &gray, stride: 1000 };
+        let planes = Planes::Yuv {
+            y: plane,
+            u: plane,
+            v: plane,
+            chroma_shift_x: 0,
+            chroma_shift_y: 0,
+            matrix: ColorMatrix::Bt709,
+            full_range: false,
+        };
+        let whole = encode(PictureView { width: 1000, height: 600, planes }, 80, &[], 1.0).unwrap();
+        assert_eq!(reduced(&whole, 80, 1000, 1 << 20).unwrap(), whole);
+        for (most_width_px, width, height) in [(999, 500, 300), (300, 250, 150), (125, 125, 75)] {
+            let smaller = reduced(&whole, 80, most_width_px, 1 << 20).unwrap();
+            let header = turbojpeg::read_header(&smaller).unwrap();
+            assert_eq!((header.width, header.height), (width, height));
+        }
+        assert!(reduced(&whole, 80, 124, 1 << 20).is_err());
+        assert!(reduced(&whole, 80, 1000, 100).is_err());
+    }
 
     /// Odd sides of subsampled pictures once panicked inside turbojpeg.
     #[test]

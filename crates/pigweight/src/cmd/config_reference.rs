@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::{ArrayItems, Schema};
 use utoipa::{PartialSchema as _, ToSchema as _};
 
 const HEAD: &str = "\
@@ -52,7 +52,7 @@ fn reference() -> anyhow::Result<String> {
     let schemas: BTreeMap<String, RefOr<Schema>> = schemas.into_iter().collect();
     let defaults = serde_json::to_value(Config::default())?;
     let mut text = HEAD.to_owned();
-    table(&mut text, &schemas, "Config", "", &defaults)?;
+    table(&mut text, &schemas, "Config", ("", "[]"), &defaults)?;
     text.push_str(FOOT);
     Ok(text)
 }
@@ -62,7 +62,7 @@ fn table(
     text: &mut String,
     schemas: &BTreeMap<String, RefOr<Schema>>,
     name: &str,
-    prefix: &str,
+    (prefix, brackets): (&str, &str),
     defaults: &Value,
 ) -> anyhow::Result<()> {
     let Some(RefOr::T(Schema::Object(object))) = schemas.get(name) else {
@@ -71,13 +71,20 @@ fn table(
     let about = object.description.clone().unwrap_or_default();
     let title = match prefix.trim_end_matches('.') {
         "" => "Top level".to_owned(),
-        table => format!("`[{table}]`"),
+        table => {
+            let (open, close) = brackets.split_at(brackets.len() / 2);
+            format!("`{open}{table}{close}`")
+        }
     };
     writeln!(text, "## {title}\n\n{about}\n\n| Key | Default | Meaning |\n|---|---|---|")?;
     let mut inner = Vec::new();
     for (key, property) in &object.properties {
         if let Some(to) = struct_of(property) {
-            inner.push((key, to));
+            inner.push((key, to, "[]"));
+            continue;
+        }
+        if let Some(to) = struct_of_items(property) {
+            inner.push((key, to, "[[]]"));
             continue;
         }
         let words = description(property).replace('\n', " ");
@@ -88,9 +95,9 @@ fn table(
         };
         writeln!(text, "| `{prefix}{key}` | {default} | {meaning} |")?;
     }
-    for (key, to) in inner {
+    for (key, to, brackets) in inner {
         text.push('\n');
-        table(text, schemas, &to, &format!("{prefix}{key}."), &defaults[key])?;
+        table(text, schemas, &to, (&format!("{prefix}{key}."), brackets), &defaults[key])?;
     }
     Ok(())
 }
@@ -106,6 +113,17 @@ fn struct_of(property: &RefOr<Schema>) -> Option<String> {
         RefOr::T(_) => None,
     };
     reference.and_then(|location| location.rsplit('/').next()).map(str::to_owned)
+}
+
+/// The struct of which a property holds any number.
+fn struct_of_items(property: &RefOr<Schema>) -> Option<String> {
+    match property {
+        RefOr::T(Schema::Array(array)) => match &array.items {
+            ArrayItems::RefOrSchema(items) => struct_of(items),
+            ArrayItems::False => None,
+        },
+        RefOr::T(_) | RefOr::Ref(_) => None,
+    }
 }
 
 fn description(property: &RefOr<Schema>) -> String {

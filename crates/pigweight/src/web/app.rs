@@ -6,6 +6,7 @@ use crate::background::camera_supervisor::CameraSupervisor;
 use crate::background::cancellation::Cancellation;
 use crate::background::detector_slot::{DetectorSlot, Missing};
 use crate::config::Config;
+use crate::notifications::Notifications;
 use crate::sources::clips::Clips;
 use crate::sources::uploads::Uploads;
 use crate::status::Status;
@@ -33,6 +34,8 @@ pub struct App {
     pub adaptations: Arc<Adaptations>,
     /// The cameras.
     pub cameras: Arc<CameraSupervisor>,
+    /// Webhooks and MQTT.
+    pub notifications: Arc<Notifications>,
     /// Viewers of cameras; `None`: WebRTC is off.
     pub webrtc: Option<WebRtc>,
     /// The server's configuration.

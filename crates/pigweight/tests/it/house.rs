@@ -19,7 +19,7 @@ const CRATES: [(&str, &[&str], &[&str]); 8] = [
 ];
 
 /// Dependencies that belong to one crate each.
-const OWNED: [(&str, &str); 10] = [
+const OWNED: [(&str, &str); 11] = [
     ("ffmpeg-sys-next", "media"),
     ("ort", "detect"),
     ("tonic", "detect"),
@@ -30,6 +30,7 @@ const OWNED: [(&str, &str); 10] = [
     ("sqlx", "store"),
     ("axum", "pigweight"),
     ("ureq", "pigweight"),
+    ("rumqttc-v4-next", "pigweight"),
 ];
 
 /// The rooms of a crate, each of which may use those before it.
@@ -48,6 +49,7 @@ const ROOMS: [(&str, &[&str]); 2] = [
             "analysis",
             "sources",
             "background",
+            "notifications",
             "web",
             "server",
             "cmd",

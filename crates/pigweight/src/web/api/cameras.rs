@@ -1,6 +1,7 @@
 //! Cameras: adding, testing, watching and removing them.
 
 use crate::background::camera_connector::with_certificate;
+use crate::background::camera_count::CountNow;
 use crate::background::camera_supervisor::{CameraStatus, ChangeError, NO_PICTURE, address_of, reason_of};
 use crate::web::api::types::time;
 use crate::web::app::{App, Shared};
@@ -22,8 +23,6 @@ use utoipa::ToSchema;
 const MAX_CREDENTIAL_CHARACTERS: usize = 200;
 /// How long a request waits for a newer picture.
 const PICTURE_PATIENCE: Duration = Duration::from_secs(2);
-/// A count that is older says nothing of now.
-const COUNT_HOLDS: Duration = Duration::from_secs(15);
 
 /// What a camera is doing.
 #[derive(Clone, Copy, Serialize, ToSchema)]
@@ -231,6 +230,18 @@ impl CameraCount {
     }
 }
 
+impl From<CountNow> for CameraCount {
+    fn from(now: CountNow) -> Self {
+        match now {
+            CountNow::NoVideo => Self::none("no_video"),
+            CountNow::Pending => Self::none("pending"),
+            CountNow::Counted { count, uncertainty, secs } => {
+                Self { state: "counted", count: Some(count), uncertainty, t: Some(secs) }
+            }
+        }
+    }
+}
+
 impl From<&Live> for CameraState {
     fn from(state: &Live) -> Self {
         match state {
@@ -286,7 +297,6 @@ impl Camera {
         let state = now.as_ref().map_or(&idle, |now| &now.state);
         let trouble = status.as_ref().and_then(|status| status.trouble.clone());
         let is_live = matches!(state, Live::Live(_));
-        let has_no_picture = trouble.as_ref().is_some_and(|trouble| trouble.code == NO_PICTURE);
         let delivered = status.as_ref().map(|CameraStatus { delivered, .. }| *delivered).unwrap_or_default();
         let address = CameraAddress::parse(&camera.url).ok();
         let encrypted = address.as_ref().filter(|address| address.scheme().is_encrypted());
@@ -295,7 +305,7 @@ impl Camera {
                 Some(_) => "kept",
                 None => "unchecked",
             }),
-            count: count_of(app, &camera, now.as_ref().filter(|_| is_live && !has_no_picture)),
+            count: CountNow::of(&app.status, &camera, status.as_ref()).into(),
             state: state.into(),
             since: now.as_ref().and_then(|now| time_of_ms(now.since_unix_ms)),
             retry_at: match state {
@@ -328,25 +338,6 @@ impl Camera {
             user: camera.user_name,
             created_at: time(camera.created_at).unwrap_or_default(),
         }
-    }
-}
-
-/// `live`: since when the camera shows pictures, if it does.
-fn count_of(app: &App, camera: &CameraRecord, live: Option<&StateChange>) -> CameraCount {
-    let Some(live) = live else { return CameraCount::none("no_video") };
-    // A count from before the connection says nothing of now.
-    let live_secs = live.since_unix_ms as f64 / 1000.0 - camera.created_at as f64;
-    let latest = app.status.latest(&camera.video_id).filter(|progress| {
-        progress.written.elapsed() < COUNT_HOLDS && progress.run.counted_to_secs >= live_secs
-    });
-    match latest.and_then(|progress| Some((progress.count?, progress.run))) {
-        Some((count, run)) => CameraCount {
-            state: "counted",
-            count: Some(count),
-            uncertainty: run.count_uncertainty(),
-            t: Some(run.counted_to_secs),
-        },
-        None => CameraCount::none("pending"),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::artifacts::disk_space;
 use crate::reason::Reasoned as _;
 use crate::web::api::count_socket::Lag;
+use crate::web::api::receivers::Receiver;
 use crate::web::api::types::{Run, RunState};
 use crate::web::app::App;
 use crate::web::app::Shared;
@@ -32,6 +33,10 @@ pub struct Health {
     pub device: Option<Device>,
     /// Inference servers, from the start on, whether they are there or not.
     pub endpoints: Vec<Endpoint>,
+    /// The MQTT broker; null where none is configured.
+    pub mqtt: Option<Receiver>,
+    /// Webhooks, in the order of the configuration.
+    pub webhooks: Vec<Receiver>,
 }
 
 #[derive(Clone, Copy, Serialize, ToSchema)]
@@ -40,7 +45,7 @@ pub enum Status {
     Ok,
     /// Videos are shown and not counted.
     NoModel,
-    /// Something is wrong and `message` says what: results cannot be written, a device or inference server is gone, the model gives nonsense.
+    /// Something is wrong and `message` says what: results cannot be written, a device or inference server is gone, the model gives nonsense, other programs are not told.
     Degraded,
 }
 
@@ -106,7 +111,9 @@ pub async fn health(_: Caller, app: Shared) -> Result<Json<Health>, Problem> {
         let doubt = inference.as_ref().ok().and_then(|inference| inference.model_warning());
         doubt.map(|doubt| Reason::new("model_doubted", doubt))
     };
-    let trouble = app.status.trouble().or_else(of_disk).or_else(of_device).or_else(of_model);
+    let of_receivers = || app.notifications.trouble();
+    let trouble =
+        app.status.trouble().or_else(of_disk).or_else(of_device).or_else(of_model).or_else(of_receivers);
     let (status, reason) = match (trouble, &inference) {
         (Some(trouble), _) => (Status::Degraded, Some(trouble)),
         (None, Err(missing)) => (Status::NoModel, Some(missing.error.reason())),
@@ -141,6 +148,8 @@ pub async fn health(_: Caller, app: Shared) -> Result<Json<Health>, Problem> {
             tried: report.tried,
         }),
         endpoints: endpoints.into_iter().map(Endpoint::from).collect(),
+        mqtt: app.notifications.mqtt.as_deref().map(Receiver::of),
+        webhooks: app.notifications.webhooks.iter().map(|webhook| Receiver::of(&webhook.channel)).collect(),
     }))
 }
 
@@ -167,6 +176,7 @@ pub async fn metrics(_: Caller, app: Shared) -> Result<String, Problem> {
     if let Some(webrtc) = &app.webrtc {
         metrics::gauge!("pigweight_webrtc_viewers").set(webrtc.viewers() as f64);
     }
+    app.notifications.measure(&app.store).await?;
     let previews = app.previews.clone();
     let bytes = tokio::task::spawn_blocking(move || previews.budget().used_bytes())
         .await

@@ -84,7 +84,7 @@ export const en = {
   camera_name: 'Name',
   camera_url: 'Address',
   camera_url_kinds:
-    'rtsp:// or rtsps:// (encrypted); http:// or https:// for an MJPEG stream or a JPEG picture; replay: and the identifier of a video here replays it.',
+    'rtsp:// or rtsps:// (encrypted); http:// or https:// for an MJPEG stream or a JPEG picture; usb:/dev/video0 for a camera at the server; replay: and the identifier of a video here replays it.',
   camera_user: 'User',
   camera_password: 'Password',
   camera_test_and_add: 'Connect and add',

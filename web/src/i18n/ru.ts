@@ -97,7 +97,7 @@ export const ru: Dictionary<'one' | 'few' | 'many' | 'other'> = {
   camera_name: 'Название',
   camera_url: 'Адрес',
   camera_url_kinds:
-    'rtsp:// или rtsps:// (с шифрованием); http:// или https:// для потока MJPEG или картинки JPEG; replay: и идентификатор видео на этом сервере проиграет его.',
+    'rtsp:// или rtsps:// (с шифрованием); http:// или https:// для потока MJPEG или картинки JPEG; usb:/dev/video0 для камеры у самого сервера; replay: и идентификатор видео на этом сервере проиграет его.',
   camera_user: 'Имя пользователя',
   camera_password: 'Пароль',
   camera_test_and_add: 'Подключить и добавить',

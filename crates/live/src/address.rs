@@ -165,7 +165,7 @@ impl CameraAddress {
 
     fn of_replay(text: &str) -> Result<Self, AddressError> {
         let url = Url::parse(text).map_err(|_| AddressError::Replay)?;
-        Replay::of(&url)?;
+        Replay::of(&url).ok_or(AddressError::Replay)?;
         Ok(Self { url, scheme: Scheme::Replay, credentials: None, fingerprint: None })
     }
 
@@ -185,7 +185,7 @@ impl CameraAddress {
 
     /// Which video is replayed; `None`: it is a camera.
     pub fn replay(&self) -> Option<Replay> {
-        (self.scheme == Scheme::Replay).then(|| Replay::of(&self.url).ok()).flatten()
+        (self.scheme == Scheme::Replay).then(|| Replay::of(&self.url)).flatten()
     }
 
     /// The same place with these credentials.

@@ -310,7 +310,7 @@ const SECRET_PARAMETERS: [&str; 5] = ["password=", "passwd=", "pass=", "pwd=", "
 const MASK: &str = "***";
 
 /// The address without the passwords that some cameras have in their paths and queries, as in `/user=admin&password=…&channel=1`.
-fn masked(url: &str) -> String {
+pub(crate) fn masked(url: &str) -> String {
     let mut shown = String::with_capacity(url.len());
     let mut rest = url;
     loop {

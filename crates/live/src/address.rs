@@ -4,6 +4,7 @@ use crate::certificate::Fingerprint;
 use crate::replay::{LEAST_SPEED, MOST_SPEED, Replay};
 use percent_encoding::percent_decode_str;
 use std::fmt;
+use std::path::PathBuf;
 use url::{Position, Url};
 
 /// Longest address, bytes.
@@ -46,6 +47,8 @@ pub enum Scheme {
     Https,
     /// A video of this server.
     Replay,
+    /// A video device of this machine.
+    Usb,
 }
 
 impl Scheme {
@@ -66,7 +69,7 @@ impl Scheme {
             Self::Rtsps => 322,
             Self::Http => 80,
             Self::Https => 443,
-            Self::Replay => 0,
+            Self::Replay | Self::Usb => 0,
         }
     }
 
@@ -84,7 +87,7 @@ const FINGERPRINT: &str = "sha256=";
 pub enum AddressError {
     /// Another scheme, or none.
     #[error(
-        "the address of a camera begins with rtsp://, rtsps://, http:// or https://, as in rtsp://192.168.1.20/stream1; replay:VIDEO replays a video"
+        "the address of a camera begins with rtsp://, rtsps://, http:// or https://, as in rtsp://192.168.1.20/stream1; usb:/dev/video0 is a camera at this machine, and replay:VIDEO replays a video"
     )]
     Scheme,
     /// No host, or one that can't be.
@@ -95,6 +98,11 @@ pub enum AddressError {
         "it isn't clear where the password ends; leave user and password out of the address and enter them in their own fields"
     )]
     Ambiguous,
+    /// Not a video device.
+    #[error(
+        "a camera at this machine is addressed by its device, as in usb:/dev/video0; /dev/video and a number it must be"
+    )]
+    Device,
     /// No video, or a speed that can't be.
     #[error(
         "a video is replayed by its identifier, as in replay:01K9ZQ4M7X?speed=2; speed lies between {LEAST_SPEED} and {MOST_SPEED}, and once=true plays it once"
@@ -127,6 +135,9 @@ impl CameraAddress {
         if text.get(..7).is_some_and(|begin| begin.eq_ignore_ascii_case("replay:")) {
             return Self::of_replay(text);
         }
+        if text.get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("usb:")) {
+            return Self::of_device(text);
+        }
         let scheme_ends = text.find("://").ok_or(AddressError::Scheme)?;
         let name = text[..scheme_ends].to_ascii_lowercase();
         let scheme = Scheme::of(&name).ok_or(AddressError::Scheme)?;
@@ -154,13 +165,27 @@ impl CameraAddress {
 
     fn of_replay(text: &str) -> Result<Self, AddressError> {
         let url = Url::parse(text).map_err(|_| AddressError::Replay)?;
-        Replay::of(&url)?;
+        Replay::of(&url).ok_or(AddressError::Replay)?;
         Ok(Self { url, scheme: Scheme::Replay, credentials: None, fingerprint: None })
+    }
+
+    fn of_device(text: &str) -> Result<Self, AddressError> {
+        let url = Url::parse(text).map_err(|_| AddressError::Device)?;
+        let number = url.as_str().strip_prefix("usb:/dev/video").ok_or(AddressError::Device)?;
+        if !(1..=3).contains(&number.len()) || !number.bytes().all(|digit| digit.is_ascii_digit()) {
+            return Err(AddressError::Device);
+        }
+        Ok(Self { url, scheme: Scheme::Usb, credentials: None, fingerprint: None })
+    }
+
+    /// The device of a camera at this machine; `None`: it is elsewhere. Always `/dev/video` and a number.
+    pub fn device(&self) -> Option<PathBuf> {
+        (self.scheme == Scheme::Usb).then(|| PathBuf::from(self.url.path()))
     }
 
     /// Which video is replayed; `None`: it is a camera.
     pub fn replay(&self) -> Option<Replay> {
-        (self.scheme == Scheme::Replay).then(|| Replay::of(&self.url).ok()).flatten()
+        (self.scheme == Scheme::Replay).then(|| Replay::of(&self.url)).flatten()
     }
 
     /// The same place with these credentials.
@@ -219,7 +244,7 @@ impl CameraAddress {
 
     /// Host and port; the address itself where there are none.
     pub fn host(&self) -> String {
-        if self.scheme == Scheme::Replay {
+        if matches!(self.scheme, Scheme::Replay | Scheme::Usb) {
             return self.url.to_string();
         }
         let host = self.url.host_str().unwrap_or_default();
@@ -285,7 +310,7 @@ const SECRET_PARAMETERS: [&str; 5] = ["password=", "passwd=", "pass=", "pwd=", "
 const MASK: &str = "***";
 
 /// The address without the passwords that some cameras have in their paths and queries, as in `/user=admin&password=…&channel=1`.
-fn masked(url: &str) -> String {
+pub(crate) fn masked(url: &str) -> String {
     let mut shown = String::with_capacity(url.len());
     let mut rest = url;
     loop {

@@ -4,14 +4,13 @@
 //! looked at: those of old cameras are wrong too often.
 
 mod client;
-mod jpeg_splitter;
 
 use crate::access_unit::{CLOCK_RATE_HZ, Codec, StreamFormat};
 use crate::address::CameraAddress;
 use crate::dial::Dialler;
 use crate::failure::Failure;
 use crate::http::client::HttpClient;
-use crate::http::jpeg_splitter::{JpegSplitter, Picture};
+use crate::jpeg_splitter::{JpegSplitter, Picture};
 use crate::recording::jpeg_sample_entry;
 use crate::session::{Connector, Session, SessionUnit};
 use futures::future::BoxFuture;

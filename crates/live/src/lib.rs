@@ -1,7 +1,7 @@
 //! Cameras: a connection that stays alive, and its access units on one timeline.
 //!
 //! ```text
-//! rtsp or http (a session) → timeline (one monotonic timeline) → camera (state, retries) → subscriptions: decoder, webrtc, recorder
+//! rtsp, http or usb (a session) → timeline (one monotonic timeline) → camera (state, retries) → subscriptions: decoder, webrtc, recorder
 //! ```
 //! One rule holds for the whole crate: **nothing behind a camera can hold it back.** Access units go into a bounded broadcast. A subscriber
 //! that is too slow loses the oldest, is told so, and continues at the next keyframe.
@@ -19,6 +19,7 @@ pub mod certificate;
 pub mod dial;
 pub mod failure;
 pub mod http;
+mod jpeg_splitter;
 pub mod recording;
 pub mod replay;
 pub mod retry;
@@ -27,6 +28,7 @@ pub mod session;
 pub mod state;
 mod subscription;
 pub mod timeline;
+pub mod usb;
 pub mod webrtc;
 
 pub use access_unit::{AccessUnit, Codec, StreamFormat};

@@ -1,6 +1,5 @@
 //! The address of a video that is replayed as a camera: `replay:VIDEO?speed=2&once=true`. Playing it is the binary's, which has the videos.
 
-use crate::address::AddressError;
 use url::Url;
 
 /// Fastest, times real time.
@@ -22,25 +21,25 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Reads the address.
-    pub(crate) fn of(url: &Url) -> Result<Self, AddressError> {
+    /// Reads the address. `None`: it names no video, or no speed that can be.
+    pub(crate) fn of(url: &Url) -> Option<Self> {
         let video = url.path().to_owned();
         let is_identifier = !video.is_empty() && video.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if !is_identifier || video.len() > MOST_VIDEO_BYTES || url.fragment().is_some() {
-            return Err(AddressError::Replay);
+            return None;
         }
         let mut replay = Self { video, speed: 1.0, is_once: false };
         for (name, value) in url.query_pairs() {
             match (name.as_ref(), value.as_ref()) {
                 ("speed", speed) => {
-                    let speed = speed.parse().ok().filter(|speed| (LEAST_SPEED..=MOST_SPEED).contains(speed));
-                    replay.speed = speed.ok_or(AddressError::Replay)?;
+                    let speed = speed.parse().ok();
+                    replay.speed = speed.filter(|speed| (LEAST_SPEED..=MOST_SPEED).contains(speed))?;
                 }
                 ("once", "true") => replay.is_once = true,
                 ("once", "false") => replay.is_once = false,
-                _ => return Err(AddressError::Replay),
+                _ => return None,
             }
         }
-        Ok(replay)
+        Some(replay)
     }
 }

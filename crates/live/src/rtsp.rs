@@ -111,7 +111,9 @@ impl Connector for RtspConnector {
             let opened = self.open_any(relay).await;
             let session = opened.map_err(|error| {
                 // Where the relay ended the connection, retina knows no more than that.
-                relay.take_failure().unwrap_or_else(|| error.into_failure(&self.dialler.address().host()))
+                relay
+                    .take_failure()
+                    .unwrap_or_else(|| error.into_failure(&self.dialler.address().host(), relay))
             })?;
             Ok(Box::new(session) as Box<dyn Session>)
         })
@@ -135,7 +137,7 @@ impl From<retina::Error> for Error {
 
 impl Error {
     /// While connecting.
-    fn into_failure(self, host: &str) -> Failure {
+    fn into_failure(self, host: &str, relay: &Relay) -> Failure {
         let error = match self {
             Self::Known(failure) => return failure,
             Self::Retina(error) => error,
@@ -145,9 +147,9 @@ impl Error {
             Some(401 | 403) => Failure::WrongPassword,
             Some(404 | 410 | 454) => Failure::NoSuchStream,
             // With success as the status, what the answer says is wrong: a session description that can't be read, for example.
-            Some(status) => Failure::Refused { status, reason: reason(&error) },
+            Some(status) => Failure::Refused { status, reason: reason(&error, relay) },
             None => {
-                let reason = reason(&error);
+                let reason = reason(&error, relay);
                 // The crate keeps its errors' kinds to itself; their texts begin with them.
                 if let Some(reason) = reason.strip_prefix("Unable to connect to RTSP server: ") {
                     Failure::Unreachable { host, reason: reason.to_owned() }
@@ -161,9 +163,10 @@ impl Error {
     }
 }
 
-/// The first line of what an error says; the rest is about sockets.
-fn reason(error: &retina::Error) -> String {
-    shown(error.to_string().lines().next().unwrap_or_default().trim_end_matches([':', ' ']))
+/// The first line of what an error says, with the camera's address in place of the relay's; the rest is about sockets.
+fn reason(error: &retina::Error, relay: &Relay) -> String {
+    let text = error.to_string();
+    shown(relay.named(text.lines().next().unwrap_or_default()).trim_end_matches([':', ' ']))
 }
 
 /// Text of a camera, without what could disturb a terminal or a page.
@@ -242,7 +245,7 @@ impl Session for RtspSession {
                     Some(Ok(_)) => {}
                     ended => {
                         let reason = match ended {
-                            Some(Err(error)) => reason(&error),
+                            Some(Err(error)) => reason(&error, &self.relay),
                             _ => format!("{} closed it", self.host),
                         };
                         return Err(self.relay.take_failure().unwrap_or(Failure::Ended { reason }));

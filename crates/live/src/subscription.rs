@@ -7,7 +7,9 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 /// Units that a subscriber may be behind: some seconds of any camera.
 const MOST_BEHIND: usize = 256;
-/// Bytes of all units that subscribers still hold or haven't received. Some minutes of any camera, or a second of one that sends far too much.
+/// Units that are noted until it is looked which of them are still held: more than can be held.
+const MOST_NOTED_UNITS: usize = 4096;
+/// Bytes of all units that subscribers still hold or haven't received. Half a minute of a large camera, or a second of one that sends far too much.
 const MOST_HELD_BYTES: usize = 64 << 20;
 /// Of the units since the last keyframe, which a new subscriber gets at once.
 const MOST_RECENT_TICKS: i64 = 10 * CLOCK_RATE_HZ as i64;
@@ -43,7 +45,7 @@ impl Held {
             self.bytes -= bytes;
             self.units.pop_front();
         }
-        if self.bytes + bytes > MOST_HELD_BYTES {
+        if self.bytes + bytes > MOST_HELD_BYTES || self.units.len() > MOST_NOTED_UNITS {
             self.units.retain(|(unit, _)| unit.strong_count() > 0);
             self.bytes = self.units.iter().map(|(_, bytes)| bytes).sum();
         }

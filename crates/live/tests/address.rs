@@ -146,3 +146,25 @@ fn a_video_is_replayed_by_its_identifier_and_never_by_a_path() {
         assert_eq!(replay(text).err(), Some(AddressError::Replay), "{text}");
     }
 }
+
+#[test]
+fn a_camera_at_this_machine_is_a_video_device_and_no_other_file() {
+    let address = CameraAddress::parse("usb:/dev/video12").unwrap();
+    assert_eq!(address.device(), Some("/dev/video12".into()));
+    for text in [
+        "usb:",
+        "usb:/dev/video",
+        "usb:/dev/videoa",
+        "usb:/dev/video0/../mem",
+        "usb:/dev/video0?x",
+        "usb:/dev/video0#x",
+        "usb:/dev/./sda",
+        "usb:/etc/passwd",
+        "usb:dev/video0",
+        "usb://dev/video0",
+        "usb:/dev/video%30",
+        "usb:/dev/video1234",
+    ] {
+        assert_eq!(CameraAddress::parse(text), Err(AddressError::Device), "{text}");
+    }
+}

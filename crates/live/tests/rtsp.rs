@@ -129,6 +129,10 @@ async fn each_way_an_address_is_wrong_has_its_own_words() {
 
 /// Answers DESCRIBE with this session description.
 async fn described(description: &'static str) -> Failure {
+    described_as("application/sdp", description).await
+}
+
+async fn described_as(content_type: &'static str, description: &'static str) -> Failure {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(async move {
@@ -139,13 +143,13 @@ async fn described(description: &'static str) -> Failure {
         let request = String::from_utf8_lossy(&request[..read]).into_owned();
         let number = request.lines().find_map(|line| line.strip_prefix("CSeq: ")).unwrap_or("1").to_owned();
         let answer = format!(
-            "RTSP/1.0 200 OK\r\nCSeq: {number}\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{description}",
+            "RTSP/1.0 200 OK\r\nCSeq: {number}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{description}",
             description.len()
         );
         connection.write_all(answer.as_bytes()).await.unwrap();
         let _closed = connection.read(&mut [0; 64]).await;
     });
-    let found = failure(&format!("rtsp://{address}/s")).await;
+    let found = failure(&format!("rtsp://{address}/s?password=hidden")).await;
     serving.abort();
     found
 }
@@ -157,4 +161,14 @@ async fn streams_without_video_and_with_other_codecs_are_told() {
     assert_eq!(described(sound).await, Failure::NoVideo);
     let mpeg4 = "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 MP4V-ES/90000\r\na=control:trackID=1\r\n";
     assert_eq!(described(mpeg4).await, Failure::UnsupportedCodec { codec: "MP4V-ES".into() });
+}
+
+#[tokio::test]
+async fn what_is_told_names_the_camera_and_neither_the_relay_nor_a_password() {
+    let found = described_as("text/html", "<p>").await;
+    let Failure::Refused { reason, .. } = &found else { panic!("{found:?}") };
+    assert!(reason.contains("text/html") && reason.contains("/s?password=***"), "{reason}");
+    assert!(!reason.contains("hidden"), "{reason}");
+    let address = reason.split(' ').find(|word| word.starts_with("rtsp://")).unwrap();
+    assert_eq!(address.split('/').nth(3), Some("s?password=***"), "no secret of the relay: {reason}");
 }

@@ -1749,7 +1749,7 @@ export interface components {
             test?: boolean;
             /**
              * @description Such as `rtsp://192.168.1.20:554/stream1`: `rtsp`, `rtsps` (encrypted), `http` or `https` (an MJPEG stream, or a JPEG picture that is asked for again and
-             *     again). `replay:VIDEO?speed=2` replays a video of this server by its identifier, over and over, or once (`once=true`), at 0.25 to 16 times its speed.
+             *     again). `replay:VIDEO?speed=2` replays a video of this server by its identifier, over and over, or once (`once=true`), at 0.25 to 16 times its speed. `usb:/dev/video0` is a camera at the server's machine.
              *     User and password may stand in the others. Behind an encrypted address the fingerprint of the camera's certificate may stand, as `#sha256=…`; where it doesn't, that of
              *     the certificate that the camera shows now is added.
              */

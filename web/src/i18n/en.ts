@@ -84,7 +84,7 @@ export const en = {
   camera_name: 'Name',
   camera_url: 'Address',
   camera_url_kinds:
-    'rtsp:// or rtsps:// (encrypted); http:// or https:// for an MJPEG stream or a JPEG picture; replay: and the identifier of a video here replays it.',
+    'rtsp:// or rtsps:// (encrypted); http:// or https:// for an MJPEG stream or a JPEG picture; usb:/dev/video0 for a camera at the server; replay: and the identifier of a video here replays it.',
   camera_user: 'User',
   camera_password: 'Password',
   camera_test_and_add: 'Connect and add',
@@ -93,13 +93,11 @@ export const en = {
   camera_video: 'Live video',
   camera_video_late: 'Live video, {secs} s late',
   camera_pictures: 'Single pictures, about one a second',
-  camera_pictures_codec: 'The camera sends H.265, which browsers do not show live. Set it to H.264.',
-  camera_pictures_mjpeg:
-    'The camera sends JPEG pictures. They are counted as they come; browsers show them one by one.',
+  camera_coded_anew:
+    'The camera sends {what}, which browsers do not show live. The server codes it anew while somebody looks, which costs it work. H.264 without B-frames needs none.',
+  camera_with_b_frames: 'H.264 with B-frames',
   camera_certificate_unchecked:
     'Its connection is encrypted, but it was off when its address was entered, so its certificate is not known. Enter the address again while it is on.',
-  camera_pictures_order:
-    'The camera sends B-frames, which browsers do not show live. Switch them off in the camera.',
   camera_boxes: 'Boxes',
   camera_lines_empty: 'Draw a line where pigs pass, and their crossings are counted.',
   camera_settled: 'A few seconds ago, settled: {count}',

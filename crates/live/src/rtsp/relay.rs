@@ -3,7 +3,10 @@
 //! Retina bounds nothing: a broken or hostile camera could fill the memory with an endless header, a description of gigabytes or an access unit that never
 //! ends. The relay reads every message first, within bounds, and cuts the connection with the reason. It also speaks TLS, authenticates, and mends
 //! answers that retina refuses ([`Exchange`]).
+//!
+//! Because it authenticates, others on this machine must not use it: its address holds a secret, which the first request of each connection has to name.
 
+use crate::address::masked;
 use crate::dial::{Dialled, Dialler};
 use crate::failure::Failure;
 use crate::rtsp::datagrams::Datagrams;
@@ -12,6 +15,7 @@ use crate::rtsp::message::{Head, Unread};
 use crate::rtsp::quota::Quota;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use ring::rand::{SecureRandom as _, SystemRandom};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,6 +29,8 @@ use url::Url;
 
 /// Connections to one camera at a time: the session, and ends of earlier ones.
 const MOST_CONNECTIONS: usize = 4;
+/// How long a client may take to name the secret.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// So long a session may be ended in an orderly way after the camera was removed.
 const LINGER: Duration = Duration::from_secs(5);
 const BUFFER_BYTES: usize = 64 << 10;
@@ -49,7 +55,9 @@ impl Relay {
     /// Starts one on the current runtime; it connects to nothing yet.
     pub(crate) async fn start(dialler: Arc<Dialler>) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let local = format!("rtsp://{}", listener.local_addr()?);
+        let mut secret = [0; 16];
+        SystemRandom::new().fill(&mut secret).map_err(|_| std::io::Error::other("there is no randomness"))?;
+        let local = format!("rtsp://{}/{:032x}", listener.local_addr()?, u128::from_ne_bytes(secret));
         let url =
             Url::parse(&format!("{local}{}", dialler.address().path())).map_err(std::io::Error::other)?;
         let shared = Arc::new(Shared { dialler, local, quota: Quota::default(), failure: Mutex::default() });
@@ -72,6 +80,12 @@ impl Relay {
     /// An access unit is whole.
     pub(crate) fn delivered(&self) {
         self.shared.quota.reset();
+    }
+
+    /// A text of retina's with the camera's address in place of the relay's, and without passwords.
+    pub(crate) fn named(&self, text: &str) -> String {
+        let text = text.replace(&self.shared.local, &self.shared.dialler.address().origin());
+        text.split(' ').map(masked).collect::<Vec<_>>().join(" ")
     }
 
     /// Why a connection was cut, if the relay did it.
@@ -120,10 +134,17 @@ impl Shared {
 
     /// Until one side ends the connection.
     async fn carry(&self, client: &mut TcpStream) -> Result<(), Failure> {
-        let Dialled { stream, local, peer } = self.dialler.dial().await?;
         // Not fatal: it only delays what retina says.
         let _delayed = client.set_nodelay(true);
         let (from_client, to_client) = client.split();
+        let mut from_client = BufReader::new(from_client);
+        let first = Head::read(&mut from_client, |_| Ok(()));
+        let Ok(Ok(first)) = tokio::time::timeout(FIRST_REQUEST_TIMEOUT, first).await else { return Ok(()) };
+        if !first.first_line.contains(&self.local) {
+            tracing::warn!("another program on this machine tried to use the connection to a camera");
+            return Ok(());
+        }
+        let Dialled { stream, local, peer } = self.dialler.dial().await?;
         let (from_camera, to_camera) = tokio::io::split(stream);
         let connection = Connection {
             shared: self,
@@ -134,7 +155,7 @@ impl Shared {
         };
         let (started, to_carry) = mpsc::channel(MOST_CONNECTIONS);
         tokio::select! {
-            ended = connection.carry_requests(BufReader::new(from_client)) => ended,
+            ended = connection.carry_requests(first, from_client) => ended,
             ended = connection.carry_responses(
                 BufReader::with_capacity(BUFFER_BYTES, from_camera),
                 BufWriter::with_capacity(BUFFER_BYTES, to_client),
@@ -174,7 +195,12 @@ impl<W: AsyncWrite + Unpin> Connection<'_, W> {
         to_camera.flush().await.map_err(|error| ended(&error))
     }
 
-    async fn carry_requests(&self, mut client: impl tokio::io::AsyncBufRead + Unpin) -> Result<(), Failure> {
+    async fn carry_requests(
+        &self,
+        first: Head,
+        mut client: impl tokio::io::AsyncBufRead + Unpin,
+    ) -> Result<(), Failure> {
+        self.send_request(first).await?;
         loop {
             match client.fill_buf().await {
                 Ok([b'$', ..]) => {
@@ -182,15 +208,19 @@ impl<W: AsyncWrite + Unpin> Connection<'_, W> {
                     self.send_to_camera(&packet).await?;
                 }
                 Ok([_, ..]) => {
-                    let Ok(mut head) = Head::read(&mut client, |_| Ok(())).await else { return Ok(()) };
-                    self.prepare(&mut head).await?;
-                    let request = lock(&self.exchange).request(head);
-                    self.send_to_camera(&request).await?;
+                    let Ok(head) = Head::read(&mut client, |_| Ok(())).await else { return Ok(()) };
+                    self.send_request(head).await?;
                 }
                 // Retina has ended the connection.
                 Ok([]) | Err(_) => return Ok(()),
             }
         }
+    }
+
+    async fn send_request(&self, mut head: Head) -> Result<(), Failure> {
+        self.prepare(&mut head).await?;
+        let request = lock(&self.exchange).request(head);
+        self.send_to_camera(&request).await
     }
 
     /// Opens sockets where a stream is to come by UDP.
@@ -214,7 +244,8 @@ impl<W: AsyncWrite + Unpin> Connection<'_, W> {
     ) -> Result<(), Failure> {
         let quota = &self.shared.quota;
         loop {
-            if camera.buffer().is_empty() && client.flush().await.is_err() {
+            // Whole packets are passed on together; nothing waits for the rest of another.
+            if !has_whole_packet(camera.buffer()) && client.flush().await.is_err() {
                 return Ok(());
             }
             let bytes = match camera.fill_buf().await.map_err(|error| ended(&error))? {
@@ -287,6 +318,14 @@ fn is_message(line: &str, host: &str) -> Result<(), Failure> {
     Err(Failure::NotRtsp { host: host.to_owned(), reason: format!("it answers {shown:?}") })
 }
 
+/// Whether a packet between messages lies there.
+fn has_whole_packet(buffer: &[u8]) -> bool {
+    match buffer {
+        [b'$', _, high, low, rest @ ..] => rest.len() >= usize::from(u16::from_be_bytes([*high, *low])),
+        _ => false,
+    }
+}
+
 /// A packet between messages: `$`, a channel, and up to 64 kB.
 async fn interleaved(from: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> std::io::Result<Vec<u8>> {
     let mut packet = vec![0; 4];
@@ -308,4 +347,36 @@ fn ended(error: &std::io::Error) -> Failure {
 fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // Each change is whole before the next can panic.
     of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+    use super::*;
+    use crate::address::CameraAddress;
+
+    #[tokio::test]
+    async fn who_does_not_know_the_secret_reaches_no_camera() {
+        let camera = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("rtsp://cam:secret@{}/s", camera.local_addr().unwrap());
+        let dialler = Arc::new(Dialler::new(CameraAddress::parse(&address).unwrap()));
+        let relay = Relay::start(dialler).await.unwrap();
+        let port = relay.url().port().unwrap();
+        let ask = |address: String| async move {
+            let mut client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let request = format!("DESCRIBE {address} RTSP/1.0\r\nCSeq: 1\r\n\r\n");
+            client.write_all(request.as_bytes()).await.unwrap();
+            client
+        };
+        let mut stranger = ask(format!("rtsp://127.0.0.1:{port}/s")).await;
+        assert_eq!(stranger.read(&mut [0; 16]).await.unwrap_or_default(), 0, "it is hung up");
+        let _known = ask(relay.url().to_string()).await;
+        let (mut found, _) = camera.accept().await.unwrap();
+        let mut request = vec![0; 1024];
+        let read = found.read(&mut request).await.unwrap();
+        let request = String::from_utf8_lossy(&request[..read]).into_owned();
+        let asked = format!("DESCRIBE rtsp://{}/s RTSP/1.0\r\n", camera.local_addr().unwrap());
+        assert!(request.starts_with(&asked), "{request}");
+    }
 }

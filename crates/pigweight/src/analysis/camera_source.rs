@@ -229,7 +229,11 @@ mod tests {
     }
 
     /// Connections one after the other, each with its access units; the last one stays.
-    struct Scripted(Mutex<Vec<Vec<Vec<u8>>>>);
+    struct Scripted {
+        connections: Mutex<Vec<Vec<Vec<u8>>>>,
+        /// The first waits until there is a subscriber: on a busy machine it would miss what is sent before.
+        may_connect: tokio::sync::watch::Receiver<bool>,
+    }
 
     struct ScriptedSession {
         units: Vec<Vec<u8>>,
@@ -241,12 +245,14 @@ mod tests {
 
     impl Connector for Scripted {
         fn connect(&self) -> Boxed<'_, Result<Box<dyn Session>, Failure>> {
-            let mut connections = self.0.lock().expect("no test panics while it is held");
+            let mut may_connect = self.may_connect.clone();
+            let mut connections = self.connections.lock().expect("no test panics while it is held");
             let session = match connections.is_empty() {
                 true => None,
                 false => Some((connections.remove(0), connections.is_empty())),
             };
             Box::pin(async move {
+                may_connect.wait_for(|&may_connect| may_connect).await.expect("it is allowed");
                 match session {
                     Some((units, is_last)) => {
                         Ok(Box::new(ScriptedSession { units, sent: 0, is_last }) as Box<dyn Session>)
@@ -292,8 +298,11 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let _in_runtime = runtime.enter();
-        let camera = Camera::start(Box::new(Scripted(Mutex::new(connections))), 10.0);
+        let (allow, may_connect) = tokio::sync::watch::channel(false);
+        let scripted = Scripted { connections: Mutex::new(connections), may_connect };
+        let camera = Camera::start(Box::new(scripted), 10.0);
         let mut source = CameraSource::new(camera.subscribe(), None, "camera".into(), 0, None);
+        allow.send_replace(true);
         source.start_after(after).expect("it starts");
         let (mut said, mut pts) = (String::new(), Vec::new());
         for _ in 0..items {

@@ -2,21 +2,34 @@
 
 use crate::background::job_context::JobContext;
 use crate::background::replayed_video::ReplayConnector;
+use pigweight_core::picture::PictureView;
 use pigweight_live::camera::CONNECT_TIMEOUT;
 use pigweight_live::dial::Dialler;
 use pigweight_live::http::HttpConnector;
 use pigweight_live::rtsp::RtspConnector;
 use pigweight_live::session::Connector;
+use pigweight_live::usb::{UsbConnector, open_device};
 use pigweight_live::{CameraAddress, Scheme};
+use pigweight_media::jpeg;
 use pigweight_store::CameraPlace;
+use std::sync::Arc;
+
+/// Of raw pictures, which the detector sees coded.
+const JPEG_QUALITY: u8 = 92;
 
 /// Connects to the camera at this address; to nothing yet.
 pub fn connector_of(address: CameraAddress, context: &JobContext) -> Box<dyn Connector> {
     if let Some(replay) = address.replay() {
         return Box::new(ReplayConnector::new(context.store.clone(), context.open_videos.clone(), replay));
     }
+    if let Some(device) = address.device() {
+        let encode = |picture: PictureView<'_>| {
+            jpeg::encode(picture, JPEG_QUALITY, &[], 1.0).map_err(|error| error.to_string())
+        };
+        return Box::new(UsbConnector::new(device, Arc::new(open_device), Arc::new(encode)));
+    }
     match address.scheme() {
-        Scheme::Rtsp | Scheme::Rtsps | Scheme::Replay => Box::new(RtspConnector::new(address)),
+        Scheme::Rtsp | Scheme::Rtsps | Scheme::Replay | Scheme::Usb => Box::new(RtspConnector::new(address)),
         Scheme::Http | Scheme::Https => Box::new(HttpConnector::new(address)),
     }
 }

@@ -160,7 +160,7 @@ impl CameraRecorder {
         let Some(sample_entry) = unit.sample_entry.clone() else {
             return Err(Reason::new(
                 "recording_unsupported",
-                "the camera can't be recorded: what it sends doesn't go into MP4 files; set it to H.264 or H.265",
+                "what this camera sends can't be recorded; set it to another format: H.264 or H.265 over RTSP, or JPEG",
             ));
         };
         let has_room = runtime.block_on(self.recordings.make_room(source_id, self.mode()));

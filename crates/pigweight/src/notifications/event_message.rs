@@ -51,13 +51,11 @@ fn crossing_data(crossing: &LineCrossing, line_name: &str, recording: &EventReco
     let crossed_at = recording.recorded_at.and_then(|began| {
         time_of_millis(began.checked_mul(1000)?.checked_add((crossing.secs * 1000.0).round() as i64)?)
     });
-    // All digits: a moment rounded down would be the frame before. What a camera has sent isn't kept, so there is no picture of a moment of it.
-    let picture = (!recording.is_of_camera).then(|| {
-        format!(
-            "/api/video_file/frame_optimized?id={}&t={}&inference=true",
-            recording.video_id, crossing.secs
-        )
-    });
+    // All digits: a moment rounded down would be the frame before. A camera's picture is there as long as its recording.
+    let picture = format!(
+        "/api/video_file/frame_optimized?id={}&t={}&inference=true",
+        recording.video_id, crossing.secs
+    );
     json!({
         "crossing": crossing.id,
         "run": crossing.run_id,
@@ -124,6 +122,7 @@ mod tests {
         assert_eq!(data["video"]["name"], "pen \"4\".mp4");
         assert_eq!(data["picture"], "/api/video_file/frame_optimized?id=video&t=1.25&inference=true");
         assert_eq!(told(recording(false, None))["data"]["crossed_at"], Value::Null, "unknown is not a time");
-        assert_eq!(told(recording(true, Some(0)))["data"]["picture"], Value::Null);
+        let of_camera = told(recording(true, Some(0)));
+        assert_eq!(of_camera["data"]["picture"], data["picture"], "a camera is recorded");
     }
 }

@@ -26,10 +26,19 @@ fn a_camera_that_sends_jpeg_pictures_over_http_is_counted_and_shown_as_pictures(
     let picture = server.get(&format!("/api/cameras/{id}/frame.jpg"));
     assert_eq!((picture.status, picture.header("content-type")), (200, "image/jpeg"));
 
-    let offer = json!({"type": "offer", "sdp": "v=0\r\n", "camera": id});
-    let refused = server.ask("POST", "/api/camera/webrtc_offer", &[], Some(&offer.to_string()));
-    assert_eq!(refused.status, 406, "{}", refused.json());
-    assert!(refused.json()["detail"].as_str().unwrap().contains("JPEG"), "{}", refused.json());
+    let shown = crate::webrtc::receive(&server, &["whep", id, "10"]).unwrap();
+    assert_eq!((&shown["codec"], &shown["size"]), (&json!("VP8"), &json!([640, 360])), "it is coded anew");
+    // Its pictures are recorded as they are.
+    let recorded = server.get(&format!("/api/cameras/{id}/recordings?from=0")).json();
+    assert!(!recorded["recordings"].as_array().unwrap().is_empty(), "{recorded}");
+    let secs: f64 = picture.header("x-frame-time").parse().unwrap();
+    let path =
+        format!("/api/video_file/frame_optimized?id={}&t={}", live["video"].as_str().unwrap(), secs + 0.001);
+    while server.get(&path).status == 404 {
+        crate::server::pause();
+    }
+    let past = server.get(&path);
+    assert_eq!((past.status, past.header("x-frame-pts")), (200, picture.header("x-frame-pts")));
     server.stop();
 }
 
@@ -135,7 +144,7 @@ fn a_video_replayed_as_a_camera_faster_than_real_time_gives_its_crossings_every_
     assert!(truth.len() >= 5, "{truth:?}");
 
     // All at once, each as a camera of its own.
-    let url = format!("replay:{video}?speed={SPEED}&once=true");
+    let url = format!("replay:{video}?speed={SPEED}");
     let cameras: Vec<Value> = (0..TIMES)
         .map(|number| {
             // The line is drawn before the first frame.
@@ -151,26 +160,24 @@ fn a_video_replayed_as_a_camera_faster_than_real_time_gives_its_crossings_every_
         let changed = server.ask("PUT", &path, &[], Some(&json!({"url": url}).to_string()));
         assert_eq!((changed.status, changed.json()["url"].as_str()), (200, Some(url.as_str())));
     }
+    // It begins anew at its end, so what was shown last is settled, too.
     for camera in &cameras {
-        loop {
-            let camera = server.get(&format!("/api/cameras/{}", camera["id"].as_str().unwrap())).json();
-            if camera["reason"]["code"] == "played" {
-                assert_eq!(camera["delivered"]["clock_jumps"], 0, "{camera}");
-                break;
-            }
-            crate::server::pause();
-        }
+        let id = camera["id"].as_str().unwrap();
+        wait_for_update(&server, id, |update| crossings(update) >= i64::try_from(truth.len()).unwrap());
+        let camera = server.get(&format!("/api/cameras/{id}")).json();
+        assert_eq!(camera["delivered"]["clock_jumps"], 0, "{camera}");
     }
-    // What was shown last is settled and written when the server ends.
     server.stop();
     let server = start(folder.path(), &corridor);
     for camera in &cameras {
         let live = crossings_of(&server, camera["video"].as_str().unwrap());
-        assert_eq!(live.len(), truth.len(), "{live:?} {truth:?}");
-        for (live_next, truth_next) in live.iter().zip(&truth) {
-            assert_eq!(live_next.0, truth_next.0);
-            let (passed, expected) = (live_next.1 - live[0].1, (truth_next.1 - truth[0].1) / SPEED);
-            assert!((passed - expected).abs() < 0.5, "{live:?} {truth:?}");
+        let mut delay = 0.0_f64;
+        for (number, (_, truth_secs)) in truth.iter().enumerate() {
+            assert_eq!(live[number].0, truth[number].0, "{live:?} {truth:?}");
+            let (passed, expected) = (live[number].1 - live[0].1, (truth_secs - truth[0].1) / SPEED);
+            // A busy machine plays more slowly. That is never caught up with.
+            assert!(passed - expected > delay - 0.5, "{live:?} {truth:?}");
+            delay = delay.max(passed - expected);
         }
     }
     server.stop();
@@ -211,5 +218,16 @@ fn a_replayed_video_begins_anew_at_its_end_and_only_known_videos_can_be_replayed
     let said =
         |state: &Value| state["reason"]["text"].as_str().is_some_and(|text| text.contains("begins anew"));
     assert!(states.as_array().unwrap().iter().any(said), "{states}");
+    // Once is once.
+    let once = json!({"url": format!("replay:{video}?speed=16&once=true")});
+    assert_eq!(server.ask("PUT", &format!("/api/cameras/{id}"), &[], Some(&once.to_string())).status, 200);
+    loop {
+        let camera = server.get(&format!("/api/cameras/{id}")).json();
+        if camera["state"] == "away" {
+            assert_eq!(camera["reason"]["code"], "played", "{camera}");
+            break;
+        }
+        crate::server::pause();
+    }
     server.stop();
 }

@@ -19,11 +19,12 @@ const CRATES: [(&str, &[&str], &[&str]); 8] = [
 ];
 
 /// Dependencies that belong to one crate each.
-const OWNED: [(&str, &str); 11] = [
+const OWNED: [(&str, &str); 12] = [
     ("ffmpeg-sys-next", "media"),
     ("ort", "detect"),
     ("tonic", "detect"),
     ("retina", "live"),
+    ("v4l", "live"),
     ("rustls", "live"),
     ("hyper", "live"),
     ("str0m", "live"),

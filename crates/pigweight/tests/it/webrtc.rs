@@ -35,7 +35,7 @@ fn add(server: &Server, name: &str, url: &str) -> String {
 }
 
 /// What aiortc receives; `Err`: the server's refusal.
-fn receive(server: &Server, arguments: &[&str]) -> Result<Value, String> {
+pub fn receive(server: &Server, arguments: &[&str]) -> Result<Value, String> {
     let python = root().join(".tools/python-tests/bin/python");
     assert!(python.exists(), "run make test, which runs scripts/setup.sh --tests first");
     let output = Command::new(python)

@@ -150,7 +150,7 @@ pub struct NewCamera {
     /// One line of text.
     name: String,
     /// Such as `rtsp://192.168.1.20:554/stream1`: `rtsp`, `rtsps` (encrypted), `http` or `https` (an MJPEG stream, or a JPEG picture that is asked for again and
-    /// again). `replay:VIDEO?speed=2` replays a video of this server by its identifier, over and over, or once (`once=true`), at 0.25 to 16 times its speed.
+    /// again). `replay:VIDEO?speed=2` replays a video of this server by its identifier, over and over, or once (`once=true`), at 0.25 to 16 times its speed. `usb:/dev/video0` is a camera at the server's machine.
     /// User and password may stand in the others. Behind an encrypted address the fingerprint of the camera's certificate may stand, as `#sha256=…`; where it doesn't, that of
     /// the certificate that the camera shows now is added.
     url: String,
@@ -341,13 +341,17 @@ impl Camera {
     }
 }
 
-/// A video is replayed only to those who may see it.
-async fn check_replayed(caller: &Caller, app: &App, place: &CameraPlace) -> Result<(), Problem> {
-    let replay = CameraAddress::parse(&place.url).ok().and_then(|address| address.replay());
-    let Some(replay) = replay else { return Ok(()) };
-    caller.video(app, &replay.video).await?;
-    if place.user_name.is_some() {
-        return Err(Problem::bad_request("a replayed video has neither user nor password; leave them out"));
+/// A video is replayed only by those who may see it; and what isn't reached over the network has no password.
+async fn check_local(caller: &Caller, app: &App, place: &CameraPlace) -> Result<(), Problem> {
+    let Ok(address) = CameraAddress::parse(&place.url) else { return Ok(()) };
+    let replay = address.replay();
+    if let Some(replay) = &replay {
+        caller.video(app, &replay.video).await?;
+    }
+    if (replay.is_some() || address.device().is_some()) && place.user_name.is_some() {
+        return Err(Problem::bad_request(
+            "a replayed video and a camera at this machine have neither user nor password; leave them out",
+        ));
     }
     Ok(())
 }
@@ -411,7 +415,7 @@ pub async fn add(
 ) -> Result<Response, Problem> {
     let name = checked_name("camera", &name)?;
     let place = checked_place(&CameraPlace { url, user_name: user, password })?;
-    check_replayed(&caller, &app, &place).await?;
+    check_local(&caller, &app, &place).await?;
     if test {
         let address = address_of(&place).map_err(|error| Problem::bad_request(error.to_string()))?;
         app.cameras.test(address).await.map_err(|failure| Problem::unreadable(failure.to_string()))?;
@@ -461,7 +465,7 @@ pub async fn change(
         password: password.unwrap_or_else(|| kept(&before.password)),
         url: url.unwrap_or_else(|| before.url.clone()),
     })?;
-    check_replayed(&caller, &app, &place).await?;
+    check_local(&caller, &app, &place).await?;
     let mode = match &recording_mode {
         Some(Some(mode)) => Some(Some(RecordingMode::named(mode).ok_or_else(|| {
             Problem::bad_request("recording_mode is all, marked or off, or null for what is configured")

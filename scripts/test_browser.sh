@@ -12,6 +12,11 @@ binary=target/debug/pigweight
 ffmpeg -v error -i "$folder/videos/corridor.mp4" -c copy "$folder/videos/stream.ts"
 cp "$folder/videos/corridor.mp4" "$folder/upload.mp4"
 : > "$folder/serve.out"
+# Firefox makes no WebRTC connections over the loopback interface: viewers get this machine's network address as well.
+own=$(hostname -I 2>/dev/null | awk '{print $1}')
+if [ -n "$own" ]; then
+  export PIGWEIGHT_WEBRTC__LISTEN=0.0.0.0:0 PIGWEIGHT_WEBRTC__ADDRESSES="[\"127.0.0.1\", \"$own\"]"
+fi
 "$binary" serve --videos "$folder/videos" --data "$folder/data" --listen 127.0.0.1:0 --model "$folder/videos/drawn-pigs.onnx" \
   >> "$folder/serve.out" 2> "$folder/serve.err" &
 server=$!

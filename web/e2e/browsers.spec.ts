@@ -79,8 +79,11 @@ test('a camera is shown, by video or by pictures', async () => {
       const boxes = document.querySelector('[data-testid="overlay"]')?.dataset.boxes ?? '';
       return (means === 'video' ? videoWidth : naturalWidth) === 640 && boxes !== '' ? means : '';
     })()`);
-  await expect.poll(shown, { timeout: 60_000 }).toMatch(/video|pictures/);
-  // Which of them depends on the browser's codecs: Firefox offers H.264 only with a plugin that it downloads.
+  // Firefox offers H.264 only with a plugin that it downloads, and gets VP8 without it; it needs an address other than 127.0.0.1. WebKitGTK as
+  // Debian builds it has no WebRTC.
+  const hasNetwork = process.env.PIGWEIGHT_WEBRTC__ADDRESSES !== undefined;
+  const wanted = test.info().project.name === 'firefox' && hasNetwork ? /video/ : /video|pictures/;
+  await expect.poll(shown, { timeout: 60_000 }).toMatch(wanted);
   test.info().annotations.push({ type: 'means', description: await shown() });
   await fetch(`${SERVER}api/cameras/${id}`, { method: 'DELETE' });
 });

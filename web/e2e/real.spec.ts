@@ -150,6 +150,23 @@ test('a camera is added, shown live with boxes on their own frames, and removed'
   await expect.poll(() => isPainted(page)).toBe(true);
   await screenshot(page, 'camera');
 
+  // Back in time: the recorded picture of a moment, and the recording played from there.
+  const hour = page.getByRole('slider', { name: 'The moment that is shown' });
+  await expect(hour.locator('[data-recorded]')).not.toHaveCount(0, { timeout: 30_000 });
+  await hour.press('PageDown');
+  const past = page.getByTestId('past-picture');
+  await expect.poll(() => past.evaluate((image: HTMLImageElement) => image.naturalWidth)).toBe(640);
+  await page.getByRole('button', { name: 'Play' }).click();
+  const video = page.getByTestId('past-video');
+  await expect
+    .poll(() =>
+      video.evaluate((element: HTMLVideoElement) => element.currentTime > 0.5 && element.videoWidth),
+    )
+    .toBe(640);
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.getByRole('button', { name: 'Back to now' }).click();
+  await expect(past).toHaveCount(0);
+
   await page.getByRole('link', { name: 'All videos' }).click();
   await card.getByRole('button', { name: 'Remove the camera' }).click();
   await card.getByRole('button', { name: 'Remove the camera' }).click();

@@ -305,7 +305,8 @@ fn credentials(text: &str) -> Credentials {
 }
 
 /// Names of parameters that hold a password in the addresses of some cameras.
-const SECRET_PARAMETERS: [&str; 5] = ["password=", "passwd=", "pass=", "pwd=", "psw="];
+const SECRET_PARAMETERS: [&str; 8] =
+    ["password=", "passwd=", "pass=", "pwd=", "psw=", "auth=", "token=", "secret="];
 /// Stands for what isn't shown.
 const MASK: &str = "***";
 

@@ -1092,7 +1092,7 @@ export interface components {
              * @description Coded frames.
              */
             frames: number;
-            /** @description Whether frames come in another order than they are shown (B-frames): then browsers get single pictures. Switch B-frames off in the camera, if it can. */
+            /** @description Whether frames come in another order than they are shown (B-frames): then live video is coded anew for browsers. Switch B-frames off in the camera, if it can. */
             has_reordered_frames: boolean;
             /**
              * Format: int64
@@ -2653,7 +2653,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description What the camera sends changes within it */
+            /** @description What the camera sends changes within it, or a recording of it is damaged or gone */
             409: {
                 headers: {
                     [name: string]: unknown;

@@ -133,7 +133,8 @@ async fn check_recordings(
         let shown = path.display();
         match size_bytes {
             None => {
-                let what = format!("the recording {shown} is gone; {REPAIR}");
+                let what =
+                    format!("the recording {shown} is gone; mount its disk, or copy it back from a backup");
                 tell(Finding::new("recording_without_file", what));
             }
             Some(_) if recording.end_ticks.is_none() => {
@@ -157,7 +158,7 @@ async fn check_recordings(
             continue;
         }
         for path in entries(&camera)?.difference(&known) {
-            let what = format!("{} is no known recording; {REPAIR}", path.display());
+            let what = format!("{} is no known recording; move it elsewhere, or delete it", path.display());
             tell(Finding::new("recording_unknown", what));
         }
     }

@@ -1,7 +1,7 @@
 //! The files of cameras' recordings, and their budget: the oldest go first, what lies around crossings and marks goes last.
 //!
-//! The store says which recordings there are. It is written before a file and after its removal is decided, so a crash leaves a file
-//! that nobody knows or a row without a file; [`Recordings::repair`] removes both at the next start.
+//! The store says which recordings there are. It is written before a file is created and after a file is removed, so a crash leaves at most a row without
+//! a file or without an end; [`Recordings::repair`] mends that at the next start.
 
 use crate::artifacts::disk_space;
 use crate::config::RecordingConfig;
@@ -17,6 +17,12 @@ use std::path::{Path, PathBuf};
 pub const FOLDER: &str = "recordings";
 /// Free space that the next recording of a camera needs.
 const ROOM_BYTES: u64 = 64_000_000;
+/// A file that is smaller may hold no frame.
+const MOST_HEAD_BYTES: u64 = 4096;
+/// A file takes at most this share of its camera's budget, so that there is always something older to remove,
+const MOST_OF_ONE: f64 = 0.1;
+/// within these bounds.
+const FILE_BYTES: std::ops::RangeInclusive<f64> = 1e6..=500e6;
 /// Recordings that are removed with one question to the store.
 const REMOVED_AT_ONCE: u32 = 100;
 
@@ -46,6 +52,11 @@ impl Recordings {
     /// Seconds around a crossing that are kept with it.
     pub fn margin_secs(&self) -> f64 {
         self.config.margin_secs
+    }
+
+    /// A file ends when it is this large.
+    pub fn most_file_bytes(&self) -> u64 {
+        (self.config.camera_gb * 1e9 * MOST_OF_ONE).clamp(*FILE_BYTES.start(), *FILE_BYTES.end()) as u64
     }
 
     /// The file of a recording. The store makes identifiers, so they can't lead elsewhere.
@@ -140,9 +151,8 @@ impl Recordings {
     }
 
     async fn remove(&self, recording: &CameraRecording) -> pigweight_store::Result<()> {
-        self.store.remove_recording(&recording.id).await?;
         self.remove_file(&self.path(&recording.source_id, &recording.id));
-        Ok(())
+        self.store.remove_recording(&recording.id).await
     }
 
     fn remove_file(&self, path: &Path) {
@@ -170,73 +180,81 @@ impl Recordings {
         Ok(())
     }
 
-    /// Makes files and store agree after a crash: ends recordings that were being written, removes what only one of the two knows.
+    /// Ends the recordings that were being written when the program was killed. Nothing that holds a frame is removed: a disk may not be mounted, or the store be an
+    /// older one from a backup. What only one of the two knows is told.
     ///
     /// # Errors
     /// If the store can't be read or written.
     pub async fn repair(&self) -> pigweight_store::Result<()> {
-        let mut known = BTreeSet::new();
-        for recording in self.store.all_recordings().await? {
-            let path = self.path(&recording.source_id, &recording.id);
-            match self.repaired(&recording, &path) {
-                Ok(Some(layout)) => {
-                    if recording.end_ticks.is_none() {
-                        let length_ticks = i64::try_from(layout.duration_ticks()).unwrap_or(0);
-                        let end_ticks = recording.start_ticks.saturating_add(length_ticks);
-                        let (bytes, frames) = (layout.whole_bytes(), layout.frames());
-                        self.store
-                            .end_recording(
-                                &recording.id,
-                                end_ticks,
-                                bytes.cast_signed(),
-                                frames.cast_signed(),
-                            )
-                            .await?;
-                    }
-                    known.insert(path);
-                }
-                Ok(None) => self.store.remove_recording(&recording.id).await?,
-                Err(error) => {
-                    // It may be readable at the next start.
-                    tracing::warn!("a recording can't be read: {error:#}");
-                    known.insert(path);
-                }
-            }
+        let all = self.store.all_recordings().await?;
+        if !all.is_empty() && !self.folder.is_dir() {
+            tracing::warn!(
+                "the recordings of cameras are gone: there is no folder {}; if its disk is not mounted, mount it and start again",
+                self.folder.display()
+            );
+            return Ok(());
         }
-        self.remove_unknown(&known);
+        let (mut known, mut gone) = (BTreeSet::new(), 0);
+        for recording in all {
+            let path = self.path(&recording.source_id, &recording.id);
+            match recording.end_ticks {
+                Some(_) if !path.is_file() => gone += 1,
+                Some(_) => {}
+                None => self.end_cut_off(&recording, &path).await?,
+            }
+            known.insert(path);
+        }
+        if gone > 0 {
+            tracing::warn!("{gone} recordings of cameras are gone from {}", self.folder.display());
+        }
+        self.tell_unknown(&known);
         Ok(())
     }
 
-    /// `None`: nothing of it is there.
-    fn repaired(&self, recording: &CameraRecording, path: &Path) -> anyhow::Result<Option<FileLayout>> {
-        if recording.end_ticks.is_some() {
-            // What was ended is whole; a file that is gone isn't listed any more.
-            return Ok(path.is_file().then(FileLayout::default));
+    async fn end_cut_off(&self, recording: &CameraRecording, path: &Path) -> pigweight_store::Result<()> {
+        let size_bytes = path.metadata().map_or(0, |file| file.len());
+        let layout = match self.layout(recording) {
+            Ok(layout) => layout,
+            Err(_) if size_bytes == 0 => FileLayout::default(),
+            Err(error) => {
+                tracing::warn!("a recording that was cut off can't be read and stays as it is: {error:#}");
+                return Ok(());
+            }
+        };
+        if layout.fragments.is_empty() && size_bytes <= MOST_HEAD_BYTES {
+            // It was killed before its first frame was written.
+            self.remove_file(path);
+            return self.store.remove_recording(&recording.id).await;
         }
-        if !path.is_file() {
-            return Ok(None);
-        }
-        let layout = self.layout(recording)?;
         if layout.fragments.is_empty() {
-            return Ok(None);
+            tracing::warn!(
+                "a recording that was cut off can't be read and stays as it is: {}",
+                path.display()
+            );
+            return Ok(());
         }
-        File::options().write(true).open(path)?.set_len(layout.whole_bytes())?;
-        Ok(Some(layout))
+        let cut = File::options().write(true).open(path).and_then(|file| file.set_len(layout.whole_bytes()));
+        if let Err(error) = cut {
+            tracing::warn!("the end of a recording can't be cut off: {}: {error}", path.display());
+        }
+        let length_ticks = i64::try_from(layout.duration_ticks()).unwrap_or(0);
+        let end_ticks = recording.start_ticks.saturating_add(length_ticks);
+        let (bytes, frames) = (layout.whole_bytes().cast_signed(), layout.frames().cast_signed());
+        self.store.end_recording(&recording.id, end_ticks, bytes, frames).await
     }
 
-    fn remove_unknown(&self, known: &BTreeSet<PathBuf>) {
+    fn tell_unknown(&self, known: &BTreeSet<PathBuf>) {
         let entries = |folder: &Path| -> Vec<PathBuf> {
             let read = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
             read.map(|entry| entry.path()).collect()
         };
-        for folder in entries(&self.folder) {
-            for path in entries(&folder) {
-                let is_recording = path.extension().is_some_and(|extension| extension == "mp4");
-                if is_recording && !known.contains(&path) {
-                    tracing::info!("removing a recording that nobody knows: {}", path.display());
-                    self.remove_file(&path);
-                }
-            }
+        let files = entries(&self.folder).into_iter().flat_map(|folder| entries(&folder));
+        let unknown = files.filter(|path| !known.contains(path)).count();
+        if unknown > 0 {
+            tracing::warn!(
+                "{unknown} files in {} are no known recordings; `pigweight check-data` lists them",
+                self.folder.display()
+            );
         }
     }
 }
@@ -386,19 +404,40 @@ mod tests {
         }
         let told = writer.written();
         (&file).write_all(&[0, 0, 0, 200, b'm', b'o']).unwrap();
-        // A file that nobody knows, and one without a frame.
+        // A file that nobody knows, one without a frame, and one whose head is damaged.
         kept.recordings.create(source_id, "unknown").unwrap();
         let empty = kept.store.begin_recording(source_id, 300 * TICKS_PER_SEC, 0).await.unwrap();
         kept.recordings.create(source_id, &empty).unwrap();
-        // A removed camera's files are not lost sight of.
-        let other = kept.add(1, 0, 500).await;
+        let damaged = kept.store.begin_recording(source_id, 360 * TICKS_PER_SEC, 0).await.unwrap();
+        kept.recordings.create(source_id, &damaged).unwrap().write_all(&[0; 5000]).unwrap();
 
         kept.recordings.repair().await.unwrap();
-        assert_eq!(kept.minutes(0).await, [2]);
+        let left: Vec<String> =
+            kept.store.all_recordings().await.unwrap().into_iter().map(|one| one.id).collect();
+        assert_eq!(left, [file_gone.as_str(), &written, &damaged], "what never had a frame is gone");
+        assert!(kept.recordings.path(source_id, "unknown").is_file(), "what nobody knows is told and stays");
+        assert!(kept.recordings.path(source_id, &damaged).is_file());
         let repaired = kept.store.recording(source_id, &written, 0.0).await.unwrap();
         assert_eq!(repaired.end_ticks, Some(told.end_ticks));
         assert_eq!((repaired.size_bytes, repaired.frames), (told.size_bytes as i64, told.frames as i64));
         assert_eq!(file.metadata().unwrap().len(), told.size_bytes, "what was half written is cut off");
-        assert_eq!(kept.store.recording(&kept.cameras[1], &other, 0.0).await.unwrap().size_bytes, 500);
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_is_not_mounted_costs_no_recording() {
+        let kept = kept(budget(1e9, 1e9)).await;
+        for minute in 0..3 {
+            kept.add(0, minute, 1000).await;
+        }
+        let (folder, away) = (kept.data.path().join(FOLDER), kept.data.path().join("away"));
+        std::fs::rename(&folder, &away).unwrap();
+        kept.recordings.repair().await.unwrap();
+        // Something is recorded meanwhile.
+        std::fs::create_dir_all(folder.join(&kept.cameras[0])).unwrap();
+        kept.recordings.repair().await.unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::rename(&away, &folder).unwrap();
+        kept.recordings.repair().await.unwrap();
+        assert_eq!(kept.minutes(0).await, [0, 1, 2]);
     }
 }

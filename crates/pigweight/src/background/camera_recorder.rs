@@ -6,7 +6,7 @@
 use crate::artifacts::recordings::Recordings;
 use crate::reason::Reasoned as _;
 use pigweight_live::access_unit::CLOCK_RATE_HZ;
-use pigweight_live::recording::RecordingWriter;
+use pigweight_live::recording::{RecordingWriter, Written};
 use pigweight_live::timeline::GAP_SECS;
 use pigweight_live::{AccessUnit, Received, Subscription};
 use pigweight_store::{CameraRecord, Reason, RecordingMode, Store};
@@ -20,7 +20,10 @@ use tokio::runtime::Handle;
 const USUAL_TICKS: i64 = 60 * CLOCK_RATE_HZ as i64;
 /// or where there is none, after this long; then the next keyframe is waited for.
 const MOST_TICKS: i64 = 600 * CLOCK_RATE_HZ as i64;
-const MOST_BYTES: u64 = 500_000_000;
+/// The first units of a file are remembered, to begin it anew where they turn out to be reordered.
+const MOST_FIRST_UNITS: usize = 64;
+/// Ends of recordings that couldn't be noted; a start notes the rest.
+const MOST_UNNOTED: usize = 100;
 /// When nothing comes for so long, the file is ended.
 const SILENCE: Duration = Duration::from_secs(GAP_SECS as u64);
 /// After a failure.
@@ -33,6 +36,8 @@ pub struct CameraRecorder {
     record: CameraRecord,
     mode: Mutex<RecordingMode>,
     trouble: Mutex<Option<Reason>>,
+    /// Ended, and not noted because the store couldn't be written.
+    unnoted: Mutex<Vec<(String, Written)>>,
 }
 
 /// The file that is being written.
@@ -41,6 +46,11 @@ struct Current {
     writer: RecordingWriter<File>,
     epoch: u32,
     sample_entry: Arc<[u8]>,
+    /// The first units.
+    first_units: Vec<Arc<AccessUnit>>,
+    /// All of them.
+    units: usize,
+    most_bytes: u64,
 }
 
 /// What is known between two units.
@@ -58,7 +68,7 @@ impl CameraRecorder {
     /// Records nothing yet.
     pub fn new(recordings: Arc<Recordings>, store: Store, record: CameraRecord) -> Self {
         let mode = Mutex::new(recordings.mode_of(&record));
-        Self { recordings, store, record, mode, trouble: Mutex::default() }
+        Self { recordings, store, record, mode, trouble: Mutex::default(), unnoted: Mutex::default() }
     }
 
     /// What is kept from now on: as the camera is set now.
@@ -106,7 +116,7 @@ impl CameraRecorder {
         }
     }
 
-    fn take(&self, unit: &AccessUnit, progress: &mut Progress, runtime: &Handle) {
+    fn take(&self, unit: &Arc<AccessUnit>, progress: &mut Progress, runtime: &Handle) {
         if self.mode() == RecordingMode::Off {
             self.set_trouble(None);
             return self.end(progress, runtime);
@@ -124,7 +134,7 @@ impl CameraRecorder {
             && unit.time_ticks < current.writer.latest_ticks()
         {
             progress.is_reordered = true;
-            self.end(progress, runtime);
+            return self.begin_anew(unit, progress, runtime);
         }
         if progress.current.is_none() {
             let is_too_soon = progress.failed.is_some_and(|failed| failed.elapsed() < RETRY_INTERVAL);
@@ -140,12 +150,37 @@ impl CameraRecorder {
             }
         }
         let Some(current) = &mut progress.current else { return };
+        if current.first_units.len() < MOST_FIRST_UNITS {
+            current.first_units.push(unit.clone());
+        }
+        current.units += 1;
         match current.writer.add(unit) {
             Ok(()) => {
                 progress.failed = None;
                 self.set_trouble(None);
             }
             Err(error) => self.fail(progress, &error, runtime),
+        }
+    }
+
+    /// The first frame that is sent after one that is shown later: files hold such frames in another way. A file that has just begun is written again.
+    fn begin_anew(&self, unit: &Arc<AccessUnit>, progress: &mut Progress, runtime: &Handle) {
+        let first_units = progress.current.as_mut().map(|current| {
+            let is_all = current.first_units.len() == current.units;
+            if is_all { std::mem::take(&mut current.first_units) } else { Vec::new() }
+        });
+        match first_units.filter(|units| !units.is_empty()) {
+            Some(units) => {
+                if let Some(Current { id, writer, .. }) = progress.current.take() {
+                    drop(writer);
+                    self.forget(&id, runtime);
+                }
+                for unit in units.iter().chain([unit]) {
+                    self.take(unit, progress, runtime);
+                }
+            }
+            // It goes on at the next keyframe.
+            None => self.end(progress, runtime),
         }
     }
 
@@ -164,20 +199,29 @@ impl CameraRecorder {
             ));
         };
         let has_room = runtime.block_on(self.recordings.make_room(source_id, self.mode()));
-        if !has_room.map_err(|error| error.reason())? {
+        if !has_room.map_err(|error| not_recorded(&error.reason()))? {
             return Err(Reason::new(
                 "recording_no_room",
                 "the camera isn't recorded: the disk of the data folder is nearly full; free some space on it",
             ));
         }
+        self.note_rest(runtime);
         let begun = self.store.begin_recording(source_id, unit.time_ticks, unit.arrived_unix_ms);
-        let id = runtime.block_on(begun).map_err(|error| error.reason())?;
+        let id = runtime.block_on(begun).map_err(|error| not_recorded(&error.reason()))?;
         let writer = self.recordings.create(source_id, &id).and_then(|file| {
             let started_secs = unit.arrived_unix_ms.div_euclid(1000);
             RecordingWriter::begin(file, &sample_entry, unit.time_ticks, started_secs, is_reordered)
         });
         match writer {
-            Ok(writer) => Ok(Some(Current { id, writer, epoch: unit.epoch, sample_entry })),
+            Ok(writer) => Ok(Some(Current {
+                id,
+                writer,
+                epoch: unit.epoch,
+                sample_entry,
+                first_units: Vec::new(),
+                units: 0,
+                most_bytes: self.recordings.most_file_bytes(),
+            })),
             Err(error) => {
                 self.forget(&id, runtime);
                 Err(not_written(&error))
@@ -212,7 +256,7 @@ impl CameraRecorder {
         self.set_trouble(Some(not_written(error)));
     }
 
-    fn note(&self, id: &str, written: pigweight_live::recording::Written, runtime: &Handle) {
+    fn note(&self, id: &str, written: Written, runtime: &Handle) {
         if written.frames == 0 {
             return self.forget(id, runtime);
         }
@@ -222,12 +266,26 @@ impl CameraRecorder {
         if let Err(error) = cut {
             tracing::warn!("the end of a recording can't be cut off: {}: {error}", path.display());
         }
-        let (bytes, frames) = (written.size_bytes.cast_signed(), written.frames.cast_signed());
-        let ended = self.store.end_recording(id, written.end_ticks, bytes, frames);
-        if let Err(error) = runtime.block_on(ended) {
-            // The next start ends it.
+        if let Err(error) = self.note_end(id, written, runtime) {
             self.set_trouble(Some(error.reason()));
+            let mut unnoted = self.unnoted.lock().unwrap_or_else(PoisonError::into_inner);
+            if unnoted.len() < MOST_UNNOTED {
+                unnoted.push((id.to_owned(), written));
+            }
         }
+    }
+
+    fn note_end(&self, id: &str, written: Written, runtime: &Handle) -> pigweight_store::Result<()> {
+        let (bytes, frames) = (written.size_bytes.cast_signed(), written.frames.cast_signed());
+        runtime.block_on(self.store.end_recording(id, written.end_ticks, bytes, frames))
+    }
+
+    /// Notes what couldn't be noted before: on a full disk, for example.
+    fn note_rest(&self, runtime: &Handle) {
+        let rest = std::mem::take(&mut *self.unnoted.lock().unwrap_or_else(PoisonError::into_inner));
+        let left = rest.into_iter().filter(|(id, written)| self.note_end(id, *written, runtime).is_err());
+        let left: Vec<_> = left.collect();
+        self.unnoted.lock().unwrap_or_else(PoisonError::into_inner).extend(left);
     }
 
     /// Of a recording without frames.
@@ -252,8 +310,12 @@ impl Current {
         is_other
             || (unit.is_keyframe && length_ticks >= USUAL_TICKS)
             || length_ticks >= MOST_TICKS
-            || written.size_bytes >= MOST_BYTES
+            || written.size_bytes >= self.most_bytes
     }
+}
+
+fn not_recorded(reason: &Reason) -> Reason {
+    Reason::new(reason.code, format!("the camera isn't recorded: {}", reason.text))
 }
 
 fn not_written(error: &io::Error) -> Reason {

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 /// Below the data folder.
 pub const FOLDER: &str = "clips";
+/// How files begin that are hidden from the folder scan until they are whole.
+const PARTIAL: &str = ".partial-";
 /// Longest clip.
 pub const MOST_SECS: f64 = 24.0 * 3600.0;
 /// Recordings of one clip: those of the longest, and as many again for gaps.
@@ -33,6 +35,16 @@ pub enum Error {
         /// On the camera's timeline.
         secs: f64,
     },
+    /// A recording in it is damaged, or its file is gone.
+    #[error(
+        "what is recorded from {from_secs:.3} to {to_secs:.3} s is damaged or gone; make a clip before it and another after it"
+    )]
+    Broken {
+        /// On the camera's timeline.
+        from_secs: f64,
+        /// On the camera's timeline.
+        to_secs: f64,
+    },
     /// It is in more pieces than a clip takes.
     #[error("the camera was away too often in that time; make several shorter clips")]
     TooManyParts,
@@ -45,9 +57,9 @@ pub enum Error {
     /// A recording can't be read, or the clip can't be written.
     #[error("the clip can't be made: {0}")]
     Io(io::Error),
-    /// A recording can't be read.
-    #[error("the clip can't be made: {0}")]
-    Unreadable(String),
+    /// It can't be registered.
+    #[error("the clip can't be registered: {0}")]
+    Unregistered(String),
     /// The store.
     #[error(transparent)]
     Store(#[from] pigweight_store::Error),
@@ -67,6 +79,14 @@ impl Clips {
     pub fn open(data: &Path) -> io::Result<Self> {
         let folder = data.join(FOLDER);
         std::fs::create_dir_all(&folder)?;
+        for camera in std::fs::read_dir(&folder)?.filter_map(Result::ok) {
+            for file in std::fs::read_dir(camera.path()).into_iter().flatten().filter_map(Result::ok) {
+                // Of a clip that was being made when the program was killed.
+                if file.file_name().to_string_lossy().starts_with(PARTIAL) {
+                    std::fs::remove_file(file.path())?;
+                }
+            }
+        }
         Ok(Self { folder: folder.canonicalize()? })
     }
 
@@ -102,7 +122,7 @@ impl Clips {
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         };
         let found = FoundFile::clip(&path, &camera.id).map_err(Error::Io)?;
-        library::register(store, &found).await.map_err(|error| Error::Unreadable(format!("{error:#}")))
+        library::register(store, &found).await.map_err(|error| Error::Unregistered(format!("{error:#}")))
     }
 }
 
@@ -112,7 +132,7 @@ impl From<ClipError> for Error {
             ClipError::Empty => Self::NotRecorded,
             ClipError::Changed { ticks } => Self::Changed { secs: ticks as f64 / TICKS_PER_SEC as f64 },
             ClipError::Io(error) => Self::Io(error),
-            ClipError::Layout(error) => Self::Unreadable(error.to_string()),
+            ClipError::Layout(error) => Self::Io(io::Error::other(error)),
         }
     }
 }
@@ -127,14 +147,19 @@ fn write(
 ) -> Result<PathBuf, Error> {
     let mut parts = Vec::new();
     for recording in found {
-        let path = recordings.path(&recording.source_id, &recording.id);
-        let file = match File::open(path) {
-            Ok(file) => file,
-            // It was removed to make room since it was listed.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(Error::Io(error)),
+        let secs = |ticks: i64| ticks as f64 / TICKS_PER_SEC as f64;
+        let broken = || Error::Broken {
+            from_secs: secs(recording.start_ticks),
+            to_secs: secs(recording.end_ticks.unwrap_or(stretch.end)),
         };
-        let layout = recordings.layout(recording).map_err(|error| Error::Unreadable(format!("{error:#}")))?;
+        let path = recordings.path(&recording.source_id, &recording.id);
+        // Removed to make room since it was listed, or by somebody.
+        let file = File::open(path).map_err(|_| broken())?;
+        let layout = recordings.layout(recording).map_err(|_| broken())?;
+        let is_whole = recording.end_ticks.is_none() || layout.frames().cast_signed() == recording.frames;
+        if !is_whole {
+            return Err(broken());
+        }
         parts.push(ClipPart { file, layout, start_ticks: recording.start_ticks });
     }
     let range = clip_range(&parts, stretch)?;
@@ -147,8 +172,7 @@ fn write(
     if !disk_space::has_room(folder, bytes) {
         return Err(Error::NoRoom { megabytes: bytes.div_ceil(1_000_000) });
     }
-    // Hidden from the folder scan until it is whole.
-    let mut partial = tempfile::Builder::new().prefix(".partial-").tempfile_in(folder).map_err(Error::Io)?;
+    let mut partial = tempfile::Builder::new().prefix(PARTIAL).tempfile_in(folder).map_err(Error::Io)?;
     let mut to = BufWriter::with_capacity(1 << 20, partial.as_file_mut());
     write_clip(&mut parts, stretch, started_ms.div_euclid(1000), &mut to)?;
     to.flush().map_err(Error::Io)?;

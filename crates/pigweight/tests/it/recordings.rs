@@ -135,8 +135,24 @@ fn what_was_live_is_recorded_to_the_bit_plays_as_hls_and_goes_with_its_camera() 
     let range = server.ask("GET", &file, &[("range", "bytes=4-7")], None);
     assert_eq!((range.status, range.bytes.as_slice()), (206, b"ftyp".as_slice()));
 
+    // Everything that was counted, where no end is named.
+    let counts = server.get(&format!("/api/videos/{video}/counts")).json();
+    assert!(!counts["points"].as_array().unwrap().is_empty(), "{counts}");
+    let detections = server.get(&format!("/api/videos/{video}/detections")).json();
+    assert!(!detections["frames"].as_array().unwrap().is_empty());
+    server.ask("GET", &format!("/api/video_file/frame_optimized?id={video}&t=NaN"), &[], None).problem(400);
+
     let kept = folder.path().join("data/recordings").join(id);
     assert!(kept.is_dir());
+    // A file that somebody damages or removes is told, and never left out of a clip without a word.
+    let name = format!("{}.mp4", first["id"].as_str().unwrap());
+    let clip = json!({"from": first["from"], "to": last["to"]}).to_string();
+    std::fs::write(kept.join(&name), "no recording").unwrap();
+    let broken = server.ask("POST", &format!("/api/cameras/{id}/clips"), &[], Some(&clip)).problem(409);
+    assert!(broken.contains("damaged or gone"), "{broken}");
+    std::fs::remove_file(kept.join(&name)).unwrap();
+    server.ask("POST", &format!("/api/cameras/{id}/clips"), &[], Some(&clip)).problem(409);
+    assert!(server.ask("GET", &file, &[], None).problem(404).contains("gone"));
     assert_eq!(server.ask("DELETE", &format!("/api/cameras/{id}"), &[], None).status, 204);
     assert!(!kept.exists(), "its recordings went with the camera");
     server.stop();
@@ -312,5 +328,35 @@ fn recording_can_be_switched_off_and_on_for_a_camera() {
     assert_eq!(server.ask("DELETE", &mark, &[], None).status, 204);
     assert_eq!(server.ask("DELETE", &mark, &[], None).status, 404);
     assert_eq!(recordings(&server, id)[0]["is_marked"], false);
+    server.stop();
+}
+
+#[test]
+fn a_camera_with_b_frames_is_recorded_from_its_first_keyframe_on_in_one_piece() {
+    let folder = tempfile::tempdir().unwrap();
+    let film = crate::webrtc::film(folder.path(), "b.mp4", &crate::webrtc::WITH_B_FRAMES);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let videos = folder.path().join("videos");
+    std::fs::create_dir_all(&videos).unwrap();
+    let server = Server::start(&videos, &folder.path().join("data"), None);
+    let url = format!("rtsp://127.0.0.1:{port}/b");
+    let camera = add(&server, &json!({"name": "B", "url": url, "test": false}));
+    let id = camera["id"].as_str().unwrap();
+    let Some(rtsp) = RtspServer::start(&["--port", &port], &[("b", film.clone())]) else { return };
+    wait_for_state(&server, id, "live");
+    wait_for_state(&server, id, "away");
+    drop(rtsp);
+    let all = loop {
+        let all = recordings(&server, id);
+        if !all.is_empty() && all.iter().all(|one| one["to"].is_f64()) {
+            break all;
+        }
+        pause();
+    };
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert_eq!(all[0]["frames"].as_i64().unwrap() as usize, frames_of(&film).0);
+    let clip = json!({"from": all[0]["from"], "to": all[0]["to"]}).to_string();
+    let made = server.ask("POST", &format!("/api/cameras/{id}/clips"), &[], Some(&clip));
+    assert_eq!(made.status, 201, "{}", made.json());
     server.stop();
 }

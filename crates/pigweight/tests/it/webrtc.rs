@@ -10,7 +10,7 @@ use std::process::Command;
 const FRAMES_PER_SEC: i64 = 15;
 
 /// A film as a camera would code it; `options` are ffmpeg's.
-fn film(folder: &Path, name: &str, options: &[&str]) -> PathBuf {
+pub fn film(folder: &Path, name: &str, options: &[&str]) -> PathBuf {
     let path = folder.join(name);
     let source = format!("testsrc2=size=320x180:rate={FRAMES_PER_SEC}:duration=20");
     let made = Command::new("ffmpeg")
@@ -125,7 +125,7 @@ const VP8_OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=gr
     a=recvonly\r\na=rtcp-mux\r\na=rtpmap:96 VP8/90000\r\n";
 
 /// As many encoders send them.
-const WITH_B_FRAMES: [&str; 6] =
+pub const WITH_B_FRAMES: [&str; 6] =
     ["-c:v", "libx264", "-bf", "3", "-x264-params", "b-pyramid=normal:b-adapt=0"];
 const HEVC: [&str; 4] = ["-c:v", "libx265", "-x265-params", "log-level=none"];
 

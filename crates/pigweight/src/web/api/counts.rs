@@ -10,7 +10,7 @@ use axum::Json;
 use axum::extract::Path;
 use pigweight_core::track::Origin;
 use pigweight_live::timeline::GAP_SECS;
-use pigweight_store::LineCrossing;
+use pigweight_store::{LineCrossing, RunRecord, VideoRecord};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -50,9 +50,10 @@ pub async fn detections(
     Query(window): Query<Window>,
 ) -> Result<Json<Detections>, Problem> {
     let video = caller.recording(&app, &id).await?;
-    let (from_secs, to_secs) = window.range(video.duration_secs.unwrap_or(0.0))?;
+    let run = app.store.shown_run(&id).await?;
+    let (from_secs, to_secs) = window.range(end_secs(&video, run.as_ref()))?;
     let to_secs = to_secs.min(from_secs + MAX_WINDOW_SECS);
-    let Some(run) = app.store.shown_run(&id).await? else {
+    let Some(run) = run else {
         return Ok(Json(Detections { from_secs, to_secs, counted_to_secs: 0.0, frames: Vec::new() }));
     };
     let frames = app.store.detections(&run.id, from_secs, to_secs, MAX_CHUNKS).await?;
@@ -126,9 +127,10 @@ pub async fn counts(
 ) -> Result<Json<Counts>, Problem> {
     let video = caller.recording(&app, &id).await?;
     let window = Window { from: query.from, to: query.to };
-    let (from_secs, to_secs) = window.range(video.duration_secs.unwrap_or(0.0))?;
+    let run = app.store.shown_run(&id).await?;
+    let (from_secs, to_secs) = window.range(end_secs(&video, run.as_ref()))?;
     let points = query.points.unwrap_or(1000).clamp(1, 10_000);
-    let Some(run) = app.store.shown_run(&id).await? else {
+    let Some(run) = run else {
         return Ok(Json(Counts { level_secs: 0, counted_to_secs: 0.0, points: Vec::new() }));
     };
     let window = app.store.counts(&run.id, from_secs, to_secs, points).await?;
@@ -271,4 +273,11 @@ pub async fn count_at_time(
         uncertainty: None,
         t,
     }))
+}
+
+/// What a camera sends has no duration: it ends where it is counted to.
+fn end_secs(video: &VideoRecord, run: Option<&RunRecord>) -> f64 {
+    let counted_secs = || run.map_or(0.0, |run| run.counted_to_secs);
+    // The frame at the very end is part of it.
+    video.duration_secs.unwrap_or_else(|| counted_secs() + 1.0)
 }

@@ -20,7 +20,7 @@ const MOST_RECORDINGS: u32 = 2000;
 /// Stretches of one answer: a year.
 const MOST_LIST_SECS: f64 = 366.0 * 24.0 * 3600.0;
 /// Marks of one camera.
-const MOST_MARKS: u32 = 10_000;
+const MOST_MARKS: u32 = 1000;
 const MAX_NOTE_CHARACTERS: usize = 500;
 
 /// A file with a stretch of a camera.
@@ -146,7 +146,7 @@ impl From<clips::Error> for Problem {
         use clips::Error;
         let status = match &error {
             Error::NotRecorded => StatusCode::NOT_FOUND,
-            Error::Changed { .. } | Error::TooManyParts => StatusCode::CONFLICT,
+            Error::Changed { .. } | Error::Broken { .. } | Error::TooManyParts => StatusCode::CONFLICT,
             Error::NoRoom { .. } => StatusCode::INSUFFICIENT_STORAGE,
             Error::Io(cause)
                 if matches!(
@@ -156,7 +156,7 @@ impl From<clips::Error> for Problem {
             {
                 StatusCode::INSUFFICIENT_STORAGE
             }
-            Error::Io(_) | Error::Unreadable(_) => return Self::internal(error),
+            Error::Io(_) | Error::Unregistered(_) => return Self::internal(error),
             Error::Store(error) => return error.into(),
         };
         Self::new(status, error.to_string())
@@ -175,7 +175,8 @@ pub async fn list(
     Query(query): Query<StretchQuery>,
 ) -> Result<Json<Recordings>, Problem> {
     let camera = caller.camera(&app, &id).await?;
-    let stretch = Stretch::of(&query, camera.created_at, MOST_LIST_SECS)?;
+    let end_secs = app.store.camera_end_secs(&camera.id).await?;
+    let stretch = Stretch::of(&query, camera.created_at, end_secs, MOST_LIST_SECS)?;
     let range = (ticks(stretch.from_secs), ticks(stretch.to_secs));
     let margin_secs = app.recorded.files.margin_secs();
     let mut found = app.store.recordings(&camera.id, range, margin_secs, MOST_RECORDINGS + 1).await?;
@@ -247,7 +248,7 @@ pub async fn remove_mark(
     post, path = "/api/cameras/{id}/clips", request_body = ClipRequest,
     responses((status = 201, body = Clip, headers(("Location" = String, description = "The video"))),
               (status = 400, body = Problem), (status = 404, body = Problem, description = "There is no such camera, or nothing is recorded"),
-              (status = 409, body = Problem, description = "What the camera sends changes within it"),
+              (status = 409, body = Problem, description = "What the camera sends changes within it, or a recording of it is damaged or gone"),
               (status = 413, body = Problem), (status = 415, body = Problem), (status = 507, body = Problem, description = "No room"))
 )]
 pub async fn add_clip(

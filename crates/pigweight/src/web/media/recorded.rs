@@ -37,7 +37,9 @@ pub async fn file(
     let recording = app.store.recording(&camera.id, &recording, 0.0).await?;
     let path = app.recorded.files.path(&camera.id, &recording.id);
     if !path.is_file() {
-        return Err(Problem::not_found("the recording was removed to make room for newer ones"));
+        return Err(Problem::not_found(
+            "the file of this recording is gone: removed to make room for newer ones, or by somebody",
+        ));
     }
     let mut response = ServeFile::new(path).try_call(request).await.map_err(Problem::internal)?;
     let headers = response.headers_mut();
@@ -61,7 +63,8 @@ pub async fn playlist(
     Query(query): Query<StretchQuery>,
 ) -> Result<Response, Problem> {
     let camera = caller.camera(&app, &id).await?;
-    let stretch = Stretch::of(&query, camera.created_at, MOST_PLAYLIST_SECS)?;
+    let end_secs = app.store.camera_end_secs(&camera.id).await?;
+    let stretch = Stretch::of(&query, camera.created_at, end_secs, MOST_PLAYLIST_SECS)?;
     let range = (ticks(stretch.from_secs), ticks(stretch.to_secs));
     let recordings = app.store.recordings(&camera.id, range, 0.0, MOST_RECORDINGS).await?;
     let mut pieces = Vec::new();

@@ -58,6 +58,9 @@ impl RecordedVideos {
         source_id: &str,
         t: f64,
     ) -> Result<(RecordedFrame, Pts), Problem> {
+        if !t.is_finite() {
+            return Err(Problem::bad_request("t is a number of seconds since the camera was added"));
+        }
         let wanted = ticks(t);
         let Some(recording) = self.store.recording_at(source_id, wanted).await? else {
             return Err(self.not_recorded(source_id, t).await?);
@@ -68,10 +71,10 @@ impl RecordedVideos {
         let pts = match video.frame_at(secs(wanted - recording.start_ticks)) {
             Ok(pts) => pts,
             // It is still being written, and this isn't in the file yet.
-            Err(pigweight_media::Error::OutsideVideo { .. }) => {
+            Err(pigweight_media::Error::OutsideVideo { .. }) if recording.end_ticks.is_none() => {
                 return Err(self.not_recorded(source_id, t).await?);
             }
-            Err(error) => return Err(error.into()),
+            Err(_) => return Err(damaged(&recording)),
         };
         Ok((RecordedFrame { id: recording.id, video, zero_ticks }, pts))
     }
@@ -102,14 +105,21 @@ impl RecordedVideos {
             Some(workers) => workers.open_in_parts(&path, None, &mut |_| {}),
             None => Video::open(&path),
         });
-        let video = opened.await??;
+        let video = match opened.await? {
+            Ok(video) => video,
+            Err(error) if error.is_of_worker() => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!("a recording can't be read: {error}");
+                return Err(damaged(recording));
+            }
+        };
         if recording.end_ticks.is_some() {
             self.videos.insert(recording.id.clone(), video.clone());
         }
         Ok(video)
     }
 
-    /// `None`: its file was removed to make room since it was listed.
+    /// `None`: its file is gone or can't be read.
     ///
     /// # Errors
     /// If it can't be read.
@@ -125,12 +135,24 @@ impl RecordedVideos {
         let layout = pool.work(move || recordings.layout(&read)).await?;
         let layout = match layout {
             Ok(layout) => Arc::new(layout),
-            Err(_) if !self.files.path(&recording.source_id, &recording.id).exists() => return Ok(None),
-            Err(error) => return Err(Problem::internal(format!("{error:#}"))),
+            Err(error) => {
+                // What is left can be played.
+                tracing::warn!("a recording is left out of a playlist: {error:#}");
+                return Ok(None);
+            }
         };
         if recording.end_ticks.is_some() {
             self.layouts.insert(recording.id, layout.clone());
         }
         Ok(Some(layout))
     }
+}
+
+/// Without the path, which is nobody's business.
+fn damaged(recording: &CameraRecording) -> Problem {
+    let until = recording.end_ticks.map_or_else(String::new, |end| format!(" to {:.3}", secs(end)));
+    Problem::unreadable(format!(
+        "what is recorded from {:.3}{until} s is damaged or gone; ask for a moment before or after it",
+        secs(recording.start_ticks)
+    ))
 }

@@ -130,7 +130,7 @@ test('a camera that sends what browsers do not show live says so', async ({ farm
   await expect(page.getByText('The camera sends H.265')).toBeVisible();
   await farm.open('#/camera/b');
   await expect(page.getByText('The camera sends H.264 with B-frames')).toBeVisible();
-  // Live video is asked for all the same: the server codes it anew.
+  // Live video is asked for all the same: the server transcodes it.
   await expect.poll(() => farm.world.requests.some((request) => request.includes('whep'))).toBe(true);
 });
 

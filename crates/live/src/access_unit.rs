@@ -14,7 +14,7 @@ pub enum Codec {
     H265,
     /// A JPEG picture: each is a keyframe.
     Mjpeg,
-    /// VP8: what was coded anew for browsers. No camera sends it.
+    /// VP8: what was transcoded for browsers. No camera sends it.
     Vp8,
 }
 

@@ -1,4 +1,4 @@
-//! Recordings: a camera's own frames in fragmented MP4 files, not coded anew.
+//! Recordings: a camera's own frames in fragmented MP4 files, not transcoded.
 //!
 //! ```text
 //! access units → boxes (how MP4 states them) → writer (one file) → layout (what a file holds, also after a crash) → clip (a stretch of several)

@@ -1,4 +1,4 @@
-//! WebRTC: viewers receive the camera's own frames, or, where browsers don't take these, frames that were coded anew in VP8.
+//! WebRTC: viewers receive the camera's own frames, or, where browsers don't take these, frames that were transcoded to VP8.
 //!
 //! ```text
 //! SDP offer → answer (offer.rs) → viewer (viewer.rs: one peer, no sockets and no clock) ↔ server (server.rs: one UDP port, one task)

@@ -4,7 +4,7 @@
 //! is a keyframe. [`FrameReader`] decodes all frames in order; [`FrameSeeker`] serves exact single frames.
 //! Both name each frame by its integer pts, never by frames per second.
 //!
-//! A [`StreamDecoder`] decodes what comes without a file: the access units of a camera. A [`StreamTranscoder`] codes them anew for browsers.
+//! A [`StreamDecoder`] decodes what comes without a file: the access units of a camera. A [`StreamTranscoder`] transcodes them for browsers.
 //!
 //! If the bytes are foreign and the process must survive, [`isolate::Workers`] opens the video: then all of the above works
 //! as before, in confined processes.

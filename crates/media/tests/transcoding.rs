@@ -1,4 +1,4 @@
-//! What is coded anew for browsers shows the same frames at the same times.
+//! What is transcoded for browsers shows the same frames at the same times.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -59,7 +59,7 @@ fn decoded(frames: &[TranscodedFrame], folder: &Path) -> Vec<(i64, Option<u32>)>
 }
 
 #[test]
-fn every_frame_is_coded_anew_at_its_own_time() {
+fn every_frame_is_transcoded_at_its_own_time() {
     for name in ["gop25.mp4", "gop150.mp4"] {
         let folder = tempfile::tempdir().unwrap();
         let units = access_units(name, folder.path());

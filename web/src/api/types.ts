@@ -209,7 +209,7 @@ export interface paths {
         put?: never;
         /**
          * Shows a camera by WebRTC (WHEP). The body is an SDP offer, the answer an SDP answer with all candidates; `DELETE` of its `Location` ends it.
-         *     The frames are the camera's own where it sends H.264 without B-frames and the offer has H.264; otherwise they are coded anew in VP8. Their RTP
+         *     The frames are the camera's own where it sends H.264 without B-frames and the offer has H.264; otherwise they are transcoded to VP8. Their RTP
          *     timestamps are the low 32 bits of their pts.
          */
         post: operations["post_api_cameras_id_whep"];
@@ -1092,7 +1092,7 @@ export interface components {
              * @description Coded frames.
              */
             frames: number;
-            /** @description Whether frames come in another order than they are shown (B-frames): then live video is coded anew for browsers. Switch B-frames off in the camera, if it can. */
+            /** @description Whether frames come in another order than they are shown (B-frames): then live video is transcoded for browsers. Switch B-frames off in the camera, if it can. */
             has_reordered_frames: boolean;
             /**
              * Format: int64

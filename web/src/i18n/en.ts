@@ -94,7 +94,7 @@ export const en = {
   camera_video_late: 'Live video, {secs} s late',
   camera_pictures: 'Single pictures, about one a second',
   camera_coded_anew:
-    'The camera sends {what}, which browsers do not show live. The server codes it anew while somebody looks, which costs it work. H.264 without B-frames needs none.',
+    'The camera sends {what}, which browsers do not show live. The server transcodes it while there are viewers, which costs it work. H.264 without B-frames needs none.',
   camera_with_b_frames: 'H.264 with B-frames',
   camera_certificate_unchecked:
     'Its connection is encrypted, but it was off when its address was entered, so its certificate is not known. Enter the address again while it is on.',

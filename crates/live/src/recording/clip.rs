@@ -114,7 +114,7 @@ fn take<F>(parts: &[ClipPart<F>], stretch: &Range<i64>) -> Vec<Taken> {
         .take_while(|&place| is_same_file(place))
         .find(|&place| all[place].fragment.starts_with_keyframe)
         .or_else(|| (first..all.len()).find(|&place| all[place].fragment.starts_with_keyframe));
-    all.into_iter().skip(start.unwrap_or(usize::MAX)).collect()
+    start.map_or_else(Vec::new, |start| all.into_iter().skip(start).collect())
 }
 
 fn sample_entry<F: Read + Seek>(part: &mut ClipPart<F>) -> Result<Vec<u8>, ClipError> {

@@ -1,4 +1,4 @@
-//! Codes a stream without a container anew, access unit by access unit.
+//! Transcodes a stream without a container, access unit by access unit.
 
 use crate::error::Result;
 use crate::isolate::{Location, Request, Response, Worker, Workers};
@@ -8,7 +8,7 @@ use pigweight_core::time::{Pts, TimeBase};
 
 /// Largest access unit, bytes; larger ones are left out.
 const MOST_ACCESS_UNIT_BYTES: usize = 32 << 20;
-/// Of a frame that was coded anew.
+/// Of a frame that was transcoded.
 const MOST_FRAME_BYTES: u64 = 32 << 20;
 
 /// Decodes access units in Annex B, or JPEG pictures, and codes their frames in VP8. Wide pictures are made smaller.

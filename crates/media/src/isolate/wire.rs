@@ -47,7 +47,7 @@ pub(crate) enum Request {
     UseStream { codec: StreamCodec, time_base: TimeBase },
     /// The bytes are the stream's next access unit. Answered by its frames and [`Response::End`].
     AccessUnit { pts: Pts },
-    /// The bytes are the stream's next access unit, to be coded anew. Answered by [`Response::Coded`] for each frame and [`Response::End`].
+    /// The bytes are the stream's next access unit, to be transcoded. Answered by [`Response::Coded`] for each frame and [`Response::End`].
     Transcode { pts: Pts, encodes: bool },
     /// The next access unit doesn't refer to earlier ones. Not answered.
     ResetStream,
@@ -67,7 +67,7 @@ pub(crate) enum Response {
     Opened { info: VideoInfo, stream_index: i32, is_whole: bool },
     /// The bytes are the samples.
     Frame(FrameHead),
-    /// The bytes are a frame that was coded anew.
+    /// The bytes are a frame that was transcoded.
     Coded { pts: Pts, is_keyframe: bool },
     /// After the last frame.
     End { damaged_packets: usize },

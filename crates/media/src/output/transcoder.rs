@@ -1,4 +1,4 @@
-//! Codes a stream anew for browsers that don't take it as it is: VP8, frame by frame, without looking ahead.
+//! Transcodes a stream for browsers that don't take it as it is: VP8, frame by frame, without looking ahead.
 
 use crate::error::{Error, Result};
 use crate::file::container::MAX_PIXELS;
@@ -16,7 +16,7 @@ const BITS_PER_PIXEL_A_SECOND: i64 = 4;
 /// Frames that one packet may give: a decoder that reorders holds some back.
 const MOST_FRAMES: usize = 32;
 
-/// A frame that was coded anew.
+/// A frame that was transcoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TranscodedFrame {
     /// VP8.
@@ -69,7 +69,7 @@ impl LocalTranscoder {
     }
 
     fn encode(&mut self, frame: &Frame, pts: i64) -> Result<impl Iterator<Item = TranscodedFrame> + use<>> {
-        let failed = |code| Error::libav("coding a picture anew", code);
+        let failed = |code| Error::libav("transcoding a picture", code);
         let settings = self.settings_for(frame);
         let encoder = match &mut self.encoder {
             Some((known, encoder)) if *known == settings => encoder,

@@ -313,7 +313,7 @@ impl CameraSupervisor {
         match transcoder.subscriber(name, &camera.subscriber(), workers, &self.runtime) {
             Ok(subscriber) => Some(subscriber),
             Err(error) => {
-                tracing::error!("cannot start the thread that codes a camera anew: {error}");
+                tracing::error!("cannot start the thread that transcodes a camera: {error}");
                 None
             }
         }

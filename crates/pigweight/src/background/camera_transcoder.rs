@@ -1,4 +1,4 @@
-//! Codes a camera anew for browsers, while somebody looks: what no browser receives by WebRTC (H.265, B-frames, JPEG), and for browsers without H.264.
+//! Transcodes a camera for browsers, while there are viewers: what no browser receives by WebRTC (H.265, B-frames, JPEG), and for browsers without H.264.
 //!
 //! One thread and one worker process a camera, however many look. Where that is slower than the camera, frames are left out: what is shown is never late.
 
@@ -16,7 +16,7 @@ const MOST_LATE_MS: i64 = 300;
 /// How often it is looked whether somebody still looks, while the camera sends nothing.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A camera that is coded anew when somebody wants it.
+/// A camera that is transcoded when somebody wants it.
 #[derive(Clone, Default)]
 pub struct CameraTranscoder {
     /// What runs; the thread takes it out when nobody looks any more.
@@ -125,7 +125,7 @@ impl Work {
             }
             Err(error) => {
                 // Another process begins at the next keyframe.
-                tracing::warn!(camera = self.name, "it isn't coded anew for browsers: {error}");
+                tracing::warn!(camera = self.name, "it isn't transcoded for browsers: {error}");
                 self.transcoder = None;
                 self.waits_for_keyframe = true;
             }

@@ -27,7 +27,7 @@ fn a_camera_that_sends_jpeg_pictures_over_http_is_counted_and_shown_as_pictures(
     assert_eq!((picture.status, picture.header("content-type")), (200, "image/jpeg"));
 
     let shown = crate::webrtc::receive(&server, &["whep", id, "10"]).unwrap();
-    assert_eq!((&shown["codec"], &shown["size"]), (&json!("VP8"), &json!([640, 360])), "it is coded anew");
+    assert_eq!((&shown["codec"], &shown["size"]), (&json!("VP8"), &json!([640, 360])), "it is transcoded");
     // Its pictures are recorded as they are.
     let recorded = server.get(&format!("/api/cameras/{id}/recordings?from=0")).json();
     assert!(!recorded["recordings"].as_array().unwrap().is_empty(), "{recorded}");

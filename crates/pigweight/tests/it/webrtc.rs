@@ -136,7 +136,7 @@ fn transcoded_cameras(server: &Server) -> String {
 }
 
 #[test]
-fn what_browsers_do_not_take_is_coded_anew_while_somebody_looks() {
+fn what_browsers_do_not_take_is_transcoded_while_there_are_viewers() {
     let folder = tempfile::tempdir().unwrap();
     let films = [
         ("plain", film(folder.path(), "plain.mp4", &["-c:v", "libx264", "-bf", "0"])),

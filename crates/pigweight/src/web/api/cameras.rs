@@ -84,7 +84,7 @@ pub struct CameraDelivery {
     pub lost_packets: u64,
     /// How often the camera's clock jumped or stood still.
     pub clock_jumps: u64,
-    /// Whether frames come in another order than they are shown (B-frames): then live video is coded anew for browsers. Switch B-frames off in the camera, if it can.
+    /// Whether frames come in another order than they are shown (B-frames): then live video is transcoded for browsers. Switch B-frames off in the camera, if it can.
     pub has_reordered_frames: bool,
     /// How far the camera's clock has run from the server's since the connection began, seconds; positive: it is fast.
     pub drift_secs: f64,

@@ -83,7 +83,7 @@ fn refused(error: &OfferError) -> Response {
     }
 }
 
-/// How a camera is shown: its own frames, if the browser takes them, or frames that are coded anew.
+/// How a camera is shown: its own frames, if the browser takes them, or frames that are transcoded.
 fn source(
     app: &App,
     camera: &CameraRecord,
@@ -140,7 +140,7 @@ async fn answer(
 }
 
 /// Shows a camera by WebRTC (WHEP). The body is an SDP offer, the answer an SDP answer with all candidates; `DELETE` of its `Location` ends it.
-/// The frames are the camera's own where it sends H.264 without B-frames and the offer has H.264; otherwise they are coded anew in VP8. Their RTP
+/// The frames are the camera's own where it sends H.264 without B-frames and the offer has H.264; otherwise they are transcoded to VP8. Their RTP
 /// timestamps are the low 32 bits of their pts.
 #[utoipa::path(
     post, path = "/api/cameras/{id}/whep", request_body(content = String, content_type = "application/sdp"),

@@ -30,8 +30,17 @@ address=$(timeout 60 grep -m1 -o 'http://[0-9.:]*' <(tail -f -n +1 --pid=$server
 camera=$(timeout 30 grep -m1 -o '[0-9][0-9]*$' <(tail -f -n +1 --pid=$server "$folder/camera.out")) || camera=
 [ -n "$camera" ] || skip "live cameras: GStreamer's RTSP server is not installed"
 export CAMERA_URL=${camera:+rtsp://127.0.0.1:$camera/corridor}
+# Another server tells viewers 127.0.0.1 alone: Firefox gets no WebRTC there.
+: > "$folder/loopback.out"
+mkdir "$folder/none"
+env -u PIGWEIGHT_WEBRTC__LISTEN -u PIGWEIGHT_WEBRTC__ADDRESSES "$binary" serve --videos "$folder/none" --data "$folder/loopback" \
+  --listen 127.0.0.1:0 --model "$folder/videos/drawn-pigs.onnx" >> "$folder/loopback.out" 2> "$folder/loopback.err" &
+loopback=$!
+trap 'kill $server $loopback 2>/dev/null; wait $server $loopback 2>/dev/null; rm -rf "$folder"' EXIT
+LOOPBACK_URL=$(timeout 60 grep -m1 -o 'http://[0-9.:]*' <(tail -f -n +1 --pid=$loopback "$folder/loopback.out")) || {
+  echo "test_browser: the second server did not start:" >&2; cat "$folder/loopback.err" >&2; exit 1; }
 cd web
-export PIGWEIGHT_URL=$address
+export PIGWEIGHT_URL=$address LOOPBACK_URL
 UPLOAD_FILE=$folder/upload.mp4 npx playwright test --project=real
 if FIREFOX=$(command -v firefox-esr || command -v firefox); then
   export FIREFOX

@@ -32,12 +32,12 @@ export default defineConfig({
     ? [
         {
           name: 'real',
-          testMatch: 'real.spec.ts',
+          testMatch: ['real.spec.ts', 'live.spec.ts'],
           timeout: 600_000,
           use: { baseURL: realUrl.replace(/\/?$/, '/') },
         },
         { name: 'firefox', testMatch: 'browsers.spec.ts', timeout: 300_000 },
         { name: 'webkit', testMatch: 'browsers.spec.ts', timeout: 300_000 },
       ]
-    : [{ name: 'mock', testIgnore: ['real.spec.ts', 'browsers.spec.ts'] }],
+    : [{ name: 'mock', testIgnore: ['real.spec.ts', 'live.spec.ts', 'browsers.spec.ts'] }],
 });

@@ -1,7 +1,7 @@
 //! Cameras: a connection that stays alive, and its access units on one timeline.
 //!
 //! ```text
-//! rtsp, http or usb (a session) → timeline (one monotonic timeline) → camera (state, retries) → subscriptions: decoder, webrtc, recorder
+//! rtsp, http or usb (a session) → timeline (one monotonic timeline) → camera (state, retries) → subscriptions: decoder, webrtc, fragmented, recorder
 //! ```
 //! One rule holds for the whole crate: **nothing behind a camera can hold it back.** Access units go into a bounded broadcast. A subscriber
 //! that is too slow loses the oldest, is told so, and continues at the next keyframe.
@@ -18,6 +18,7 @@ pub mod camera;
 pub mod certificate;
 pub mod dial;
 pub mod failure;
+pub mod fragmented;
 pub mod http;
 mod jpeg_splitter;
 pub mod recording;

@@ -23,6 +23,7 @@ use crate::sources::library::OwnFolders;
 use crate::sources::open_videos::OpenVideos;
 use crate::sources::uploads::Uploads;
 use crate::status::Status;
+use crate::web::api::video_socket;
 use crate::web::api::webrtc::ConnectionEnds;
 use crate::web::auth::caller::{Authenticator, LocalAuthenticator};
 use crate::web::{App, RecordedVideos, VideoPool, router};
@@ -37,7 +38,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 /// Histogram buckets, seconds: from a cached response to a frame from a long GOP.
@@ -238,6 +239,7 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         cameras: cameras.clone(),
         notifications: notifications.clone(),
         webrtc,
+        video_sockets: Arc::new(Semaphore::new(video_socket::MOST_VIEWERS)),
         authenticator,
         store: store.clone(),
         status,

@@ -83,6 +83,7 @@ fn api_router(document: utoipa::openapi::OpenApi) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(api::health::health))
         .routes(routes!(api::health::metrics))
         .routes(routes!(api::count_socket::count_updates))
+        .routes(routes!(api::video_socket::play))
         .merge(uploads())
 }
 

@@ -24,6 +24,8 @@ export const HOST = 'http://pigweight.test';
 
 export async function serve(page: Page, world: World, base: string): Promise<void> {
   await page.route(`${HOST}${base}**`, (route) => answer(route, world, base));
+  // The made-up world has no MP4 of cameras either.
+  await page.routeWebSocket(/\/ws\/cameras\//, (socket) => socket.close());
   // A video's socket says nothing: what it would tell is asked for as well.
   await page.routeWebSocket(/\/ws\/count\?/, (socket) => {
     for (const update of world.updates) socket.send(JSON.stringify(update));

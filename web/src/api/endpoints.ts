@@ -1,7 +1,7 @@
 // All addresses that the page uses, and nothing else about them.
 
 import type { CountWindow, DetectionWindow, FrameIndex, JobWish, LineEnds } from './narrowed.ts';
-import { address, ask, askJson, askPage, type ListPage, sendJson } from './request.ts';
+import { address, ask, askJson, askPage, type ListPage, sendJson, socketAddress } from './request.ts';
 import type {
   Adaptation,
   Camera,
@@ -88,6 +88,10 @@ export const fetchCamera = (id: string) => askJson<Camera>(address(cameraPath(id
 
 /** Where a browser offers to receive the camera by WebRTC. */
 export const whepAddress = (id: string) => address(`${cameraPath(id)}/whep`);
+
+/** Where a browser receives the camera's frames as fragments of MP4. */
+export const videoSocketAddress = (id: string) =>
+  socketAddress(`ws/cameras/${encodeURIComponent(id)}/video`, {});
 
 /** Disconnects it. What was counted stays. */
 /** What is recorded of a stretch, seconds since the camera was added; with thousands of recordings, its beginning. */

@@ -1,15 +1,16 @@
 // A camera's video by WebRTC, as WHEP describes it: one offer, one answer, the camera's own frames. It says when it plays and when it has failed; it
 // doesn't try again by itself.
 
-export interface WhepListener {
+/** What a session tells, by WebRTC or as fragments. */
+export interface VideoListener {
   /** The first frame is shown. */
   playing(): void;
   /** It has ended for good. */
   failed(): void;
-  /** A frame is shown; its RTP timestamp. */
+  /** A frame is shown; its RTP timestamp: the low 32 bits of its pts. */
   frame(rtp: number): void;
-  /** How late frames are shown after they arrived, seconds. */
-  late(secs: number): void;
+  /** How late frames are shown after they arrived, seconds; `isTcp`: whether they come over TCP, if that may be either. */
+  late(secs: number, isTcp: boolean | null): void;
 }
 
 /** Without a frame for so long, it has stalled. */
@@ -21,7 +22,7 @@ const MOST_LATE_SECS = 2;
 export class WhepSession {
   readonly #connection = new RTCPeerConnection();
   readonly #video: HTMLVideoElement;
-  readonly #listener: WhepListener;
+  readonly #listener: VideoListener;
   #lastFrameMs = performance.now();
   #hasPlayed = false;
   #isOver = false;
@@ -29,7 +30,7 @@ export class WhepSession {
   #frameRequest = 0;
   #delays = { sum: 0, frames: 0 };
 
-  constructor(url: string, video: HTMLVideoElement, listener: WhepListener) {
+  constructor(url: string, video: HTMLVideoElement, listener: VideoListener) {
     this.#video = video;
     this.#listener = listener;
     this.#connection.addTransceiver('video', { direction: 'recvonly' });
@@ -73,7 +74,10 @@ export class WhepSession {
       return;
     }
     if (performance.now() - this.#lastFrameMs > STALL_MS) return this.#fail();
-    for (const report of (await this.#connection.getStats()).values()) {
+    const reports = await this.#connection.getStats();
+    // It may have ended meanwhile.
+    if (this.#isOver) return;
+    for (const report of reports.values()) {
       if (report.type !== 'inbound-rtp' || report.kind !== 'video') continue;
       const { jitterBufferDelay: sum = 0, jitterBufferEmittedCount: frames = 0 } = report;
       const since = { sum: sum - this.#delays.sum, frames: frames - this.#delays.frames };
@@ -81,7 +85,7 @@ export class WhepSession {
       if (since.frames <= 0) continue;
       const secs = since.sum / since.frames;
       if (secs > MOST_LATE_SECS) return this.#fail();
-      this.#listener.late(secs);
+      this.#listener.late(secs, isOverTcp(reports));
     }
   }
 
@@ -100,6 +104,16 @@ export class WhepSession {
     this.#connection.close();
     this.#video.srcObject = null;
   }
+}
+
+/** By the pair of addresses that is used. */
+function isOverTcp(reports: RTCStatsReport): boolean {
+  const all = [...reports.values()];
+  const transport = all.find((report) => report.type === 'transport');
+  const isUsed = (pair: { id: string; nominated?: boolean; state?: string }) =>
+    transport?.selectedCandidatePairId === pair.id || (pair.nominated === true && pair.state === 'succeeded');
+  const pair = all.find((report) => report.type === 'candidate-pair' && isUsed(report));
+  return all.find((report) => report.id === pair?.remoteCandidateId)?.protocol === 'tcp';
 }
 
 /** Whether this browser can show cameras by WebRTC, and tells which frame it shows. */

@@ -15,5 +15,6 @@ pub mod runs;
 pub mod sources;
 pub mod types;
 pub mod uploads;
+pub mod video_socket;
 pub mod videos;
 pub mod webrtc;

@@ -19,6 +19,7 @@ use pigweight_live::webrtc::WebRtc;
 use pigweight_store::{Store, VideoRecord};
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::Semaphore;
 
 /// Shared state of all handlers.
 pub struct App {
@@ -38,6 +39,8 @@ pub struct App {
     pub notifications: Arc<Notifications>,
     /// Viewers of cameras; `None`: WebRTC is off.
     pub webrtc: Option<WebRtc>,
+    /// Places for viewers of cameras over WebSockets.
+    pub video_sockets: Arc<Semaphore>,
     /// The server's configuration.
     pub config: Arc<Config>,
     /// Open videos.

@@ -23,6 +23,7 @@ const LEFT_OUT: [&str; 1] = ["valid_range_secs"];
     components(schemas(
         api::count_socket::CountUpdate,
         api::count_socket::BoxesUpdate,
+        api::video_socket::VideoStart,
         media::frames::Mode
     ))
 )]

@@ -37,6 +37,7 @@ mod streaming;
 mod uploads;
 mod webhook_receiver;
 mod webhooks;
+mod video_socket;
 mod webrtc;
 mod workers;
 mod wrong_words;

@@ -5,6 +5,7 @@ use crate::reason::Reasoned as _;
 use crate::web::api::count_socket::Lag;
 use crate::web::api::receivers::Receiver;
 use crate::web::api::types::{Run, RunState};
+use crate::web::api::video_socket;
 use crate::web::app::App;
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
@@ -176,6 +177,8 @@ pub async fn metrics(_: Caller, app: Shared) -> Result<String, Problem> {
     if let Some(webrtc) = &app.webrtc {
         metrics::gauge!("pigweight_webrtc_viewers").set(webrtc.viewers() as f64);
     }
+    let free = app.video_sockets.available_permits();
+    metrics::gauge!("pigweight_video_socket_viewers").set((video_socket::MOST_VIEWERS - free.min(video_socket::MOST_VIEWERS)) as f64);
     app.notifications.measure(&app.store).await?;
     let previews = app.previews.clone();
     let bytes = tokio::task::spawn_blocking(move || previews.budget().used_bytes())

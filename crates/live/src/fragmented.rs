@@ -171,7 +171,8 @@ impl FragmentedViewer {
         }
         let (marked, marked_bytes) = self.latest_mark.map_or((None, 0), |mark| (Some(mark.sent), mark.bytes));
         let unmarked_bytes = self.sent_bytes - marked_bytes;
-        let is_due = marked.is_none_or(|marked| now - marked >= MARK_INTERVAL) || unmarked_bytes >= MARK_BYTES;
+        let is_due =
+            marked.is_none_or(|marked| now - marked >= MARK_INTERVAL) || unmarked_bytes >= MARK_BYTES;
         if unmarked_bytes > 0 && is_due {
             let number = self.latest_mark.map_or(1, |mark| mark.number + 1);
             let mark = Mark { number, sent: now, bytes: self.sent_bytes };

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use pigweight_live::webrtc::{Datagram, OfferError, Peers, Step, VideoCodec, Viewer};
+use pigweight_live::webrtc::{Datagram, OfferError, Peers, ServerAddresses, Step, VideoCodec, Viewer};
 use pigweight_live::{AccessUnit, Codec};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -54,6 +54,10 @@ fn server_address() -> SocketAddr {
     "192.0.2.1:8080".parse().unwrap()
 }
 
+fn server_addresses() -> ServerAddresses {
+    ServerAddresses { udp: vec![server_address()], tcp: Vec::new() }
+}
+
 fn browser_address() -> SocketAddr {
     "192.0.2.7:50000".parse().unwrap()
 }
@@ -81,7 +85,7 @@ impl Scene {
         let (offer, pending) = changes.apply().unwrap();
         let peers = Peers::new().unwrap();
         let (viewer, answer) =
-            peers.answer(&offer.to_sdp_string(), VideoCodec::H264, &[server_address()], now).unwrap();
+            peers.answer(&offer.to_sdp_string(), VideoCodec::H264, &server_addresses(), now).unwrap();
         assert!(answer.contains("a=ice-lite") && answer.contains("192.0.2.1 8080 typ host"), "{answer}");
         let answer = str0m::change::SdpAnswer::from_sdp_string(&answer).unwrap();
         browser.sdp_api().accept_answer(pending, answer).unwrap();
@@ -151,7 +155,7 @@ impl Scene {
             while let Some(entry) = self.wires.first_entry().filter(|entry| entry.key().0 <= self.now) {
                 let Packet { to_viewer, contents } = entry.remove();
                 if to_viewer {
-                    let datagram = Datagram { source: browser_address(), contents: &contents };
+                    let datagram = Datagram { is_tcp: false, source: browser_address(), contents: &contents };
                     if !self.over && self.viewer.accepts(self.now, datagram) {
                         self.viewer.receive(self.now, datagram);
                     }
@@ -406,13 +410,13 @@ fn offers_that_cannot_be_served_are_refused() {
         changes.apply().unwrap().0.to_sdp_string()
     };
     let refusal =
-        |sdp: &str| peers.answer(sdp, VideoCodec::H264, &[server_address()], now).map(drop).unwrap_err();
+        |sdp: &str| peers.answer(sdp, VideoCodec::H264, &server_addresses(), now).map(drop).unwrap_err();
     assert_eq!(refusal(&offer_of(browser(now, false), Direction::RecvOnly)), OfferError::NoCommonCodec);
     assert_eq!(refusal(&offer_of(browser(now, true), Direction::SendOnly)), OfferError::NoVideo);
     assert_eq!(refusal("hello"), OfferError::NoVideo);
     let good = offer_of(browser(now, true), Direction::RecvOnly);
     for (from, to) in [("a=fingerprint", "a=no"), ("a=ice-pwd", "a=no"), ("v=0", "v=x")] {
-        let refused = peers.answer(&good.replace(from, to), VideoCodec::H264, &[server_address()], now);
+        let refused = peers.answer(&good.replace(from, to), VideoCodec::H264, &server_addresses(), now);
         assert!(matches!(refused, Err(OfferError::NotSdp(_))), "without {from}: {:?}", refused.map(drop));
     }
 }

@@ -68,7 +68,7 @@ impl Default for JobsConfig {
     }
 }
 
-/// Cameras in the browser, by WebRTC. Without it, the page shows single pictures.
+/// Cameras in the browser, by WebRTC. Without it, the page plays them over its own connection, a little later.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WebRtcConfig {
@@ -77,6 +77,8 @@ pub struct WebRtcConfig {
     /// The UDP address that viewers connect to. Default: the address and the port of `listen`.
     #[schema(value_type = Option<String>)]
     pub listen: Option<SocketAddr>,
+    /// Whether viewers may connect over TCP as well, at the address and the port of the page, where UDP doesn't get through.
+    pub tcp: bool,
     /// IP addresses to tell viewers instead of the one that they opened the page at: of the router or the host, if the server is behind NAT or in a container.
     #[schema(value_type = Vec<String>)]
     pub addresses: Vec<IpAddr>,
@@ -84,7 +86,7 @@ pub struct WebRtcConfig {
 
 impl Default for WebRtcConfig {
     fn default() -> Self {
-        Self { enabled: true, listen: None, addresses: Vec::new() }
+        Self { enabled: true, listen: None, tcp: true, addresses: Vec::new() }
     }
 }
 

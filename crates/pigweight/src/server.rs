@@ -23,10 +23,10 @@ use crate::sources::library::OwnFolders;
 use crate::sources::open_videos::OpenVideos;
 use crate::sources::uploads::Uploads;
 use crate::status::Status;
-use crate::web::api::video_socket;
 use crate::web::api::webrtc::ConnectionEnds;
+use crate::web::api::{mjpeg, video_socket};
 use crate::web::auth::caller::{Authenticator, LocalAuthenticator};
-use crate::web::{App, RecordedVideos, VideoPool, router};
+use crate::web::{App, RecordedVideos, SharedPort, VideoPool, router};
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use pigweight_detect::service::Inference;
@@ -234,12 +234,15 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
     let cameras = CameraSupervisor::start(context.clone()).await?;
     let notifications = Notifications::start(&config, &store, &status, &cameras)?;
     let webrtc = start_webrtc(&config, address).await?;
+    let has_tcp = config.webrtc.tcp;
+    let entrance = webrtc.as_ref().filter(|_| has_tcp).map(WebRtc::tcp_entrance);
     let app = Arc::new(App {
         adaptations: adaptations.clone(),
         cameras: cameras.clone(),
         notifications: notifications.clone(),
         webrtc,
         video_sockets: Arc::new(Semaphore::new(video_socket::MOST_VIEWERS)),
+        mjpeg_clients: Arc::new(Semaphore::new(mjpeg::MOST_VIEWERS)),
         authenticator,
         store: store.clone(),
         status,
@@ -276,10 +279,11 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
     spawn_detector_search(&config, &app);
     let mut is_shutdown_too = is_shutdown.clone();
     let service = router(app).into_make_service_with_connect_info::<ConnectionEnds>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
-        // A dropped sender stops the server as well.
-        let _dropped = is_shutdown_too.wait_for(|&is_shutdown| is_shutdown).await;
-    });
+    let serving =
+        axum::serve(SharedPort::new(listener, entrance), service).with_graceful_shutdown(async move {
+            // A dropped sender stops the server as well.
+            let _dropped = is_shutdown_too.wait_for(|&is_shutdown| is_shutdown).await;
+        });
     let serving = tokio::spawn(serving.into_future());
     Ok(Started {
         address,
@@ -293,13 +297,14 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
     })
 }
 
-/// Viewers of cameras use UDP at the same address and port, unless the configuration names another. If that is taken, the page shows single pictures.
+/// Viewers of cameras use UDP at the same address and port, unless the configuration names another. If that is taken, the page plays cameras over its own connection.
 async fn start_webrtc(config: &Config, address: SocketAddr) -> anyhow::Result<Option<WebRtc>> {
-    let WebRtcConfig { enabled, listen, addresses } = config.webrtc.clone();
+    let WebRtcConfig { enabled, listen, tcp, addresses } = config.webrtc.clone();
     if !enabled {
         return Ok(None);
     }
-    let settings = WebRtcSettings { listen: listen.unwrap_or(address), addresses };
+    let settings =
+        WebRtcSettings { listen: listen.unwrap_or(address), tcp: tcp.then_some(address), addresses };
     match WebRtc::start(settings.clone()).await {
         Ok(webrtc) => Ok(Some(webrtc)),
         Err(error) if listen.is_some() => Err(error).with_context(|| {
@@ -307,7 +312,7 @@ async fn start_webrtc(config: &Config, address: SocketAddr) -> anyhow::Result<Op
         }),
         Err(error) => {
             tracing::warn!(
-                "browsers get single pictures of cameras, as UDP at {} can't be used ({error}); name another address with webrtc.listen",
+                "browsers get cameras without WebRTC, as UDP at {} can't be used ({error}); name another address with webrtc.listen",
                 settings.listen
             );
             Ok(None)

@@ -8,12 +8,14 @@ mod media;
 mod openapi;
 mod page;
 mod request;
+mod shared_port;
 
 pub use app::App;
 pub use media::recorded_files::RecordedVideos;
 pub use media::video_pool::VideoPool;
 pub use openapi::openapi_json;
 pub use request::problem::Problem;
+pub use shared_port::SharedPort;
 
 use openapi::Document;
 
@@ -69,6 +71,7 @@ fn api_router(document: utoipa::openapi::OpenApi) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(api::cameras::one, api::cameras::change, api::cameras::remove))
         .routes(routes!(api::cameras::states))
         .routes(routes!(api::cameras::frame))
+        .routes(routes!(api::mjpeg::mjpeg))
         .routes(routes!(api::recordings::list))
         .routes(routes!(media::recorded::file))
         .routes(routes!(media::recorded::playlist))
@@ -102,6 +105,7 @@ pub fn router(app: Arc<App>) -> Router {
     let compressible = SizeAbove::new(1024)
         .and(NotForContentType::IMAGES)
         .and(NotForContentType::const_new("video/"))
+        .and(NotForContentType::const_new("multipart/"))
         .and(NotForContentType::const_new("application/octet-stream"));
     api.route(
         "/api/openapi.json",

@@ -5,6 +5,8 @@ import type { VideoListener } from './whep.ts';
 
 /** Without a frame for so long, it has stalled. */
 const STALL_MS = 6000;
+/** Without a frame for so long, the camera sends none at the moment. */
+const QUIET_MS = 1000;
 const WATCH_MS = 500;
 /** Later than this for so long, it is begun anew. */
 const MOST_LATE_SECS = 3;
@@ -162,7 +164,8 @@ export class FragmentSession {
     }
     // Browsers pause what can't be seen.
     if (this.#video.paused) this.#video.play().catch(() => undefined);
-    if (!this.#hasPlayed) return;
+    // Where nothing comes, nothing is late.
+    if (!this.#hasPlayed || performance.now() - this.#lastFrameMs > QUIET_MS) return;
     const secs = this.#lateness.of(this.#video.currentTime, performance.now());
     if (secs === null) return;
     this.#listener.late(secs, null);

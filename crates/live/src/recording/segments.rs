@@ -89,9 +89,9 @@ impl Segments {
         let shown = unit.time_ticks - zero_ticks;
         self.latest_ticks = self.latest_ticks.max(shown - LEAD_TICKS);
         let duration = self.frame_ticks(unit.time_ticks);
-        let decode = self.last.map_or(0, |(decode, duration)| {
-            decode + (self.latest_ticks - decode).clamp(1, 2 * duration)
-        });
+        let decode = self
+            .last
+            .map_or(0, |(decode, duration)| decode + (self.latest_ticks - decode).clamp(1, 2 * duration));
         self.last = Some((decode, duration));
         self.sequence = self.sequence.wrapping_add(1);
         let sample = Sample {

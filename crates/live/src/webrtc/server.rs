@@ -1,8 +1,10 @@
-//! The server of all viewers: one UDP port and one task.
+//! The server of all viewers: one UDP port, connections over TCP, and one task.
 
 use super::offer::VideoCodec;
-use super::viewer::{Datagram, Peers, Step, Viewer};
-use super::{MOST_UNCONNECTED, MOST_VIEWERS, OfferError};
+use super::tcp::{Connections, Wake};
+use super::udp::{Datagrams, UdpPort};
+use super::viewer::{Datagram, Peers, ServerAddresses, Step, Viewer};
+use super::{MOST_UNCONNECTED, MOST_VIEWERS, OfferError, network_of};
 use crate::camera::Subscriber;
 use crate::subscription::{Received, Subscription};
 use futures::StreamExt as _;
@@ -16,13 +18,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::net::UdpSocket;
+use str0m::net::Protocol;
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
 /// Requests that wait for the task.
 const MOST_REQUESTS: usize = 64;
-/// Larger than any datagram of a viewer.
-const DATAGRAM_BYTES: usize = 2048;
+/// Connections over TCP that wait for the task.
+const MOST_ENTERING: usize = 64;
 /// Datagrams that are taken at once before viewers get their turn.
 const DATAGRAMS_AT_ONCE: usize = 64;
 /// Addresses that viewers' requests came from; a viewer may have several networks.
@@ -37,6 +40,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 pub struct WebRtcSettings {
     /// The UDP address to listen at.
     pub listen: SocketAddr,
+    /// The TCP address at which connections are accepted and given to [`TcpEntrance`]; `None`: nowhere.
+    pub tcp: Option<SocketAddr>,
     /// The addresses to tell viewers, where they aren't those of this machine: behind NAT, in a container. Empty: the one that the viewer's request came to.
     pub addresses: Vec<IpAddr>,
 }
@@ -67,6 +72,23 @@ pub struct WebRtc {
     peers: Peers,
     viewers: Arc<AtomicUsize>,
     requests: mpsc::Sender<Request>,
+    entrance: TcpEntrance,
+}
+
+/// Where viewers' connections over TCP are given to the server.
+#[derive(Clone, Debug)]
+pub struct TcpEntrance(mpsc::Sender<TcpStream>);
+
+impl TcpEntrance {
+    /// Whether a connection that begins with this byte is a viewer's: the length of a STUN request, which no request by HTTP and no TLS begins with.
+    pub fn is_for(first_byte: u8) -> bool {
+        first_byte < 8
+    }
+
+    /// Takes a connection that was accepted. One that there is no room for is closed.
+    pub fn take(&self, stream: TcpStream) {
+        let _closed = self.0.try_send(stream);
+    }
 }
 
 enum Request {
@@ -80,13 +102,19 @@ impl WebRtc {
     /// # Errors
     /// If the port is taken, or cryptography isn't available.
     pub async fn start(settings: WebRtcSettings) -> io::Result<Self> {
-        let socket = UdpSocket::bind(settings.listen).await?;
-        let port = socket.local_addr()?.port();
+        let socket = UdpPort::bind(settings.listen).await?;
+        let port = socket.port()?;
         let peers = Peers::new().map_err(io::Error::other)?;
         let (requests, received) = mpsc::channel(MOST_REQUESTS);
         let viewers = Arc::new(AtomicUsize::new(0));
-        tokio::spawn(Task::new(socket, received, viewers.clone()).run());
-        Ok(Self { settings, port, peers, viewers, requests })
+        let (entrance, entering) = mpsc::channel(MOST_ENTERING);
+        tokio::spawn(Task::new(socket, received, entering, viewers.clone()).run());
+        Ok(Self { settings, port, peers, viewers, requests, entrance: TcpEntrance(entrance) })
+    }
+
+    /// For who accepts connections at [`WebRtcSettings::tcp`].
+    pub fn tcp_entrance(&self) -> TcpEntrance {
+        self.entrance.clone()
     }
 
     /// Viewers that are connected or about to be.
@@ -117,6 +145,7 @@ impl WebRtc {
             created,
             subscriptions: 0,
             poll_at: created,
+            tcp_peer: None,
         };
         let request = Request::Add { watching: Box::new(watching), reply };
         self.requests.send(request).await.map_err(|_| OfferError::Stopping)?;
@@ -124,12 +153,17 @@ impl WebRtc {
         Ok(Answer { sdp, session })
     }
 
-    fn addresses(&self, reached_at: IpAddr) -> Vec<SocketAddr> {
-        let listening = self.settings.listen.ip();
-        let own = if listening.is_unspecified() { reached_at } else { listening };
-        let stated = &self.settings.addresses;
-        let addresses = if stated.is_empty() { std::slice::from_ref(&own) } else { stated };
-        addresses.iter().map(|&address| SocketAddr::new(address.to_canonical(), self.port)).collect()
+    fn addresses(&self, reached_at: IpAddr) -> ServerAddresses {
+        let told = |listening: IpAddr, port: u16| -> Vec<SocketAddr> {
+            let own = if listening.is_unspecified() { reached_at } else { listening };
+            let stated = &self.settings.addresses;
+            let addresses = if stated.is_empty() { std::slice::from_ref(&own) } else { stated };
+            addresses.iter().map(|&address| SocketAddr::new(address.to_canonical(), port)).collect()
+        };
+        ServerAddresses {
+            udp: told(self.settings.listen.ip(), self.port),
+            tcp: self.settings.tcp.map_or_else(Vec::new, |tcp| told(tcp.ip(), tcp.port())),
+        }
     }
 
     /// Ends a viewer of this camera. Returns whether there was one.
@@ -163,14 +197,22 @@ fn next_unit(session: u64, number: u64, mut subscription: Subscription) -> NextU
 }
 
 struct Task {
-    socket: UdpSocket,
-    is_ipv6: bool,
+    socket: UdpPort,
     requests: mpsc::Receiver<Request>,
+    entering: mpsc::Receiver<TcpStream>,
+    connections: Connections,
     count: Arc<AtomicUsize>,
     viewers: BTreeMap<u64, Watching>,
-    /// Where the last STUN request for a viewer came from.
-    routes: BTreeMap<SocketAddr, u64>,
+    /// Where the last STUN request for a viewer came from; whether over TCP.
+    routes: BTreeMap<(bool, SocketAddr), Route>,
     units: FuturesUnordered<NextUnit>,
+}
+
+/// Whose it is what comes from an address, and at which of this machine's addresses it came in.
+#[derive(Clone, Copy)]
+struct Route {
+    session: u64,
+    reached_at: Option<IpAddr>,
 }
 
 struct Watching {
@@ -182,6 +224,8 @@ struct Watching {
     /// How often it was subscribed: not before it is connected, as what comes before is lost on it; and again where it asks for a keyframe.
     subscriptions: u64,
     poll_at: Instant,
+    /// The other end of the connection over TCP that it was last sent something by.
+    tcp_peer: Option<SocketAddr>,
 }
 
 /// Runs what a peer's packets cause. A fault of the library over one of them ends its viewer, not all. Returns whether there was none.
@@ -191,14 +235,6 @@ fn contained(work: impl FnOnce()) -> bool {
         tracing::error!("a viewer is given up: its packets broke the WebRTC library");
     }
     done.is_ok()
-}
-
-/// Hosts have whole networks of IPv6 addresses: 64 bits name the host's.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & !u128::from(u64::MAX)).into()),
-        address => address,
-    }
 }
 
 /// The first half of a STUN request's user name (RFC 8489, section 14.3; RFC 8445, section 7.2.2): the ufrag of the side that it is for.
@@ -222,21 +258,18 @@ fn stun_ufrag(datagram: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// An IPv6 socket that serves IPv4 as well takes IPv4 addresses in their mapped form alone.
-fn as_socket_sees(address: SocketAddr, is_ipv6: bool) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if is_ipv6 => SocketAddr::new(ip.to_ipv6_mapped().into(), address.port()),
-        _ => address,
-    }
-}
-
 impl Task {
-    fn new(socket: UdpSocket, requests: mpsc::Receiver<Request>, count: Arc<AtomicUsize>) -> Self {
-        let is_ipv6 = socket.local_addr().is_ok_and(|address| address.is_ipv6());
+    fn new(
+        socket: UdpPort,
+        requests: mpsc::Receiver<Request>,
+        entering: mpsc::Receiver<TcpStream>,
+        count: Arc<AtomicUsize>,
+    ) -> Self {
         Self {
             socket,
-            is_ipv6,
             requests,
+            entering,
+            connections: Connections::default(),
             count,
             viewers: BTreeMap::new(),
             routes: BTreeMap::new(),
@@ -245,10 +278,11 @@ impl Task {
     }
 
     async fn run(mut self) {
-        let mut buffer = vec![0; DATAGRAM_BYTES];
+        let mut datagrams = Datagrams::new();
         loop {
             let now = Instant::now();
-            let next = self.viewers.values().map(|watching| watching.poll_at).min();
+            let polled = self.viewers.values().map(|watching| watching.poll_at).min();
+            let next = [polled, self.connections.close_overdue(now)].into_iter().flatten().min();
             let until = next.unwrap_or(now + LONGEST_WAIT).min(now + LONGEST_WAIT);
             tokio::select! {
                 request = self.requests.recv() => match request {
@@ -256,11 +290,13 @@ impl Task {
                     // The server is dropped.
                     None => return self.end_all(),
                 },
-                readable = self.socket.readable() => {
-                    if readable.is_ok() {
-                        self.receive(&mut buffer);
+                is_readable = self.socket.readable() => {
+                    if is_readable {
+                        self.receive(&mut datagrams);
                     }
                 }
+                Some(stream) = self.entering.recv() => self.connections.add(stream, Instant::now()),
+                Some(wake) = self.connections.next() => self.serve(wake),
                 Some(arrival) = self.units.next() => self.show(arrival),
                 () = tokio::time::sleep_until(until.into()) => {}
             }
@@ -320,7 +356,8 @@ impl Task {
 
     fn remove(&mut self, session: u64) {
         self.viewers.remove(&session);
-        self.routes.retain(|_, of| *of != session);
+        self.routes.retain(|_, of| of.session != session);
+        self.connections.close_of(session);
         self.tell_count();
     }
 
@@ -328,37 +365,63 @@ impl Task {
         self.count.store(self.viewers.len(), Ordering::Relaxed);
     }
 
-    fn receive(&mut self, buffer: &mut [u8]) {
+    fn receive(&mut self, datagrams: &mut Datagrams) {
         for _ in 0..DATAGRAMS_AT_ONCE {
-            // Errors are those of earlier sends (ICMP) or that nothing is there.
-            let Ok((length, source)) = self.socket.try_recv_from(buffer) else { return };
-            let Some(contents) = buffer.get(..length) else { continue };
-            // A socket for both kinds of addresses shows IPv4 as IPv6.
-            let source = SocketAddr::new(source.ip().to_canonical(), source.port());
-            let (now, datagram) = (Instant::now(), Datagram { source, contents });
-            let Some(session) = self.route(now, datagram) else { continue };
-            let Some(watching) = self.viewers.get_mut(&session) else { continue };
-            if !contained(|| watching.viewer.receive(now, datagram)) {
-                self.remove(session);
-                continue;
+            if !self.socket.receive(datagrams) {
+                return;
             }
-            watching.poll_at = now;
+            for contents in datagrams.each() {
+                let datagram = Datagram { is_tcp: false, source: datagrams.source(), contents };
+                self.deliver(datagram, datagrams.reached_at());
+            }
+        }
+    }
+
+    /// A connection over TCP has something to read, or room again.
+    fn serve(&mut self, wake: Wake) {
+        match wake {
+            Wake::Readable(id) => {
+                let Some((source, packets)) = self.connections.read(id) else { return };
+                for contents in &packets {
+                    self.deliver(Datagram { is_tcp: true, source, contents }, None);
+                }
+            }
+            Wake::Writable(id) => {
+                let goes_on = self.connections.write_more(id);
+                if let Some(watching) = goes_on.and_then(|session| self.viewers.get_mut(&session)) {
+                    watching.poll_at = Instant::now();
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, datagram: Datagram<'_>, reached_at: Option<IpAddr>) {
+        let now = Instant::now();
+        let Some(session) = self.route(now, datagram, reached_at) else { return };
+        let Some(watching) = self.viewers.get_mut(&session) else { return };
+        watching.poll_at = now;
+        if !contained(|| watching.viewer.receive(now, datagram)) {
+            self.remove(session);
         }
     }
 
     /// Whose datagram it is. STUN requests name their viewer; what comes after them from the same address is of the same one. Two browsers may follow each
     /// other at one address, while the first one's viewer isn't given up yet.
-    fn route(&mut self, now: Instant, datagram: Datagram<'_>) -> Option<u64> {
+    fn route(&mut self, now: Instant, datagram: Datagram<'_>, reached_at: Option<IpAddr>) -> Option<u64> {
         if let Some(ufrag) = stun_ufrag(datagram.contents) {
             let is_meant = |watching: &Watching| watching.viewer.ufrag().as_bytes() == ufrag;
             let session =
                 self.viewers.iter().find(|(_, watching)| is_meant(watching)).map(|(&session, _)| session)?;
-            if self.routes.len() < MOST_ROUTES || self.routes.contains_key(&datagram.source) {
-                self.routes.insert(datagram.source, session);
+            let way = (datagram.is_tcp, datagram.source);
+            if self.routes.len() < MOST_ROUTES || self.routes.contains_key(&way) {
+                self.routes.insert(way, Route { session, reached_at });
+            }
+            if datagram.is_tcp {
+                self.connections.name(datagram.source, session);
             }
             return Some(session);
         }
-        let known = self.routes.get(&datagram.source).copied();
+        let known = self.routes.get(&(datagram.is_tcp, datagram.source)).map(|route| route.session);
         known.or_else(|| {
             let mut viewers = self.viewers.iter();
             viewers.find(|(_, watching)| watching.viewer.accepts(now, datagram)).map(|(&session, _)| session)
@@ -382,19 +445,23 @@ impl Task {
 
     fn poll_due(&mut self) {
         let now = Instant::now();
-        let is_ipv6 = self.is_ipv6;
         let mut over = Vec::new();
         for (&session, watching) in &mut self.viewers {
             if watching.poll_at > now {
                 continue;
             }
-            let socket = &self.socket;
+            let (socket, routes, connections) = (&self.socket, &self.routes, &mut self.connections);
+            watching.viewer.hold(watching.tcp_peer.is_some_and(|peer| connections.is_blocked(peer)));
             let mut step = Step::Over;
             contained(|| {
                 step = watching.viewer.poll(now, &mut |packet| {
-                    let destination = as_socket_sees(packet.destination, is_ipv6);
-                    // A full buffer loses it, as any network may; the viewer asks again.
-                    let _lost = socket.try_send_to(&packet.contents, destination);
+                    if packet.proto == Protocol::Tcp {
+                        watching.tcp_peer = Some(packet.destination);
+                        return connections.send(packet.destination, &packet.contents);
+                    }
+                    let route = routes.get(&(false, packet.destination));
+                    let from = route.and_then(|route| route.reached_at);
+                    socket.send(&packet.contents, packet.destination, from);
                 });
             });
             match step {

@@ -12,7 +12,7 @@ use str0m::change::SdpOffer;
 use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::format::Codec as RtpCodec;
 use str0m::media::{MediaKind, MediaTime, Mid, Pt};
-use str0m::net::{Protocol, Receive, Transmit};
+use str0m::net::{Protocol, Receive, TcpType, Transmit};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig, RtcError};
 
 /// A viewer that isn't connected for this long is given up.
@@ -47,9 +47,20 @@ pub struct Peers {
     certificate: DtlsCert,
 }
 
-/// A datagram that arrived.
+/// Where a viewer reaches this server. At least one address is needed.
+#[derive(Clone, Debug, Default)]
+pub struct ServerAddresses {
+    /// Over UDP.
+    pub udp: Vec<SocketAddr>,
+    /// Over TCP, where UDP doesn't get through: browsers prefer UDP.
+    pub tcp: Vec<SocketAddr>,
+}
+
+/// A datagram that arrived, or a packet over TCP.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
+    /// It came over TCP.
+    pub is_tcp: bool,
     /// The viewer's address, as it shows here.
     pub source: SocketAddr,
     /// Its bytes.
@@ -72,8 +83,11 @@ pub struct Viewer {
     codec: VideoCodec,
     /// This side's name in STUN requests.
     ufrag: String,
-    /// The candidate that stands for this server's socket.
-    destination: SocketAddr,
+    /// The candidates that stand for this server's socket, and for its connections over TCP.
+    destination: Option<SocketAddr>,
+    tcp_destination: Option<SocketAddr>,
+    /// Nothing more is handed over: what was before waits to be sent.
+    is_held: bool,
     created: Instant,
     is_connected: bool,
     video: Option<(Mid, Pt)>,
@@ -102,7 +116,7 @@ impl Peers {
         Ok(Self { crypto: Arc::new(crypto), certificate })
     }
 
-    /// Answers an offer with this codec, one of [`offer::codecs`]. `addresses` are those at which this server is reached, at least one.
+    /// Answers an offer with this codec, one of [`offer::codecs`].
     ///
     /// # Errors
     /// Why it isn't answered.
@@ -110,7 +124,7 @@ impl Peers {
         &self,
         sdp: &str,
         codec: VideoCodec,
-        addresses: &[SocketAddr],
+        addresses: &ServerAddresses,
         now: Instant,
     ) -> Result<(Viewer, String), OfferError> {
         if !offer::codecs(sdp)?.contains(&codec) {
@@ -137,15 +151,24 @@ impl Peers {
             VideoCodec::Vp8 => config = config.enable_vp8(true),
         }
         let mut rtc = config.build(now);
-        let mut destination = None;
-        for &address in addresses {
-            // Only addresses that can't be a host's are refused: 0.0.0.0, for example.
+        let (mut destination, mut tcp_destination) = (None, None);
+        // Only addresses that can't be a host's are refused: 0.0.0.0, for example.
+        for &address in &addresses.udp {
             if let Ok(candidate) = Candidate::host(address, "udp") {
                 rtc.add_local_candidate(candidate);
                 destination.get_or_insert(address);
             }
         }
-        let destination = destination.ok_or(OfferError::Stopping)?;
+        for &address in &addresses.tcp {
+            let candidate = Candidate::builder().tcp().host(address).tcptype(TcpType::Passive).build();
+            if let Ok(candidate) = candidate {
+                rtc.add_local_candidate(candidate);
+                tcp_destination.get_or_insert(address);
+            }
+        }
+        if destination.is_none() && tcp_destination.is_none() {
+            return Err(OfferError::Stopping);
+        }
         // str0m asserts some of what it expects of an offer. What a visitor sends must not end anything but its own request.
         let accepted = catch_unwind(AssertUnwindSafe(|| rtc.sdp_api().accept_offer(offer)));
         let accepted = accepted.map_err(|_panic| not_sdp(&"its parts contradict each other"))?;
@@ -159,6 +182,8 @@ impl Peers {
             codec,
             ufrag: offer::ufrag(&answer).unwrap_or_default().to_owned(),
             destination,
+            tcp_destination,
+            is_held: false,
             created: now,
             is_connected: false,
             video: None,
@@ -193,10 +218,14 @@ impl Viewer {
         self.input(now, datagram).is_some_and(|input| self.rtc.accepts(&input))
     }
 
-    fn input<'a>(&self, now: Instant, Datagram { source, contents }: Datagram<'a>) -> Option<Input<'a>> {
+    fn input<'a>(&self, now: Instant, datagram: Datagram<'a>) -> Option<Input<'a>> {
+        let Datagram { is_tcp, source, contents } = datagram;
         let contents = contents.try_into().ok()?;
-        let destination = self.destination;
-        Some(Input::Receive(now, Receive { proto: Protocol::Udp, source, destination, contents }))
+        let (proto, destination) = match is_tcp {
+            true => (Protocol::Tcp, self.tcp_destination?),
+            false => (Protocol::Udp, self.destination?),
+        };
+        Some(Input::Receive(now, Receive { proto, source, destination, contents }))
     }
 
     /// Takes a datagram. Poll it afterwards.
@@ -266,6 +295,11 @@ impl Viewer {
         is_answered
     }
 
+    /// Whether what was given to send still waits: frames wait here then, and those that wait for too long are dropped. Poll it afterwards.
+    pub fn hold(&mut self, is_held: bool) {
+        self.is_held = is_held;
+    }
+
     /// Units were lost before they came here: it goes on at the next keyframe.
     pub fn lose(&mut self) {
         self.waiting.clear();
@@ -299,7 +333,7 @@ impl Viewer {
                 // Closing is the last thing it does, without saying so.
                 Ok(Output::Timeout(_)) if self.is_ended || !self.rtc.is_alive() => return Step::Over,
                 Ok(Output::Timeout(until)) if !self.write_next(now) => {
-                    let next = match self.waiting.is_empty() {
+                    let next = match self.waiting.is_empty() || self.is_held {
                         true => until,
                         false => until.min(self.sent_until),
                     };
@@ -338,7 +372,8 @@ impl Viewer {
 
     /// Hands the next frame over, if its time has come. Returns whether there is something to send.
     fn write_next(&mut self, now: Instant) -> bool {
-        let (true, Some((mid, payload))) = (self.is_connected && now >= self.sent_until, self.video) else {
+        let is_due = self.is_connected && !self.is_held && now >= self.sent_until;
+        let (true, Some((mid, payload))) = (is_due, self.video) else {
             return false;
         };
         let Some((_, unit)) = self.waiting.pop_front() else { return false };

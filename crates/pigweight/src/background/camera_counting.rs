@@ -8,8 +8,10 @@ use crate::analysis::settings::RunSettings;
 use crate::background::detector_slot::no_detector;
 use crate::background::job_context::JobContext;
 use crate::reason::Reasoned as _;
+use crate::status::LiveDetections;
 use pigweight_detect::service::Inference;
 use pigweight_live::{Camera, CameraState};
+use pigweight_media::overlay::OverlayBox;
 use pigweight_media::{DecodedFrame, jpeg};
 use pigweight_store::{CameraRecord, Reason, RunRecord};
 use std::ops::Range;
@@ -24,6 +26,8 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// A picture is kept at least this often, so that there is one after the camera has gone.
 const PICTURE_INTERVAL: Duration = Duration::from_secs(5);
 const JPEG_QUALITY: u8 = 80;
+/// Pictures between inferences show the boxes before them, if they are not older.
+const BOXES_HOLD_SECS: f64 = 0.3;
 /// When the camera's animals are measured, inferences of a run: after a minute or so. An older run keeps its input, because another one would begin a
 /// new run, and what the old one counted would not be shown any more.
 const MEASURED_AT_INFERENCES: Range<i64> = 200..2000;
@@ -43,32 +47,27 @@ pub struct CameraPicture {
     pub secs: f64,
 }
 
-/// The latest picture of a camera, encoded on request.
+/// The latest picture of a camera, encoded on request, once for all who want it.
 pub struct LatestPicture {
-    is_wanted: AtomicBool,
     /// When the last whole frame came.
     seen: Mutex<Option<Instant>>,
+    plain: Encoded,
+    with_boxes: Encoded,
+}
+
+/// The latest picture in one form.
+struct Encoded {
+    is_wanted: AtomicBool,
     latest: watch::Sender<Option<(Instant, CameraPicture)>>,
 }
 
-impl LatestPicture {
+impl Encoded {
     fn new() -> Self {
-        Self { is_wanted: AtomicBool::new(false), seen: Mutex::default(), latest: watch::Sender::new(None) }
+        Self { is_wanted: AtomicBool::new(false), latest: watch::Sender::new(None) }
     }
 
-    /// How long there has been no whole frame; `None`: there has been none at all.
-    pub fn age(&self) -> Option<Duration> {
-        // Only ever replaced as a whole.
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).map(|seen| seen.elapsed())
-    }
-
-    fn see(&self, frame: &DecodedFrame) {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        let is_due = self.latest.borrow().as_ref().is_none_or(|(made, _)| made.elapsed() >= PICTURE_INTERVAL);
-        if !self.is_wanted.swap(false, Ordering::SeqCst) && !is_due {
-            return;
-        }
-        match jpeg::encode(frame.picture.view(), JPEG_QUALITY, &[], 1.0) {
+    fn encode(&self, frame: &DecodedFrame, boxes: &[OverlayBox]) {
+        match jpeg::encode(frame.picture.view(), JPEG_QUALITY, boxes, 1.0) {
             Ok(bytes) => {
                 let picture = CameraPicture { jpeg: bytes.into(), pts: frame.pts.0, secs: frame.secs };
                 self.latest.send_replace(Some((Instant::now(), picture)));
@@ -77,14 +76,55 @@ impl LatestPicture {
         }
     }
 
-    /// The next picture, or the latest if none comes within `patience`; `None`: there has been none.
-    pub async fn next(&self, patience: Duration) -> Option<CameraPicture> {
+    async fn next(&self, patience: Duration) -> Option<CameraPicture> {
         let mut changes = self.latest.subscribe();
         changes.borrow_and_update();
         self.is_wanted.store(true, Ordering::SeqCst);
         // Without a change the one before it is the latest.
         let _changed = tokio::time::timeout(patience, changes.changed()).await;
         changes.borrow().as_ref().map(|(_, picture)| picture.clone())
+    }
+}
+
+impl LatestPicture {
+    fn new() -> Self {
+        Self { seen: Mutex::default(), plain: Encoded::new(), with_boxes: Encoded::new() }
+    }
+
+    /// How long there has been no whole frame; `None`: there has been none at all.
+    pub fn age(&self) -> Option<Duration> {
+        // Only ever replaced as a whole.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).map(|seen| seen.elapsed())
+    }
+
+    /// `found`: what was found last.
+    fn see(&self, frame: &DecodedFrame, found: &watch::Receiver<Option<Arc<LiveDetections>>>) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        let latest = |encoded: &Encoded| encoded.latest.borrow().as_ref().map(|(made, _)| made.elapsed());
+        let is_due = latest(&self.plain).is_none_or(|age| age >= PICTURE_INTERVAL);
+        if self.plain.is_wanted.swap(false, Ordering::SeqCst) || is_due {
+            self.plain.encode(frame, &[]);
+        }
+        if self.with_boxes.is_wanted.swap(false, Ordering::SeqCst) {
+            let found = found.borrow().clone();
+            let is_near =
+                |found: &Arc<LiveDetections>| (0.0..=BOXES_HOLD_SECS).contains(&(frame.secs - found.secs));
+            let found = found.filter(is_near);
+            let detections = found.iter().flat_map(|found| &found.detections);
+            let boxes: Vec<_> =
+                detections.map(|found| OverlayBox { rect: found.rect, is_measured: true }).collect();
+            self.with_boxes.encode(frame, &boxes);
+        }
+    }
+
+    /// The next picture, or the latest if none comes within `patience`; `None`: there has been none.
+    pub async fn next(&self, patience: Duration) -> Option<CameraPicture> {
+        self.plain.next(patience).await
+    }
+
+    /// The same with the boxes that were found last.
+    pub async fn next_with_boxes(&self, patience: Duration) -> Option<CameraPicture> {
+        self.with_boxes.next(patience).await
     }
 }
 
@@ -210,7 +250,8 @@ impl CameraCounting {
             is_last_try: false,
             show: Some(&show),
         };
-        let observe = &mut |frame: &DecodedFrame| self.picture.see(frame);
+        let found = context.status.watch_live(&record.video_id);
+        let observe = &mut |frame: &DecodedFrame| self.picture.see(frame, &found);
         let mut is_measured = video.input_width_px.is_some()
             || video.is_measured_with(&plan.inference.model().info().hash)
             || !input_width::is_chosen(&plan.config, plan.inference.model());
@@ -275,10 +316,12 @@ impl CameraCounting {
             return;
         }
         let mut source = self.source(size);
+        // Nothing is found meanwhile.
+        let found = self.context.status.watch_live(&self.record.video_id);
         let since = Instant::now();
         while since.elapsed() < RETRY_INTERVAL && !*self.is_ended() {
             match source.next() {
-                Ok(Next::Frame(frame)) => self.picture.see(&frame),
+                Ok(Next::Frame(frame)) => self.picture.see(&frame, &found),
                 Ok(Next::Gap) => {}
                 Ok(Next::Away(_) | Next::End { .. }) | Err(_) => return,
             }

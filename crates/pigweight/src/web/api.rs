@@ -9,6 +9,7 @@ pub mod health;
 pub mod jobs;
 pub mod line_versions;
 pub mod lines;
+pub mod mjpeg;
 pub mod receivers;
 pub mod recordings;
 pub mod runs;

@@ -41,6 +41,8 @@ pub struct App {
     pub webrtc: Option<WebRtc>,
     /// Places for viewers of cameras over WebSockets.
     pub video_sockets: Arc<Semaphore>,
+    /// Places for clients that get a camera's pictures one after the other.
+    pub mjpeg_clients: Arc<Semaphore>,
     /// The server's configuration.
     pub config: Arc<Config>,
     /// Open videos.

@@ -70,7 +70,10 @@ fn decoded(folder: &Path, start: &Value, file: &[u8]) -> Vec<i64> {
     assert!(probe.status.success() && complaints.is_empty(), "{complaints}");
     let zero = start["zero_pts"].as_i64().unwrap();
     let text = String::from_utf8(probe.stdout).unwrap();
-    text.lines().filter(|line| !line.is_empty()).map(|line| zero + line.trim_end_matches(',').parse::<i64>().unwrap()).collect()
+    text.lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| zero + line.trim_end_matches(',').parse::<i64>().unwrap())
+        .collect()
 }
 
 fn viewers(server: &Server) -> String {
@@ -85,7 +88,10 @@ fn every_frame_comes_at_its_time_also_with_b_frames_and_in_h265() {
     let films = [
         ("plain", film(folder.path(), "plain.mp4", &["-c:v", "libx264", "-bf", "0"])),
         ("b", film(folder.path(), "b.mp4", &WITH_B_FRAMES)),
-        ("hevc", film(folder.path(), "hevc.mp4", &["-c:v", "libx265", "-x265-params", "log-level=none:bframes=0"])),
+        (
+            "hevc",
+            film(folder.path(), "hevc.mp4", &["-c:v", "libx265", "-x265-params", "log-level=none:bframes=0"]),
+        ),
     ];
     let Some(rtsp) = RtspServer::start(&[], &films) else { return };
     let server = start(folder.path());

@@ -178,7 +178,8 @@ pub async fn metrics(_: Caller, app: Shared) -> Result<String, Problem> {
         metrics::gauge!("pigweight_webrtc_viewers").set(webrtc.viewers() as f64);
     }
     let free = app.video_sockets.available_permits();
-    metrics::gauge!("pigweight_video_socket_viewers").set((video_socket::MOST_VIEWERS - free.min(video_socket::MOST_VIEWERS)) as f64);
+    metrics::gauge!("pigweight_video_socket_viewers")
+        .set((video_socket::MOST_VIEWERS - free.min(video_socket::MOST_VIEWERS)) as f64);
     app.notifications.measure(&app.store).await?;
     let previews = app.previews.clone();
     let bytes = tokio::task::spawn_blocking(move || previews.budget().used_bytes())

@@ -80,7 +80,9 @@ pub async fn play(
         return Ok(Problem::websocket_only(&format!("/ws/cameras/{id}/video")));
     };
     let Ok(place) = app.video_sockets.clone().try_acquire_owned() else {
-        let problem = Problem::unavailable("as many viewers as a server takes are connected; close one, or try again later");
+        let problem = Problem::unavailable(
+            "as many viewers as a server takes are connected; close one, or try again later",
+        );
         return Ok(([(header::RETRY_AFTER, RETRY_AFTER_SECS)], problem).into_response());
     };
     let subscription = subscription(&app, &camera)?;
@@ -170,10 +172,7 @@ fn messages(outgoing: Outgoing) -> Option<Vec<Message>> {
         Outgoing::Initialization(Initialization { codec, zero_ticks, segment }) => {
             let media_type = format!("video/mp4; codecs=\"{codec}\"");
             let start = VideoStart { kind: "start", media_type, zero_pts: zero_ticks };
-            vec![
-                Message::Text(serde_json::to_string(&start).ok()?.into()),
-                Message::Binary(segment.into()),
-            ]
+            vec![Message::Text(serde_json::to_string(&start).ok()?.into()), Message::Binary(segment.into())]
         }
         Outgoing::Fragment(fragment) => vec![Message::Binary(fragment.into())],
         Outgoing::Mark(mark) => vec![Message::Ping(mark.to_be_bytes().to_vec().into())],

@@ -5,6 +5,7 @@ use crate::web::app::{App, Shared};
 use crate::web::auth::caller::Caller;
 use crate::web::request::arguments::{Body, Field, Kind, RequestArguments};
 use crate::web::request::problem::Problem;
+use crate::web::shared_port::SharedPort;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::connect_info::Connected;
@@ -18,7 +19,6 @@ use pigweight_live::{CameraState as Live, Codec, Subscriber};
 use pigweight_store::CameraRecord;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
-use tokio::net::TcpListener;
 use utoipa::ToSchema;
 
 const SDP: &str = "application/sdp";
@@ -29,8 +29,8 @@ const RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("10");
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionEnds(Requester);
 
-impl Connected<IncomingStream<'_, TcpListener>> for ConnectionEnds {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+impl Connected<IncomingStream<'_, SharedPort>> for ConnectionEnds {
+    fn connect_info(stream: IncomingStream<'_, SharedPort>) -> Self {
         // Without an address it is gone already, and so will the request be.
         let reached_at = stream.io().local_addr().map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip());
         Self(Requester { address: stream.remote_addr().ip(), reached_at })

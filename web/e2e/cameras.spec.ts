@@ -134,6 +134,22 @@ test('a camera that sends what browsers do not show live says so', async ({ farm
   await expect.poll(() => farm.world.requests.some((request) => request.includes('whep'))).toBe(true);
 });
 
+test('the way of the picture is told, and chosen by hand for good', async ({ farm, page }) => {
+  farm.world.cameras = [CAMERA];
+  await farm.open('#/camera/gate');
+  const asked = () => farm.world.requests.filter((request) => request.includes('whep')).length;
+  await expect.poll(asked).toBeGreaterThan(0);
+  await expect(page.getByTestId('means')).toHaveAttribute('data-way', 'pictures');
+  await page.getByLabel('Way').selectOption({ label: 'pictures' });
+  await page.reload();
+  await expect(page.getByLabel('Way')).toHaveValue('pictures');
+  await expect(page.locator('.stage img')).toBeVisible();
+  const before = asked();
+  await expect(page.locator('.stage video')).toHaveCount(0);
+  await page.getByLabel('Way').selectOption({ label: 'the best that works' });
+  await expect.poll(asked).toBeGreaterThan(before);
+});
+
 test('a camera that was removed is not looked for without end', async ({ farm, page }) => {
   farm.forgive(/404/);
   await farm.open('#/camera/none');

@@ -100,6 +100,12 @@ impl Browser {
         Self { rtc, stream, received: Vec::new(), shown: Vec::new() }
     }
 
+    /// The next packet that is whole.
+    fn packet(&mut self) -> Option<Vec<u8>> {
+        let length = usize::from(u16::from_be_bytes(*self.received.first_chunk::<2>()?));
+        (self.received.len() >= 2 + length).then(|| self.received.drain(..2 + length).skip(2).collect())
+    }
+
     /// Until it has shown a frame of this time, or its connection ends (`false`).
     async fn watch_until(&mut self, ticks: u32) -> bool {
         let peer = self.stream.peer_addr().unwrap();
@@ -124,21 +130,18 @@ impl Browser {
             if !self.rtc.is_alive() {
                 return false;
             }
+            // One at a time: what a packet causes comes before the next.
+            if let Some(packet) = self.packet() {
+                let receive = Receive::new(Protocol::Tcp, peer, own, &packet).unwrap();
+                self.rtc.handle_input(Input::Receive(Instant::now(), receive)).unwrap();
+                continue;
+            }
             tokio::select! {
                 read = self.stream.read(&mut buffer) => match read {
                     Ok(length) if length > 0 => self.received.extend_from_slice(&buffer[..length]),
                     _ => return false,
                 },
                 () = tokio::time::sleep_until(until.into()) => {}
-            }
-            while self.received.len() >= 2 {
-                let length = usize::from(u16::from_be_bytes([self.received[0], self.received[1]]));
-                if self.received.len() < 2 + length {
-                    break;
-                }
-                let packet: Vec<u8> = self.received.drain(..2 + length).skip(2).collect();
-                let receive = Receive::new(Protocol::Tcp, peer, own, &packet).unwrap();
-                self.rtc.handle_input(Input::Receive(Instant::now(), receive)).unwrap();
             }
             self.rtc.handle_input(Input::Timeout(Instant::now())).unwrap();
         }

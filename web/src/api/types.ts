@@ -147,6 +147,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/cameras/{id}/mjpeg": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A camera's pictures, one after the other, until the client leaves or the camera is away for 15 s. Each part has the headers of `frame.jpg`. A slow client
+         *     misses pictures. All clients share one encoding of each picture.
+         */
+        get: operations["get_api_cameras_id_mjpeg"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/cameras/{id}/recordings": {
         parameters: {
             query?: never;
@@ -900,6 +920,26 @@ export interface paths {
         };
         /** Figures for Prometheus; `docs/guide/grafana.json` is a dashboard of them. */
         get: operations["get_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ws/cameras/{id}/video": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Plays a camera's own frames, H.264 or H.265: fragments of MP4 with a frame each, from the last keyframe on. A viewer that is more than two seconds behind
+         *     goes on at a keyframe. It is sent pings and has to answer them, as every WebSocket client does by itself.
+         */
+        get: operations["get_ws_cameras_id_video"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2147,6 +2187,21 @@ export interface components {
         VideoSource: {
             source: string;
         };
+        /**
+         * @description A message of the WebSocket: what the binary messages after it hold, the initialization segment first. Sent at the start, and again where
+         *     the camera changes its coding.
+         */
+        VideoStart: {
+            /** @description For `MediaSource.isTypeSupported`: `video/mp4; codecs="avc1.4d401f"`. */
+            media_type: string;
+            /** @description Always `start`. */
+            type: string;
+            /**
+             * Format: int64
+             * @description The pts at media time 0, which may lie before the camera's beginning. A frame at media time `t` has the pts `zero_pts + t × 90000`.
+             */
+            zero_pts: number;
+        };
         /** @description The answer, for `RTCPeerConnection.setRemoteDescription`. */
         WebRtcAnswer: {
             sdp: string;
@@ -2250,6 +2305,7 @@ export type VideoCalibration = components['schemas']['VideoCalibration'];
 export type VideoJob = components['schemas']['VideoJob'];
 export type VideoSettings = components['schemas']['VideoSettings'];
 export type VideoSource = components['schemas']['VideoSource'];
+export type VideoStart = components['schemas']['VideoStart'];
 export type WebRtcAnswer = components['schemas']['WebRtcAnswer'];
 export type WebRtcOffer = components['schemas']['WebRtcOffer'];
 export type WorkState = components['schemas']['WorkState'];
@@ -2948,6 +3004,69 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_cameras_id_mjpeg: {
+        parameters: {
+            query?: {
+                /** @description Draw the boxes that were found last, at most 0.3 s before the picture; default false. */
+                boxes?: boolean;
+                /** @description Pictures a second at the most, 0.1 to 15; default 10. */
+                per_sec?: number | null;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "multipart/x-mixed-replace": number[];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The camera isn't live, or there are too many clients; `detail` says which */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5717,6 +5836,71 @@ export interface operations {
                 };
                 content: {
                     "text/plain": string;
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_ws_cameras_id_video: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A WebSocket: a JSON text message of the schema VideoStart, then binary messages: the initialization segment, and a fragment (`moof` and `mdat`) for each frame */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The camera sends neither H.264 nor H.265 */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Upgrade Required */
+            426: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The camera isn't live, or there are too many viewers; `detail` says which */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Any other error; `detail` tells what to do */

@@ -242,6 +242,11 @@ impl CameraAddress {
         format!("{}://{}", self.url.scheme(), self.host())
     }
 
+    /// Whether both lead to the same host and port.
+    pub fn is_same_host(&self, other: &Self) -> bool {
+        self.url.host() == other.url.host() && self.port() == other.port()
+    }
+
     /// Host and port; the address itself where there are none.
     pub fn host(&self) -> String {
         if matches!(self.scheme, Scheme::Replay | Scheme::Usb) {

@@ -14,6 +14,7 @@
 
 pub mod access_unit;
 pub mod address;
+pub mod advice;
 pub mod camera;
 pub mod certificate;
 pub mod dial;
@@ -26,7 +27,9 @@ pub mod retry;
 pub mod rtsp;
 pub mod session;
 pub mod state;
+pub mod stream_meter;
 mod subscription;
+pub mod survey;
 pub mod timeline;
 pub mod usb;
 pub mod webrtc;
@@ -38,3 +41,4 @@ pub use certificate::Fingerprint;
 pub use failure::Failure;
 pub use state::{CameraState, StateChange};
 pub use subscription::{Received, Subscription};
+pub use survey::StreamSurvey;

@@ -7,6 +7,7 @@ pub mod camera_connector;
 pub mod camera_count;
 pub mod camera_counting;
 pub mod camera_recorder;
+pub mod camera_state_log;
 pub mod camera_supervisor;
 pub mod camera_transcoder;
 pub mod cancellation;
@@ -21,6 +22,7 @@ pub mod job_scheduler;
 pub mod job_worker;
 mod line_counting;
 mod replayed_video;
+pub mod steady_state;
 pub mod video_indexer;
 
 use crate::background::adaptations::Adaptations;

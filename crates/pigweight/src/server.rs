@@ -7,6 +7,7 @@ use crate::analysis::settings::model_settings;
 use crate::artifacts::previews::Previews;
 use crate::artifacts::recordings::Recordings;
 use crate::background::adaptations::Adaptations;
+use crate::background::camera_state_log::CameraStateLog;
 use crate::background::camera_supervisor::CameraSupervisor;
 use crate::background::cancellation::Cancellation;
 use crate::background::detector_slot::{self, DetectorSlot};
@@ -63,6 +64,7 @@ pub struct Server {
     serving: JoinHandle<std::io::Result<()>>,
     notifications: Arc<Notifications>,
     cameras: Arc<CameraSupervisor>,
+    camera_states: Arc<CameraStateLog>,
     background: Background,
     stores: [Store; 2],
 }
@@ -91,6 +93,7 @@ impl Server {
                 serving,
                 notifications,
                 cameras,
+                camera_states,
                 background,
                 stores,
             }) => Ok(Self {
@@ -101,6 +104,7 @@ impl Server {
                 serving,
                 notifications,
                 cameras,
+                camera_states,
                 background,
                 stores,
             }),
@@ -132,14 +136,27 @@ impl Server {
     /// # Errors
     /// If background work has panicked.
     pub fn stop(self) -> anyhow::Result<()> {
-        let Self { runtime, shutdown, serving, notifications, cameras, background, stores, .. } = self;
+        let Self {
+            runtime,
+            shutdown,
+            serving,
+            notifications,
+            cameras,
+            camera_states,
+            background,
+            stores,
+            ..
+        } = self;
         shutdown.send_replace(true);
         let served = runtime.block_on(async {
             // A browser that holds a video open must not keep the server running.
             tokio::time::timeout(DRAIN_REQUESTS, serving).await
         });
         // Before the cameras: that they stop is not their state.
-        runtime.block_on(notifications.stop());
+        runtime.block_on(async {
+            camera_states.stop().await;
+            notifications.stop().await;
+        });
         cameras.stop();
         let ended = background.stop();
         runtime.block_on(async {
@@ -162,6 +179,7 @@ struct Started {
     serving: JoinHandle<std::io::Result<()>>,
     notifications: Arc<Notifications>,
     cameras: Arc<CameraSupervisor>,
+    camera_states: Arc<CameraStateLog>,
     background: Background,
     stores: [Store; 2],
 }
@@ -231,11 +249,13 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         status.report_trouble(&error.reason());
     }
     let cameras = CameraSupervisor::start(context.clone()).await?;
+    let camera_states = CameraStateLog::start(background_store.clone(), cameras.clone());
     let notifications = Notifications::start(&config, &store, &status, &cameras)?;
     let webrtc = start_webrtc(&config, address).await?;
     let app = Arc::new(App {
         adaptations: adaptations.clone(),
         cameras: cameras.clone(),
+        camera_states: camera_states.clone(),
         notifications: notifications.clone(),
         webrtc,
         authenticator,
@@ -286,6 +306,7 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         serving,
         notifications,
         cameras,
+        camera_states,
         background,
         stores: [background_store, store],
     })

@@ -124,6 +124,7 @@ function answerCameras(
     return json(route, world.cameraRecordings(Number(query.get('from')), Number(query.get('to'))));
   // Nothing in the made-up world can be played: the page shows picture after picture.
   if (part === 'hls') return problem(route, 404, 'Nothing of that time is recorded.');
+  if (part === 'states') return json(route, world.cameraStates);
   if (part === 'clips') return json(route, { video: 'pen', name: 'Gate 2026-11-23.mp4' }, 201);
   if (part === 'frame.jpg') return answerPicture(route, world, new URLSearchParams({ t: '1' }));
   // The made-up world has no UDP: the page shows pictures.
@@ -139,6 +140,13 @@ function answerCameras(
     const added: Camera = { ...CAMERA, id: `camera-${world.cameras.length}`, name: wanted.name };
     world.cameras.push(added);
     return json(route, added, 201);
+  }
+  if (route.request().method() === 'PUT') {
+    const { counting_url: url } = route.request().postDataJSON() as { counting_url: string | null };
+    const stream = { stream: CAMERA.stream, measured: CAMERA.measured, advice: [], state: CAMERA.state };
+    const changed = { ...CAMERA, counting_stream: url === null ? null : { ...stream, url } };
+    world.cameras = world.cameras.map((camera) => (camera.id === id ? changed : camera));
+    return json(route, changed);
   }
   world.cameras = world.cameras.filter((camera) => camera.id !== id);
   return route.fulfill({ status: 204 });

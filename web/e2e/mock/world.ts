@@ -11,6 +11,7 @@ import type {
   Adaptation,
   BoxesUpdate,
   Camera,
+  CameraStateChange,
   CountAtTime,
   Crossing,
   Health,
@@ -57,6 +58,23 @@ export const CAMERA: Camera = {
     has_reordered_frames: false,
     drift_secs: 0,
   },
+  measured: {
+    codec: 'h264',
+    width: 640,
+    height: 360,
+    frames_per_sec: 14.98,
+    bits_per_sec: 1_250_000,
+    keyframe_interval_secs: 8,
+    keyframe_interval_frames: 120,
+    has_reordered_frames: false,
+    loss_share: 0,
+    clock_offset_secs: -3600.4,
+  },
+  advice: [
+    { code: 'long_keyframe_interval', text: 'a keyframe comes every 8 s; set one every 1 to 2 s' },
+    { code: 'wrong_time_zone', text: 'its clock is 1 h 0 min behind the server’s' },
+  ],
+  counting_stream: null,
   recording_mode: null,
   recording: { mode: 'all', reason: null },
   created_at: '2026-11-23T08:00:00Z',
@@ -154,6 +172,15 @@ export class World {
     return { recordings: [{ ...one, is_marked: false }], next_from: null, size_bytes: 9e6 };
   }
 
+  /** What the cameras were doing, the latest first. */
+  cameraStates: CameraStateChange[] = [
+    { state: 'live', since: '2026-11-23T08:10:00Z', reason: null },
+    {
+      state: 'away',
+      since: '2026-11-23T08:05:00Z',
+      reason: { code: 'stalled', text: 'the camera has stopped sending' },
+    },
+  ];
   /** Why a camera cannot be connected; null: it can. */
   refuseCamera: string | null = null;
   lines: Line[] = [];

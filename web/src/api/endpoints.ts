@@ -5,6 +5,8 @@ import { address, ask, askJson, askPage, type ListPage, sendJson } from './reque
 import type {
   Adaptation,
   Camera,
+  CameraChange,
+  CameraStateChange,
   ChangedLine,
   Clip,
   CountAtTime,
@@ -109,6 +111,14 @@ export const cameraPastAddress = (id: string, from: number, to: number) =>
 /** Makes a video of a stretch of a camera. */
 export const addClip = (id: string, from: number, to: number, name: string) =>
   sendJson<Clip>('POST', address(`${cameraPath(id)}/clips`), { from, to, name });
+
+/** Changes what is named; the rest stays. */
+export const changeCamera = (id: string, change: CameraChange) =>
+  sendJson<Camera>('PUT', address(cameraPath(id)), change);
+
+/** What the camera was doing, the latest first. */
+export const fetchCameraStates = (id: string, limit: number) =>
+  askJson<CameraStateChange[]>(address(`${cameraPath(id)}/states`, { limit }));
 
 export async function removeCamera(id: string): Promise<void> {
   await ask(address(cameraPath(id)), { method: 'DELETE' });

@@ -31,7 +31,10 @@ export interface paths {
         /** All cameras, by name. */
         get: operations["get_api_cameras"];
         put?: never;
-        /** Adds a camera. It is connected first: an address that can't be connected is refused with the reason, unless `test` is false. */
+        /**
+         * Adds a camera. It is connected first and looked at for up to five seconds: an address that can't be connected is refused with the reason, unless `test`
+         *     is false. `measured` and `advice` of the answer say what was found.
+         */
         post: operations["post_api_cameras"];
         delete?: never;
         options?: never;
@@ -188,7 +191,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The states of a camera since the server started, the latest first: when it was live, and when and why it was away. */
+        /**
+         * The last 2,000 states of a camera, the latest first: when it was live, when and why it was away, and when the server was not running. A camera that is
+         *     tried again and again is away; the attempts are not listed.
+         */
         get: operations["get_api_cameras_id_states"];
         put?: never;
         post?: never;
@@ -1009,18 +1015,22 @@ export interface components {
         };
         /** @description A camera. Its password is never shown. */
         Camera: {
+            /** @description What would be better set in the camera, the most important first; empty if all is well. */
+            advice: components["schemas"]["CameraReason"][];
             /**
              * @description `kept`: what the camera sends is encrypted, and no other certificate than the one behind the address (`#sha256=…`) is accepted. `unchecked`: encrypted,
              *     and each time the server starts, the first certificate that the camera shows is accepted, since none was known when its address was entered. Null: not encrypted.
              */
             certificate: string | null;
             count: components["schemas"]["CameraCount"];
+            counting_stream: components["schemas"]["CountingStream"] | null;
             /** @description RFC 3339, UTC: second 0 of its counts. */
             created_at: string;
             delivered: components["schemas"]["CameraDelivery"];
             has_password: boolean;
             /** @description Also its source's: lines and settings are those of the source. */
             id: string;
+            measured: components["schemas"]["CameraMeasures"] | null;
             name: string;
             reason: components["schemas"]["CameraReason"] | null;
             recording: components["schemas"]["CameraRecorder"];
@@ -1041,6 +1051,8 @@ export interface components {
         };
         /** @description Changes to a camera. Leave out what shall stay. */
         CameraChange: {
+            /** @description Null: the stream of `url` is counted. */
+            counting_url?: string | null;
             name?: string | null;
             /** @description Null: none. */
             password?: string | null;
@@ -1100,6 +1112,50 @@ export interface components {
              */
             lost_packets: number;
         };
+        /** @description What a camera sends, as measured over the last ten seconds of its last connection: what cameras state is often wrong. */
+        CameraMeasures: {
+            /** Format: double */
+            bits_per_sec: number | null;
+            /**
+             * Format: double
+             * @description How far the camera's clock is ahead of the server's; negative: behind; null: it doesn't tell.
+             */
+            clock_offset_secs: number | null;
+            /** @description `h264`, `h265` or `mjpeg`. */
+            codec: string;
+            /**
+             * Format: double
+             * @description By the frames' own times.
+             */
+            frames_per_sec: number | null;
+            /** @description Whether frames come in another order than they are shown (B-frames). */
+            has_reordered_frames: boolean;
+            /**
+             * Format: int32
+             * @description px.
+             */
+            height: number | null;
+            /**
+             * Format: int32
+             * @description Frames from one keyframe to the next.
+             */
+            keyframe_interval_frames: number | null;
+            /**
+             * Format: double
+             * @description The longest of the last four intervals between keyframes; or how long there has been none, if that is longer.
+             */
+            keyframe_interval_secs: number | null;
+            /**
+             * Format: double
+             * @description Share of the frames before which packets were lost, 0 to 1.
+             */
+            loss_share: number;
+            /**
+             * Format: int32
+             * @description px; null before the camera has said it.
+             */
+            width: number | null;
+        };
         /** @description Why a camera is not live, or not counted. */
         CameraReason: {
             /** @description A permanent code for programs. */
@@ -1123,6 +1179,7 @@ export interface components {
             reason: components["schemas"]["CameraReason"] | null;
             /** @description RFC 3339, UTC. */
             since: string | null;
+            /** @description `stopped`: the server was not running, and nothing is known of the camera. */
             state: components["schemas"]["CameraState"];
         };
         /** @description What a camera sends. */
@@ -1260,6 +1317,16 @@ export interface components {
             t: number;
             /** @description A recording of the source. */
             video: string;
+        };
+        /** @description Another stream of a camera, which is counted in place of the one that people see. */
+        CountingStream: {
+            /** @description What would be better set in the camera for this stream. */
+            advice: components["schemas"]["CameraReason"][];
+            measured: components["schemas"]["CameraMeasures"] | null;
+            state: components["schemas"]["CameraState"];
+            stream: components["schemas"]["CameraStream"] | null;
+            /** @description Without user and password. */
+            url: string;
         };
         /** @description The count curve. */
         Counts: {
@@ -1742,6 +1809,11 @@ export interface components {
         };
         /** @description A camera to add. */
         NewCamera: {
+            /**
+             * @description Another stream of the same camera, usually a smaller one, which is counted in place of that of `url`: at the same host, and with the same user and
+             *     password. Boxes and lines stay in px of the picture that people see. Null: that of `url` is counted.
+             */
+            counting_url?: string | null;
             /** @description One line of text. */
             name: string;
             password?: string | null;
@@ -2182,6 +2254,7 @@ export type Camera = components['schemas']['Camera'];
 export type CameraChange = components['schemas']['CameraChange'];
 export type CameraCount = components['schemas']['CameraCount'];
 export type CameraDelivery = components['schemas']['CameraDelivery'];
+export type CameraMeasures = components['schemas']['CameraMeasures'];
 export type CameraReason = components['schemas']['CameraReason'];
 export type CameraRecorder = components['schemas']['CameraRecorder'];
 export type CameraState = components['schemas']['CameraState'];
@@ -2196,6 +2269,7 @@ export type CountState = components['schemas']['CountState'];
 export type CountUpdate = components['schemas']['CountUpdate'];
 export type CountWarning = components['schemas']['CountWarning'];
 export type CountedMoment = components['schemas']['CountedMoment'];
+export type CountingStream = components['schemas']['CountingStream'];
 export type Counts = components['schemas']['Counts'];
 export type Crossing = components['schemas']['Crossing'];
 export type Detections = components['schemas']['Detections'];
@@ -3077,7 +3151,10 @@ export interface operations {
     };
     get_api_cameras_id_states: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description At most 2,000, which is the default. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 id: string;

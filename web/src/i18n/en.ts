@@ -125,6 +125,22 @@ export const en = {
   camera_clip_save: 'Save',
   camera_clip_made: 'Saved, and counted by itself:',
   camera_clip_minutes: { one: '{count} minute around it', other: '{count} minutes around it' },
+  camera_added: '{name} is added.',
+  camera_open: 'Open it',
+  camera_rate: '{rate} frames a second',
+  camera_keyframes: 'keyframe every {time}',
+  camera_b_frames: 'B-frames',
+  camera_clock_right: 'its clock is right',
+  camera_clock_ahead: 'its clock is {time} ahead',
+  camera_clock_behind: 'its clock is {time} behind',
+  camera_advice: 'Better in the camera’s settings:',
+  camera_counting_stream: 'The stream that is counted',
+  camera_counting_url: 'Address of the stream for counting',
+  camera_counting_summary: 'Count another stream of it',
+  camera_counting_meaning:
+    'Most cameras send a second, smaller stream. Counting it leaves more of the server for others, and people see the large one. Empty: the same stream is counted.',
+  camera_more: 'Settings and history',
+  camera_history: 'What happened',
   camera_missing: 'There is no such camera. It may have been removed.',
   camera_remove: 'Remove the camera',
   camera_remove_question: 'Remove it? What was counted stays.',
@@ -383,6 +399,28 @@ export const en = {
   reason_unsupported_codec: 'The camera sends a format that is not supported. Choose H.264 in its settings.',
   reason_no_picture:
     'The camera sends, but no whole picture can be decoded. Set a keyframe every second or two in its settings.',
+  reason_counting_stream_away:
+    'The stream for counting can’t be received, so the camera is shown and not counted. Check its address.',
+  reason_server_ended: 'The server was not running: it was killed, or the power failed.',
+  reason_long_keyframe_interval:
+    'Set a keyframe every 1 to 2 seconds (it may be called I-frame interval or GOP): viewers see the camera sooner, and less is missing after a bad packet.',
+  reason_reordered_frames:
+    'Switch B-frames off, or choose the baseline profile: browsers don’t play them live, so each watched minute is transcoded.',
+  reason_transcoded_for_browsers:
+    'Choose H.264 if the camera can: browsers don’t play H.265 live, so each watched minute is transcoded.',
+  reason_single_pictures:
+    'It sends single JPEG pictures, which take many times the network and disk of H.264. If it has an address that begins with rtsp://, use that.',
+  reason_low_frame_rate: 'Set 10 to 15 frames a second: an animal that runs may cross a line unseen.',
+  reason_high_frame_rate: '15 frames a second are enough to count, and cost less.',
+  reason_other_rate_than_stated:
+    'It sends fewer frames than it states. In the dark cameras expose longer: give it more light, or limit the exposure time.',
+  reason_large_picture:
+    'Counting needs about 1280 × 720 px. Name a smaller stream of the camera for counting.',
+  reason_losses: 'Packets are missing. Use a cable instead of the air, or lower the camera’s bit rate.',
+  reason_wrong_clock: 'Its clock is wrong. Set its time server (NTP).',
+  reason_wrong_time_zone:
+    'Its clock is wrong by what a time zone makes. Set its time zone and its time server (NTP).',
+  reason_unset_clock: 'Its clock was never set, or its battery is empty. Set its time server (NTP).',
   reason_stalled: 'The camera stopped sending.',
   reason_connection_ended: 'The camera ended the connection.',
   reason_refused: 'The camera refuses.',

@@ -91,7 +91,10 @@ impl LatestPicture {
 /// The counting of one camera.
 pub struct CameraCounting {
     context: Arc<JobContext>,
+    /// What people see: boxes and lines are in px of its picture.
     camera: Arc<Camera>,
+    /// What is counted: the same, or a smaller stream of it.
+    counted: Arc<Camera>,
     record: CameraRecord,
     /// Its latest picture.
     pub picture: Arc<LatestPicture>,
@@ -104,9 +107,15 @@ pub struct CameraCounting {
 
 impl CameraCounting {
     /// Counts nothing yet.
-    pub fn new(context: Arc<JobContext>, camera: Arc<Camera>, record: CameraRecord) -> Self {
+    pub fn new(
+        context: Arc<JobContext>,
+        camera: Arc<Camera>,
+        counting_camera: Option<Arc<Camera>>,
+        record: CameraRecord,
+    ) -> Self {
         Self {
             context,
+            counted: counting_camera.unwrap_or_else(|| camera.clone()),
             camera,
             record,
             picture: Arc::new(LatestPicture::new()),
@@ -189,7 +198,7 @@ impl CameraCounting {
     fn source(&self, size: (u32, u32)) -> CameraSource {
         let workers = self.context.open_videos.workers();
         let name = format!("camera {}", self.record.name);
-        CameraSource::new(self.camera.subscribe(), workers, name, self.record.created_at, Some(size))
+        CameraSource::new(self.counted.subscribe(), workers, name, self.record.created_at, Some(size))
     }
 
     /// Counts until the camera's picture or the settings change, or something is wrong.
@@ -209,6 +218,7 @@ impl CameraCounting {
             settings: &settings,
             is_last_try: false,
             show: Some(&show),
+            box_size: (!Arc::ptr_eq(&self.camera, &self.counted)).then_some(size),
         };
         let observe = &mut |frame: &DecodedFrame| self.picture.see(frame);
         let mut is_measured = video.input_width_px.is_some()
@@ -223,7 +233,7 @@ impl CameraCounting {
                 context.status.report_progress(&record.video_id, progress.clone());
                 context.status.clear_trouble();
                 self.set_trouble(None);
-                if !self.holds(runtime, &settings) {
+                if !self.holds(runtime, &settings) || self.has_other_size(size) {
                     self.stop.store(true, Ordering::SeqCst);
                 }
             });
@@ -256,6 +266,11 @@ impl CameraCounting {
         if let Err(error) = measured {
             tracing::debug!("{}: its animals are not measured: {error}", self.record.name);
         }
+    }
+
+    /// Whether the picture that boxes are in px of is another now.
+    fn has_other_size(&self, size: (u32, u32)) -> bool {
+        matches!(self.camera.history().now().state, CameraState::Live(format) if format.size.is_some_and(|now| now != size))
     }
 
     /// Whether a run with these settings is still wanted.

@@ -2,6 +2,8 @@
 
 pub mod adaptation;
 pub mod calibration;
+mod camera_answers;
+mod camera_requests;
 pub mod cameras;
 pub mod count_socket;
 pub mod counts;

@@ -5,6 +5,7 @@ Viewers are aiortc's, in a process of their own (bench/viewer.py).
 """
 
 import contextlib
+import datetime
 import json
 import pathlib
 import re
@@ -36,10 +37,10 @@ def rtsp_server(films, *options):
             process.wait()
 
 
-def serving(binary, model, data, **settings):
+def serving(binary, data, **settings):
+    """With the built-in detector."""
     environment = ["env", *(f"PIGWEIGHT_{key.upper()}={value}" for key, value in settings.items())]
-    chosen = ["--model", model] if model else []
-    return Server([*environment, binary, "serve", "--listen", "127.0.0.1:PORT", "--data", data, *chosen], "/api/cameras")
+    return Server([*environment, binary, "serve", "--listen", "127.0.0.1:PORT", "--data", data], "/api/cameras")
 
 
 def ask(server, method, path, body):
@@ -120,10 +121,10 @@ def wait_for(condition):
     raise TimeoutError(f"not within {PATIENCE_SECS} s")
 
 
-def faults(binary, model, table, folder, rounds):
+def faults(binary, table, folder, rounds):
     """One camera that is cut and frozen in turn."""
     film = corridor(binary, folder, secs=3600)
-    with rtsp_server({"pen": film}) as port, serving(binary, model, folder / "data-faults") as server:
+    with rtsp_server({"pen": film}) as port, serving(binary, folder / "data-faults") as server:
         proxy = Proxy(port)
         id = ask(server, "POST", "/api/cameras", {"name": "Gate", "url": f"rtsp://127.0.0.1:{proxy.port}/pen"})["id"]
 
@@ -173,7 +174,6 @@ def gap_edges(server, video, window):
 
 
 def created_at(camera):
-    import datetime
     return datetime.datetime.fromisoformat(camera["created_at"]).timestamp()
 
 
@@ -188,12 +188,12 @@ def corridor(binary, folder, secs):
     return film
 
 
-def ten(binary, model, table, folder, minutes):
+def ten(binary, table, folder, minutes):
     """Ten cameras that are analysed, and eight viewers."""
     film = corridor(binary, folder, secs=int(60 * minutes) + 600)
     names = [f"pen-{number}" for number in range(CAMERAS)]
     with rtsp_server({name: film for name in names}) as port, \
-            serving(binary, model, folder / "data-cameras", detect__inference_hz=INFERENCE_HZ, recording__mode="marked") as server:
+            serving(binary, folder / "data-cameras", detect__inference_hz=INFERENCE_HZ, recording__mode="marked") as server:
         ids = [ask(server, "POST", "/api/cameras", {"name": name, "url": f"rtsp://127.0.0.1:{port}/{name}", "test": False})["id"] for name in names]
         wait_for(lambda: all(camera["count"]["state"] == "counted" for camera in server.json("/api/cameras")))
         watched = [f"http://127.0.0.1:{server.port}/api/cameras/{id}/whep" for id in ids[:VIEWERS]]

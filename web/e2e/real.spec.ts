@@ -163,6 +163,8 @@ test('a camera is added, shown live with boxes on their own frames, and removed'
       video.evaluate((element: HTMLVideoElement) => element.currentTime > 0.5 && element.videoWidth),
     )
     .toBe(640);
+  // With the boxes of the frame that plays.
+  await expect.poll(() => overlay.getAttribute('data-pts')).toMatch(/^\d+$/);
   await page.getByRole('button', { name: 'Pause' }).click();
   await page.getByRole('button', { name: 'Back to now' }).click();
   await expect(past).toHaveCount(0);

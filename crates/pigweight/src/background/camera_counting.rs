@@ -173,7 +173,7 @@ impl CameraCounting {
                 }
                 Err(reason) => {
                     self.set_trouble(Some(reason));
-                    self.show(size);
+                    self.show(runtime, size);
                 }
             }
         }
@@ -283,15 +283,22 @@ impl CameraCounting {
         plan.settings(&video).map_or(true, |now| now == *settings)
     }
 
-    /// Shows the camera for a while without counting it.
-    fn show(&self, size: (u32, u32)) {
+    /// Shows the camera without counting it, until there is a detector.
+    fn show(&self, runtime: &Handle, size: (u32, u32)) {
         if self.trouble().is_none_or(|trouble| trouble.code != no_detector().code) {
             self.pause();
             return;
         }
         let mut source = self.source(size);
-        let since = Instant::now();
-        while since.elapsed() < RETRY_INTERVAL && !*self.is_ended() {
+        let mut looked = Instant::now();
+        while !*self.is_ended() {
+            if looked.elapsed() >= RETRY_INTERVAL {
+                looked = Instant::now();
+                let video = runtime.block_on(self.context.store.video(&self.record.video_id));
+                if video.is_ok_and(|video| self.context.plan(&video).is_ok()) {
+                    return;
+                }
+            }
             match source.next() {
                 Ok(Next::Frame(frame)) => self.picture.see(&frame),
                 Ok(Next::Gap) => {}

@@ -80,7 +80,40 @@ export const en = {
   // cameras
   cameras: 'Cameras',
   camera_add: 'Add a camera',
+  camera_find: 'Find cameras',
   camera_add_anyway: 'Add it all the same',
+  found: 'Cameras on the network',
+  found_searching: 'Searching the network…',
+  found_searching_more: { one: '{count} camera so far…', other: '{count} cameras so far…' },
+  found_count: { one: '{count} camera', other: '{count} cameras' },
+  found_none: 'No camera answered',
+  found_none_advice:
+    'Switch ONVIF on in the settings of the cameras. The server must be in their network; in a container it needs the network of the host. Or add a camera by its address.',
+  found_more: 'More devices answered than are taken. Add the missing ones by their addresses.',
+  found_again: 'Search again',
+  found_asking: 'is being asked…',
+  found_password: {
+    one: '{count} camera wants a user and a password.',
+    other: '{count} cameras want a user and a password.',
+  },
+  found_password_refused:
+    'A camera refuses them. Cameras often have users for ONVIF of their own: add one in the settings of the camera, or enter others.',
+  found_password_enter: 'Ask the cameras',
+  found_password_meaning:
+    'Entered once for all. The server keeps them in memory for ten minutes and tells the cameras digests only, until you add one.',
+  found_clock_fast: 'Its clock is {by} fast',
+  found_clock_slow: 'Its clock is {by} slow',
+  found_clock_advice: 'Let it take the time from the network (NTP), in its settings.',
+  found_named_host: 'It names {host} as its address. The one that it answered from is used.',
+  found_rate: '{rate} frames/s',
+  found_gop: 'keyframe every {every}',
+  found_picture: 'Picture of {name}',
+  found_picture_coming: 'The picture is coming…',
+  found_for_viewing: 'best picture',
+  found_for_counting: 'enough for counting',
+  found_add: 'Add',
+  found_add_stream: 'Add {name}',
+  found_added: 'Added',
   camera_name: 'Name',
   camera_url: 'Address',
   camera_url_kinds:
@@ -382,6 +415,12 @@ export const en = {
   reason_unreachable: 'The camera does not answer. Check its address, its power and its cable.',
   reason_silent: 'The camera takes the connection and says nothing. Start it anew.',
   reason_wrong_password: 'The camera refuses the name or password. Enter them again.',
+  reason_needs_password: 'It wants a user and a password.',
+  reason_no_streams: 'It names no streams. It may be no camera, or have none set up.',
+  reason_slow: 'Its answers took too long. Search again, or add it by its address.',
+  reason_unreadable_answer: 'Its answer cannot be read. Add it by its address.',
+  reason_plain_password:
+    'The camera wants the password unencrypted, and gets it only if you add it. Add it by its address.',
   reason_no_such_stream:
     'The camera has nothing at this path. Look for the address of its stream in its manual.',
   reason_not_rtsp: 'What answers there is no RTSP camera.',

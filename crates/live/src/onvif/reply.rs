@@ -162,3 +162,6 @@ pub(crate) fn uri(envelope: &Element) -> Option<String> {
     let uri = told.text_at(Onvif, &["MediaUri", "Uri"]).or_else(|| told.text_at(Onvif, &["Uri"]));
     uri.map(str::to_owned)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 // Finding cameras on the network: the list grows, the password is asked for once, each stream is shown and added.
 
+import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from './mock/page.ts';
 import { DISCOVERY } from './mock/world.ts';
 
@@ -31,6 +32,7 @@ for (const [where, size] of WIDTHS) {
 
     // One form for both.
     await expect(found.getByText('2 cameras want a user and a password')).toBeVisible();
+    await page.screenshot({ path: test.info().outputPath('form.png'), fullPage: true });
     await found.getByLabel('User').fill('cam');
     await found.getByLabel('Password').fill('p@ss:w/rd');
     await found.getByRole('button', { name: 'Ask the cameras' }).click();
@@ -52,6 +54,9 @@ for (const [where, size] of WIDTHS) {
 
     const isTooWide = () => page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
     expect(await isTooWide()).toBe(false);
+    const { violations } = await new AxeBuilder({ page }).analyze();
+    const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+    expect(serious.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([]);
     await page.screenshot({ path: test.info().outputPath('found.png'), fullPage: true });
 
     await first.getByLabel('Name').fill('Gate camera');

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use pigweight_live::onvif::read_probe_matches;
+use proptest::prelude::{any, prop, proptest};
 use std::net::IpAddr;
 
 const HEAD: &str = r#"<SOAP-ENV:Envelope xmlns:SOAP-ENV="http://www.w3.org/2003/05/soap-envelope" xmlns:wsa="http://schemas.xmlsoap.org/ws/2004/08/addressing" xmlns:d="http://schemas.xmlsoap.org/ws/2005/04/discovery" xmlns:dn="http://www.onvif.org/ver10/network/wsdl"><SOAP-ENV:Body><d:ProbeMatches>"#;
@@ -19,6 +20,8 @@ fn answer(types: &str, scopes: &str, places: &str) -> String {
 fn a_device_is_asked_at_the_address_that_it_answered_from() {
     let host: IpAddr = "192.168.1.64".parse().unwrap();
     let camera = "dn:NetworkVideoTransmitter";
+    let whole = answer(camera, "", "http://192.168.1.64/a");
+    let cut_off = whole[..whole.len() - 40].to_owned();
     for (what, datagram, expected) in [
         (
             "one address",
@@ -83,7 +86,7 @@ fn a_device_is_asked_at_the_address_that_it_answered_from() {
         ("no XML", "M-SEARCH * HTTP/1.1".to_owned(), None),
         ("our own probe", "<Envelope><Body><Probe/></Body></Envelope>".to_owned(), None),
         ("a document type", format!("<!DOCTYPE x>{}", answer(camera, "", "")), None),
-        ("cut off", answer(camera, "", "http://192.168.1.64/a")[..500].to_owned(), None),
+        ("cut off", cut_off, None),
     ] {
         let found = read_probe_matches(datagram.as_bytes(), host);
         let found = found.first().map(|found| {
@@ -111,4 +114,25 @@ fn a_datagram_holds_a_few_devices_at_most() {
         "10.0.0.1".parse().unwrap(),
     );
     assert_eq!(found.len(), 8);
+}
+
+proptest! {
+    #[test]
+    fn no_datagram_breaks_anything(
+        noise in prop::collection::vec(any::<u8>(), 0..300),
+        at in 0usize..600,
+        length in 0usize..60,
+    ) {
+        let host: IpAddr = "10.0.0.1".parse().unwrap();
+        read_probe_matches(&noise, host);
+        // A sound one, with something else in the middle.
+        let sound = answer("dn:NetworkVideoTransmitter", "onvif://www.onvif.org/name/%41", "http://10.0.0.1/");
+        let mut bytes = sound.into_bytes();
+        let from = at.min(bytes.len());
+        let to = (from + length).min(bytes.len());
+        bytes.splice(from..to, noise);
+        for found in read_probe_matches(&bytes, host) {
+            assert_eq!(found.service.url().host_str(), Some("10.0.0.1"));
+        }
+    }
 }

@@ -109,6 +109,7 @@ export const en = {
   found_gop: 'keyframe every {every}',
   found_picture: 'Picture of {name}',
   found_picture_coming: 'The picture is coming…',
+  found_no_picture: 'No picture',
   found_for_viewing: 'best picture',
   found_for_counting: 'enough for counting',
   found_add: 'Add',

@@ -134,6 +134,7 @@ export const ru: Dictionary<'one' | 'few' | 'many' | 'other'> = {
   found_gop: 'ключевой кадр каждые {every}',
   found_picture: 'Картинка: {name}',
   found_picture_coming: 'Картинка загружается…',
+  found_no_picture: 'Нет картинки',
   found_for_viewing: 'лучшая картинка',
   found_for_counting: 'достаточно для подсчёта',
   found_add: 'Добавить',

@@ -182,18 +182,22 @@ impl Asking<'_> {
         let service = self.device.service.clone();
         self.ask_time(&service, report).await?;
         let media = self.ask_services(&service).await?;
-        let told = self.call(&service, &Operation::new(DEVICE, "GetDeviceInformation")).await;
-        match told {
-            Ok(told) => {
-                let Information { manufacturer, model, firmware, serial } = reply::information(&told);
-                (report.manufacturer, report.model, report.firmware, report.serial) =
-                    (manufacturer, model, firmware, serial);
+        let streams = self.ask_profiles(&media, report).await;
+        // Who made it is nice to know, and some tell it to administrators alone. A refusal here says nothing of the streams.
+        let answers = match &streams {
+            Ok(()) => true,
+            Err(trouble) => {
+                matches!(trouble, Trouble::NoStreams | Trouble::Refused { .. } | Trouble::Unreadable { .. })
             }
-            // Streams are of more use than a name, and some show them to everybody.
-            Err(Trouble::Refused { .. } | Trouble::Unreadable { .. } | Trouble::NeedsPassword) => {}
-            Err(trouble) => return Err(trouble),
+        };
+        if answers
+            && let Ok(told) = self.call(&service, &Operation::new(DEVICE, "GetDeviceInformation")).await
+        {
+            let Information { manufacturer, model, firmware, serial } = reply::information(&told);
+            (report.manufacturer, report.model, report.firmware, report.serial) =
+                (manufacturer, model, firmware, serial);
         }
-        self.ask_profiles(&media, report).await
+        streams
     }
 
     /// The device's clock.
@@ -245,11 +249,7 @@ impl Asking<'_> {
             else {
                 continue;
             };
-            let body = if namespace == MEDIA2 { "<o:Type>All</o:Type>" } else { "" };
-            let told = match self
-                .call(&service, &Operation::new(namespace, "GetProfiles").with(body.to_owned()))
-                .await
-            {
+            let told = match self.call(&service, &profiles_of(namespace)).await {
                 Ok(told) => reply::profiles(&told),
                 // The other service may answer.
                 Err(refused @ (Trouble::Refused { .. } | Trouble::Unreadable { .. })) => {
@@ -257,6 +257,12 @@ impl Asking<'_> {
                     continue;
                 }
                 Err(trouble) => return Err(trouble),
+            };
+            let told = match &media.media2 {
+                Some(second) if namespace == MEDIA && !told.is_empty() => {
+                    self.with_second(told, second, report).await
+                }
+                _ => told,
             };
             for profile in told {
                 let profile = self.ask_addresses(namespace, &service, profile, report).await?;
@@ -267,6 +273,20 @@ impl Asking<'_> {
             }
         }
         Err(trouble)
+    }
+
+    /// The first media service has no word for H.265, and calls it H.264 or nothing; the second knows.
+    async fn with_second(
+        &mut self,
+        told: Vec<ToldProfile>,
+        second: &str,
+        report: &mut DeviceReport,
+    ) -> Vec<ToldProfile> {
+        let Some(service) = self.own(second, &[Scheme::Http, Scheme::Https], report) else { return told };
+        match self.call(&service, &profiles_of(MEDIA2)).await {
+            Ok(second) => reply::corrected(told, &reply::profiles(&second)),
+            Err(_) => told,
+        }
     }
 
     /// Where a profile's stream and picture are.
@@ -414,6 +434,11 @@ impl Asking<'_> {
         };
         Ok(user_token(known, &nonce, created))
     }
+}
+
+fn profiles_of(namespace: &'static str) -> Operation {
+    let body = if namespace == MEDIA2 { "<o:Type>All</o:Type>" } else { "" };
+    Operation::new(namespace, "GetProfiles").with(body.to_owned())
 }
 
 /// The whole body of an answer.

@@ -125,6 +125,17 @@ pub(crate) fn profiles(envelope: &Element) -> Vec<ToldProfile> {
     profiles.take(MOST_PROFILES).collect()
 }
 
+/// Profiles of the first media service, with the settings that the second one tells of the same.
+pub(crate) fn corrected(told: Vec<ToldProfile>, second: &[ToldProfile]) -> Vec<ToldProfile> {
+    told.into_iter()
+        .map(|profile| {
+            let same = second.iter().find(|second| second.token == profile.token);
+            let video = same.and_then(|same| same.video.clone()).or(profile.video);
+            ToldProfile { video, ..profile }
+        })
+        .collect()
+}
+
 /// The settings of an encoder, where both media services have them.
 fn video(encoder: &Element) -> Option<VideoSettings> {
     let codec = encoder.text_at(Onvif, &["Encoding"])?.to_ascii_uppercase().replace(['.', '-'], "");

@@ -158,6 +158,30 @@ fn profiles_of_both_media_services_are_read() {
 }
 
 #[test]
+fn the_second_media_service_knows_h265_where_the_first_says_h264() {
+    let profile = |token: &str, codec: Option<&str>| ToldProfile {
+        token: token.to_owned(),
+        name: token.to_owned(),
+        video_source: String::new(),
+        video: codec.map(|codec| VideoSettings { codec: codec.to_owned(), ..VideoSettings::default() }),
+    };
+    let first = || vec![profile("main", Some("H264")), profile("sub", Some("H264")), profile("third", None)];
+    let codecs = |second: &[ToldProfile]| {
+        let corrected = corrected(first(), second).into_iter();
+        corrected.map(|profile| profile.video.map(|video| video.codec)).collect::<Vec<_>>()
+    };
+    let text = |codec: &str| Some(codec.to_owned());
+    assert_eq!(codecs(&[]), [text("H264"), text("H264"), None]);
+    let second = [
+        profile("third", Some("H265")),
+        profile("main", Some("H265")),
+        profile("sub", None),
+        profile("more", Some("H265")),
+    ];
+    assert_eq!(codecs(&second), [text("H265"), text("H264"), text("H265")]);
+}
+
+#[test]
 fn addresses_are_read_from_both_media_services() {
     for (what, envelope, expected) in [
         (

@@ -89,7 +89,7 @@ async fn serve(mut connection: TcpStream, log: Arc<Mutex<Vec<String>>>, answer: 
         match answer.as_slice() {
             // It has begun something that has no end.
             bytes if bytes.ends_with(b"<endless>") => {
-                while connection.write_all(&[b' '; 65536]).await.is_ok() {}
+                while connection.write_all(&[b' '; 8192]).await.is_ok() {}
             }
             [] => std::future::pending().await,
             _ => {}

@@ -15,7 +15,7 @@ const ASKED_AT_ONCE: usize = 8;
 #[derive(Clone, Debug)]
 pub enum Found {
     /// A device has answered, and is asked now.
-    Device(usize, ProbeMatch),
+    Device(usize, Box<ProbeMatch>),
     /// A device was asked.
     Report(usize, Box<DeviceReport>),
     /// No more devices are waited for; some may still be asked.
@@ -39,7 +39,7 @@ pub async fn find(
     loop {
         tokio::select! {
             Some(device) = answered.recv() => {
-                tell(Found::Device(number, device.clone()));
+                tell(Found::Device(number, Box::new(device.clone())));
                 asking.ask(number, device);
                 number += 1;
             }
@@ -48,7 +48,7 @@ pub async fn find(
                 let end = end?;
                 // What it told last.
                 while let Ok(device) = answered.try_recv() {
-                    tell(Found::Device(number, device.clone()));
+                    tell(Found::Device(number, Box::new(device.clone())));
                     asking.ask(number, device);
                     number += 1;
                 }

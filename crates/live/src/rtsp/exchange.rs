@@ -99,11 +99,13 @@ impl Exchange {
             // Retina says what is wrong with it.
             return Answer::Deliver { head, body, method: String::new() };
         };
-        if status(&head) == Some(401) && !request.is_repeated && self.credentials.is_some() {
-            if let Ok(auth) = answerer(head.all("WWW-Authenticate"), self.is_digest_only) {
-                self.auth = Some(auth);
-                return Answer::Repeat(self.send(Pending { is_repeated: true, ..request }));
-            }
+        if status(&head) == Some(401)
+            && !request.is_repeated
+            && self.credentials.is_some()
+            && let Ok(auth) = answerer(head.all("WWW-Authenticate"), self.is_digest_only)
+        {
+            self.auth = Some(auth);
+            return Answer::Repeat(self.send(Pending { is_repeated: true, ..request }));
         }
         head.set("CSeq", request.client_number);
         let method = request.head.first_line.split(' ').next().unwrap_or_default().to_owned();

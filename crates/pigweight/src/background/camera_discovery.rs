@@ -132,7 +132,7 @@ impl Discovery {
         let mut state = self.state();
         match found {
             Found::Device(number, probed) if number == state.devices.len() => {
-                state.devices.push(FoundDevice { probed, report: None });
+                state.devices.push(FoundDevice { probed: *probed, report: None });
             }
             Found::Device(..) => {}
             Found::Report(number, report) => {

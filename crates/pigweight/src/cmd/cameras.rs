@@ -30,7 +30,7 @@ impl Devices {
         match news {
             Found::Device(_, probed) => {
                 progress(format_args!("{} answers\n", probed.host));
-                self.found.push((probed, None));
+                self.found.push((*probed, None));
             }
             Found::Report(number, report) => {
                 if let Some(device) = self.found.get_mut(number) {

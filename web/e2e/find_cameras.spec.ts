@@ -59,10 +59,12 @@ for (const [where, size] of WIDTHS) {
     expect(serious.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([]);
     await page.screenshot({ path: test.info().outputPath('found.png'), fullPage: true });
 
+    await expect(first.getByLabel('Count subStream')).toBeChecked();
     await first.getByLabel('Name').fill('Gate camera');
     await first.getByRole('button', { name: 'Add mainStream' }).click();
     await expect(first.getByRole('link', { name: 'Added' })).toHaveCount(1);
-    expect(farm.world.sentToDiscovery).toContainEqual({ name: 'Gate camera', profile: '0-0', test: true });
+    const counted = { name: 'Gate camera', profile: '0-0', counting_profile: '0-1', test: true };
+    expect(farm.world.sentToDiscovery).toContainEqual(counted);
     await expect(cameras.getByRole('article').filter({ hasText: 'Gate camera' })).toHaveCount(1);
 
     // What can't be connected says why, and is added all the same.

@@ -142,6 +142,7 @@ export const RUNNING: Run = {
 const PROFILE: FoundProfile = {
   id: '0-0',
   name: 'mainStream',
+  video_source: 'VideoSource_1',
   codec: 'H264',
   width: 2560,
   height: 1440,

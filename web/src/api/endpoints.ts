@@ -18,6 +18,7 @@ import type {
   Jobs,
   Line,
   NewCamera,
+  NewFoundCamera,
   Recordings,
   Scope,
   Source,
@@ -149,8 +150,8 @@ export async function fetchFoundPicture(id: string, profile: string, signal: Abo
 }
 
 /** Adds a found stream as a camera, with the password that was entered for the search. */
-export const addFoundCamera = (id: string, name: string, profile: string, test: boolean) =>
-  sendJson<Camera>('POST', address(`${discoveryPath(id)}/cameras`), { name, profile, test });
+export const addFoundCamera = (id: string, camera: NewFoundCamera) =>
+  sendJson<Camera>('POST', address(`${discoveryPath(id)}/cameras`), camera);
 
 /** What the camera shows now; `n` differs from request to request. */
 export const cameraPictureAddress = (id: string, n: number) => address(`${cameraPath(id)}/frame.jpg`, { n });

@@ -8,6 +8,7 @@ afterEach(() => language.choose('en'));
 const PROFILE: FoundProfile = {
   id: '0-0',
   name: 'main',
+  video_source: '0',
   codec: 'H264',
   width: 2560,
   height: 1440,

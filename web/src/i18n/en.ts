@@ -112,6 +112,7 @@ export const en = {
   found_no_picture: 'No picture',
   found_for_viewing: 'best picture',
   found_for_counting: 'enough for counting',
+  found_count_with: 'Count {name}, which costs the server less',
   found_add: 'Add',
   found_add_stream: 'Add {name}',
   found_added: 'Added',

@@ -137,6 +137,7 @@ export const ru: Dictionary<'one' | 'few' | 'many' | 'other'> = {
   found_no_picture: 'Нет картинки',
   found_for_viewing: 'лучшая картинка',
   found_for_counting: 'достаточно для подсчёта',
+  found_count_with: 'Считать по {name}: серверу легче',
   found_add: 'Добавить',
   found_add_stream: 'Добавить {name}',
   found_added: 'Добавлена',

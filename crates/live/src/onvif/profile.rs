@@ -53,8 +53,10 @@ pub enum Suggestion {
     Counting,
 }
 
-/// The detector's input is at most this wide; a larger picture is made smaller for it.
-const COUNTING_WIDTH_PX: u32 = 640;
+/// As wide as counting needs it; a larger picture is made smaller for the detector.
+const ENOUGH_WIDTH_PX: u32 = 1280;
+/// No narrower than the detector's usual input.
+const LEAST_WIDTH_PX: u32 = 640;
 /// Aspects that differ by less show the same.
 const SAME_ASPECT: f64 = 0.03;
 
@@ -87,11 +89,16 @@ pub fn suggestions(profiles: &[Profile]) -> Vec<Option<Suggestion>> {
         let smaller = of_same().filter_map(|other| {
             let size = sizes[other]?;
             let is_same_view = (aspect(size) / aspect(main) - 1.0).abs() < SAME_ASPECT;
-            (area(size) < area(main) && size.0 >= COUNTING_WIDTH_PX && is_same_view)
+            (area(size) < area(main) && size.0 >= LEAST_WIDTH_PX && is_same_view)
                 .then_some((area(size), other))
         });
-        if let Some((_, smallest)) = smaller.min() {
-            found[smallest] = Some(Suggestion::Counting);
+        let smaller: Vec<_> = smaller.collect();
+        let is_enough =
+            |&&(_, other): &&(u64, usize)| sizes[other].is_some_and(|size| size.0 >= ENOUGH_WIDTH_PX);
+        // The smallest that is enough, or else the one that comes nearest.
+        let best = smaller.iter().filter(is_enough).min().or_else(|| smaller.iter().max());
+        if let Some(&(_, best)) = best {
+            found[best] = Some(Suggestion::Counting);
         }
     }
     found
@@ -137,7 +144,7 @@ mod tests {
             (
                 "three",
                 vec![main(), profile("1", "H264", (1280, 720)), profile("1", "H264", (640, 360))],
-                vec![Some(Viewing), None, Some(Counting)],
+                vec![Some(Viewing), Some(Counting), None],
             ),
             ("equal", vec![main(), main()], vec![Some(Viewing), None]),
             (

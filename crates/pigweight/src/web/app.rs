@@ -2,8 +2,8 @@
 
 use crate::artifacts::previews::Previews;
 use crate::background::adaptations::Adaptations;
-use crate::background::camera_state_log::CameraStateLog;
 use crate::background::camera_discovery::CameraDiscoveries;
+use crate::background::camera_state_log::CameraStateLog;
 use crate::background::camera_supervisor::CameraSupervisor;
 use crate::background::cancellation::Cancellation;
 use crate::background::detector_slot::{DetectorSlot, Missing};

@@ -122,7 +122,7 @@ fn the_command_lists_cameras_of_three_makers() {
         assert_eq!(
             stream(&hikvision, 0),
             json!({
-                "name": "mainStream", "codec": "H264", "width": 2560, "height": 1440, "frames_per_sec": 20.0, "gop_frames": 40,
+                "name": "mainStream", "video_source": "VideoSource_1", "codec": "H264", "width": 2560, "height": 1440, "frames_per_sec": 20.0, "gop_frames": 40,
                 "bitrate_kbps": 4096, "codec_profile": "Main", "suggested_for": "viewing", "problem": null, "camera": null,
                 "url": "rtsp://10.77.0.11:554/stream?transportmode=unicast&profile=Profile_1",
             })
@@ -137,7 +137,7 @@ fn the_command_lists_cameras_of_three_makers() {
         assert_eq!(
             stream(&dahua, 0),
             json!({
-                "name": "MediaProfile00000", "codec": "H265", "width": 2688, "height": 1520, "frames_per_sec": 25.0, "gop_frames": 50,
+                "name": "MediaProfile00000", "video_source": "000", "codec": "H265", "width": 2688, "height": 1520, "frames_per_sec": 25.0, "gop_frames": 50,
                 "bitrate_kbps": 2048, "codec_profile": "Main", "suggested_for": "viewing", "problem": null, "camera": null,
                 "url": "rtsp://10.77.0.12:554/stream?channel=1&subtype=0",
             })
@@ -150,7 +150,7 @@ fn the_command_lists_cameras_of_three_makers() {
         assert_eq!(
             stream(&noname, 0),
             json!({
-                "name": "main", "codec": "H264", "width": 1280, "height": 720, "frames_per_sec": 25.0, "gop_frames": null,
+                "name": "main", "video_source": "V", "codec": "H264", "width": 1280, "height": 720, "frames_per_sec": 25.0, "gop_frames": null,
                 "bitrate_kbps": null, "codec_profile": null, "suggested_for": "viewing", "problem": null, "camera": null,
                 "url": "rtsp://10.77.0.13:554/stream?channel=1&stream=0",
             })
@@ -303,10 +303,14 @@ fn a_found_camera_is_shown_and_added_with_the_password_entered_once() {
         assert_eq!(KINDS.map(of_its_own), [1, 0, 0]);
 
         let profile = by_address(&found)(1)["profiles"][0]["id"].clone();
-        let added = search.ask("POST", "/cameras", Some(&json!({"name": "Gate", "profile": profile})));
+        let counting = by_address(&found)(1)["profiles"][1]["id"].clone();
+        let wanted = json!({"name": "Gate", "profile": profile, "counting_profile": counting});
+        let added = search.ask("POST", "/cameras", Some(&wanted));
         assert_eq!(added.status, 201, "{}", added.json());
         let camera = added.json();
         assert_eq!((&camera["user"], &camera["has_password"]), (&json!("cam"), &json!(true)));
+        let counted = camera["counting_stream"]["url"].as_str().unwrap_or_else(|| panic!("{camera}"));
+        assert!(counted.ends_with("?channel=1&subtype=1"), "{counted}");
         let id = camera["id"].as_str().unwrap();
         let live = wait_for_state(&server, id, "live");
         assert_eq!(live["stream"]["width"], 640, "{live}");
@@ -334,6 +338,18 @@ fn a_found_camera_is_shown_and_added_with_the_password_entered_once() {
                 "/cameras",
                 Some(json!({"name": "Gate", "profile": "0-0", "url": "rtsp://1.2.3.4/"})),
                 400,
+            ),
+            (
+                "POST",
+                "/cameras",
+                Some(json!({"name": "Gate", "profile": "0-0", "counting_profile": "1-0"})),
+                400,
+            ),
+            (
+                "POST",
+                "/cameras",
+                Some(json!({"name": "Gate", "profile": "0-0", "counting_profile": "0-9"})),
+                404,
             ),
             ("PUT", "/credentials", Some(json!({"user": "", "password": "x"})), 400),
             ("PUT", "/credentials", Some(json!({"user": "a\nb", "password": "x"})), 400),

@@ -49,6 +49,8 @@ pub struct FoundProfile {
     /// In this search.
     pub id: String,
     pub name: String,
+    /// Which of the device's cameras it shows: streams of one have the same.
+    pub video_source: String,
     /// In capitals, such as `H264`, `H265` or `JPEG`.
     pub codec: Option<String>,
     /// px.
@@ -138,6 +140,7 @@ impl FoundProfile {
         Self {
             id: format!("{device}-{number}"),
             name: profile.name.clone(),
+            video_source: profile.video_source.clone(),
             codec: Some(video.codec).filter(|codec| !codec.is_empty()),
             width: video.size.map(|(width, _)| width),
             height: video.size.map(|(_, height)| height),

@@ -7,6 +7,7 @@ use crate::analysis::settings::model_settings;
 use crate::artifacts::previews::Previews;
 use crate::artifacts::recordings::Recordings;
 use crate::background::adaptations::Adaptations;
+use crate::background::camera_discovery::CameraDiscoveries;
 use crate::background::camera_state_log::CameraStateLog;
 use crate::background::camera_supervisor::CameraSupervisor;
 use crate::background::cancellation::Cancellation;
@@ -65,6 +66,7 @@ pub struct Server {
     notifications: Arc<Notifications>,
     cameras: Arc<CameraSupervisor>,
     camera_states: Arc<CameraStateLog>,
+    discoveries: Arc<CameraDiscoveries>,
     background: Background,
     stores: [Store; 2],
 }
@@ -94,6 +96,7 @@ impl Server {
                 notifications,
                 cameras,
                 camera_states,
+                discoveries,
                 background,
                 stores,
             }) => Ok(Self {
@@ -105,6 +108,7 @@ impl Server {
                 notifications,
                 cameras,
                 camera_states,
+                discoveries,
                 background,
                 stores,
             }),
@@ -143,6 +147,7 @@ impl Server {
             notifications,
             cameras,
             camera_states,
+            discoveries,
             background,
             stores,
             ..
@@ -156,6 +161,7 @@ impl Server {
         runtime.block_on(async {
             camera_states.stop().await;
             notifications.stop().await;
+            discoveries.stop().await;
         });
         cameras.stop();
         let ended = background.stop();
@@ -180,6 +186,7 @@ struct Started {
     notifications: Arc<Notifications>,
     cameras: Arc<CameraSupervisor>,
     camera_states: Arc<CameraStateLog>,
+    discoveries: Arc<CameraDiscoveries>,
     background: Background,
     stores: [Store; 2],
 }
@@ -250,12 +257,14 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
     }
     let cameras = CameraSupervisor::start(context.clone()).await?;
     let camera_states = CameraStateLog::start(background_store.clone(), cameras.clone());
+    let discoveries = Arc::new(CameraDiscoveries::new(context.clone()));
     let notifications = Notifications::start(&config, &store, &status, &cameras)?;
     let webrtc = start_webrtc(&config, address).await?;
     let app = Arc::new(App {
         adaptations: adaptations.clone(),
         cameras: cameras.clone(),
         camera_states: camera_states.clone(),
+        discoveries: discoveries.clone(),
         notifications: notifications.clone(),
         webrtc,
         authenticator,
@@ -307,6 +316,7 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         notifications,
         cameras,
         camera_states,
+        discoveries,
         background,
         stores: [background_store, store],
     })

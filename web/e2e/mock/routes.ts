@@ -70,6 +70,7 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
   if (noun === 'video_file' && id === 'stream_hls') return answerStream(route, part ?? '', path[3]);
   if (noun === 'video_file' && id === 'count_at_time') return json(route, world.countAtTime());
   if (noun === 'video_file') return answerPicture(route, world, query);
+  if (noun === 'cameras' && id === 'discoveries') return answerDiscoveries(route, world, path.slice(2));
   if (noun === 'cameras') return answerCameras(route, world, id, part, query);
   if (noun === 'sources' && part === 'adaptation') return answerAdaptation(route, world);
   if (noun === 'sources') return answerSource(route, world, id);
@@ -150,6 +151,38 @@ function answerCameras(
   }
   world.cameras = world.cameras.filter((camera) => camera.id !== id);
   return route.fulfill({ status: 204 });
+}
+
+/** A search for cameras: begun, looked at, given a password, added from, forgotten. */
+function answerDiscoveries(route: Route, world: World, path: string[]): Promise<void> {
+  const method = route.request().method();
+  const body = route.request().postDataJSON() as Record<string, unknown> | null;
+  if (body !== null) world.sentToDiscovery.push(body);
+  const [id, part] = path;
+  if (id === undefined) return json(route, world.discovery, 202);
+  if (part === 'profiles') {
+    // The second camera has no picture.
+    if (path[2]?.startsWith('1-')) return problem(route, 422, 'the camera stopped sending for 12 s');
+    return answerPicture(route, world, new URLSearchParams({ t: '1' }));
+  }
+  if (part === 'credentials') {
+    world.discovery = world.discoveryTold;
+    return json(route, world.discovery);
+  }
+  if (part === 'cameras') {
+    if (world.refuseCamera !== null && body?.test === true) return problem(route, 422, world.refuseCamera);
+    const added: Camera = { ...CAMERA, id: `camera-${world.cameras.length}`, name: String(body?.name) };
+    world.cameras.push(added);
+    const told = world.discovery.cameras.map((camera) => ({
+      ...camera,
+      profiles: camera.profiles.map((profile) =>
+        profile.id === body?.profile ? { ...profile, camera: added.id } : profile,
+      ),
+    }));
+    world.discovery = { ...world.discovery, cameras: told };
+    return json(route, added, 201);
+  }
+  return method === 'DELETE' ? route.fulfill({ status: 204 }) : json(route, world.discovery);
 }
 
 /** A person says how many animals there are: all recordings of the source know it. Or sets the width of the detector's input. */

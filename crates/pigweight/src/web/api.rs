@@ -7,6 +7,8 @@ mod camera_requests;
 pub mod cameras;
 pub mod count_socket;
 pub mod counts;
+pub mod discoveries;
+pub mod found_cameras;
 pub mod health;
 pub mod jobs;
 pub mod line_versions;

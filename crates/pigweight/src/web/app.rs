@@ -2,6 +2,7 @@
 
 use crate::artifacts::previews::Previews;
 use crate::background::adaptations::Adaptations;
+use crate::background::camera_discovery::CameraDiscoveries;
 use crate::background::camera_state_log::CameraStateLog;
 use crate::background::camera_supervisor::CameraSupervisor;
 use crate::background::cancellation::Cancellation;
@@ -37,6 +38,8 @@ pub struct App {
     pub cameras: Arc<CameraSupervisor>,
     /// What they were doing.
     pub camera_states: Arc<CameraStateLog>,
+    /// Searches for cameras on the network.
+    pub discoveries: Arc<CameraDiscoveries>,
     /// Webhooks and MQTT.
     pub notifications: Arc<Notifications>,
     /// Viewers of cameras; `None`: WebRTC is off.

@@ -15,6 +15,7 @@ mod counting_streams;
 mod demo;
 mod devices;
 mod drawn;
+mod find_cameras;
 mod golden;
 mod growing;
 mod house;

@@ -120,15 +120,21 @@ pub async fn check_local(caller: &Caller, app: &App, place: &CameraPlace) -> Res
     Ok(())
 }
 
-/// Checks an address, and takes user and password out of it.
-pub fn checked_place(place: &CameraPlace) -> Result<CameraPlace, Problem> {
-    for text in [&place.user_name, &place.password].into_iter().flatten() {
+/// A user or a password is one line.
+pub fn check_credentials<'a>(texts: impl IntoIterator<Item = &'a String>) -> Result<(), Problem> {
+    for text in texts {
         if text.chars().count() > MAX_CREDENTIAL_CHARACTERS || text.chars().any(char::is_control) {
             return Err(Problem::bad_request(format!(
                 "user and password are lines of text of at most {MAX_CREDENTIAL_CHARACTERS} characters"
             )));
         }
     }
+    Ok(())
+}
+
+/// Checks an address, and takes user and password out of it.
+pub fn checked_place(place: &CameraPlace) -> Result<CameraPlace, Problem> {
+    check_credentials([&place.user_name, &place.password].into_iter().flatten())?;
     let address =
         CameraAddress::parse(&place.url).map_err(|error| Problem::bad_request(error.to_string()))?;
     let own = address.credentials();

@@ -79,11 +79,21 @@ pub async fn add(
     let name = checked_name("camera", &name)?;
     let place = checked_place(&CameraPlace { url, counting_url, user_name: user, password })?;
     check_local(&caller, &app, &place).await?;
-    let survey = if test { surveyed(&app, &place).await? } else { CameraSurvey::default() };
+    add_at(&app, name, place, test).await
+}
+
+/// Adds a camera that may be reached. With `test`, only if it can be connected.
+pub(super) async fn add_at(
+    app: &App,
+    name: String,
+    place: CameraPlace,
+    test: bool,
+) -> Result<Response, Problem> {
+    let survey = if test { surveyed(app, &place).await? } else { CameraSurvey::default() };
     let camera = app.cameras.add(name, with_certificate(place).await, survey).await?;
     let location =
         HeaderValue::from_str(&format!("/api/cameras/{}", camera.id)).map_err(Problem::internal)?;
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(Camera::of(&app, camera))).into_response())
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(Camera::of(app, camera))).into_response())
 }
 
 /// What the streams of a camera send, one after the other: cheap cameras serve few connections at once.

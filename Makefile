@@ -73,10 +73,10 @@ figures: ## Measure as bench does, and write docs/reference/figures.md
 	cargo build --release --locked -p pigweight-store --example long_recording
 	bench/run.sh --write docs/reference/figures.md
 
-soak: ## Analyse ten videos side by side for half an hour, and watch the memory
+soak: ## An hour and a half: ten videos side by side, a camera that is cut and frozen 200 times, ten cameras with viewers; watch the memory
 	@scripts/setup.sh --bench
 	cargo build --release --locked -p pigweight
-	bench/run.sh --only soak
+	bench/run.sh --only soak faults cameras
 
 fuzz: setup ## Throw bytes at every parser, SECS each (default 60); wants a nightly compiler and cargo-fuzz
 	scripts/fuzz.sh

@@ -26,7 +26,9 @@ import tempfile
 import time
 
 import answers
+import cameras
 import frames
+import live
 import page
 import viewers
 
@@ -313,8 +315,9 @@ def main():
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--soak-minutes", type=float, default=30, help="about how long `soak` takes")
-    names = ["speed", "schedule", "memory", "storage", "frames", "answers", "viewers", "page", "tracking"]
-    parser.add_argument("--only", nargs="*", choices=[*names, "soak"], default=names)
+    parser.add_argument("--faults", type=int, default=200, help="cuts and freezes of `faults`, in turn")
+    names = ["speed", "schedule", "memory", "storage", "frames", "answers", "viewers", "page", "live", "tracking"]
+    parser.add_argument("--only", nargs="*", choices=[*names, "soak", "faults", "cameras"], default=names)
     parser.add_argument("--write", type=pathlib.Path, help="also write all sections, those of earlier calls too, to this page")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each program whose speeds are compared")
     parser.add_argument("--minutes", type=int, nargs="+", default=[1, 10], help="lengths of the videos of `memory`")
@@ -328,7 +331,7 @@ def main():
     chromium = pathlib.Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
     recordings = [video, arguments.data / "videos/sows.mp4"]
     night = arguments.data / "videos/pen-night.mp4"
-    needs = {"speed": [video, model], "schedule": [video, boxes, night, night.with_suffix(".boxes.csv"), model], "memory": [model], "storage": [*recordings, model], "frames": [], "answers": [model], "viewers": [], "soak": [model], "page": [chromium], "tracking": [sequences]}
+    needs = {"speed": [video, model], "schedule": [video, boxes, night, night.with_suffix(".boxes.csv"), model], "memory": [model], "storage": [*recordings, model], "frames": [], "answers": [model], "viewers": [], "live": [], "soak": [model], "faults": [], "cameras": [], "page": [chromium], "tracking": [sequences]}
     with tempfile.TemporaryDirectory(dir=arguments.out) as folder:
         folder = pathlib.Path(folder)
         steps = {
@@ -340,6 +343,9 @@ def main():
             "answers": lambda: answers.measure(arguments.binary, model, table, folder),
             # Videos are read as fast as possible: about twice real time for ten of them.
             "soak": lambda: answers.streams(arguments.binary, model, table, folder, int(120 * arguments.soak_minutes)),
+            "faults": lambda: cameras.faults(arguments.binary, table, folder, arguments.faults),
+            "cameras": lambda: cameras.ten(arguments.binary, table, folder, arguments.soak_minutes),
+            "live": lambda: live.measure(arguments.binary, table, folder),
             "viewers": lambda: viewers.measure(arguments.binary, table, folder),
             "page": lambda: page.measure(arguments.binary, table, folder),
             "tracking": lambda: tracking(arguments, table, sequences),

@@ -30,6 +30,8 @@ if [ $with_tests = 1 ]; then
   [ "$(. /etc/os-release && echo "$ID")" = ubuntu ] || packages+=(chromium firefox-esr
     webkit2gtk-driver xvfb gstreamer1.0-libav gstreamer1.0-plugins-good)
 fi
+# The peer of live video, where the distribution has it.
+if [ $with_bench = 1 ] && apt-cache show janus >/dev/null 2>&1; then packages+=(janus); fi
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")

@@ -72,7 +72,19 @@ create table cameras (
   user_name text,
   password text,                           -- as the camera knows it; sent to the camera and to no other host
   removed_at bigint,                       -- no longer connected; what was counted stays
-  recording text                           -- what is kept of what it sends: all, marked, off; null: as configured
+  recording text,                          -- what is kept of what it sends: all, marked, off; null: as configured
+  counting_url text                        -- the stream that is counted, at the same host; null: that of url
+);
+
+-- What cameras were doing, without the attempts in between. The newest 2,000 of each are kept.
+create table camera_states (
+  source_id text not null references sources (id),
+  number bigint not null,                  -- of one camera, in the order in which they were entered: clocks are set back
+  state text not null,                     -- connecting, live, away, stopped: the server was not running
+  reason_code text,                        -- short name of reason
+  reason text,                             -- why it is away, or stopped other than by a person
+  since_millis bigint not null,            -- since 1970
+  primary key (source_id, number)
 );
 
 -- What cameras have sent, in files of their own below the data folder. A row is written before its file and removed before it.

@@ -46,7 +46,7 @@ test('a camera is added after it was connected, or all the same, and removed', a
   const cameras = page.getByRole('region', { name: 'Cameras' });
   await cameras.getByRole('button', { name: 'Add a camera' }).click();
   await page.getByLabel('Name', { exact: true }).fill('Scale');
-  await page.getByLabel('Address').fill('rtsp://192.168.1.20/stream1');
+  await page.getByLabel('Address', { exact: true }).fill('rtsp://192.168.1.20/stream1');
   await page.getByLabel('User').fill('cam');
   await page.getByLabel('Password').fill('p@ss:w/rd');
   await page.getByRole('button', { name: 'Connect and add' }).click();
@@ -60,6 +60,44 @@ test('a camera is added after it was connected, or all the same, and removed', a
   await card.getByRole('button', { name: 'Remove the camera' }).click();
   await card.getByRole('button', { name: 'Remove the camera' }).click();
   await expect(card).toHaveCount(0);
+});
+
+test('what was found in a camera that is added is told, with what would be better', async ({
+  farm,
+  page,
+}) => {
+  await farm.open();
+  const cameras = page.getByRole('region', { name: 'Cameras' });
+  await cameras.getByRole('button', { name: 'Add a camera' }).click();
+  await page.getByLabel('Name', { exact: true }).fill('Scale');
+  await page.getByLabel('Address', { exact: true }).fill('rtsp://192.168.1.20/stream1');
+  await page.getByRole('button', { name: 'Connect and add' }).click();
+  const added = page.getByRole('region', { name: 'Scale is added.' });
+  const facts = added.getByTestId('stream-facts');
+  await expect(facts).toContainText('H.264');
+  await expect(facts).toContainText('640 × 360 px');
+  await expect(facts).toContainText('15.0 frames a second');
+  await expect(facts).toContainText('keyframe every 8 sec');
+  await expect(facts).toContainText('its clock is 1 hr behind');
+  await expect(added.getByTestId('advice').getByRole('listitem')).toHaveCount(2);
+  await expect(added.getByTestId('advice')).toContainText('Set a keyframe every 1 to 2 seconds');
+  await added.getByRole('button', { name: 'Close' }).click();
+  await expect(added).toHaveCount(0);
+  await expect(cameras.getByRole('article').filter({ hasText: 'Scale' })).toBeVisible();
+});
+
+test('a camera tells what happened to it, and which stream is counted', async ({ farm, page }) => {
+  farm.world.cameras = [CAMERA];
+  await farm.open('#/camera/gate');
+  await page.getByText('Settings and history').click();
+  const history = page.getByTestId('camera-history').getByRole('listitem');
+  await expect(history).toHaveCount(2);
+  await expect(history.first()).toContainText('Live');
+  await expect(history.last()).toContainText('The camera stopped sending');
+  await page.getByLabel('Address of the stream for counting').fill('rtsp://192.168.1.20/stream2');
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await expect(page.getByRole('heading', { name: 'The stream that is counted' })).toBeVisible();
+  expect(farm.world.cameras[0]?.counting_stream?.url).toBe('rtsp://192.168.1.20/stream2');
 });
 
 test('on a phone pictures come when they are asked for', async ({ farm, page }) => {

@@ -132,7 +132,7 @@ test('a camera is added, shown live with boxes on their own frames, and removed'
   await page.goto('./');
   await page.getByRole('button', { name: 'Add a camera' }).click();
   await page.getByLabel('Name', { exact: true }).fill('Corridor');
-  await page.getByLabel('Address').fill(cameraUrl ?? '');
+  await page.getByLabel('Address', { exact: true }).fill(cameraUrl ?? '');
   await page.getByRole('button', { name: 'Connect and add' }).click();
   const cameras = page.getByRole('region', { name: 'Cameras' });
   const card = cameras.getByRole('article').filter({ hasText: 'Corridor' });
@@ -163,6 +163,8 @@ test('a camera is added, shown live with boxes on their own frames, and removed'
       video.evaluate((element: HTMLVideoElement) => element.currentTime > 0.5 && element.videoWidth),
     )
     .toBe(640);
+  // With the boxes of the frame that plays.
+  await expect.poll(() => overlay.getAttribute('data-pts')).toMatch(/^\d+$/);
   await page.getByRole('button', { name: 'Pause' }).click();
   await page.getByRole('button', { name: 'Back to now' }).click();
   await expect(past).toHaveCount(0);

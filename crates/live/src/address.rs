@@ -32,6 +32,7 @@ pub struct CameraAddress {
     scheme: Scheme,
     credentials: Option<Credentials>,
     fingerprint: Option<Fingerprint>,
+    is_digest_only: bool,
 }
 
 /// How a camera is reached.
@@ -160,13 +161,13 @@ impl CameraAddress {
         if digits.is_some() && !scheme.is_encrypted() {
             return Err(AddressError::Fingerprint);
         }
-        Ok(Self { fingerprint: fingerprint.transpose()?, url, scheme, credentials })
+        Ok(Self { fingerprint: fingerprint.transpose()?, url, scheme, credentials, is_digest_only: false })
     }
 
     fn of_replay(text: &str) -> Result<Self, AddressError> {
         let url = Url::parse(text).map_err(|_| AddressError::Replay)?;
         Replay::of(&url).ok_or(AddressError::Replay)?;
-        Ok(Self { url, scheme: Scheme::Replay, credentials: None, fingerprint: None })
+        Ok(Self { url, scheme: Scheme::Replay, credentials: None, fingerprint: None, is_digest_only: false })
     }
 
     fn of_device(text: &str) -> Result<Self, AddressError> {
@@ -175,7 +176,7 @@ impl CameraAddress {
         if !(1..=3).contains(&number.len()) || !number.bytes().all(|digit| digit.is_ascii_digit()) {
             return Err(AddressError::Device);
         }
-        Ok(Self { url, scheme: Scheme::Usb, credentials: None, fingerprint: None })
+        Ok(Self { url, scheme: Scheme::Usb, credentials: None, fingerprint: None, is_digest_only: false })
     }
 
     /// The device of a camera at this machine; `None`: it is elsewhere. Always `/dev/video` and a number.
@@ -192,6 +193,17 @@ impl CameraAddress {
     #[must_use]
     pub fn with_credentials(self, credentials: Option<Credentials>) -> Self {
         Self { credentials: credentials.or(self.credentials), ..self }
+    }
+
+    /// The same place, which is never told the password itself: it gets digests, or nothing. For what a person has not chosen yet.
+    #[must_use]
+    pub fn with_digest_only(self) -> Self {
+        Self { is_digest_only: true, ..self }
+    }
+
+    /// Whether basic authentication is refused.
+    pub(crate) fn is_digest_only(&self) -> bool {
+        self.is_digest_only
     }
 
     /// Without credentials.
@@ -240,6 +252,11 @@ impl CameraAddress {
     /// Scheme, host and port, as in `rtsp://192.168.1.20:8554`.
     pub(crate) fn origin(&self) -> String {
         format!("{}://{}", self.url.scheme(), self.host())
+    }
+
+    /// Whether both lead to the same host and port.
+    pub fn is_same_host(&self, other: &Self) -> bool {
+        self.url.host() == other.url.host() && self.port() == other.port()
     }
 
     /// Host and port; the address itself where there are none.

@@ -1,22 +1,19 @@
 //! A camera: one task that connects, receives, and connects again.
 
-use crate::access_unit::{AccessUnit, Codec};
+use crate::access_unit::{AccessUnit, Codec, StreamFormat};
 use crate::failure::Failure;
 use crate::retry::Retries;
-use crate::session::{Connector, Session, SessionUnit};
+use crate::session::{CONNECT_TIMEOUT, Connector, STALL_TIMEOUT, Session, SessionUnit};
 use crate::state::{CameraState, StateChange, StateHistory};
+use crate::stream_meter::StreamMeter;
 use crate::subscription::{Broadcast, Subscription};
+use crate::survey::StreamSurvey;
 use crate::timeline::CameraTimeline;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-
-/// How long a camera may take until its first answer, in all.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A camera that sends nothing for this long has stalled. Cameras send a frame a second at the slowest.
-pub const STALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a camera has delivered since it was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -48,6 +45,14 @@ pub struct Camera {
 struct Shared {
     broadcast: Broadcast,
     delivered: Mutex<Delivered>,
+    /// The last one; kept while the camera is away.
+    survey: Mutex<Option<StreamSurvey>>,
+}
+
+impl Shared {
+    fn new(survey: Option<StreamSurvey>) -> Self {
+        Self { broadcast: Broadcast::new(), delivered: Mutex::default(), survey: Mutex::new(survey) }
+    }
 }
 
 /// Sends units that are made of a camera's, to subscribers as the camera's own has them.
@@ -57,7 +62,7 @@ pub struct Publisher(Arc<Shared>);
 impl Publisher {
     /// Without subscribers.
     pub fn new() -> Self {
-        Self(Arc::new(Shared { broadcast: Broadcast::new(), delivered: Mutex::default() }))
+        Self(Arc::new(Shared::new(None)))
     }
 
     /// For those who subscribe.
@@ -107,7 +112,16 @@ impl Subscriber {
 impl Camera {
     /// Starts it on the current runtime; it connects at once. Its timeline begins at `timeline_start_secs`: where an earlier timeline ended, for example.
     pub fn start(connector: Box<dyn Connector>, timeline_start_secs: f64) -> Self {
-        let shared = Arc::new(Shared { broadcast: Broadcast::new(), delivered: Mutex::default() });
+        Self::start_surveyed(connector, timeline_start_secs, None)
+    }
+
+    /// The same, with what is known of what it sends until it is measured.
+    pub fn start_surveyed(
+        connector: Box<dyn Connector>,
+        timeline_start_secs: f64,
+        survey: Option<StreamSurvey>,
+    ) -> Self {
+        let shared = Arc::new(Shared::new(survey));
         let (state_sender, state) = watch::channel(StateHistory::new(unix_ms()));
         let (stop, stopped) = watch::channel(false);
         let task = Task {
@@ -119,7 +133,7 @@ impl Camera {
             started: Instant::now(),
             timeline_start_secs,
             epoch: 0,
-            order: FrameOrder::default(),
+            meter: StreamMeter::default(),
         };
         Self { shared, task: Mutex::new(Some(tokio::spawn(task.run(stopped)))), state, stop }
     }
@@ -139,6 +153,11 @@ impl Camera {
     /// What it has delivered.
     pub fn delivered(&self) -> Delivered {
         *self.shared.delivered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it sends, as measured last; `None`: too little has come so far.
+    pub fn survey(&self) -> Option<StreamSurvey> {
+        *self.shared.survey.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its access units from the last keyframe on.
@@ -186,23 +205,7 @@ struct Task {
     /// The place on its timeline then.
     timeline_start_secs: f64,
     epoch: u32,
-    order: FrameOrder,
-}
-
-/// Notices frames that come after others that are shown later.
-#[derive(Debug, Default)]
-struct FrameOrder {
-    /// Of the frames since the last keyframe.
-    last_shown_ticks: Option<i64>,
-}
-
-impl FrameOrder {
-    fn is_reordered(&mut self, unit: &SessionUnit) -> bool {
-        let latest = self.last_shown_ticks.filter(|_| !unit.is_keyframe);
-        self.last_shown_ticks = latest.max(Some(unit.session_ticks));
-        // A viewer can do without one that no other refers to.
-        latest.is_some_and(|latest| unit.session_ticks < latest) && !unit.is_disposable
-    }
+    meter: StreamMeter,
 }
 
 impl Task {
@@ -244,7 +247,7 @@ impl Task {
     /// Until the connection fails.
     async fn receive(&mut self, mut session: Box<dyn Session>) -> Failure {
         self.timeline.reconnect();
-        self.order = FrameOrder::default();
+        self.meter = StreamMeter::default();
         self.shared.delivered.lock().unwrap_or_else(PoisonError::into_inner).has_reordered_frames = false;
         self.epoch = self.epoch.saturating_add(1);
         let (mut format, mut sample_entry) = (None, None::<Arc<[u8]>>);
@@ -269,7 +272,16 @@ impl Task {
                     sample_entry = entry.map(Arc::from);
                 }
             }
+            self.measure(&unit, now, session.clock_offset_secs());
             self.deliver(unit, now.codec, sample_entry.clone());
+        }
+    }
+
+    fn measure(&mut self, unit: &SessionUnit, format: StreamFormat, clock_offset_secs: Option<f64>) {
+        self.meter.see(unit);
+        if let Some(measures) = self.meter.measures() {
+            let survey = StreamSurvey { format, measures, clock_offset_secs };
+            *self.shared.survey.lock().unwrap_or_else(PoisonError::into_inner) = Some(survey);
         }
     }
 
@@ -281,7 +293,7 @@ impl Task {
             let mut delivered = self.shared.delivered.lock().unwrap_or_else(PoisonError::into_inner);
             delivered.units += 1;
             delivered.lost_packets += u64::from(unit.lost_packets);
-            delivered.has_reordered_frames |= self.order.is_reordered(&unit);
+            delivered.has_reordered_frames = self.meter.has_reordered_frames();
             delivered.clock_jumps = self.timeline.rebased();
             delivered.drift_secs = self.timeline.drift_secs(unit.session_ticks, arrived_secs);
         }

@@ -26,6 +26,11 @@ pub enum Failure {
         "the camera refuses the name or password; enter them again. Wrong ones are tried once a minute, since cameras lock who tries too often"
     )]
     WrongPassword,
+    /// It wants the password itself, and a person has not chosen this camera yet.
+    #[error(
+        "the camera wants the password unencrypted (basic authentication), and gets it only if you add it; add it by its address"
+    )]
+    PlainPassword,
     /// The path is wrong.
     #[error(
         "the camera has nothing at this path; look for the address of its stream in its manual or settings"
@@ -142,6 +147,7 @@ impl Failure {
             Self::Unreachable { .. } => "unreachable",
             Self::Silent { .. } => "silent",
             Self::WrongPassword => "wrong_password",
+            Self::PlainPassword => "plain_password",
             Self::NoSuchStream => "no_such_stream",
             Self::NotRtsp { .. } => "not_rtsp",
             Self::NotHttp { .. } => "not_http",
@@ -165,6 +171,7 @@ impl Failure {
         matches!(
             self,
             Self::WrongPassword
+                | Self::PlainPassword
                 | Self::NoSuchStream
                 | Self::NotRtsp { .. }
                 | Self::NotTls { .. }

@@ -3,7 +3,7 @@
 //! Where a picture begins and ends is read from the pictures themselves (`jpeg_splitter.rs`). Boundaries and lengths in the stream aren't
 //! looked at: those of old cameras are wrong too often.
 
-mod client;
+pub(crate) mod client;
 
 use crate::access_unit::{CLOCK_RATE_HZ, Codec, StreamFormat};
 use crate::address::CameraAddress;

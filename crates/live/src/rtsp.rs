@@ -22,7 +22,7 @@ use retina::client::{
 use retina::codec::h26x::Framing;
 use retina::codec::{CodecItem, FrameFormat, ParametersRef};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::OnceCell;
 
 /// RTSP's "unsupported transport".
@@ -85,7 +85,14 @@ impl RtspConnector {
         // Cameras state first timestamps that are wrong; the first packet's own is right.
         let play = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Ignore);
         let demuxed = session.play(play).await?.demuxed()?;
-        Ok(RtspSession { demuxed, stream, codec, host: self.dialler.address().host(), relay: relay.clone() })
+        Ok(RtspSession {
+            demuxed,
+            stream,
+            codec,
+            clock_offset_secs: None,
+            host: self.dialler.address().host(),
+            relay: relay.clone(),
+        })
     }
 
     async fn open_any(&self, relay: &Arc<Relay>) -> Result<RtspSession, Error> {
@@ -182,6 +189,23 @@ fn codec(encoding: &str) -> Option<Codec> {
     }
 }
 
+/// Seconds between 1900, where NTP begins to count, and 1970.
+const NTP_EPOCH_SECS: f64 = 2_208_988_800.0;
+/// An NTP second count without its highest bit belongs to the next era, from 2036 on (RFC 5905, section 6).
+const NTP_ERA_SECS: f64 = 4_294_967_296.0;
+
+/// How far an NTP time is ahead of this machine's clock; `None`: it isn't one. RFC 3550 lets a sender without a clock send 0.
+fn clock_offset_secs(ntp: u64) -> Option<f64> {
+    if ntp == 0 {
+        return None;
+    }
+    let secs = ntp as f64 / NTP_ERA_SECS;
+    let is_next_era = ntp >> 63 == 0;
+    let unix_secs = secs - NTP_EPOCH_SECS + if is_next_era { NTP_ERA_SECS } else { 0.0 };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    Some(unix_secs - now.as_secs_f64())
+}
+
 /// Replaces the length before each NAL unit by a start code.
 fn annex_b(mut data: Vec<u8>) -> Vec<u8> {
     let mut at = 0;
@@ -197,6 +221,8 @@ struct RtspSession {
     demuxed: Demuxed,
     stream: usize,
     codec: Codec,
+    /// By its sender reports.
+    clock_offset_secs: Option<f64>,
     host: String,
     relay: Arc<Relay>,
 }
@@ -226,6 +252,10 @@ impl Session for RtspSession {
         }
     }
 
+    fn clock_offset_secs(&self) -> Option<f64> {
+        self.clock_offset_secs
+    }
+
     fn next(&mut self) -> BoxFuture<'_, Result<SessionUnit, Failure>> {
         Box::pin(async {
             loop {
@@ -241,6 +271,12 @@ impl Session for RtspSession {
                             lost_packets: frame.loss(),
                             data: annex_b(frame.into_data()).into(),
                         });
+                    }
+                    Some(Ok(CodecItem::Rtcp(packet))) if packet.stream_id() == self.stream => {
+                        let told = packet.pkts().find_map(|packet| packet.as_sender_report().ok()?);
+                        if let Some(report) = told {
+                            self.clock_offset_secs = clock_offset_secs(report.ntp_timestamp().0);
+                        }
                     }
                     Some(Ok(_)) => {}
                     ended => {

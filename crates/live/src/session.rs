@@ -4,6 +4,12 @@ use crate::access_unit::StreamFormat;
 use crate::failure::Failure;
 pub use futures::future::BoxFuture;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a camera may take until its first answer, in all.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A camera that sends nothing for this long has stalled. Cameras send a frame a second at the slowest.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A coded frame as a session delivers it: on the session's own clock.
 #[derive(Clone, Debug)]
@@ -27,6 +33,11 @@ pub trait Session: Send {
 
     /// The `VisualSampleEntry` box (ISO/IEC 14496-12) of what it sends now. `None`: its frames can't be written to an MP4 file.
     fn sample_entry(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// How far the camera's clock is ahead of this machine's, seconds, as it told last; negative: behind. `None`: it doesn't tell.
+    fn clock_offset_secs(&self) -> Option<f64> {
         None
     }
 

@@ -51,6 +51,9 @@ pub enum Command {
     ///
     /// If a server uses the data folder, this asks the server. Otherwise it reads and changes the folder, and the next server continues from there.
     Jobs(Jobs),
+    /// Find cameras on the network
+    #[command(subcommand)]
+    Cameras(Cameras),
     /// Draw demo videos with known counts
     Demo(Demo),
     /// Print shell completions
@@ -305,6 +308,32 @@ impl JobAction {
             | Self::Prioritise { job, .. } => &job.job,
         }
     }
+}
+
+#[derive(Subcommand)]
+pub enum Cameras {
+    /// Find cameras on this machine's networks by ONVIF, with the addresses of their streams
+    ///
+    /// Asks by multicast who is there, and each that answers for its streams. Nothing is changed in them, and none is told the password itself,
+    /// only digests of it. Without --user, it is asked for on the terminal if a camera wants it. Exits with 1 if nothing can be searched, 3 if a camera didn't
+    /// tell everything.
+    Find(CamerasFind),
+}
+
+#[derive(clap::Args)]
+pub struct CamerasFind {
+    /// The user that the cameras know
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+    /// A file whose first line is the user's password [default: asked for on the terminal]
+    #[arg(long, value_name = "FILE", requires = "user")]
+    pub password_file: Option<PathBuf>,
+    /// How long answers are waited for, seconds
+    #[arg(long, value_name = "SECS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=60))]
+    pub timeout_s: u32,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(clap::Args)]

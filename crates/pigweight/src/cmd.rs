@@ -1,6 +1,7 @@
 //! One file per command. Results go to stdout, progress to stderr.
 
 pub mod adapt;
+pub mod cameras;
 pub mod check;
 pub mod check_data;
 pub mod config_reference;
@@ -14,6 +15,7 @@ pub mod serve;
 pub mod track;
 
 mod analyse;
+mod password;
 
 use crate::accuracy::{folder_detector, viewpoint};
 use crate::analysis::settings::model_settings;

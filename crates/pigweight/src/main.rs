@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Command::Adapt(adapt) => cmd::adapt::run(&adapt),
         Command::Frames(args::Frames::Export(export)) => cmd::frames::export(&export),
         Command::Jobs(jobs) => cmd::jobs::run(&jobs),
+        Command::Cameras(args::Cameras::Find(find)) => cmd::cameras::find(&find),
         Command::Demo(demo) => cmd::demo::run(&demo),
         Command::Completions { shell } => cmd::generate::completions(shell),
         Command::Man { dir } => cmd::generate::man(dir.as_deref()),

@@ -4,12 +4,10 @@
 //! told anew (values).
 
 pub mod back_off;
-mod camera_states;
 pub mod channel;
 pub mod event_message;
 mod mqtt;
 pub mod signature;
-pub mod steady_state;
 pub mod tls;
 pub mod webhook;
 pub mod webhook_request;
@@ -83,9 +81,6 @@ impl Notifications {
         // Nothing fails from here on.
         let mut tasks: Vec<JoinHandle<()>> =
             ready.into_iter().map(|webhook| tokio::spawn(webhook.work(is_stopped.clone()))).collect();
-        if !tasks.is_empty() {
-            tasks.push(tokio::spawn(camera_states::work(store.clone(), cameras.clone(), is_stopped.clone())));
-        }
         let mqtt = publisher.as_ref().map(Publisher::channel);
         tasks.extend(publisher.map(|publisher| tokio::spawn(publisher.work(is_stopped))));
         Ok(Arc::new(Self { mqtt, webhooks, stop, tasks: Mutex::new(tasks) }))

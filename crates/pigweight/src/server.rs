@@ -7,6 +7,8 @@ use crate::analysis::settings::model_settings;
 use crate::artifacts::previews::Previews;
 use crate::artifacts::recordings::Recordings;
 use crate::background::adaptations::Adaptations;
+use crate::background::camera_discovery::CameraDiscoveries;
+use crate::background::camera_state_log::CameraStateLog;
 use crate::background::camera_supervisor::CameraSupervisor;
 use crate::background::cancellation::Cancellation;
 use crate::background::detector_slot::{self, DetectorSlot};
@@ -64,6 +66,8 @@ pub struct Server {
     serving: JoinHandle<std::io::Result<()>>,
     notifications: Arc<Notifications>,
     cameras: Arc<CameraSupervisor>,
+    camera_states: Arc<CameraStateLog>,
+    discoveries: Arc<CameraDiscoveries>,
     background: Background,
     stores: [Store; 2],
 }
@@ -92,6 +96,8 @@ impl Server {
                 serving,
                 notifications,
                 cameras,
+                camera_states,
+                discoveries,
                 background,
                 stores,
             }) => Ok(Self {
@@ -102,6 +108,8 @@ impl Server {
                 serving,
                 notifications,
                 cameras,
+                camera_states,
+                discoveries,
                 background,
                 stores,
             }),
@@ -133,14 +141,29 @@ impl Server {
     /// # Errors
     /// If background work has panicked.
     pub fn stop(self) -> anyhow::Result<()> {
-        let Self { runtime, shutdown, serving, notifications, cameras, background, stores, .. } = self;
+        let Self {
+            runtime,
+            shutdown,
+            serving,
+            notifications,
+            cameras,
+            camera_states,
+            discoveries,
+            background,
+            stores,
+            ..
+        } = self;
         shutdown.send_replace(true);
         let served = runtime.block_on(async {
             // A browser that holds a video open must not keep the server running.
             tokio::time::timeout(DRAIN_REQUESTS, serving).await
         });
         // Before the cameras: that they stop is not their state.
-        runtime.block_on(notifications.stop());
+        runtime.block_on(async {
+            camera_states.stop().await;
+            notifications.stop().await;
+            discoveries.stop().await;
+        });
         cameras.stop();
         let ended = background.stop();
         runtime.block_on(async {
@@ -163,6 +186,8 @@ struct Started {
     serving: JoinHandle<std::io::Result<()>>,
     notifications: Arc<Notifications>,
     cameras: Arc<CameraSupervisor>,
+    camera_states: Arc<CameraStateLog>,
+    discoveries: Arc<CameraDiscoveries>,
     background: Background,
     stores: [Store; 2],
 }
@@ -232,6 +257,8 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         status.report_trouble(&error.reason());
     }
     let cameras = CameraSupervisor::start(context.clone()).await?;
+    let camera_states = CameraStateLog::start(background_store.clone(), cameras.clone());
+    let discoveries = Arc::new(CameraDiscoveries::new(context.clone()));
     let notifications = Notifications::start(&config, &store, &status, &cameras)?;
     let webrtc = start_webrtc(&config, address).await?;
     let has_tcp = config.webrtc.tcp;
@@ -239,6 +266,8 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
     let app = Arc::new(App {
         adaptations: adaptations.clone(),
         cameras: cameras.clone(),
+        camera_states: camera_states.clone(),
+        discoveries: discoveries.clone(),
         notifications: notifications.clone(),
         webrtc,
         video_sockets: Arc::new(Semaphore::new(video_socket::MOST_VIEWERS)),
@@ -292,6 +321,8 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         serving,
         notifications,
         cameras,
+        camera_states,
+        discoveries,
         background,
         stores: [background_store, store],
     })

@@ -3,7 +3,7 @@
 use crate::camera_recordings::RecordingMode;
 use crate::clock::{unix_millis, unix_secs};
 use crate::error::{Error, Result};
-use crate::events::{self, CameraStateEvent};
+use crate::events::{self, EnteredState};
 use crate::sources::SourceKind;
 use crate::{Store, new_id};
 use sqlx::FromRow;
@@ -20,6 +20,8 @@ pub struct CameraRecord {
     pub name: String,
     /// Without user and password.
     pub url: String,
+    /// Another stream of it, which is counted in place of this one; `None`: this one is.
+    pub counting_url: Option<String>,
     /// The user that the camera knows.
     pub user_name: Option<String>,
     /// The password that the camera knows; sent to the camera and to no other host.
@@ -42,13 +44,15 @@ impl fmt::Debug for CameraRecord {
 pub struct CameraPlace {
     /// Without user and password.
     pub url: String,
+    /// Another stream of it, which is counted in place of this one; `None`: this one is.
+    pub counting_url: Option<String>,
     /// The user that the camera knows.
     pub user_name: Option<String>,
     /// The password that the camera knows.
     pub password: Option<String>,
 }
 
-const SELECT: &str = "select source_id as id, video_id, name, url, user_name, password, recording, created_at \
+const SELECT: &str = "select source_id as id, video_id, name, url, counting_url, user_name, password, recording, created_at \
      from cameras join sources on sources.id = source_id where removed_at is null";
 
 impl Store {
@@ -108,13 +112,14 @@ impl Store {
         .await
         .map_err(failed)?;
         sqlx::query(
-            "insert into cameras (source_id, video_id, url, user_name, password) values ($1, $2, $3, $4, $5)",
+            "insert into cameras (source_id, video_id, url, user_name, password, counting_url) values ($1, $2, $3, $4, $5, $6)",
         )
         .bind(&id)
         .bind(&video_id)
         .bind(&place.url)
         .bind(&place.user_name)
         .bind(&place.password)
+        .bind(&place.counting_url)
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
@@ -133,11 +138,12 @@ impl Store {
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
-        sqlx::query("update cameras set url = $2, user_name = $3, password = $4 where source_id = $1 and removed_at is null")
+        sqlx::query("update cameras set url = $2, user_name = $3, password = $4, counting_url = $5 where source_id = $1 and removed_at is null")
             .bind(id)
             .bind(&place.url)
             .bind(&place.user_name)
             .bind(&place.password)
+            .bind(&place.counting_url)
             .execute(&mut *transaction)
             .await
             .map_err(failed)?;
@@ -182,7 +188,7 @@ impl Store {
         if removed.rows_affected() == 0 {
             return Err(Error::NotFound { kind: "camera", id: id.to_owned() });
         }
-        let removed = CameraStateEvent { state: "removed", reason: None, since_millis: unix_millis() };
+        let removed = EnteredState { state: "removed", reason: None, since_millis: unix_millis() };
         events::tell_camera_state(&mut transaction, id, &removed).await?;
         transaction.commit().await.map_err(|error| Error::from_sql("removing a camera", error))
     }

@@ -7,7 +7,7 @@
 use crate::clock::unix_millis;
 use crate::error::{Error, Result};
 use crate::shown::{CURRENT, SHOWN};
-use crate::{Reason, Store, Transaction, new_id};
+use crate::{Reason, Transaction, new_id};
 
 /// Events that are kept for a receiver that is away. It loses the oldest, and is told how many.
 const MOST_EVENTS: i64 = 1_000_000;
@@ -28,10 +28,10 @@ pub enum EventKind {
 
 /// A state that a camera has entered.
 #[derive(Clone, Debug, PartialEq)]
-pub struct CameraStateEvent {
-    /// `connecting`, `live`, `away`, `removed`.
+pub struct EnteredState {
+    /// `connecting`, `live`, `away`, `stopped`, `removed`.
     pub state: &'static str,
-    /// Why it is away.
+    /// Why it is away, or stopped other than by a person.
     pub reason: Option<Reason>,
     /// When it began, milliseconds since 1970.
     pub since_millis: i64,
@@ -54,41 +54,22 @@ struct NewEvent<'a> {
     reason: Option<&'a Reason>,
 }
 
-impl Store {
-    /// Tells webhooks of states that a camera has entered, all or none. Nothing is told of a removed camera any more.
-    pub async fn tell_camera_states(&self, camera_id: &str, events: &[CameraStateEvent]) -> Result<()> {
-        let failed = |error| Error::from_sql("noting a camera's state", error);
-        let mut transaction = self.begin_write("noting a camera's state").await?;
-        let is_there: bool = sqlx::query_scalar(
-            "select exists (select 1 from cameras where source_id = $1 and removed_at is null)",
-        )
-        .bind(camera_id)
-        .fetch_one(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        for event in events.iter().filter(|_| is_there) {
-            tell_camera_state(&mut transaction, camera_id, event).await?;
-        }
-        transaction.commit().await.map_err(failed)
-    }
-}
-
 /// In the transaction in which a camera enters a state.
 pub(crate) async fn tell_camera_state(
     transaction: &mut Transaction,
     camera_id: &str,
-    event: &CameraStateEvent,
+    entered: &EnteredState,
 ) -> Result<()> {
     if !is_anyone_told(transaction).await? {
         return Ok(());
     }
     let new = NewEvent {
         source_id: Some(camera_id),
-        state: Some(event.state),
-        reason: event.reason.as_ref(),
+        state: Some(entered.state),
+        reason: entered.reason.as_ref(),
         ..NewEvent::default()
     };
-    insert(transaction, EventKind::CameraState, event.since_millis, &new).await
+    insert(transaction, EventKind::CameraState, entered.since_millis, &new).await
 }
 
 /// Crossings that this transaction has written, if people see them.

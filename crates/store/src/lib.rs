@@ -15,6 +15,7 @@
 
 mod camera_marks;
 mod camera_recordings;
+mod camera_states;
 mod cameras;
 mod check;
 mod checkpoints;
@@ -42,6 +43,7 @@ mod videos;
 
 pub use camera_marks::{CameraMark, NewMark};
 pub use camera_recordings::{CameraRecording, RecordedBytes, RecordingMode, TICKS_PER_SEC};
+pub use camera_states::KeptState;
 pub use cameras::{CameraPlace, CameraRecord};
 pub use check::{CheckedStore, Finding};
 pub use checkpoints::Checkpoint;
@@ -49,7 +51,7 @@ pub use counts::{CountPoint, CountWindow};
 pub use crossings::{LineCrossing, LineProgress};
 pub use error::{Error, Result};
 pub use event_delivery::{EventBody, EventRecording, NextEvent, StoredEvent};
-pub use events::{CameraStateEvent, EventKind};
+pub use events::{EnteredState, EventKind};
 pub use jobs::{EnqueuedJobs, JobFilter, JobKind, JobRecord, JobState, NewJob, PRIORITIES, Release};
 pub use line_difference::{CrossingCount, LineDifference};
 pub use line_geometry::LineGeometry;

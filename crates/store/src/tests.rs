@@ -98,17 +98,18 @@ async fn schema_sql_describes_what_the_upgrades_make() {
 async fn a_receiver_that_was_away_for_a_million_events_is_told_how_many_are_lost() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).await.unwrap();
-    let place = CameraPlace { url: "rtsp://10.0.0.5/s".into(), user_name: None, password: None };
+    let place =
+        CameraPlace { url: "rtsp://10.0.0.5/s".into(), counting_url: None, user_name: None, password: None };
     let camera = store.add_camera("Gate", &place, 2).await.unwrap().unwrap();
     store.register_webhooks(&["away".to_owned()]).await.unwrap();
-    let live = CameraStateEvent { state: "live", reason: None, since_millis: 1 };
-    store.tell_camera_states(&camera.id, &vec![live.clone(); 3]).await.unwrap();
+    let live = EnteredState { state: "live", reason: None, since_millis: 1 };
+    store.note_camera_states(&camera.id, &vec![live.clone(); 3]).await.unwrap();
     // As if a million others had been told since.
     sqlx::query("update events set number = 1000998 where number = 3").execute(&store.pool).await.unwrap();
-    store.tell_camera_states(&camera.id, std::slice::from_ref(&live)).await.unwrap();
+    store.note_camera_states(&camera.id, std::slice::from_ref(&live)).await.unwrap();
     let next = store.next_event("away", &[EventKind::CameraState]).await.unwrap();
     assert_eq!((next.lost, next.event.unwrap().number), (0, 1), "as many as are kept");
-    store.tell_camera_states(&camera.id, &[live]).await.unwrap();
+    store.note_camera_states(&camera.id, &[live]).await.unwrap();
     let next = store.next_event("away", &[EventKind::CameraState]).await.unwrap();
     assert_eq!((next.lost, next.event.unwrap().number), (1_000_997, 1_000_998));
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 fn place(password: &str) -> CameraPlace {
     CameraPlace {
+        counting_url: None,
         url: "rtsp://10.0.0.5/stream".to_owned(),
         user_name: Some("cam".to_owned()),
         password: Some(password.to_owned()),

@@ -5,7 +5,7 @@ mod common;
 
 use common::{Walk, counted, described, geometry, new_run, opened, write_walk};
 use pigweight_store::{
-    CameraPlace, CameraStateEvent, EventBody, EventKind, LineScope, NewJob, NewLine, Reason, RunRecord, Store,
+    CameraPlace, EnteredState, EventBody, EventKind, LineScope, NewJob, NewLine, Reason, RunRecord, Store,
 };
 
 const ALL: [EventKind; 3] = [EventKind::Crossing, EventKind::Run, EventKind::CameraState];
@@ -118,7 +118,8 @@ async fn a_line_drawn_on_a_counted_video_tells_its_crossings() {
 async fn a_line_drawn_on_a_camera_tells_what_crosses_from_then_on() {
     let (_folder, store) = opened().await;
     store.register_webhooks(&webhooks(&["a"])).await.unwrap();
-    let place = CameraPlace { url: "rtsp://10.0.0.5/s".into(), user_name: None, password: None };
+    let place =
+        CameraPlace { url: "rtsp://10.0.0.5/s".into(), counting_url: None, user_name: None, password: None };
     let camera = store.add_camera("Gate", &place, 2).await.unwrap().unwrap();
     store.set_camera_size(&camera.video_id, (800, 400)).await.unwrap();
     draw(&store, LineScope::Source(camera.id.clone()), 200.0).await;
@@ -147,16 +148,14 @@ async fn a_line_drawn_on_a_camera_tells_what_crosses_from_then_on() {
 async fn states_of_a_camera_are_told_until_it_is_removed() {
     let (_folder, store) = opened().await;
     store.register_webhooks(&webhooks(&["a"])).await.unwrap();
-    let place = CameraPlace { url: "rtsp://10.0.0.5/s".into(), user_name: None, password: None };
+    let place =
+        CameraPlace { url: "rtsp://10.0.0.5/s".into(), counting_url: None, user_name: None, password: None };
     let camera = store.add_camera("Gate", &place, 2).await.unwrap().unwrap();
-    let away = CameraStateEvent {
-        state: "away",
-        reason: Some(Reason::new("silent", "it is silent")),
-        since_millis: 5,
-    };
-    store.tell_camera_states(&camera.id, std::slice::from_ref(&away)).await.unwrap();
+    let away =
+        EnteredState { state: "away", reason: Some(Reason::new("silent", "it is silent")), since_millis: 5 };
+    store.note_camera_states(&camera.id, std::slice::from_ref(&away)).await.unwrap();
     store.remove_camera(&camera.id).await.unwrap();
-    store.tell_camera_states(&camera.id, std::slice::from_ref(&away)).await.unwrap();
+    store.note_camera_states(&camera.id, std::slice::from_ref(&away)).await.unwrap();
     let states: Vec<_> = receive(&store, "a", &ALL)
         .await
         .into_iter()

@@ -3,6 +3,8 @@
 
 pub mod component;
 pub mod mjpeg_server;
+pub mod network;
+pub mod onvif_device;
 pub mod pen3d;
 pub mod random;
 pub mod rtsp_server;

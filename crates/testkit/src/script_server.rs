@@ -21,13 +21,18 @@ impl ScriptServer {
         arguments: impl IntoIterator<Item = String>,
         component: &str,
     ) -> Option<Self> {
+        Self::start_by(Command::new("/usr/bin/python3"), script, arguments, component)
+    }
+
+    /// The same, where the script's name and its arguments follow what `python` has.
+    pub(crate) fn start_by(
+        mut python: Command,
+        script: &str,
+        arguments: impl IntoIterator<Item = String>,
+        component: &str,
+    ) -> Option<Self> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/cameras").join(script);
-        let spawned = Command::new("/usr/bin/python3")
-            .arg(script)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn();
+        let spawned = python.arg(script).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let Ok(mut process) = spawned else {
             skip_without("the system's Python");
             return None;

@@ -72,6 +72,7 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
   if (noun === 'video_file' && id === 'stream_hls') return answerStream(route, part ?? '', path[3]);
   if (noun === 'video_file' && id === 'count_at_time') return json(route, world.countAtTime());
   if (noun === 'video_file') return answerPicture(route, world, query);
+  if (noun === 'cameras' && id === 'discoveries') return answerDiscoveries(route, world, path.slice(2));
   if (noun === 'cameras') return answerCameras(route, world, id, part, query);
   if (noun === 'sources' && part === 'adaptation') return answerAdaptation(route, world);
   if (noun === 'sources') return answerSource(route, world, id);
@@ -126,6 +127,7 @@ function answerCameras(
     return json(route, world.cameraRecordings(Number(query.get('from')), Number(query.get('to'))));
   // Nothing in the made-up world can be played: the page shows picture after picture.
   if (part === 'hls') return problem(route, 404, 'Nothing of that time is recorded.');
+  if (part === 'states') return json(route, world.cameraStates);
   if (part === 'clips') return json(route, { video: 'pen', name: 'Gate 2026-11-23.mp4' }, 201);
   if (part === 'frame.jpg') return answerPicture(route, world, new URLSearchParams({ t: '1' }));
   // The made-up world has no UDP: the page shows pictures.
@@ -142,8 +144,47 @@ function answerCameras(
     world.cameras.push(added);
     return json(route, added, 201);
   }
+  if (route.request().method() === 'PUT') {
+    const { counting_url: url } = route.request().postDataJSON() as { counting_url: string | null };
+    const stream = { stream: CAMERA.stream, measured: CAMERA.measured, advice: [], state: CAMERA.state };
+    const changed = { ...CAMERA, counting_stream: url === null ? null : { ...stream, url } };
+    world.cameras = world.cameras.map((camera) => (camera.id === id ? changed : camera));
+    return json(route, changed);
+  }
   world.cameras = world.cameras.filter((camera) => camera.id !== id);
   return route.fulfill({ status: 204 });
+}
+
+/** A search for cameras: begun, looked at, given a password, added from, forgotten. */
+function answerDiscoveries(route: Route, world: World, path: string[]): Promise<void> {
+  const method = route.request().method();
+  const body = route.request().postDataJSON() as Record<string, unknown> | null;
+  if (body !== null) world.sentToDiscovery.push(body);
+  const [id, part] = path;
+  if (id === undefined) return json(route, world.discovery, 202);
+  if (part === 'profiles') {
+    // The second camera has no picture.
+    if (path[2]?.startsWith('1-')) return problem(route, 422, 'the camera stopped sending for 12 s');
+    return answerPicture(route, world, new URLSearchParams({ t: '1' }));
+  }
+  if (part === 'credentials') {
+    world.discovery = world.discoveryTold;
+    return json(route, world.discovery);
+  }
+  if (part === 'cameras') {
+    if (world.refuseCamera !== null && body?.test === true) return problem(route, 422, world.refuseCamera);
+    const added: Camera = { ...CAMERA, id: `camera-${world.cameras.length}`, name: String(body?.name) };
+    world.cameras.push(added);
+    const told = world.discovery.cameras.map((camera) => ({
+      ...camera,
+      profiles: camera.profiles.map((profile) =>
+        profile.id === body?.profile ? { ...profile, camera: added.id } : profile,
+      ),
+    }));
+    world.discovery = { ...world.discovery, cameras: told };
+    return json(route, added, 201);
+  }
+  return method === 'DELETE' ? route.fulfill({ status: 204 }) : json(route, world.discovery);
 }
 
 /** A person says how many animals there are: all recordings of the source know it. Or sets the width of the detector's input. */

@@ -11,8 +11,12 @@ import type {
   Adaptation,
   BoxesUpdate,
   Camera,
+  CameraDiscovery,
+  CameraStateChange,
   CountAtTime,
   Crossing,
+  FoundCamera,
+  FoundProfile,
   Health,
   Job,
   JobState,
@@ -57,6 +61,23 @@ export const CAMERA: Camera = {
     has_reordered_frames: false,
     drift_secs: 0,
   },
+  measured: {
+    codec: 'h264',
+    width: 640,
+    height: 360,
+    frames_per_sec: 14.98,
+    bits_per_sec: 1_250_000,
+    keyframe_interval_secs: 8,
+    keyframe_interval_frames: 120,
+    has_reordered_frames: false,
+    loss_share: 0,
+    clock_offset_secs: -3600.4,
+  },
+  advice: [
+    { code: 'long_keyframe_interval', text: 'a keyframe comes every 8 s; set one every 1 to 2 s' },
+    { code: 'wrong_time_zone', text: 'its clock is 1 h 0 min behind the server’s' },
+  ],
+  counting_stream: null,
   recording_mode: null,
   recording: { mode: 'all', reason: null },
   created_at: '2026-11-23T08:00:00Z',
@@ -118,6 +139,96 @@ export const RUNNING: Run = {
   counted_to_secs: 4,
 };
 
+const PROFILE: FoundProfile = {
+  id: '0-0',
+  name: 'mainStream',
+  video_source: 'VideoSource_1',
+  codec: 'H264',
+  width: 2560,
+  height: 1440,
+  frames_per_sec: 20,
+  gop_frames: 40,
+  bitrate_kbps: 4096,
+  codec_profile: 'Main',
+  url: 'rtsp://192.168.1.20:554/Streaming/Channels/101?transportmode=unicast&profile=Profile_1',
+  problem: null,
+  suggested_for: 'viewing',
+  camera: null,
+};
+
+const FOUND: FoundCamera = {
+  id: '0',
+  address: '192.168.1.20',
+  name: 'Gate',
+  manufacturer: 'HIKVISION',
+  model: 'DS-2CD2143G2-I',
+  firmware: null,
+  serial: null,
+  state: 'needs_password',
+  reason: { code: 'needs_password', text: 'it wants a user and a password' },
+  clock_offset_secs: 0.4,
+  named_host: null,
+  profiles: [],
+};
+
+/** Two cameras that want a password, and what they tell when they got it. */
+export const DISCOVERY: CameraDiscovery = {
+  id: 'search',
+  state: 'done',
+  problem: null,
+  networks: 1,
+  has_more: false,
+  has_password: false,
+  cameras: [
+    FOUND,
+    {
+      ...FOUND,
+      id: '1',
+      address: '192.168.1.21',
+      name: null,
+      manufacturer: null,
+      model: 'IPC',
+      clock_offset_secs: -849_219_801,
+    },
+  ],
+};
+
+export const TOLD: CameraDiscovery = {
+  ...DISCOVERY,
+  has_password: true,
+  cameras: [
+    {
+      ...FOUND,
+      state: 'told',
+      reason: null,
+      profiles: [
+        PROFILE,
+        {
+          ...PROFILE,
+          ...{ id: '0-1', name: 'subStream', width: 640, height: 360, frames_per_sec: 15, gop_frames: 30 },
+          ...{ url: 'rtsp://192.168.1.20:554/Streaming/Channels/102', suggested_for: 'counting' },
+        },
+      ],
+    },
+    {
+      ...FOUND,
+      ...{ id: '1', address: '192.168.1.21', name: null, manufacturer: null, model: 'IPC' },
+      ...{ state: 'told', reason: null, clock_offset_secs: -849_219_801, named_host: '192.168.0.10' },
+      profiles: [
+        {
+          ...PROFILE,
+          id: '1-0',
+          name: 'main',
+          width: 1280,
+          height: 720,
+          gop_frames: null,
+          url: 'rtsp://192.168.1.21/user=admin&password=***&channel=1',
+        },
+      ],
+    },
+  ],
+};
+
 export class World {
   health: Health = structuredClone(HEALTH);
   videos: Video[] = [];
@@ -154,6 +265,20 @@ export class World {
     return { recordings: [{ ...one, is_marked: false }], next_from: null, size_bytes: 9e6 };
   }
 
+  /** What the cameras were doing, the latest first. */
+  cameraStates: CameraStateChange[] = [
+    { state: 'live', since: '2026-11-23T08:10:00Z', reason: null },
+    {
+      state: 'away',
+      since: '2026-11-23T08:05:00Z',
+      reason: { code: 'stalled', text: 'the camera has stopped sending' },
+    },
+  ];
+  /** What a search finds; with a password, what the cameras tell. */
+  discovery: CameraDiscovery = DISCOVERY;
+  discoveryTold: CameraDiscovery = TOLD;
+  /** Bodies that were sent to searches. */
+  sentToDiscovery: unknown[] = [];
   /** Why a camera cannot be connected; null: it can. */
   refuseCamera: string | null = null;
   lines: Line[] = [];

@@ -5,6 +5,9 @@ import { address, ask, askJson, askPage, type ListPage, sendJson, socketAddress 
 import type {
   Adaptation,
   Camera,
+  CameraChange,
+  CameraDiscovery,
+  CameraStateChange,
   ChangedLine,
   Clip,
   CountAtTime,
@@ -15,6 +18,7 @@ import type {
   Jobs,
   Line,
   NewCamera,
+  NewFoundCamera,
   Recordings,
   Scope,
   Source,
@@ -114,9 +118,44 @@ export const cameraPastAddress = (id: string, from: number, to: number) =>
 export const addClip = (id: string, from: number, to: number, name: string) =>
   sendJson<Clip>('POST', address(`${cameraPath(id)}/clips`), { from, to, name });
 
+/** Changes what is named; the rest stays. */
+export const changeCamera = (id: string, change: CameraChange) =>
+  sendJson<Camera>('PUT', address(cameraPath(id)), change);
+
+/** What the camera was doing, the latest first. */
+export const fetchCameraStates = (id: string, limit: number) =>
+  askJson<CameraStateChange[]>(address(`${cameraPath(id)}/states`, { limit }));
+
 export async function removeCamera(id: string): Promise<void> {
   await ask(address(cameraPath(id)), { method: 'DELETE' });
 }
+
+const discoveryPath = (id: string) => `api/cameras/discoveries/${encodeURIComponent(id)}`;
+
+/** Searches the server's networks for cameras. */
+export const beginDiscovery = () => sendJson<CameraDiscovery>('POST', address('api/cameras/discoveries'), {});
+
+/** What was found so far. */
+export const fetchDiscovery = (id: string) => askJson<CameraDiscovery>(address(discoveryPath(id)));
+
+/** For all found cameras; those that have not told everything are asked again. */
+export const enterDiscoveryCredentials = (id: string, user: string, password: string) =>
+  sendJson<CameraDiscovery>('PUT', address(`${discoveryPath(id)}/credentials`), { user, password });
+
+/** Forgets what was found, and the password. */
+export async function removeDiscovery(id: string): Promise<void> {
+  await ask(address(discoveryPath(id)), { method: 'DELETE' });
+}
+
+/** What a found stream shows. */
+export async function fetchFoundPicture(id: string, profile: string, signal: AbortSignal): Promise<Blob> {
+  const path = `${discoveryPath(id)}/profiles/${encodeURIComponent(profile)}/picture.jpg`;
+  return (await ask(address(path), { signal })).blob();
+}
+
+/** Adds a found stream as a camera, with the password that was entered for the search. */
+export const addFoundCamera = (id: string, camera: NewFoundCamera) =>
+  sendJson<Camera>('POST', address(`${discoveryPath(id)}/cameras`), camera);
 
 /** What the camera shows now; `n` differs from request to request. */
 export const cameraPictureAddress = (id: string, n: number) => address(`${cameraPath(id)}/frame.jpg`, { n });

@@ -31,7 +31,10 @@ export interface paths {
         /** All cameras, by name. */
         get: operations["get_api_cameras"];
         put?: never;
-        /** Adds a camera. It is connected first: an address that can't be connected is refused with the reason, unless `test` is false. */
+        /**
+         * Adds a camera. It is connected first and looked at for up to five seconds: an address that can't be connected is refused with the reason, unless `test`
+         *     is false. `measured` and `advice` of the answer say what was found.
+         */
         post: operations["post_api_cameras"];
         delete?: never;
         options?: never;
@@ -208,7 +211,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The states of a camera since the server started, the latest first: when it was live, and when and why it was away. */
+        /**
+         * The last 2,000 states of a camera, the latest first: when it was live, when and why it was away, and when the server was not running. A camera that is
+         *     tried again and again is away; the attempts are not listed.
+         */
         get: operations["get_api_cameras_id_states"];
         put?: never;
         post?: never;
@@ -965,6 +971,99 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/cameras/discoveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begins a search for cameras on the networks of the server, by ONVIF. It takes some seconds; ask for it until its state is `done`.
+         * @description Whoever answers is asked for its streams. Nobody is told the password itself, only digests of it, and no device can send the server to
+         *     another host than the one that it answered from.
+         */
+        post: operations["post_api_cameras_discoveries"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cameras/discoveries/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a search has found so far. */
+        get: operations["get_api_cameras_discoveries_id"];
+        put?: never;
+        post?: never;
+        /** Ends a search, and forgets what it found and the password. */
+        delete: operations["delete_api_cameras_discoveries_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cameras/discoveries/{id}/cameras": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Adds a found stream as a camera, with the password that was entered for the search. It is connected first, unless `test` is false; from
+         *     then on it is told the password as it asks for it, as any camera.
+         */
+        post: operations["post_api_cameras_discoveries_id_cameras"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cameras/discoveries/{id}/credentials": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Enters a user and a password for all found cameras. Those that haven't told everything are asked again. */
+        put: operations["put_api_cameras_discoveries_id_credentials"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cameras/discoveries/{id}/profiles/{profile}/picture.jpg": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A small picture of what a stream shows, as JPEG: the camera's own, or a keyframe of the stream. */
+        get: operations["get_api_cameras_discoveries_id_profiles_profile_picture_jpg"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1049,18 +1148,22 @@ export interface components {
         };
         /** @description A camera. Its password is never shown. */
         Camera: {
+            /** @description What would be better set in the camera, the most important first; empty if all is well. */
+            advice: components["schemas"]["CameraReason"][];
             /**
              * @description `kept`: what the camera sends is encrypted, and no other certificate than the one behind the address (`#sha256=…`) is accepted. `unchecked`: encrypted,
              *     and each time the server starts, the first certificate that the camera shows is accepted, since none was known when its address was entered. Null: not encrypted.
              */
             certificate: string | null;
             count: components["schemas"]["CameraCount"];
+            counting_stream: components["schemas"]["CountingStream"] | null;
             /** @description RFC 3339, UTC: second 0 of its counts. */
             created_at: string;
             delivered: components["schemas"]["CameraDelivery"];
             has_password: boolean;
             /** @description Also its source's: lines and settings are those of the source. */
             id: string;
+            measured: components["schemas"]["CameraMeasures"] | null;
             name: string;
             reason: components["schemas"]["CameraReason"] | null;
             recording: components["schemas"]["CameraRecorder"];
@@ -1081,6 +1184,8 @@ export interface components {
         };
         /** @description Changes to a camera. Leave out what shall stay. */
         CameraChange: {
+            /** @description Null: the stream of `url` is counted. */
+            counting_url?: string | null;
             name?: string | null;
             /** @description Null: none. */
             password?: string | null;
@@ -1140,6 +1245,50 @@ export interface components {
              */
             lost_packets: number;
         };
+        /** @description What a camera sends, as measured over the last ten seconds of its last connection: what cameras state is often wrong. */
+        CameraMeasures: {
+            /** Format: double */
+            bits_per_sec: number | null;
+            /**
+             * Format: double
+             * @description How far the camera's clock is ahead of the server's; negative: behind; null: it doesn't tell.
+             */
+            clock_offset_secs: number | null;
+            /** @description `h264`, `h265` or `mjpeg`. */
+            codec: string;
+            /**
+             * Format: double
+             * @description By the frames' own times.
+             */
+            frames_per_sec: number | null;
+            /** @description Whether frames come in another order than they are shown (B-frames). */
+            has_reordered_frames: boolean;
+            /**
+             * Format: int32
+             * @description px.
+             */
+            height: number | null;
+            /**
+             * Format: int32
+             * @description Frames from one keyframe to the next.
+             */
+            keyframe_interval_frames: number | null;
+            /**
+             * Format: double
+             * @description The longest of the last four intervals between keyframes; or how long there has been none, if that is longer.
+             */
+            keyframe_interval_secs: number | null;
+            /**
+             * Format: double
+             * @description Share of the frames before which packets were lost, 0 to 1.
+             */
+            loss_share: number;
+            /**
+             * Format: int32
+             * @description px; null before the camera has said it.
+             */
+            width: number | null;
+        };
         /** @description Why a camera is not live, or not counted. */
         CameraReason: {
             /** @description A permanent code for programs. */
@@ -1163,6 +1312,7 @@ export interface components {
             reason: components["schemas"]["CameraReason"] | null;
             /** @description RFC 3339, UTC. */
             since: string | null;
+            /** @description `stopped`: the server was not running, and nothing is known of the camera. */
             state: components["schemas"]["CameraState"];
         };
         /** @description What a camera sends. */
@@ -1300,6 +1450,16 @@ export interface components {
             t: number;
             /** @description A recording of the source. */
             video: string;
+        };
+        /** @description Another stream of a camera, which is counted in place of the one that people see. */
+        CountingStream: {
+            /** @description What would be better set in the camera for this stream. */
+            advice: components["schemas"]["CameraReason"][];
+            measured: components["schemas"]["CameraMeasures"] | null;
+            state: components["schemas"]["CameraState"];
+            stream: components["schemas"]["CameraStream"] | null;
+            /** @description Without user and password. */
+            url: string;
         };
         /** @description The count curve. */
         Counts: {
@@ -1782,6 +1942,11 @@ export interface components {
         };
         /** @description A camera to add. */
         NewCamera: {
+            /**
+             * @description Another stream of the same camera, usually a smaller one, which is counted in place of that of `url`: at the same host, and with the same user and
+             *     password. Boxes and lines stay in px of the picture that people see. Null: that of `url` is counted.
+             */
+            counting_url?: string | null;
             /** @description One line of text. */
             name: string;
             password?: string | null;
@@ -2222,6 +2387,118 @@ export interface components {
             /** @description Pause the background work: what is counted stays, and the work continues from there later. */
             paused: boolean;
         };
+        /** @description A search for cameras. It is forgotten ten minutes after it began or a password was entered. */
+        CameraDiscovery: {
+            /** @description In the order in which they answered. */
+            cameras: components["schemas"]["FoundCamera"][];
+            /** @description More devices answered than are taken (64). */
+            has_more: boolean;
+            /** @description Whether a password was entered. */
+            has_password: boolean;
+            id: string;
+            /** @description Networks of the server that were searched; null while it goes on. */
+            networks: number | null;
+            /** @description Why nothing could be searched. */
+            problem: string | null;
+            state: components["schemas"]["DiscoveryState"];
+        };
+        /** @description A user and a password that all found cameras know. */
+        DiscoveryCredentials: {
+            password: string;
+            user: string;
+        };
+        /**
+         * @description How far a search is.
+         * @enum {string}
+         */
+        DiscoveryState: "searching" | "done" | "failed";
+        /** @description A camera, a recorder, or another device that answered the search. */
+        FoundCamera: {
+            /** @description The address that it answered from. Nothing else is ever asked. */
+            address: string;
+            /**
+             * Format: double
+             * @description How far its clock is ahead of the server's, seconds; negative: behind. Null if it didn't tell the time.
+             */
+            clock_offset_secs: number | null;
+            firmware: string | null;
+            /** @description In this search. */
+            id: string;
+            manufacturer: string | null;
+            model: string | null;
+            /** @description As it calls itself; null if it doesn't. */
+            name: string | null;
+            /** @description Another host that it named as its own address; its answering address was used instead. Null: none. */
+            named_host: string | null;
+            profiles: components["schemas"]["FoundProfile"][];
+            reason: components["schemas"]["CameraReason"] | null;
+            serial: string | null;
+            state: components["schemas"]["FoundCameraState"];
+        };
+        /**
+         * @description How far a found camera was asked.
+         * @enum {string}
+         */
+        FoundCameraState: "asking" | "told" | "needs_password" | "failed";
+        /** @description A stream of a found camera. Its settings are as the camera states them. */
+        FoundProfile: {
+            /**
+             * Format: int32
+             * @description The highest, kbit/s.
+             */
+            bitrate_kbps: number | null;
+            /** @description The camera of this server that has this stream already; null: none. */
+            camera: string | null;
+            /** @description In capitals, such as `H264`, `H265` or `JPEG`. */
+            codec: string | null;
+            /** @description Of the codec, such as `Main`. */
+            codec_profile: string | null;
+            /**
+             * Format: double
+             * @description The highest.
+             */
+            frames_per_sec: number | null;
+            /**
+             * Format: int32
+             * @description Frames from one keyframe to the next.
+             */
+            gop_frames: number | null;
+            /**
+             * Format: int32
+             * @description px.
+             */
+            height: number | null;
+            /** @description In this search. */
+            id: string;
+            name: string;
+            problem: string | null;
+            /** @description `viewing`: the largest picture, for people. `counting`: the same view in a size that is enough for the detector. Null: neither. */
+            suggested_for: string | null;
+            /** @description Where the stream is, without user and password; passwords in its path are masked. Null: the camera doesn't say it, and `problem` says why. */
+            url: string | null;
+            /**
+             * Format: int32
+             * @description px.
+             */
+            width: number | null;
+            video_source: string;
+        };
+        /** @description A search to begin. */
+        NewCameraDiscovery: {
+            password?: string | null;
+            /** @description The user that the cameras know; null or left out: they are asked without a password first. */
+            user?: string | null;
+        };
+        /** @description A found stream to add as a camera. */
+        NewFoundCamera: {
+            /** @description One line of text. */
+            name: string;
+            /** @description The identifier of the stream (`profiles[].id`). */
+            profile: string;
+            /** @description Whether to connect first, and to refuse a camera that can't be connected; default true. */
+            test?: boolean;
+            counting_profile?: string | null;
+        };
     };
     responses: never;
     parameters: never;
@@ -2237,6 +2514,7 @@ export type Camera = components['schemas']['Camera'];
 export type CameraChange = components['schemas']['CameraChange'];
 export type CameraCount = components['schemas']['CameraCount'];
 export type CameraDelivery = components['schemas']['CameraDelivery'];
+export type CameraMeasures = components['schemas']['CameraMeasures'];
 export type CameraReason = components['schemas']['CameraReason'];
 export type CameraRecorder = components['schemas']['CameraRecorder'];
 export type CameraState = components['schemas']['CameraState'];
@@ -2251,6 +2529,7 @@ export type CountState = components['schemas']['CountState'];
 export type CountUpdate = components['schemas']['CountUpdate'];
 export type CountWarning = components['schemas']['CountWarning'];
 export type CountedMoment = components['schemas']['CountedMoment'];
+export type CountingStream = components['schemas']['CountingStream'];
 export type Counts = components['schemas']['Counts'];
 export type Crossing = components['schemas']['Crossing'];
 export type Detections = components['schemas']['Detections'];
@@ -2309,6 +2588,14 @@ export type VideoStart = components['schemas']['VideoStart'];
 export type WebRtcAnswer = components['schemas']['WebRtcAnswer'];
 export type WebRtcOffer = components['schemas']['WebRtcOffer'];
 export type WorkState = components['schemas']['WorkState'];
+export type CameraDiscovery = components['schemas']['CameraDiscovery'];
+export type DiscoveryCredentials = components['schemas']['DiscoveryCredentials'];
+export type DiscoveryState = components['schemas']['DiscoveryState'];
+export type FoundCamera = components['schemas']['FoundCamera'];
+export type FoundCameraState = components['schemas']['FoundCameraState'];
+export type FoundProfile = components['schemas']['FoundProfile'];
+export type NewCameraDiscovery = components['schemas']['NewCameraDiscovery'];
+export type NewFoundCamera = components['schemas']['NewFoundCamera'];
 export type $defs = Record<string, never>;
 export interface operations {
     post_api_camera_webrtc_offer: {
@@ -3196,7 +3483,10 @@ export interface operations {
     };
     get_api_cameras_id_states: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description At most 2,000, which is the default. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 id: string;
@@ -5944,6 +6234,367 @@ export interface operations {
             };
             /** @description Upgrade Required */
             426: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_cameras_discoveries: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewCameraDiscovery"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    /** @description The search */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CameraDiscovery"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another search goes on */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Payload Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_cameras_discoveries_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CameraDiscovery"];
+                };
+            };
+            /** @description It was forgotten */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_api_cameras_discoveries_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Forgotten */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_cameras_discoveries_id_cameras: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewFoundCamera"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    /** @description The camera */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Camera"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are as many cameras as a server takes */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Payload Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The camera can't be connected, and why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_api_cameras_discoveries_id_credentials: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DiscoveryCredentials"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CameraDiscovery"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Payload Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_cameras_discoveries_id_profiles_profile_picture_jpg: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                profile: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": number[];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no picture, and why */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { DetectionFrame } from '../api/narrowed.ts';
 import type { Recording } from '../api/types.ts';
-import { nearestRecorded, recordedSpans } from './recorded.ts';
+import { framePlaying, nearestRecorded, recordedSpans } from './recorded.ts';
 
 const recording = (from: number, to: number | null): Recording => ({
   id: String(from),
@@ -30,5 +31,24 @@ describe('recorded stretches', () => {
       10, 15, 20, 50, 55, 60,
     ]);
     expect(nearestRecorded([], 3)).toBeNull();
+  });
+});
+
+describe('boxes of what plays', () => {
+  const frame = (secs: number): DetectionFrame => ({
+    pts: Math.round(secs * 90_000),
+    inferred: true,
+    boxes: [],
+  });
+  const known = [frame(10), frame(10.2), frame(10.4)];
+  const detections = {
+    between: (from: number, to: number) => known.filter(({ pts }) => pts >= from && pts <= to),
+  };
+  it('are those of the frame, or of the last one before it, for a while', () => {
+    expect(framePlaying(detections, 10.2)?.pts).toBe(known[1]?.pts);
+    expect(framePlaying(detections, 10.19)?.pts).toBe(known[1]?.pts);
+    expect(framePlaying(detections, 10.35)?.pts).toBe(known[1]?.pts);
+    expect(framePlaying(detections, 10.8)).toBeNull();
+    expect(framePlaying(detections, 9)).toBeNull();
   });
 });

@@ -80,7 +80,42 @@ export const en = {
   // cameras
   cameras: 'Cameras',
   camera_add: 'Add a camera',
+  camera_find: 'Find cameras',
   camera_add_anyway: 'Add it all the same',
+  found: 'Cameras on the network',
+  found_searching: 'Searching the network…',
+  found_searching_more: { one: '{count} camera so far…', other: '{count} cameras so far…' },
+  found_count: { one: '{count} camera', other: '{count} cameras' },
+  found_none: 'No camera answered',
+  found_none_advice:
+    'Switch ONVIF on in the settings of the cameras. The server must be in their network; in a container it needs the network of the host. Or add a camera by its address.',
+  found_more: 'More devices answered than are taken. Add the missing ones by their addresses.',
+  found_again: 'Search again',
+  found_asking: 'is being asked…',
+  found_password: {
+    one: '{count} camera wants a user and a password.',
+    other: '{count} cameras want a user and a password.',
+  },
+  found_password_refused:
+    'A camera refuses them. Cameras often have users for ONVIF of their own: add one in the settings of the camera, or enter others.',
+  found_password_enter: 'Ask the cameras',
+  found_password_meaning:
+    'Entered once for all. The server keeps them in memory for ten minutes and tells the cameras digests only, until you add one.',
+  found_clock_fast: 'Its clock is {by} fast',
+  found_clock_slow: 'Its clock is {by} slow',
+  found_clock_advice: 'Let it take the time from the network (NTP), in its settings.',
+  found_named_host: 'It names {host} as its address. The one that it answered from is used.',
+  found_rate: '{rate} frames/s',
+  found_gop: 'keyframe every {every}',
+  found_picture: 'Picture of {name}',
+  found_picture_coming: 'The picture is coming…',
+  found_no_picture: 'No picture',
+  found_for_viewing: 'best picture',
+  found_for_counting: 'enough for counting',
+  found_count_with: 'Count {name}, which costs the server less',
+  found_add: 'Add',
+  found_add_stream: 'Add {name}',
+  found_added: 'Added',
   camera_name: 'Name',
   camera_url: 'Address',
   camera_url_kinds:
@@ -132,6 +167,22 @@ export const en = {
   camera_clip_save: 'Save',
   camera_clip_made: 'Saved, and counted by itself:',
   camera_clip_minutes: { one: '{count} minute around it', other: '{count} minutes around it' },
+  camera_added: '{name} is added.',
+  camera_open: 'Open it',
+  camera_rate: '{rate} frames a second',
+  camera_keyframes: 'keyframe every {time}',
+  camera_b_frames: 'B-frames',
+  camera_clock_right: 'its clock is right',
+  camera_clock_ahead: 'its clock is {time} ahead',
+  camera_clock_behind: 'its clock is {time} behind',
+  camera_advice: 'Better in the camera’s settings:',
+  camera_counting_stream: 'The stream that is counted',
+  camera_counting_url: 'Address of the stream for counting',
+  camera_counting_summary: 'Count another stream of it',
+  camera_counting_meaning:
+    'Most cameras send a second, smaller stream. Counting it leaves more of the server for others, and people see the large one. Empty: the same stream is counted.',
+  camera_more: 'Settings and history',
+  camera_history: 'What happened',
   camera_missing: 'There is no such camera. It may have been removed.',
   camera_remove: 'Remove the camera',
   camera_remove_question: 'Remove it? What was counted stays.',
@@ -373,6 +424,12 @@ export const en = {
   reason_unreachable: 'The camera does not answer. Check its address, its power and its cable.',
   reason_silent: 'The camera takes the connection and says nothing. Start it anew.',
   reason_wrong_password: 'The camera refuses the name or password. Enter them again.',
+  reason_needs_password: 'It wants a user and a password.',
+  reason_no_streams: 'It names no streams. It may be no camera, or have none set up.',
+  reason_slow: 'Its answers took too long. Search again, or add it by its address.',
+  reason_unreadable_answer: 'Its answer cannot be read. Add it by its address.',
+  reason_plain_password:
+    'The camera wants the password unencrypted, and gets it only if you add it. Add it by its address.',
   reason_no_such_stream:
     'The camera has nothing at this path. Look for the address of its stream in its manual.',
   reason_not_rtsp: 'What answers there is no RTSP camera.',
@@ -390,6 +447,28 @@ export const en = {
   reason_unsupported_codec: 'The camera sends a format that is not supported. Choose H.264 in its settings.',
   reason_no_picture:
     'The camera sends, but no whole picture can be decoded. Set a keyframe every second or two in its settings.',
+  reason_counting_stream_away:
+    'The stream for counting can’t be received, so the camera is shown and not counted. Check its address.',
+  reason_server_ended: 'The server was not running: it was killed, or the power failed.',
+  reason_long_keyframe_interval:
+    'Set a keyframe every 1 to 2 seconds (it may be called I-frame interval or GOP): viewers see the camera sooner, and less is missing after a bad packet.',
+  reason_reordered_frames:
+    'Switch B-frames off, or choose the baseline profile: browsers don’t play them live, so each watched minute is transcoded.',
+  reason_transcoded_for_browsers:
+    'Choose H.264 if the camera can: browsers don’t play H.265 live, so each watched minute is transcoded.',
+  reason_single_pictures:
+    'It sends single JPEG pictures, which take many times the network and disk of H.264. If it has an address that begins with rtsp://, use that.',
+  reason_low_frame_rate: 'Set 10 to 15 frames a second: an animal that runs may cross a line unseen.',
+  reason_high_frame_rate: '15 frames a second are enough to count, and cost less.',
+  reason_other_rate_than_stated:
+    'It sends fewer frames than it states. In the dark cameras expose longer: give it more light, or limit the exposure time.',
+  reason_large_picture:
+    'Counting needs about 1280 × 720 px. Name a smaller stream of the camera for counting.',
+  reason_losses: 'Packets are missing. Use a cable instead of the air, or lower the camera’s bit rate.',
+  reason_wrong_clock: 'Its clock is wrong. Set its time server (NTP).',
+  reason_wrong_time_zone:
+    'Its clock is wrong by what a time zone makes. Set its time zone and its time server (NTP).',
+  reason_unset_clock: 'Its clock was never set, or its battery is empty. Set its time server (NTP).',
   reason_stalled: 'The camera stopped sending.',
   reason_connection_ended: 'The camera ended the connection.',
   reason_refused: 'The camera refuses.',

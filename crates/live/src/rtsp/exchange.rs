@@ -4,6 +4,7 @@
 //! let expire is replaced, also while the camera plays.
 
 use crate::address::{CameraAddress, Credentials};
+use crate::challenge::answerer;
 use crate::rtsp::message::Head;
 use http_auth::{PasswordClient, PasswordParams};
 use std::collections::VecDeque;
@@ -20,6 +21,7 @@ pub(crate) struct Exchange {
     /// How retina names it.
     local: String,
     credentials: Option<Credentials>,
+    is_digest_only: bool,
     auth: Option<PasswordClient>,
     sent: u32,
     pending: VecDeque<Pending>,
@@ -48,6 +50,7 @@ impl Exchange {
             origin: address.origin(),
             local,
             credentials: address.credentials().cloned(),
+            is_digest_only: address.is_digest_only(),
             auth: None,
             sent: 0,
             pending: VecDeque::new(),
@@ -96,15 +99,13 @@ impl Exchange {
             // Retina says what is wrong with it.
             return Answer::Deliver { head, body, method: String::new() };
         };
-        if status(&head) == Some(401) && !request.is_repeated && self.credentials.is_some() {
-            let mut challenges = PasswordClient::builder();
-            for challenge in head.all("WWW-Authenticate") {
-                challenges = challenges.challenges(challenge);
-            }
-            if let Ok(auth) = challenges.build() {
-                self.auth = Some(auth);
-                return Answer::Repeat(self.send(Pending { is_repeated: true, ..request }));
-            }
+        if status(&head) == Some(401)
+            && !request.is_repeated
+            && self.credentials.is_some()
+            && let Ok(auth) = answerer(head.all("WWW-Authenticate"), self.is_digest_only)
+        {
+            self.auth = Some(auth);
+            return Answer::Repeat(self.send(Pending { is_repeated: true, ..request }));
         }
         head.set("CSeq", request.client_number);
         let method = request.head.first_line.split(' ').next().unwrap_or_default().to_owned();

@@ -197,6 +197,7 @@ impl StoredCamera {
             settings: &settings,
             is_last_try: false,
             show: None,
+            box_size: None,
         };
         let handle = self.runtime.handle();
         analysis.run(camera, &self.store, handle, stop, &mut |_| {}, &mut |_| {}).map(drop)

@@ -18,6 +18,7 @@ use pigweight_core::interpolate::InferredDetections;
 use pigweight_core::line::Line;
 use pigweight_core::time::Timeline;
 use pigweight_detect::service::Inference;
+use pigweight_media::Picture;
 use pigweight_store::{Reason, RunRecord, RunState, Store, VideoLine};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
@@ -74,6 +75,8 @@ pub struct Analysis<'a> {
     pub is_last_try: bool,
     /// Receives the detections of each inferred frame at once, for viewers of a camera.
     pub show: Option<&'a dyn Fn(LiveDetections)>,
+    /// Width and height of the picture that boxes are in px of, if a smaller stream of it is analysed; `None`: that of the frames.
+    pub box_size: Option<(u32, u32)>,
 }
 
 impl Analysis<'_> {
@@ -152,7 +155,13 @@ impl Analysis<'_> {
             StartPosition { after_pts: tracking.state.last_pts, position: tracking.state.position.clone() };
         let low_score = self.settings.tracker.low_score;
         // Stored and tracked boxes are the same: tracked again, they give the same tracks.
-        let tracked = move |_: &_, found: Vec<Detection>| Detection::tracked_from(found, low_score);
+        let box_size = self.box_size;
+        let tracked = move |picture: &Picture, mut found: Vec<Detection>| {
+            if let Some(size) = box_size.filter(|&size| size != (picture.width(), picture.height())) {
+                scale_boxes(&mut found, (picture.width(), picture.height()), size);
+            }
+            Detection::tracked_from(found, low_score)
+        };
         inference.run(source, start, observe, tracked, |mut frames| {
             let followed = tracking.follow(&mut frames, Some(&line_proximity));
             if frames.passed_over() > 0 {
@@ -183,6 +192,16 @@ impl Analysis<'_> {
         );
         let failure = tracking.follow(&mut stored.frames(), None)?;
         tracking.finish(Some(end_secs), failure)
+    }
+}
+
+/// From px of one picture to px of another that shows the same. Each side by itself: small streams of cameras are often squeezed.
+fn scale_boxes(found: &mut [Detection], from: (u32, u32), to: (u32, u32)) {
+    let (by_x, by_y) = (to.0 as f32 / from.0.max(1) as f32, to.1 as f32 / from.1.max(1) as f32);
+    for detection in found {
+        let rect = &mut detection.rect;
+        (rect.x, rect.width) = (rect.x * by_x, rect.width * by_x);
+        (rect.y, rect.height) = (rect.y * by_y, rect.height * by_y);
     }
 }
 

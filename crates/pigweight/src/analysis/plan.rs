@@ -60,6 +60,7 @@ impl AnalysisPlan {
             settings: planned.settings,
             is_last_try: planned.is_last_try,
             show: None,
+            box_size: None,
         };
         analysis.run(&mut FileSource::new(planned.video), store, runtime, stop, observe, tell)
     }

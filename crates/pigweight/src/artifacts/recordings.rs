@@ -278,7 +278,8 @@ mod tests {
     async fn kept(config: RecordingConfig) -> Kept {
         let data = tempfile::tempdir().unwrap();
         let store = Store::open(data.path()).await.unwrap();
-        let place = CameraPlace { url: "rtsp://camera/".into(), user_name: None, password: None };
+        let place =
+            CameraPlace { url: "rtsp://camera/".into(), counting_url: None, user_name: None, password: None };
         let mut cameras = Vec::new();
         for name in ["a", "b"] {
             cameras.push(store.add_camera(name, &place, 9).await.unwrap().unwrap().id);

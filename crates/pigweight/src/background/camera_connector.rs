@@ -3,11 +3,10 @@
 use crate::background::job_context::JobContext;
 use crate::background::replayed_video::ReplayConnector;
 use pigweight_core::picture::PictureView;
-use pigweight_live::camera::CONNECT_TIMEOUT;
 use pigweight_live::dial::Dialler;
 use pigweight_live::http::HttpConnector;
 use pigweight_live::rtsp::RtspConnector;
-use pigweight_live::session::Connector;
+use pigweight_live::session::{CONNECT_TIMEOUT, Connector};
 use pigweight_live::usb::{UsbConnector, open_device};
 use pigweight_live::{CameraAddress, Scheme};
 use pigweight_media::jpeg;
@@ -34,18 +33,25 @@ pub fn connector_of(address: CameraAddress, context: &JobContext) -> Box<dyn Con
     }
 }
 
-/// The same place with the certificate that the camera shows now, if it is encrypted and can be reached: later, no other is accepted.
+/// The same place with the certificates that the camera shows now, if it is encrypted and can be reached: later, no others are accepted.
 pub async fn with_certificate(place: CameraPlace) -> CameraPlace {
-    let Ok(address) = CameraAddress::parse(&place.url) else { return place };
+    let url = url_with_certificate(place.url).await;
+    let counting_url = match place.counting_url {
+        Some(url) => Some(url_with_certificate(url).await),
+        None => None,
+    };
+    CameraPlace { url, counting_url, ..place }
+}
+
+async fn url_with_certificate(url: String) -> String {
+    let Ok(address) = CameraAddress::parse(&url) else { return url };
     if !address.scheme().is_encrypted() || address.fingerprint().is_some() {
-        return place;
+        return url;
     }
     let dialler = Dialler::new(address.clone());
     match tokio::time::timeout(CONNECT_TIMEOUT, dialler.certificate()).await {
-        Ok(Ok(Some(shown))) => {
-            CameraPlace { url: address.with_fingerprint(shown).url().to_string(), ..place }
-        }
+        Ok(Ok(Some(shown))) => address.with_fingerprint(shown).url().to_string(),
         // It is off: the first that it shows is kept for as long as the server runs, and that is told.
-        _ => place,
+        _ => url,
     }
 }

@@ -66,8 +66,8 @@ impl Encoded {
         Self { is_wanted: AtomicBool::new(false), latest: watch::Sender::new(None) }
     }
 
-    fn encode(&self, frame: &DecodedFrame, boxes: &[OverlayBox]) {
-        match jpeg::encode(frame.picture.view(), JPEG_QUALITY, boxes, 1.0) {
+    fn encode(&self, frame: &DecodedFrame, boxes: &[OverlayBox], scale: f32) {
+        match jpeg::encode(frame.picture.view(), JPEG_QUALITY, boxes, scale) {
             Ok(bytes) => {
                 let picture = CameraPicture { jpeg: bytes.into(), pts: frame.pts.0, secs: frame.secs };
                 self.latest.send_replace(Some((Instant::now(), picture)));
@@ -97,13 +97,18 @@ impl LatestPicture {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).map(|seen| seen.elapsed())
     }
 
-    /// `found`: what was found last.
-    fn see(&self, frame: &DecodedFrame, found: &watch::Receiver<Option<Arc<LiveDetections>>>) {
+    /// `found`: what was found last, px of the camera's picture, which is this wide.
+    fn see(
+        &self,
+        frame: &DecodedFrame,
+        found: &watch::Receiver<Option<Arc<LiveDetections>>>,
+        camera_width_px: u32,
+    ) {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         let latest = |encoded: &Encoded| encoded.latest.borrow().as_ref().map(|(made, _)| made.elapsed());
         let is_due = latest(&self.plain).is_none_or(|age| age >= PICTURE_INTERVAL);
         if self.plain.is_wanted.swap(false, Ordering::SeqCst) || is_due {
-            self.plain.encode(frame, &[]);
+            self.plain.encode(frame, &[], 1.0);
         }
         if self.with_boxes.is_wanted.swap(false, Ordering::SeqCst) {
             let found = found.borrow().clone();
@@ -113,7 +118,9 @@ impl LatestPicture {
             let detections = found.iter().flat_map(|found| &found.detections);
             let boxes: Vec<_> =
                 detections.map(|found| OverlayBox { rect: found.rect, is_measured: true }).collect();
-            self.with_boxes.encode(frame, &boxes);
+            // A smaller stream may be counted in place of the large one, whose px the boxes are in.
+            let scale = frame.picture.view().width as f32 / camera_width_px.max(1) as f32;
+            self.with_boxes.encode(frame, &boxes, scale);
         }
     }
 
@@ -131,7 +138,10 @@ impl LatestPicture {
 /// The counting of one camera.
 pub struct CameraCounting {
     context: Arc<JobContext>,
+    /// What people see: boxes and lines are in px of its picture.
     camera: Arc<Camera>,
+    /// What is counted: the same, or a smaller stream of it.
+    counted: Arc<Camera>,
     record: CameraRecord,
     /// Its latest picture.
     pub picture: Arc<LatestPicture>,
@@ -144,9 +154,15 @@ pub struct CameraCounting {
 
 impl CameraCounting {
     /// Counts nothing yet.
-    pub fn new(context: Arc<JobContext>, camera: Arc<Camera>, record: CameraRecord) -> Self {
+    pub fn new(
+        context: Arc<JobContext>,
+        camera: Arc<Camera>,
+        counting_camera: Option<Arc<Camera>>,
+        record: CameraRecord,
+    ) -> Self {
         Self {
             context,
+            counted: counting_camera.unwrap_or_else(|| camera.clone()),
             camera,
             record,
             picture: Arc::new(LatestPicture::new()),
@@ -204,7 +220,7 @@ impl CameraCounting {
                 }
                 Err(reason) => {
                     self.set_trouble(Some(reason));
-                    self.show(size);
+                    self.show(runtime, size);
                 }
             }
         }
@@ -229,7 +245,7 @@ impl CameraCounting {
     fn source(&self, size: (u32, u32)) -> CameraSource {
         let workers = self.context.open_videos.workers();
         let name = format!("camera {}", self.record.name);
-        CameraSource::new(self.camera.subscribe(), workers, name, self.record.created_at, Some(size))
+        CameraSource::new(self.counted.subscribe(), workers, name, self.record.created_at, Some(size))
     }
 
     /// Counts until the camera's picture or the settings change, or something is wrong.
@@ -249,9 +265,10 @@ impl CameraCounting {
             settings: &settings,
             is_last_try: false,
             show: Some(&show),
+            box_size: (!Arc::ptr_eq(&self.camera, &self.counted)).then_some(size),
         };
         let found = context.status.watch_live(&record.video_id);
-        let observe = &mut |frame: &DecodedFrame| self.picture.see(frame, &found);
+        let observe = &mut |frame: &DecodedFrame| self.picture.see(frame, &found, size.0);
         let mut is_measured = video.input_width_px.is_some()
             || video.is_measured_with(&plan.inference.model().info().hash)
             || !input_width::is_chosen(&plan.config, plan.inference.model());
@@ -264,7 +281,7 @@ impl CameraCounting {
                 context.status.report_progress(&record.video_id, progress.clone());
                 context.status.clear_trouble();
                 self.set_trouble(None);
-                if !self.holds(runtime, &settings) {
+                if !self.holds(runtime, &settings) || self.has_other_size(size) {
                     self.stop.store(true, Ordering::SeqCst);
                 }
             });
@@ -299,6 +316,11 @@ impl CameraCounting {
         }
     }
 
+    /// Whether the picture that boxes are in px of is another now.
+    fn has_other_size(&self, size: (u32, u32)) -> bool {
+        matches!(self.camera.history().now().state, CameraState::Live(format) if format.size.is_some_and(|now| now != size))
+    }
+
     /// Whether a run with these settings is still wanted.
     fn holds(&self, runtime: &Handle, settings: &RunSettings) -> bool {
         let Ok(video) = runtime.block_on(self.context.store.video(&self.record.video_id)) else {
@@ -309,8 +331,8 @@ impl CameraCounting {
         plan.settings(&video).map_or(true, |now| now == *settings)
     }
 
-    /// Shows the camera for a while without counting it.
-    fn show(&self, size: (u32, u32)) {
+    /// Shows the camera without counting it, until there is a detector.
+    fn show(&self, runtime: &Handle, size: (u32, u32)) {
         if self.trouble().is_none_or(|trouble| trouble.code != no_detector().code) {
             self.pause();
             return;
@@ -318,10 +340,17 @@ impl CameraCounting {
         let mut source = self.source(size);
         // Nothing is found meanwhile.
         let found = self.context.status.watch_live(&self.record.video_id);
-        let since = Instant::now();
-        while since.elapsed() < RETRY_INTERVAL && !*self.is_ended() {
+        let mut looked = Instant::now();
+        while !*self.is_ended() {
+            if looked.elapsed() >= RETRY_INTERVAL {
+                looked = Instant::now();
+                let video = runtime.block_on(self.context.store.video(&self.record.video_id));
+                if video.is_ok_and(|video| self.context.plan(&video).is_ok()) {
+                    return;
+                }
+            }
             match source.next() {
-                Ok(Next::Frame(frame)) => self.picture.see(&frame, &found),
+                Ok(Next::Frame(frame)) => self.picture.see(&frame, &found, size.0),
                 Ok(Next::Gap) => {}
                 Ok(Next::Away(_) | Next::End { .. }) | Err(_) => return,
             }

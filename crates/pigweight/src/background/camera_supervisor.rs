@@ -11,9 +11,10 @@ use crate::background::camera_transcoder::CameraTranscoder;
 use crate::background::job_context::JobContext;
 use anyhow::Context as _;
 use pigweight_live::address::{AddressError, Credentials};
-use pigweight_live::camera::{CONNECT_TIMEOUT, Delivered};
+use pigweight_live::camera::Delivered;
 use pigweight_live::state::StateHistory;
-use pigweight_live::{Camera, CameraAddress, CameraState, Failure, StreamFormat, Subscriber};
+use pigweight_live::survey::survey;
+use pigweight_live::{Camera, CameraAddress, CameraState, Failure, StreamSurvey, Subscriber};
 use pigweight_store::{CameraPlace, CameraRecord, Reason, RecordingMode};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,18 +22,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout_at};
 
 /// Cameras of one server.
 pub const MOST_CAMERAS: u32 = 64;
-/// A test also waits this long for the first frame, which tells the size.
-const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(5);
 /// A live camera without a whole picture for this long is told. Keyframes come every ten seconds at the slowest.
 const PICTURE_TIMEOUT: Duration = Duration::from_secs(12);
 /// Between what a camera sent before a restart and what it sends after it, at least.
 const RESTART_SECS: f64 = 1.0;
 /// The code of that reason.
 pub const NO_PICTURE: &str = "no_picture";
+/// The code of the reason that the stream for counting is away.
+const COUNTING_STREAM_AWAY: &str = "counting_stream_away";
 
 /// Connects, counts and ends cameras.
 pub struct CameraSupervisor {
@@ -45,7 +45,10 @@ pub struct CameraSupervisor {
 }
 
 struct RunningCamera {
+    /// What people see, and what is recorded.
     camera: Arc<Camera>,
+    /// Another stream of it, which is counted; `None`: that one is.
+    counting_camera: Option<Arc<Camera>>,
     counting: Arc<CameraCounting>,
     recorder: Arc<CameraRecorder>,
     transcoder: CameraTranscoder,
@@ -73,10 +76,31 @@ pub struct CameraStatus {
     pub states: StateHistory,
     /// What it has delivered since this process started.
     pub delivered: Delivered,
+    /// What it sends, as measured last.
+    pub survey: Option<StreamSurvey>,
+    /// The stream that is counted, if it is another.
+    pub counting: Option<CountingStream>,
     /// Why it isn't counted although it is live.
     pub trouble: Option<Reason>,
     /// Why it isn't recorded although it should be.
     pub recording_trouble: Option<Reason>,
+}
+
+/// A stream of a camera that is counted and not shown.
+pub struct CountingStream {
+    /// Its states, the current one last.
+    pub states: StateHistory,
+    /// What it sends, as measured last.
+    pub survey: Option<StreamSurvey>,
+}
+
+/// What a camera sends, as it was looked at before it was added.
+#[derive(Clone, Copy, Default)]
+pub struct CameraSurvey {
+    /// What people see.
+    pub shown: Option<StreamSurvey>,
+    /// What is counted, if it is another stream.
+    pub counting: Option<StreamSurvey>,
 }
 
 impl CameraSupervisor {
@@ -94,11 +118,27 @@ impl CameraSupervisor {
         });
         for record in cameras.context.store.cameras().await? {
             // One that can't be started is told and doesn't keep the others from it.
-            if let Err(error) = cameras.run(record).await {
+            if let Err(error) = cameras.run_first(record).await {
                 cameras.context.status.report_trouble(&Reason::new("camera_not_started", error.to_string()));
             }
         }
         Ok(cameras)
+    }
+
+    /// Connects a camera of an earlier start.
+    async fn run_first(&self, record: CameraRecord) -> anyhow::Result<()> {
+        let store = &self.context.store;
+        let end_secs = store.camera_end_secs(&record.id).await?;
+        let end_millis = record.created_at.saturating_mul(1000).saturating_add((end_secs * 1000.0) as i64);
+        let ended = Reason::new(
+            "server_ended",
+            "the server ended without being stopped: it was killed, or the power failed",
+        );
+        // On a full disk the camera is shown all the same.
+        if let Err(error) = store.end_camera_states(&record.id, end_millis, ended).await {
+            tracing::warn!("{error}");
+        }
+        self.run(record, CameraSurvey::default()).await
     }
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<String, RunningCamera>> {
@@ -114,13 +154,14 @@ impl CameraSupervisor {
         self: &Arc<Self>,
         name: String,
         place: CameraPlace,
+        survey: CameraSurvey,
     ) -> Result<CameraRecord, ChangeError> {
         let cameras = self.clone();
         whole(async move {
             let _changing = cameras.changes.lock().await;
             let added = cameras.context.store.add_camera(&name, &place, MOST_CAMERAS).await?;
             let record = added.ok_or(ChangeError::TooMany)?;
-            cameras.run(record.clone()).await.map_err(ChangeError::NotStarted)?;
+            cameras.run(record.clone(), survey).await.map_err(ChangeError::NotStarted)?;
             Ok(record)
         })
         .await
@@ -141,11 +182,14 @@ impl CameraSupervisor {
             let _changing = cameras.changes.lock().await;
             let before = cameras.context.store.camera(&id).await?;
             let record = cameras.context.store.change_camera(&id, &name, &place).await?;
-            let is_same = (&before.url, &before.user_name, &before.password)
-                == (&record.url, &record.user_name, &record.password);
+            let is_same = (&before.url, &before.user_name, &before.password, &before.counting_url)
+                == (&record.url, &record.user_name, &record.password, &record.counting_url);
             if !is_same || cameras.status(&id).is_none() {
                 cameras.end(&id).await;
-                cameras.run(record.clone()).await.map_err(ChangeError::NotStarted)?;
+                cameras
+                    .run(record.clone(), CameraSurvey::default())
+                    .await
+                    .map_err(ChangeError::NotStarted)?;
             }
             Ok(record)
         })
@@ -200,14 +244,16 @@ impl CameraSupervisor {
     }
 
     /// Connects a registered camera that isn't running.
-    async fn run(&self, record: CameraRecord) -> anyhow::Result<()> {
+    async fn run(&self, record: CameraRecord, survey: CameraSurvey) -> anyhow::Result<()> {
         let place = CameraPlace {
             url: record.url.clone(),
+            counting_url: record.counting_url.clone(),
             user_name: record.user_name.clone(),
             password: record.password.clone(),
         };
-        let address =
-            address_of(&place).with_context(|| format!("the address of {} is damaged", record.name))?;
+        let damaged = || format!("the address of {} is damaged", record.name);
+        let address = address_of(&place).with_context(damaged)?;
+        let counting_address = counting_address_of(&place).with_context(damaged)?;
         // Second 0 is when the camera was added, also after a restart; but nothing happens twice at one time, even if the clock was set back.
         let clock_secs = (jiff::Timestamp::now().as_millisecond() - record.created_at * 1000) as f64 / 1000.0;
         let end_secs = self.context.store.camera_end_secs(&record.id).await?;
@@ -218,11 +264,18 @@ impl CameraSupervisor {
             return Ok(());
         }
         let _in_runtime = self.runtime.enter();
-        let camera = Arc::new(Camera::start(connector_of(address, &self.context), timeline_start_secs));
+        let connect = |address, survey| {
+            let connector = connector_of(address, &self.context);
+            Arc::new(Camera::start_surveyed(connector, timeline_start_secs, survey))
+        };
+        let camera = connect(address, survey.shown);
+        let counting_camera = counting_address.map(|address| connect(address, survey.counting));
         let (id, name) = (record.id.clone(), record.name.clone());
         let JobContext { store, recordings, .. } = &*self.context;
         let recorder = Arc::new(CameraRecorder::new(recordings.clone(), store.clone(), record.clone()));
-        let counting = Arc::new(CameraCounting::new(self.context.clone(), camera.clone(), record));
+        let counting =
+            CameraCounting::new(self.context.clone(), camera.clone(), counting_camera.clone(), record);
+        let counting = Arc::new(counting);
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             let thread = std::thread::Builder::new().name(name.into()).spawn(work);
             thread.context("cannot start the threads of a camera")
@@ -244,6 +297,7 @@ impl CameraSupervisor {
             id,
             RunningCamera {
                 camera,
+                counting_camera,
                 counting,
                 recorder,
                 transcoder: CameraTranscoder::default(),
@@ -266,22 +320,12 @@ impl CameraSupervisor {
         }
     }
 
-    /// Connects to a camera once, and returns what it sends.
+    /// Connects to a stream of a camera once, looks at it for a few seconds, and returns what it sends.
     ///
     /// # Errors
     /// Why it can't be connected.
-    pub async fn test(&self, address: CameraAddress) -> Result<StreamFormat, Failure> {
-        let connector = connector_of(address, &self.context);
-        let silent = || Failure::Silent { host: connector.host(), secs: CONNECT_TIMEOUT.as_secs() };
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connector.connect()).await;
-        let mut session = connected.map_err(|_| silent())??;
-        // Parameter sets may come with the first frame only.
-        let until = Instant::now() + FIRST_FRAME_TIMEOUT;
-        match timeout_at(until, session.next()).await {
-            Ok(Ok(_)) => Ok(session.format()),
-            Ok(Err(failure)) => Err(failure),
-            Err(_) => Err(Failure::Stalled { secs: FIRST_FRAME_TIMEOUT.as_secs() }),
-        }
+    pub async fn survey(&self, address: CameraAddress) -> Result<StreamSurvey, Failure> {
+        survey(&*connector_of(address, &self.context)).await
     }
 
     /// A camera is being added, changed or removed: one that isn't running will be in a moment.
@@ -292,11 +336,25 @@ impl CameraSupervisor {
     /// What a camera is doing; `None`: it isn't running.
     pub fn status(&self, id: &str) -> Option<CameraStatus> {
         let running = self.running();
-        let RunningCamera { camera, counting, recorder, .. } = running.get(id)?;
+        let RunningCamera { camera, counting_camera, counting, recorder, .. } = running.get(id)?;
         let states = camera.history();
-        let trouble = no_picture(&states, counting).or_else(|| counting.trouble());
-        let recording_trouble = recorder.trouble();
-        Some(CameraStatus { states, delivered: camera.delivered(), trouble, recording_trouble })
+        let counting_stream = counting_camera
+            .as_ref()
+            .map(|counted| CountingStream { states: counted.history(), survey: counted.survey() });
+        let counted_states = counting_stream.as_ref().map_or(&states, |stream| &stream.states);
+        let trouble = counting_stream
+            .as_ref()
+            .and_then(|stream| counting_stream_away(&stream.states))
+            .or_else(|| no_picture(counted_states, counting))
+            .or_else(|| counting.trouble());
+        Some(CameraStatus {
+            delivered: camera.delivered(),
+            survey: camera.survey(),
+            trouble,
+            recording_trouble: recorder.trouble(),
+            states,
+            counting: counting_stream,
+        })
     }
 
     /// For viewers of a camera; `None`: it isn't running.
@@ -350,10 +408,25 @@ fn no_picture(states: &StateHistory, counting: &CameraCounting) -> Option<Reason
     })
 }
 
+/// That the stream that is counted can't be received, while the one that people see may be.
+fn counting_stream_away(states: &StateHistory) -> Option<Reason> {
+    match &states.now().state {
+        CameraState::Away { failure, .. } => {
+            Some(Reason::new(COUNTING_STREAM_AWAY, format!("the stream for counting: {failure}")))
+        }
+        CameraState::Connecting | CameraState::Live(_) | CameraState::Stopped => None,
+    }
+}
+
 impl RunningCamera {
     fn end(self, runtime: &Handle) {
         self.counting.end();
-        runtime.block_on(self.camera.stop());
+        runtime.block_on(async {
+            self.camera.stop().await;
+            if let Some(camera) = &self.counting_camera {
+                camera.stop().await;
+            }
+        });
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::error!("a thread of a camera broke down; the log says where");
@@ -367,11 +440,23 @@ impl RunningCamera {
 /// # Errors
 /// If that is no address.
 pub fn address_of(place: &CameraPlace) -> Result<CameraAddress, AddressError> {
+    address_with(&place.url, place)
+}
+
+/// Where the stream is that is counted, if it is another, with the same credentials.
+///
+/// # Errors
+/// If that is no address.
+pub fn counting_address_of(place: &CameraPlace) -> Result<Option<CameraAddress>, AddressError> {
+    place.counting_url.as_deref().map(|url| address_with(url, place)).transpose()
+}
+
+fn address_with(url: &str, place: &CameraPlace) -> Result<CameraAddress, AddressError> {
     let credentials = place
         .user_name
         .as_ref()
         .map(|user| Credentials { user: user.clone(), password: place.password.clone().unwrap_or_default() });
-    Ok(CameraAddress::parse(&place.url)?.with_credentials(credentials))
+    Ok(CameraAddress::parse(url)?.with_credentials(credentials))
 }
 
 /// The reason of a state, for people and programs.

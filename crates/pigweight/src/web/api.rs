@@ -2,9 +2,13 @@
 
 pub mod adaptation;
 pub mod calibration;
+mod camera_answers;
+mod camera_requests;
 pub mod cameras;
 pub mod count_socket;
 pub mod counts;
+pub mod discoveries;
+pub mod found_cameras;
 pub mod health;
 pub mod jobs;
 pub mod line_versions;

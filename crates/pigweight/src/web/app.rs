@@ -2,6 +2,8 @@
 
 use crate::artifacts::previews::Previews;
 use crate::background::adaptations::Adaptations;
+use crate::background::camera_discovery::CameraDiscoveries;
+use crate::background::camera_state_log::CameraStateLog;
 use crate::background::camera_supervisor::CameraSupervisor;
 use crate::background::cancellation::Cancellation;
 use crate::background::detector_slot::{DetectorSlot, Missing};
@@ -35,6 +37,10 @@ pub struct App {
     pub adaptations: Arc<Adaptations>,
     /// The cameras.
     pub cameras: Arc<CameraSupervisor>,
+    /// What they were doing.
+    pub camera_states: Arc<CameraStateLog>,
+    /// Searches for cameras on the network.
+    pub discoveries: Arc<CameraDiscoveries>,
     /// Webhooks and MQTT.
     pub notifications: Arc<Notifications>,
     /// Viewers of cameras; `None`: WebRTC is off.

@@ -83,6 +83,12 @@ fn a_camera_is_counted_goes_away_comes_back_and_survives_a_restart() {
     let (id, video) = (camera["id"].as_str().unwrap(), camera["video"].as_str().unwrap());
     assert_eq!((camera["user"].as_str(), camera["has_password"].as_bool()), (Some("cam"), Some(true)));
     assert_eq!(camera["url"].as_str().unwrap(), rtsp.address("corridor"));
+    // What was found when it was looked at.
+    let measured = &camera["measured"];
+    assert_eq!((measured["codec"].as_str(), measured["width"].as_i64()), (Some("h264"), Some(640)));
+    assert!(measured["frames_per_sec"].as_f64().unwrap() > 10.0, "{camera}");
+    assert!(measured["keyframe_interval_secs"].is_number(), "{camera}");
+    assert!(camera["advice"].is_array() && camera["counting_stream"].is_null(), "{camera}");
 
     let line =
         json!({"video": video, "scope": "source", "name": "gate", "x1": 320, "y1": 360, "x2": 320, "y2": 0});
@@ -97,6 +103,16 @@ fn a_camera_is_counted_goes_away_comes_back_and_survives_a_restart() {
     assert_eq!(drawn.status, 201, "{}", drawn.json());
     let counted = server.get(&format!("/api/cameras/{id}")).json();
     assert_eq!(counted["count"]["state"], "counted", "{counted}");
+
+    // By the sender reports of the RTSP server, which runs on this machine's clock.
+    loop {
+        let camera = server.get(&format!("/api/cameras/{id}")).json();
+        if let Some(offset) = camera["measured"]["clock_offset_secs"].as_f64() {
+            assert!(offset.abs() < 3.0, "{camera}");
+            break;
+        }
+        pause();
+    }
 
     let metrics = String::from_utf8(server.get("/metrics").bytes).unwrap();
     assert!(metrics.contains("pigweight_cameras{state=\"live\"} 1"), "{metrics}");

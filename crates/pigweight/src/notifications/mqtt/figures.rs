@@ -2,8 +2,8 @@
 
 use crate::background::camera_count::CountNow;
 use crate::background::camera_supervisor::CameraSupervisor;
+use crate::background::steady_state::StateTracker;
 use crate::notifications::mqtt::messages::{CameraFigures, LineFigures};
-use crate::notifications::steady_state::StateTracker;
 use crate::status::Status;
 use pigweight_core::line::Direction;
 use pigweight_store::{CameraRecord, Store};

@@ -4,8 +4,8 @@
 //! isn't known is null there, shown as unknown; of a camera that isn't live it is unavailable; neither is 0.
 
 use crate::background::camera_count::CountNow;
+use crate::background::steady_state::SteadyState;
 use crate::notifications::mqtt::topics::Topics;
-use crate::notifications::steady_state::SteadyState;
 use bytes::Bytes;
 use pigweight_store::Reason;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The state of a camera as other programs are told it.
+//! The state of a camera without the attempts in between, as it is kept and told to other programs.
 //!
 //! A camera that is off is tried every few seconds: away, connecting, away. To another program it is away, since the first of them, until
 //! it is live or away for another reason.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,11 +37,10 @@ async fn play(
     let opened = Arc::new(AtomicUsize::new(0));
     let (count, frames) = (opened.clone(), Mutex::new(VecDeque::from(frames)));
     // It isn't opened before there is a subscriber: on a busy machine that would miss everything.
-    let (allow, may_open) = mpsc::channel::<()>();
-    let may_open = Mutex::new(may_open);
+    let gate = Arc::new(Mutex::new(()));
+    let may_open = gate.clone();
     let open = move |_: &std::path::Path| {
-        // Later, and when the test has ended, there is nothing to wait for.
-        let _allowed = may_open.lock().unwrap().recv();
+        drop(may_open.lock().unwrap());
         count.fetch_add(1, Ordering::SeqCst);
         let frames = std::mem::take(&mut *frames.lock().unwrap());
         Ok(Box::new(Fake { coding, frames }) as Box<dyn FrameDevice>)
@@ -50,9 +49,13 @@ async fn play(
         Ok(format!("{}x{}", picture.width, picture.height).into_bytes())
     };
     let path = PathBuf::from("/dev/video7");
-    let camera = Camera::start(Box::new(UsbConnector::new(path, Arc::new(open), Arc::new(encode))), 0.0);
-    let mut subscription = camera.subscribe();
-    drop(allow);
+    let (camera, mut subscription) = {
+        let _closed = gate.lock().unwrap();
+        let connector = UsbConnector::new(path, Arc::new(open), Arc::new(encode));
+        let camera = Camera::start(Box::new(connector), 0.0);
+        let subscription = camera.subscribe();
+        (camera, subscription)
+    };
     let away = camera.wait_for(|state| matches!(state, CameraState::Away { .. }));
     let away = tokio::time::timeout(PATIENCE, away).await.expect("it is unplugged").unwrap();
     let mut received = Vec::new();

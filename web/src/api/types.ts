@@ -42,6 +42,99 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/cameras/discoveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begins a search for cameras on the networks of the server, by ONVIF. It takes some seconds; ask for it until its state is `done`.
+         * @description Whoever answers is asked for its streams. Nobody is told the password itself, only digests of it, and no device can send the server to
+         *     another host than the one that it answered from.
+         */
+        post: operations["post_api_cameras_discoveries"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cameras/discoveries/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a search has found so far. */
+        get: operations["get_api_cameras_discoveries_id"];
+        put?: never;
+        post?: never;
+        /** Ends a search, and forgets what it found and the password. */
+        delete: operations["delete_api_cameras_discoveries_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cameras/discoveries/{id}/cameras": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Adds a found stream as a camera, with the password that was entered for the search. It is connected first, unless `test` is false; from
+         *     then on it is told the password as it asks for it, as any camera.
+         */
+        post: operations["post_api_cameras_discoveries_id_cameras"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cameras/discoveries/{id}/credentials": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Enters a user and a password for all found cameras. Those that haven't told everything are asked again. */
+        put: operations["put_api_cameras_discoveries_id_credentials"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cameras/discoveries/{id}/profiles/{profile}/picture.jpg": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A small picture of what a stream shows, as JPEG: the camera's own, or a keyframe of the stream. */
+        get: operations["get_api_cameras_discoveries_id_profiles_profile_picture_jpg"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/cameras/{id}": {
         parameters: {
             query?: never;
@@ -971,99 +1064,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/cameras/discoveries": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Begins a search for cameras on the networks of the server, by ONVIF. It takes some seconds; ask for it until its state is `done`.
-         * @description Whoever answers is asked for its streams. Nobody is told the password itself, only digests of it, and no device can send the server to
-         *     another host than the one that it answered from.
-         */
-        post: operations["post_api_cameras_discoveries"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/cameras/discoveries/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What a search has found so far. */
-        get: operations["get_api_cameras_discoveries_id"];
-        put?: never;
-        post?: never;
-        /** Ends a search, and forgets what it found and the password. */
-        delete: operations["delete_api_cameras_discoveries_id"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/cameras/discoveries/{id}/cameras": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Adds a found stream as a camera, with the password that was entered for the search. It is connected first, unless `test` is false; from
-         *     then on it is told the password as it asks for it, as any camera.
-         */
-        post: operations["post_api_cameras_discoveries_id_cameras"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/cameras/discoveries/{id}/credentials": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /** Enters a user and a password for all found cameras. Those that haven't told everything are asked again. */
-        put: operations["put_api_cameras_discoveries_id_credentials"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/cameras/discoveries/{id}/profiles/{profile}/picture.jpg": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** A small picture of what a stream shows, as JPEG: the camera's own, or a keyframe of the stream. */
-        get: operations["get_api_cameras_discoveries_id_profiles_profile_picture_jpg"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1244,6 +1244,21 @@ export interface components {
              * @description RTP packets, or JPEG pictures, that were lost or came damaged.
              */
             lost_packets: number;
+        };
+        /** @description A search for cameras. It is forgotten ten minutes after it began or a password was entered. */
+        CameraDiscovery: {
+            /** @description In the order in which they answered. */
+            cameras: components["schemas"]["FoundCamera"][];
+            /** @description More devices answered than are taken (64). */
+            has_more: boolean;
+            /** @description Whether a password was entered. */
+            has_password: boolean;
+            id: string;
+            /** @description Networks of the server that were searched; null while it goes on. */
+            networks: number | null;
+            /** @description Why nothing could be searched. */
+            problem: string | null;
+            state: components["schemas"]["DiscoveryState"];
         };
         /** @description What a camera sends, as measured over the last ten seconds of its last connection: what cameras state is often wrong. */
         CameraMeasures: {
@@ -1533,6 +1548,16 @@ export interface components {
             backward: number;
             forward: number;
         };
+        /** @description A user and a password that all found cameras know. */
+        DiscoveryCredentials: {
+            password: string;
+            user: string;
+        };
+        /**
+         * @description How far a search is.
+         * @enum {string}
+         */
+        DiscoveryState: "searching" | "done" | "failed";
         /** @description A line for a video or its source. */
         DrawnLine: {
             name?: string;
@@ -1563,6 +1588,78 @@ export interface components {
             holds: boolean;
             /** Format: float */
             min_score: number;
+        };
+        /** @description A camera, a recorder, or another device that answered the search. */
+        FoundCamera: {
+            /** @description The address that it answered from. Nothing else is ever asked. */
+            address: string;
+            /**
+             * Format: double
+             * @description How far its clock is ahead of the server's, seconds; negative: behind. Null if it didn't tell the time.
+             */
+            clock_offset_secs: number | null;
+            firmware: string | null;
+            /** @description In this search. */
+            id: string;
+            manufacturer: string | null;
+            model: string | null;
+            /** @description As it calls itself; null if it doesn't. */
+            name: string | null;
+            /** @description Another host that it named as its own address; its answering address was used instead. Null: none. */
+            named_host: string | null;
+            profiles: components["schemas"]["FoundProfile"][];
+            reason: components["schemas"]["CameraReason"] | null;
+            serial: string | null;
+            state: components["schemas"]["FoundCameraState"];
+        };
+        /**
+         * @description How far a found camera was asked.
+         * @enum {string}
+         */
+        FoundCameraState: "asking" | "told" | "needs_password" | "failed";
+        /** @description A stream of a found camera. Its settings are as the camera states them. */
+        FoundProfile: {
+            /**
+             * Format: int32
+             * @description The highest, kbit/s.
+             */
+            bitrate_kbps: number | null;
+            /** @description The camera of this server that has this stream already; null: none. */
+            camera: string | null;
+            /** @description In capitals, such as `H264`, `H265` or `JPEG`. */
+            codec: string | null;
+            /** @description Of the codec, such as `Main`. */
+            codec_profile: string | null;
+            /**
+             * Format: double
+             * @description The highest.
+             */
+            frames_per_sec: number | null;
+            /**
+             * Format: int32
+             * @description Frames from one keyframe to the next.
+             */
+            gop_frames: number | null;
+            /**
+             * Format: int32
+             * @description px.
+             */
+            height: number | null;
+            /** @description In this search. */
+            id: string;
+            name: string;
+            problem: string | null;
+            /** @description `viewing`: the largest picture, for people. `counting`: the same view in a size that is enough for the detector. Null: neither. */
+            suggested_for: string | null;
+            /** @description Where the stream is, without user and password; passwords in its path are masked. Null: the camera doesn't say it, and `problem` says why. */
+            url: string | null;
+            /** @description Which of the device's cameras it shows: streams of one have the same. */
+            video_source: string;
+            /**
+             * Format: int32
+             * @description px.
+             */
+            width: number | null;
         };
         /** @description Boxes of one frame. */
         FrameBoxes: {
@@ -1960,6 +2057,23 @@ export interface components {
              */
             url: string;
             user?: string | null;
+        };
+        /** @description A search to begin. */
+        NewCameraDiscovery: {
+            password?: string | null;
+            /** @description The user that the cameras know; null or left out: they are asked without a password first. */
+            user?: string | null;
+        };
+        /** @description A found stream to add as a camera. */
+        NewFoundCamera: {
+            /** @description The identifier of another stream of the same camera, usually a smaller one, which is counted in place of the first. Null or left out: the first is. */
+            counting_profile?: string | null;
+            /** @description One line of text. */
+            name: string;
+            /** @description The identifier of the stream (`profiles[].id`). */
+            profile: string;
+            /** @description Whether to connect first, and to refuse a camera that can't be connected; default true. */
+            test?: boolean;
         };
         /** @description How far the small pictures for quick looks are. */
         Preview: {
@@ -2387,118 +2501,6 @@ export interface components {
             /** @description Pause the background work: what is counted stays, and the work continues from there later. */
             paused: boolean;
         };
-        /** @description A search for cameras. It is forgotten ten minutes after it began or a password was entered. */
-        CameraDiscovery: {
-            /** @description In the order in which they answered. */
-            cameras: components["schemas"]["FoundCamera"][];
-            /** @description More devices answered than are taken (64). */
-            has_more: boolean;
-            /** @description Whether a password was entered. */
-            has_password: boolean;
-            id: string;
-            /** @description Networks of the server that were searched; null while it goes on. */
-            networks: number | null;
-            /** @description Why nothing could be searched. */
-            problem: string | null;
-            state: components["schemas"]["DiscoveryState"];
-        };
-        /** @description A user and a password that all found cameras know. */
-        DiscoveryCredentials: {
-            password: string;
-            user: string;
-        };
-        /**
-         * @description How far a search is.
-         * @enum {string}
-         */
-        DiscoveryState: "searching" | "done" | "failed";
-        /** @description A camera, a recorder, or another device that answered the search. */
-        FoundCamera: {
-            /** @description The address that it answered from. Nothing else is ever asked. */
-            address: string;
-            /**
-             * Format: double
-             * @description How far its clock is ahead of the server's, seconds; negative: behind. Null if it didn't tell the time.
-             */
-            clock_offset_secs: number | null;
-            firmware: string | null;
-            /** @description In this search. */
-            id: string;
-            manufacturer: string | null;
-            model: string | null;
-            /** @description As it calls itself; null if it doesn't. */
-            name: string | null;
-            /** @description Another host that it named as its own address; its answering address was used instead. Null: none. */
-            named_host: string | null;
-            profiles: components["schemas"]["FoundProfile"][];
-            reason: components["schemas"]["CameraReason"] | null;
-            serial: string | null;
-            state: components["schemas"]["FoundCameraState"];
-        };
-        /**
-         * @description How far a found camera was asked.
-         * @enum {string}
-         */
-        FoundCameraState: "asking" | "told" | "needs_password" | "failed";
-        /** @description A stream of a found camera. Its settings are as the camera states them. */
-        FoundProfile: {
-            /**
-             * Format: int32
-             * @description The highest, kbit/s.
-             */
-            bitrate_kbps: number | null;
-            /** @description The camera of this server that has this stream already; null: none. */
-            camera: string | null;
-            /** @description In capitals, such as `H264`, `H265` or `JPEG`. */
-            codec: string | null;
-            /** @description Of the codec, such as `Main`. */
-            codec_profile: string | null;
-            /**
-             * Format: double
-             * @description The highest.
-             */
-            frames_per_sec: number | null;
-            /**
-             * Format: int32
-             * @description Frames from one keyframe to the next.
-             */
-            gop_frames: number | null;
-            /**
-             * Format: int32
-             * @description px.
-             */
-            height: number | null;
-            /** @description In this search. */
-            id: string;
-            name: string;
-            problem: string | null;
-            /** @description `viewing`: the largest picture, for people. `counting`: the same view in a size that is enough for the detector. Null: neither. */
-            suggested_for: string | null;
-            /** @description Where the stream is, without user and password; passwords in its path are masked. Null: the camera doesn't say it, and `problem` says why. */
-            url: string | null;
-            /**
-             * Format: int32
-             * @description px.
-             */
-            width: number | null;
-            video_source: string;
-        };
-        /** @description A search to begin. */
-        NewCameraDiscovery: {
-            password?: string | null;
-            /** @description The user that the cameras know; null or left out: they are asked without a password first. */
-            user?: string | null;
-        };
-        /** @description A found stream to add as a camera. */
-        NewFoundCamera: {
-            /** @description One line of text. */
-            name: string;
-            /** @description The identifier of the stream (`profiles[].id`). */
-            profile: string;
-            /** @description Whether to connect first, and to refuse a camera that can't be connected; default true. */
-            test?: boolean;
-            counting_profile?: string | null;
-        };
     };
     responses: never;
     parameters: never;
@@ -2514,6 +2516,7 @@ export type Camera = components['schemas']['Camera'];
 export type CameraChange = components['schemas']['CameraChange'];
 export type CameraCount = components['schemas']['CameraCount'];
 export type CameraDelivery = components['schemas']['CameraDelivery'];
+export type CameraDiscovery = components['schemas']['CameraDiscovery'];
 export type CameraMeasures = components['schemas']['CameraMeasures'];
 export type CameraReason = components['schemas']['CameraReason'];
 export type CameraRecorder = components['schemas']['CameraRecorder'];
@@ -2536,9 +2539,14 @@ export type Detections = components['schemas']['Detections'];
 export type Device = components['schemas']['Device'];
 export type Direction = components['schemas']['Direction'];
 export type Directions = components['schemas']['Directions'];
+export type DiscoveryCredentials = components['schemas']['DiscoveryCredentials'];
+export type DiscoveryState = components['schemas']['DiscoveryState'];
 export type DrawnLine = components['schemas']['DrawnLine'];
 export type Endpoint = components['schemas']['Endpoint'];
 export type FolderCalibration = components['schemas']['FolderCalibration'];
+export type FoundCamera = components['schemas']['FoundCamera'];
+export type FoundCameraState = components['schemas']['FoundCameraState'];
+export type FoundProfile = components['schemas']['FoundProfile'];
 export type FrameBoxes = components['schemas']['FrameBoxes'];
 export type FrameTimes = components['schemas']['FrameTimes'];
 export type Health = components['schemas']['Health'];
@@ -2562,6 +2570,8 @@ export type Mode = components['schemas']['Mode'];
 export type ModelHealth = components['schemas']['ModelHealth'];
 export type MovedLine = components['schemas']['MovedLine'];
 export type NewCamera = components['schemas']['NewCamera'];
+export type NewCameraDiscovery = components['schemas']['NewCameraDiscovery'];
+export type NewFoundCamera = components['schemas']['NewFoundCamera'];
 export type Preview = components['schemas']['Preview'];
 export type Priority = components['schemas']['Priority'];
 export type Problem = components['schemas']['Problem'];
@@ -2588,14 +2598,6 @@ export type VideoStart = components['schemas']['VideoStart'];
 export type WebRtcAnswer = components['schemas']['WebRtcAnswer'];
 export type WebRtcOffer = components['schemas']['WebRtcOffer'];
 export type WorkState = components['schemas']['WorkState'];
-export type CameraDiscovery = components['schemas']['CameraDiscovery'];
-export type DiscoveryCredentials = components['schemas']['DiscoveryCredentials'];
-export type DiscoveryState = components['schemas']['DiscoveryState'];
-export type FoundCamera = components['schemas']['FoundCamera'];
-export type FoundCameraState = components['schemas']['FoundCameraState'];
-export type FoundProfile = components['schemas']['FoundProfile'];
-export type NewCameraDiscovery = components['schemas']['NewCameraDiscovery'];
-export type NewFoundCamera = components['schemas']['NewFoundCamera'];
 export type $defs = Record<string, never>;
 export interface operations {
     post_api_camera_webrtc_offer: {
@@ -2784,6 +2786,367 @@ export interface operations {
                 };
             };
             /** @description The camera can't be connected, and why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_cameras_discoveries: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewCameraDiscovery"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    /** @description The search */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CameraDiscovery"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another search goes on */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Payload Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_cameras_discoveries_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CameraDiscovery"];
+                };
+            };
+            /** @description It was forgotten */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_api_cameras_discoveries_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Forgotten */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_cameras_discoveries_id_cameras: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewFoundCamera"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    /** @description The camera */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Camera"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are as many cameras as a server takes */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Payload Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The camera can't be connected, and why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_api_cameras_discoveries_id_credentials: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DiscoveryCredentials"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CameraDiscovery"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Payload Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_cameras_discoveries_id_profiles_profile_picture_jpg: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                profile: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": number[];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no picture, and why */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6234,367 +6597,6 @@ export interface operations {
             };
             /** @description Upgrade Required */
             426: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Any other error; `detail` tells what to do */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    post_api_cameras_discoveries: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewCameraDiscovery"];
-            };
-        };
-        responses: {
-            /** @description Accepted */
-            202: {
-                headers: {
-                    /** @description The search */
-                    Location?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CameraDiscovery"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Another search goes on */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Payload Too Large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unsupported Media Type */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Any other error; `detail` tells what to do */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_api_cameras_discoveries_id: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CameraDiscovery"];
-                };
-            };
-            /** @description It was forgotten */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Any other error; `detail` tells what to do */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    delete_api_cameras_discoveries_id: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Forgotten */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Any other error; `detail` tells what to do */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    post_api_cameras_discoveries_id_cameras: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewFoundCamera"];
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    /** @description The camera */
-                    Location?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Camera"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description There are as many cameras as a server takes */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Payload Too Large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unsupported Media Type */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The camera can't be connected, and why */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Any other error; `detail` tells what to do */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    put_api_cameras_discoveries_id_credentials: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["DiscoveryCredentials"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CameraDiscovery"];
-                };
-            };
-            /** @description Bad Request */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Payload Too Large */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unsupported Media Type */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Any other error; `detail` tells what to do */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_api_cameras_discoveries_id_profiles_profile_picture_jpg: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-                profile: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "image/jpeg": number[];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description There is no picture, and why */
-            422: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -24,6 +24,11 @@ pub enum OfferError {
     /// There are as many viewers as a server takes.
     #[error("as many viewers as a server takes are connected already; close one, or try again later")]
     TooManyViewers,
+    /// There are many whose viewers haven't connected yet.
+    #[error(
+        "as many offers as the server takes wait for their viewers to connect; try again in a few seconds"
+    )]
+    TooManyWaiting,
     /// The server ends.
     #[error("the server is stopping")]
     Stopping,

@@ -307,9 +307,9 @@ impl Task {
     fn take(&mut self, request: Request) {
         match request {
             Request::Add { watching, reply } => {
-                if !self.make_room(watching.from) {
+                if let Err(refusal) = self.make_room(watching.from) {
                     // Who asked may be gone.
-                    let _asked = reply.send(Err(OfferError::TooManyViewers));
+                    let _asked = reply.send(Err(refusal));
                     return;
                 }
                 let session = loop {
@@ -336,8 +336,8 @@ impl Task {
     }
 
     /// Makes room for an offer, so that offers without a connection don't keep viewers out. If an address, or the server, has too many, the oldest
-    /// unconnected viewer is removed once its time to connect is over. Returns whether there is room.
-    fn make_room(&mut self, from: IpAddr) -> bool {
+    /// unconnected viewer is removed once its time to connect is over. `Err`: there is no room.
+    fn make_room(&mut self, from: IpAddr) -> Result<(), OfferError> {
         let from = network_of(from);
         let unconnected = || self.viewers.iter().filter(|(_, watching)| !watching.viewer.is_connected());
         let of_network = || unconnected().filter(|(_, watching)| network_of(watching.from) == from);
@@ -346,12 +346,13 @@ impl Task {
         } else if self.viewers.len() >= MOST_VIEWERS {
             unconnected().min_by_key(|(_, watching)| watching.created)
         } else {
-            return true;
+            return Ok(());
         };
+        let refusal = if oldest.is_some() { OfferError::TooManyWaiting } else { OfferError::TooManyViewers };
         let gives_way = oldest.filter(|(_, watching)| watching.created.elapsed() >= TIME_TO_CONNECT);
-        let Some((&session, _)) = gives_way else { return false };
+        let (&session, _) = gives_way.ok_or(refusal)?;
         self.remove(session);
-        true
+        Ok(())
     }
 
     fn remove(&mut self, session: u64) {

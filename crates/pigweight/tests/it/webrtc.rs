@@ -311,6 +311,8 @@ fn a_thousand_offers_neither_shut_viewers_out_nor_leave_any_behind() {
             201 => accepted += 1,
             503 => {
                 assert_eq!(answer.header("retry-after"), "10");
+                let text = answer.problem(503);
+                assert!(text.contains("wait for their viewers"), "nobody watches: {text}");
                 refused += 1;
             }
             other => panic!("{other}: {}", String::from_utf8_lossy(&answer.bytes)),

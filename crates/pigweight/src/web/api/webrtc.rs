@@ -74,11 +74,15 @@ fn refused(error: &OfferError) -> Response {
         OfferError::NotSdp(_) | OfferError::NoVideo => StatusCode::BAD_REQUEST,
         OfferError::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
         OfferError::NoCommonCodec => StatusCode::NOT_ACCEPTABLE,
-        OfferError::TooManyViewers | OfferError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        OfferError::TooManyViewers | OfferError::TooManyWaiting | OfferError::Stopping => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     };
     let problem = Problem::new(status, error.to_string());
     match error {
-        OfferError::TooManyViewers => ([(header::RETRY_AFTER, RETRY_AFTER_SECS)], problem).into_response(),
+        OfferError::TooManyViewers | OfferError::TooManyWaiting => {
+            ([(header::RETRY_AFTER, RETRY_AFTER_SECS)], problem).into_response()
+        }
         _ => problem.into_response(),
     }
 }

@@ -4,7 +4,7 @@
 //! search (who is there) → device (what each says, through soap, xml and reply) → FoundDevice with its profiles
 //! ```
 //! Whatever answers is a stranger. So **only the host that answered is asked** ([`place`]): what a device names as its own address is used for
-//! the port and the path alone. It is never told the password itself, only digests of it. What it sends has bounds: [`xml`] says which for one
+//! the port and the path alone. It is never told the password itself, only digests of it. What it sends has bounds: `xml` says which for one
 //! answer, [`device`] for all of them, [`search`] for how many there may be.
 //!
 //! Left out on purpose: changing anything in a camera, IPv6 (addresses of a link have a zone, which no camera's address can name), and

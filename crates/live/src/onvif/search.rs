@@ -1,7 +1,7 @@
 //! Who is there: a probe by multicast in every IPv4 network of this machine (WS-Discovery), and what answers.
 //!
 //! Anybody may answer, as often as they like. At most [`MOST_DEVICES`] are taken in all and [`MOST_OF_HOST`] of one host, from at most
-//! [`MOST_DATAGRAMS`] datagrams of each network, each of at most [`MOST_DATAGRAM_BYTES`].
+//! `MOST_DATAGRAMS` datagrams of each network, each of at most `MOST_DATAGRAM_BYTES`.
 
 use crate::address::{CameraAddress, Scheme};
 use crate::onvif::place::{Network, OwnAddress, is_near, own_address};

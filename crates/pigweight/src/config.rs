@@ -1,16 +1,18 @@
 //! Settings: defaults, then one TOML file, then `PIGWEIGHT_…` variables, then the command line.
 
+pub mod cameras;
 pub mod notifications;
 
+use crate::config::cameras::{RecordingConfig, WebRtcConfig};
 use crate::config::notifications::{MqttConfig, WebhookConfig, check_webhooks};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use pigweight_detect::layout::Head;
 use pigweight_detect::{DeviceChoice, Fallback, RemoteSettings};
-use pigweight_store::RecordingMode;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use url::Url;
 use utoipa::ToSchema;
 
 /// The starter detector's scores are moved so that its counts are best here (`training/`).
@@ -29,6 +31,9 @@ pub struct Config {
     /// The address to listen on. By default the server accepts local connections only.
     #[schema(value_type = String)]
     pub listen: SocketAddr,
+    /// Web pages of other servers that may use this one, by their origins, such as `["http://intranet.farm:8000"]`. Anyone who opens such a page can do through it whatever they
+    /// could do here.
+    pub allowed_origins: Vec<String>,
     /// The detector, an ONNX file. Default: the built-in one.
     #[schema(value_type = Option<String>)]
     pub model: Option<PathBuf>,
@@ -65,75 +70,6 @@ pub struct JobsConfig {
 impl Default for JobsConfig {
     fn default() -> Self {
         Self { at_once: 2 }
-    }
-}
-
-/// Cameras in the browser, by WebRTC. Without it, the page plays them over its own connection, a little later.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct WebRtcConfig {
-    /// Whether browsers get cameras by WebRTC.
-    pub enabled: bool,
-    /// The UDP address that viewers connect to. Default: the address and the port of `listen`.
-    #[schema(value_type = Option<String>)]
-    pub listen: Option<SocketAddr>,
-    /// Whether viewers may connect over TCP as well, at the address and the port of the page, where UDP doesn't get through.
-    pub tcp: bool,
-    /// IP addresses to tell viewers instead of the one that they opened the page at: of the router or the host, if the server is behind NAT or in a container.
-    #[schema(value_type = Vec<String>)]
-    pub addresses: Vec<IpAddr>,
-}
-
-impl Default for WebRtcConfig {
-    fn default() -> Self {
-        Self { enabled: true, listen: None, tcp: true, addresses: Vec::new() }
-    }
-}
-
-/// Recordings of cameras: what they send, in files below the data folder. When there is no room, the oldest go first; what lies around crossings
-/// and marks goes last.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RecordingConfig {
-    /// What is kept, unless a camera has a setting of its own: `all`, `marked` (what lies around crossings and marks) or `off`.
-    #[serde(with = "recording_mode")]
-    #[schema(value_type = String, default = "all")]
-    pub mode: RecordingMode,
-    /// Disk space for one camera, in 10⁹ bytes. A camera of 2 Mbit/s fills 20 in 22 hours.
-    pub camera_gb: f64,
-    /// Disk space for all cameras, in 10⁹ bytes. At least 2 stay free on the disk in any case.
-    pub total_gb: f64,
-    /// How much is kept before and after a crossing, 0 to 3600 seconds.
-    pub margin_secs: f64,
-    /// With the mode `marked`, how long the rest is kept, 1 to 100000 minutes.
-    pub unmarked_minutes: f64,
-}
-
-impl Default for RecordingConfig {
-    fn default() -> Self {
-        Self {
-            mode: RecordingMode::All,
-            camera_gb: 20.0,
-            total_gb: 100.0,
-            margin_secs: 30.0,
-            unmarked_minutes: 10.0,
-        }
-    }
-}
-
-/// The store doesn't know the words of the configuration.
-mod recording_mode {
-    use pigweight_store::RecordingMode;
-    use serde::{Deserialize as _, Deserializer, Serializer, de};
-
-    pub fn serialize<S: Serializer>(mode: &RecordingMode, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(mode.name())
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<RecordingMode, D::Error> {
-        let name = String::deserialize(from)?;
-        let other = || de::Error::custom(format!("{name:?} is not one of \"all\", \"marked\", \"off\""));
-        RecordingMode::named(&name).ok_or_else(other)
     }
 }
 
@@ -296,6 +232,7 @@ impl Default for Config {
             videos: Vec::new(),
             data: "pigweight-data".into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            allowed_origins: Vec::new(),
             model: None,
             detect: DetectConfig::default(),
             preview: PreviewConfig::default(),
@@ -360,6 +297,15 @@ impl Config {
             config.detect.inference_hz.get_or_insert(hz);
         }
         config.detect.check()?;
+        for origin in &config.allowed_origins {
+            let is_origin = Url::parse(origin).is_ok_and(|url| {
+                matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == *origin
+            });
+            anyhow::ensure!(
+                is_origin,
+                "allowed_origins has {origin:?}; an origin is written as browsers do, in lower case and without a path, as in http://intranet.farm:8000"
+            );
+        }
         let RecordingConfig { camera_gb, total_gb, margin_secs, unmarked_minutes, .. } = config.recording;
         for (key, gigabytes) in [
             ("preview.disk_gb", config.preview.disk_gb),

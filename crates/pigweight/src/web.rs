@@ -21,7 +21,7 @@ use openapi::Document;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderValue, header};
+use axum::http::header;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use std::sync::Arc;
@@ -121,7 +121,7 @@ pub fn router(app: Arc<App>) -> Router {
     .layer(middleware::from_fn(request::problem::problems_only))
     .layer(CompressionLayer::new().compress_when(compressible))
     .layer(middleware::from_fn(measure))
-    .layer(middleware::from_fn(guard))
+    .layer(middleware::from_fn_with_state(app.clone(), request::origin::guard))
     .layer(middleware::from_fn(request::drain_body::read_the_rest))
     .with_state(app)
 }
@@ -134,29 +134,5 @@ async fn measure(route: Option<axum::extract::MatchedPath>, request: Request, ne
     let labels = [("route", route), ("status", response.status().as_u16().to_string())];
     metrics::counter!("pigweight_http_requests_total", &labels).increment(1);
     metrics::histogram!("pigweight_http_request_seconds", &labels).record(started.elapsed().as_secs_f64());
-    response
-}
-
-/// Another web page must not be able to change lines on a farm's PC through its user's browser: requests
-/// that change something must come from the page itself or from a program, not from another origin.
-async fn guard(request: Request, next: Next) -> Response {
-    let headers = request.headers();
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let is_foreign = match (text(header::ORIGIN), text(header::HOST)) {
-        (Some(origin), Some(host)) => origin.split_once("://").is_none_or(|(_, authority)| authority != host),
-        _ => false,
-    };
-    let is_change = !matches!(request.method().as_str(), "GET" | "HEAD" | "OPTIONS");
-    let is_socket = headers.contains_key(header::UPGRADE);
-    let mut response = if is_foreign && (is_change || is_socket) {
-        Problem::forbidden(
-            "this request came from a page of another site; use the page that PigWeight serves",
-        )
-        .into()
-    } else {
-        next.run(request).await
-    };
-    let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -100,8 +100,14 @@ impl CameraSource {
                 }
             }
             Err(error) => {
-                // Another process begins at the next keyframe.
-                tracing::warn!("{}: {error}", self.name);
+                // Its words would be those for a file.
+                match &error {
+                    Error::WorkerEnded { reason, .. } => tracing::warn!(
+                        "{}: the process that decodes it ended ({reason}); another begins at the next keyframe",
+                        self.name
+                    ),
+                    other => tracing::warn!("{}: {other}", self.name),
+                }
                 self.decoder = None;
                 self.lose();
             }

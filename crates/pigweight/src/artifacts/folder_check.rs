@@ -1,5 +1,5 @@
-//! Verifies the files of a data folder: previews against their end offsets and owners, recordings against the store, unfinished uploads,
-//! orphaned files.
+//! Verifies the files of a data folder: previews against their end offsets and owners, recordings and clips against the store, unfinished
+//! uploads, orphaned files.
 //! Changes nothing.
 
 use crate::artifacts::recordings;
@@ -28,6 +28,10 @@ const DETECTOR_ENDINGS: [&str; 4] = ["json", "onnx", "onnx.partial", "onnx.lock"
 const BEING_WRITTEN: &str = ".tmp";
 /// Files of an unfinished upload, next to the finished ones.
 const PARTIAL: &str = ".partial";
+/// Clips of cameras, a folder for each.
+const CLIPS: &str = "clips";
+/// How clips begin that are being made.
+const CLIP_BEING_MADE: &str = ".partial-";
 /// Files of a video's previews, besides the numbered thumbnail sheets.
 const PREVIEWS: [&str; 5] = ["frames.jpegs", "frames.ends", "used", "taken-away", sprites::MAP];
 
@@ -58,6 +62,7 @@ pub async fn check(
     }
     check_uploads(&folder.join("uploads").join(PARTIAL), tell)?;
     check_recordings(&folder.join(recordings::FOLDER), store, tell).await?;
+    check_clips(&folder.join(CLIPS), &videos, tell)?;
     check_detectors(&folder.join("detectors"), store, tell).await
 }
 
@@ -165,6 +170,39 @@ async fn check_recordings(
     Ok(())
 }
 
+/// A clip whose file is gone may have been deleted by a person, as any video.
+fn check_clips(
+    folder: &Path,
+    videos: &BTreeMap<String, VideoRecord>,
+    tell: &mut (dyn FnMut(Finding) + Send),
+) -> io::Result<()> {
+    // Videos know their files by whole paths.
+    let folder = match folder.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    let known: BTreeSet<&Path> = videos.values().map(|video| Path::new(&video.path)).collect();
+    for camera in entries(&folder)? {
+        if !camera.is_dir() {
+            tell(nobody_owns(&camera));
+            continue;
+        }
+        for path in entries(&camera)? {
+            let shown = path.display();
+            if name(&path).starts_with(CLIP_BEING_MADE) {
+                let what =
+                    format!("the clip {shown} was cut off; the next start of `pigweight serve` removes it");
+                tell(Finding::new("clip_unfinished", what));
+            } else if !known.contains(path.as_path()) {
+                let what =
+                    format!("the clip {shown} isn't known; the next start of `pigweight serve` counts it");
+                tell(Finding::new("clip_unknown", what));
+            }
+        }
+    }
+    Ok(())
+}
+
 async fn check_detectors(
     folder: &Path,
     store: &Store,
@@ -262,7 +300,16 @@ mod tests {
         let recordings = data.path().join(recordings::FOLDER).join(&video.source_id);
         std::fs::create_dir_all(&recordings).unwrap();
         std::fs::write(recordings.join(format!("{recording}.mp4")), "12345").unwrap();
-        std::fs::create_dir(data.path().join("clips")).unwrap();
+        let clips = data.path().canonicalize().unwrap().join(CLIPS).join(&video.source_id);
+        std::fs::create_dir_all(&clips).unwrap();
+        std::fs::write(clips.join("gate.mp4"), "x").unwrap();
+        let clip = FileIdentity {
+            path: clips.join("gate.mp4").display().to_string(),
+            stat: FileStat { size_bytes: 1, modified_nanos: 2, changed_nanos: None, inode: None },
+            head_hash: "b".into(),
+            samples_hash: None,
+        };
+        store.add_video(&clip, "gate.mp4", &NewSource::Upload).await.unwrap();
         let detectors = data.path().join("detectors");
         std::fs::create_dir_all(&detectors).unwrap();
         for ending in DETECTOR_ENDINGS {
@@ -282,6 +329,11 @@ mod tests {
         entries(&camera).unwrap().pop_first().unwrap()
     }
 
+    /// The only one.
+    fn clip_folder(data: &Path) -> PathBuf {
+        entries(&data.join(CLIPS)).unwrap().pop_first().unwrap()
+    }
+
     async fn codes(data: &Path, store: &Store) -> Vec<&'static str> {
         let mut found = Vec::new();
         check(data, store, &mut |finding| found.push(finding)).await.unwrap();
@@ -294,11 +346,14 @@ mod tests {
         let (data, store, _) = filled().await;
         assert_eq!(codes(data.path(), &store).await, [""; 0]);
         type Damage = fn(&Path, &Path) -> io::Result<()>;
-        let damages: [(&str, Damage); 17] = [
+        let damages: [(&str, Damage); 20] = [
             ("recording_without_file", |data, _| std::fs::remove_file(recording(data))),
             ("recording_wrong", |data, _| std::fs::write(recording(data), "x")),
             ("recording_unknown", |data, _| std::fs::write(recording(data).with_file_name("new.mp4"), "x")),
             ("file_nobody_owns", |data, _| std::fs::write(data.join("recordings/notes.txt"), "x")),
+            ("clip_unknown", |data, _| std::fs::write(clip_folder(data).join("new.mp4"), "x")),
+            ("clip_unfinished", |data, _| std::fs::write(clip_folder(data).join(".partial-a1"), "x")),
+            ("file_nobody_owns", |data, _| std::fs::write(data.join("clips/notes.txt"), "x")),
             ("detector_without_source", |data, _| std::fs::write(data.join("detectors/unknown.onnx"), "x")),
             ("write_cut_off", |data, _| std::fs::write(data.join("detectors/.tmpa1b2"), "x")),
             ("file_nobody_owns", |data, _| std::fs::write(data.join("detectors/notes.txt"), "x")),

@@ -4,7 +4,7 @@
 //! a file or without an end; [`Recordings::repair`] mends that at the next start.
 
 use crate::artifacts::disk_space;
-use crate::config::RecordingConfig;
+use crate::config::cameras::RecordingConfig;
 use anyhow::Context as _;
 use pigweight_live::recording::FileLayout;
 use pigweight_store::{CameraRecord, CameraRecording, RecordingMode, Store, TICKS_PER_SEC};

@@ -124,8 +124,14 @@ impl Work {
                 }
             }
             Err(error) => {
-                // Another process begins at the next keyframe.
-                tracing::warn!(camera = self.name, "it isn't transcoded for browsers: {error}");
+                // Its words would be those for a file.
+                match &error {
+                    Error::WorkerEnded { reason, .. } => tracing::warn!(
+                        camera = self.name,
+                        "the process that transcodes it ended ({reason}); another begins at the next keyframe"
+                    ),
+                    other => tracing::warn!(camera = self.name, "it isn't transcoded for browsers: {other}"),
+                }
                 self.transcoder = None;
                 self.waits_for_keyframe = true;
             }

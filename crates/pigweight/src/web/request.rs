@@ -3,6 +3,7 @@
 pub mod arguments;
 pub mod byte_range;
 pub mod drain_body;
+pub mod origin;
 pub mod pages;
 pub mod problem;
 pub mod stretch;

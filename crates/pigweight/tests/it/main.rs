@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod adapt;
+mod allowed_origins;
 mod api;
 mod asking;
 mod bad_models;

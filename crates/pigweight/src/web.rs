@@ -14,6 +14,7 @@ pub use app::App;
 pub use media::recorded_files::RecordedVideos;
 pub use media::video_pool::VideoPool;
 pub use openapi::openapi_json;
+#[cfg(test)]
 pub use request::problem::Problem;
 pub use shared_port::SharedPort;
 

@@ -182,6 +182,7 @@ export const en = {
   camera_counting_meaning:
     'Most cameras send a second, smaller stream. Counting it leaves more of the server for others, and people see the large one. Empty: the same stream is counted.',
   camera_more: 'Settings and history',
+  camera_was_away: 'No connection',
   camera_history: 'What happened',
   camera_missing: 'There is no such camera. It may have been removed.',
   camera_remove: 'Remove the camera',

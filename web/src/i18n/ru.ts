@@ -212,6 +212,7 @@ export const ru: Dictionary<'one' | 'few' | 'many' | 'other'> = {
   camera_counting_meaning:
     'Почти каждая камера передаёт второй поток, поменьше. Подсчёт по нему меньше нагружает сервер, а люди видят большой. Пусто: считается тот же поток.',
   camera_more: 'Настройки и история',
+  camera_was_away: 'Нет связи',
   camera_history: 'Что было',
   camera_missing: 'Такой камеры нет. Возможно, её удалили.',
   camera_remove: 'Удалить камеру',

@@ -12,6 +12,7 @@ import urllib.request
 import uuid
 
 from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError
 
 PATIENCE_SECS = 30
 
@@ -24,12 +25,12 @@ def post(url, body, kind):
 
 async def by_whep(url):
     peer = RTCPeerConnection()
-    track = peer.addTransceiver("video", direction="recvonly").receiver.track
+    transceiver = peer.addTransceiver("video", direction="recvonly")
     await peer.setLocalDescription(await peer.createOffer())
     asked = time.monotonic()
     answer = await asyncio.to_thread(post, url, peer.localDescription.sdp.encode(), "application/sdp")
     await peer.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
-    return peer, track, asked
+    return peer, transceiver.receiver.track, asked
 
 
 async def by_janus(url):
@@ -68,12 +69,15 @@ async def by_janus(url):
 
 async def watch(url, secs, reads_codes):
     peer, track, asked = await (by_janus(url) if url.startswith("janus:") else by_whep(url))
-    codes, frames, first, last, longest = [], 0, None, None, 0.0
+    codes, frames, first, last, longest, is_ended = [], 0, None, None, 0.0, False
     until = time.monotonic() + secs
     while (now := time.monotonic()) < until:
         try:
             frame = await asyncio.wait_for(track.recv(), max(0.1, until - now))
         except TimeoutError:
+            break
+        except MediaStreamError:
+            is_ended = True
             break
         now = time.monotonic()
         first, frames = first or now, frames + 1
@@ -84,7 +88,7 @@ async def watch(url, secs, reads_codes):
     if kept := getattr(peer, "kept", None):
         kept.cancel()
     await peer.close()
-    return {"frames": frames, "first_secs": (first or until) - asked, "longest_pause_secs": longest, "codes": codes}
+    return {"frames": frames, "first_secs": (first or until) - asked, "longest_pause_secs": longest, "is_ended": is_ended, "codes": codes}
 
 
 def read(frame):

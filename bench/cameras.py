@@ -152,8 +152,9 @@ def faults(binary, table, folder, rounds):
             back = time.time()
             back_secs.append(back - restored)
             windows.append((begun - created, back - created))
-        wait_for(is_counted)
-        time.sleep(2)
+        # Two seconds of frames later, the last connection is torn down.
+        frames = wait_for(is_counted)["delivered"]["frames"]
+        wait_for(lambda: camera()["delivered"]["frames"] >= frames + 2 * RATE)
         after = held(server)
         table.add(f"{rounds} cuts and freezes of a camera: back after its return", f"{statistics.median(back_secs):.1f} s, at most {max(back_secs):.1f} s",
                   "<= 10 s")

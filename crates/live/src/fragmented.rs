@@ -1,6 +1,6 @@
 //! Viewers that play fragments of MP4 which come one after the other over TCP, such as a browser's `MediaSource` behind a WebSocket.
 //!
-//! TCP delivers everything, however late: what lies in its buffers would hold a viewer seconds behind, and nobody would see it. So this side sends
+//! TCP delivers everything, however late. Frames in its buffers would keep a viewer seconds behind, and the server couldn't tell. So this side sends
 //! *marks* between the frames, and the viewer's side returns each when it has come that far (a WebSocket's ping and pong). Little is on the way at any
 //! time; the rest waits here. **What has waited for [`MOST_BEHIND`] is dropped, and the viewer goes on at the next keyframe.**
 //!
@@ -141,7 +141,7 @@ impl FragmentedViewer {
 
     /// A mark has come back.
     pub fn returned(&mut self, now: Instant, number: u64) {
-        // Only marks that were sent: nobody gets more by returning others.
+        // A client that returns marks it was never sent must not widen its window.
         let Some(found) = self.marks.iter().position(|mark| mark.number == number) else { return };
         let mark = self.marks[found];
         self.arrived_bytes = mark.bytes;

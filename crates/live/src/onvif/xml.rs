@@ -1,4 +1,4 @@
-//! Answers of cameras as a small tree: elements by namespace and name, whatever their prefixes.
+//! Answers of cameras as a small tree: elements are found by namespace and name. Prefixes differ from maker to maker.
 //!
 //! A document has at most [`MOST_BYTES`], [`MOST_DEPTH`] and [`MOST_ELEMENTS`]. A document type is refused, and no entity but the five of XML
 //! stands for anything. Cameras forget to declare prefixes, or leave namespaces out; such elements are known by their names alone. What is of a
@@ -120,7 +120,7 @@ impl Element {
                     Ok(Some(character)) => add(&mut open, character.encode_utf8(&mut [0; 4])),
                     _ => match quick_xml::escape::resolve_predefined_entity(&reference) {
                         Some(meaning) => add(&mut open, meaning),
-                        // Not expanded, whatever it is meant to be.
+                        // An unknown entity stays as text.
                         None => add(&mut open, &format!("&{};", &*reference)),
                     },
                 },

@@ -1,6 +1,6 @@
 //! The same boxes for a player that is fed while the camera sends (Media Source Extensions): an initialization segment, then a fragment for each frame.
 //!
-//! A fragment goes out with its frame, so nobody knows yet when the next one comes. Two things follow.
+//! A fragment is sent with its frame, before the time of the next one is known. Two things follow.
 //!
 //! - A frame's duration is estimated, half as long again as frames usually are: players take a hole between two frames for the end of the video.
 //! - Decode times are this side's own. Players drop everything up to the next keyframe where two of them are further apart than two durations, so they

@@ -56,14 +56,20 @@ impl Store {
         transaction.commit().await.map_err(failed)
     }
 
-    /// Before a camera is started: if its last state wasn't ended, because the server was killed, then it ended at `end_millis`, when it was last
-    /// heard of.
-    pub async fn end_camera_states(&self, camera_id: &str, end_millis: i64, reason: Reason) -> Result<()> {
+    /// Before a camera is started, at `now_millis`: if its last state wasn't ended, because the server was killed, then it ended at `heard_millis`,
+    /// when the camera was last heard of. A camera's timeline may run ahead of the clock, but nothing ended later than now.
+    pub async fn end_camera_states(
+        &self,
+        camera_id: &str,
+        heard_millis: i64,
+        now_millis: i64,
+        reason: Reason,
+    ) -> Result<()> {
         let Some(last) = self.camera_states(camera_id, 1).await?.pop() else { return Ok(()) };
         if last.state == STOPPED {
             return Ok(());
         }
-        let since_millis = end_millis.max(last.since_millis);
+        let since_millis = heard_millis.min(now_millis).max(last.since_millis);
         let stopped = EnteredState { state: STOPPED, reason: Some(reason), since_millis };
         self.note_camera_states(camera_id, &[stopped]).await
     }
@@ -131,15 +137,16 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (store, id) = store_with_camera(folder.path()).await;
         let killed = || Reason::new("server_ended", "killed");
-        store.end_camera_states(&id, 50, killed()).await.expect("nothing was entered");
+        store.end_camera_states(&id, 50, 60, killed()).await.expect("nothing was entered");
         assert!(store.camera_states(&id, 9).await.expect("read").is_empty());
         store
             .note_camera_states(&id, &[entered("connecting", 100), entered("live", 110)])
             .await
             .expect("noted");
-        store.end_camera_states(&id, 500, killed()).await.expect("noted");
+        // It was heard of at 520 on its own timeline, which runs ahead.
+        store.end_camera_states(&id, 520, 500, killed()).await.expect("noted");
         // A second start without a camera adds nothing, and a clock that was set back doesn't turn the order round.
-        store.end_camera_states(&id, 900, killed()).await.expect("noted");
+        store.end_camera_states(&id, 900, 950, killed()).await.expect("noted");
         store.note_camera_states(&id, &[entered("connecting", 90)]).await.expect("noted");
         let states = store.camera_states(&id, 9).await.expect("read");
         assert_eq!(told(&states), [("connecting", 90), ("stopped", 500), ("live", 110), ("connecting", 100)]);

@@ -129,13 +129,14 @@ impl CameraSupervisor {
     async fn run_first(&self, record: CameraRecord) -> anyhow::Result<()> {
         let store = &self.context.store;
         let end_secs = store.camera_end_secs(&record.id).await?;
-        let end_millis = record.created_at.saturating_mul(1000).saturating_add((end_secs * 1000.0) as i64);
+        let heard_millis = record.created_at.saturating_mul(1000).saturating_add((end_secs * 1000.0) as i64);
+        let now_millis = jiff::Timestamp::now().as_millisecond();
         let ended = Reason::new(
             "server_ended",
             "the server ended without being stopped: it was killed, or the power failed",
         );
         // On a full disk the camera is shown all the same.
-        if let Err(error) = store.end_camera_states(&record.id, end_millis, ended).await {
+        if let Err(error) = store.end_camera_states(&record.id, heard_millis, now_millis, ended).await {
             tracing::warn!("{error}");
         }
         self.run(record, CameraSurvey::default()).await

@@ -6,6 +6,8 @@ pub(crate) mod index;
 mod matroska_length;
 mod mp4_boxes;
 mod mp4_sample_table;
+pub(crate) mod orientation;
 pub(crate) mod packets;
 mod partial_index;
+pub(crate) mod shape;
 pub(crate) mod video;

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::file::container::{MAX_PIXELS, open_input};
 use crate::file::packets::PacketList;
 use crate::file::partial_index::PartialReports;
+use crate::file::shape::Shape;
 use crate::file::{matroska_length, mp4_sample_table};
 use crate::libav::PacketEntry;
 use crate::libav::{Decoder, Input, Packet, Received, StreamInfo};
@@ -38,9 +39,20 @@ pub struct VideoIndex {
     timing: Timing,
     last_duration_ticks: i64,
     damage: Option<String>,
+    shape: Shape,
 }
 
 impl VideoIndex {
+    /// For pictures of this shape.
+    pub(crate) fn with_shape(self, shape: Shape) -> Self {
+        Self { shape, ..self }
+    }
+
+    /// Of the first frame.
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
+    }
+
     pub(crate) fn scan(
         path: &Path,
         input: &mut Input,
@@ -49,7 +61,7 @@ impl VideoIndex {
         parts: &mut PartialReports<'_, Self>,
     ) -> Result<Self> {
         input.keep_only(&[stream.index]);
-        let PacketList { mut packets, durations, without_pts, mut damage } =
+        let PacketList { mut packets, durations, without_pts, mut damage, beginning: _ } =
             match mp4_sample_table::packets(path, input, stream) {
                 Some(found) => found,
                 None if mp4_sample_table::may_list(input, stream) => {
@@ -71,7 +83,14 @@ impl VideoIndex {
         let display = if is_stated { stated_order(&packets) } else { None };
         let timing = if display.is_some() { Timing::Stated } else { Timing::Counted };
         let display = display.unwrap_or_default();
-        let mut index = Self { packets, display, timing, last_duration_ticks: frame_ticks, damage };
+        let mut index = Self {
+            packets,
+            display,
+            timing,
+            last_duration_ticks: frame_ticks,
+            damage,
+            shape: Shape::UNKNOWN,
+        };
         if timing == Timing::Counted {
             index.count_frames(path, stream.index, frame_ticks)?;
         }
@@ -89,8 +108,8 @@ impl VideoIndex {
         let mut packets = found.packets[..last_key].to_vec();
         hide_before_first_key(&mut packets);
         let display = stated_order(&packets).filter(|display| !display.is_empty())?;
-        let mut index =
-            Self { packets, display, timing: Timing::Stated, last_duration_ticks: 1, damage: None };
+        let (timing, shape) = (Timing::Stated, Shape::UNKNOWN);
+        let mut index = Self { packets, display, timing, last_duration_ticks: 1, damage: None, shape };
         index.note_last_duration(&found.durations);
         Some(index)
     }
@@ -194,6 +213,11 @@ impl VideoIndex {
         self.display.last().map_or(Pts(0), |&number| self.packet(number).pts)
     }
 
+    /// Whether the first frame that is shown is a keyframe.
+    pub(crate) fn begins_with_keyframe(&self) -> bool {
+        self.display.first().is_some_and(|&number| self.packet(number).is_key)
+    }
+
     /// How long the last frame stays, ticks.
     pub fn last_duration_ticks(&self) -> i64 {
         self.last_duration_ticks
@@ -289,7 +313,7 @@ pub(crate) fn read_all(
     loop {
         match input.read() {
             Ok(Some(packet)) if packet.stream_index() == stream.index => {
-                found.push(&packet, &stream.codec);
+                found.push(&packet, stream);
                 if packet.is_key() {
                     parts.report_if_due(|| VideoIndex::so_far(&found));
                 }

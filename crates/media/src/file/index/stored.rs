@@ -6,13 +6,14 @@
 use super::{Timing, VideoIndex, stated_order};
 use crate::error::{Error, Result};
 use crate::file::packets::MOST_TICKS;
+use crate::file::shape::Shape;
 use crate::libav::PacketEntry;
 use pigweight_core::time::Pts;
 use serde::{Deserialize, Serialize};
 use std::io::{Read as _, Write as _};
 
 /// Raised whenever the stored form changes; an older one is rebuilt.
-const FORMAT_VERSION: u8 = 4;
+const FORMAT_VERSION: u8 = 5;
 /// Of BLAKE3: a flipped bit would shift all times after it.
 const HASH_BYTES: usize = 16;
 /// Brotli's quality and window. The next better quality takes three times the time for a tenth of the bytes.
@@ -46,6 +47,7 @@ struct Stored {
     timing: Timing,
     last_duration_ticks: i64,
     damage: Option<String>,
+    shape: Shape,
     columns: Columns,
 }
 
@@ -110,6 +112,7 @@ impl VideoIndex {
             timing: self.timing,
             last_duration_ticks: self.last_duration_ticks,
             damage: self.damage.clone(),
+            shape: self.shape,
             columns,
         };
         let plain = postcard::to_stdvec(&stored).unwrap_or_default();
@@ -142,6 +145,7 @@ impl VideoIndex {
         let is_possible = |ticks: i64| ticks.unsigned_abs() < MOST_TICKS;
         if !packets.iter().all(|packet| is_possible(packet.pts.0) && packet.dts.is_none_or(is_possible))
             || !(0..MOST_TICKS.cast_signed()).contains(&stored.last_duration_ticks)
+            || !stored.shape.is_possible()
         {
             return Err(Error::StaleIndex);
         }
@@ -153,6 +157,7 @@ impl VideoIndex {
             timing: stored.timing,
             last_duration_ticks: stored.last_duration_ticks,
             damage: stored.damage,
+            shape: stored.shape,
         })
     }
 }

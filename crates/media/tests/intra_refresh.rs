@@ -18,9 +18,9 @@ fn fingerprint(frame: &pigweight_media::DecodedFrame) -> u64 {
 }
 
 fn read(video: &Video) -> Vec<(Pts, u64, Option<u32>)> {
-    let mut reader = FrameReader::open(video).unwrap();
+    let mut reader = FrameReader::open(video).expect("the reader opens");
     let mut frames = Vec::new();
-    while let Some(frame) = reader.next_frame().unwrap() {
+    while let Some(frame) = reader.next_frame().expect("it is read") {
         assert!(!frame.is_damaged, "{} at {}", video.path().display(), frame.secs);
         frames.push((frame.pts, fingerprint(&frame), bar_code(&frame.picture.view())));
     }

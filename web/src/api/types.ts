@@ -1683,6 +1683,8 @@ export interface components {
              */
             first_pts: number;
             frames: number;
+            /** @description The stored picture is mirrored, and shown the other way round. Not every browser does that. */
+            is_mirrored: boolean;
             /** @description Whether all frames are there. Where the file is still being read, those before its last keyframe so far are. */
             is_whole: boolean;
             /** @description `[distance in ticks, how many frames follow at this distance]`, in order. */
@@ -5391,6 +5393,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description Whether parts of it were guessed, because its bytes are damaged */
+                    "X-Frame-Damaged"?: boolean;
                     /** @description `exact`: on the screen at `t`; `nearest`: the keyframe nearest to it */
                     "X-Frame-Mode"?: string;
                     /** @description Its pts */

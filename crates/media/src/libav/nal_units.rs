@@ -332,7 +332,7 @@ mod tests {
             let units: [&[u8]; 2] = [&[32 << 1, 1, 9], &[kind << 1, 1, 0x80]];
             assert_eq!(start("hevc", &packet(&units), CODES), expected, "{kind}");
         }
-        let soon: &[u8] = &[39 << 1, 1, 6, 1, 0b0010_1000, 0x80];
+        let soon: &[u8] = &[39 << 1, 1, 6, 1, 0b0010_0000, 0x80];
         assert_eq!(start("hevc", &packet(&[soon, &[1 << 1, 1, 0x80]]), CODES), Start::After(2));
         assert_eq!(start("vp9", &[1, 2, 3], CODES), Start::Here);
     }

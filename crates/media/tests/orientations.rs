@@ -7,9 +7,11 @@ use pigweight_testkit::videos::{picture_video, write_with_display_matrix};
 use std::path::{Path, PathBuf};
 
 const ONE: i32 = 1 << 16;
+type Matrix = [i32; 4];
+type Corner = (bool, bool);
 
 /// Each matrix, what it is, and where the red corner that is stored at the bottom right is seen: right, bottom.
-const ALL: [([i32; 4], bool, Turn, (bool, bool)); 8] = [
+const ALL: [(Matrix, bool, Turn, Corner); 8] = [
     ([ONE, 0, 0, ONE], false, Turn::None, (true, true)),
     ([-ONE, 0, 0, ONE], true, Turn::None, (false, true)),
     ([-ONE, 0, 0, -ONE], false, Turn::Half, (false, false)),

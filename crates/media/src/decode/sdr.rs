@@ -35,7 +35,7 @@ const SCREEN_GAMMA: f32 = 2.4;
 pub(crate) struct SdrMap {
     colors: Colors,
     /// For each point of the grid (blue difference, then red), each luma.
-    luma: Vec<u8>,
+    luma: Vec<[u8; LUMAS]>,
     /// The same for coarse lumas: blue and red difference.
     chroma: Vec<[u8; 2]>,
 }
@@ -60,17 +60,19 @@ impl Place {
         }
     }
 
-    fn mixed(&self, values: [u8; 4]) -> u8 {
-        let sum: u32 =
-            self.weights.iter().zip(values).map(|(&weight, value)| weight * u32::from(value)).sum();
-        ((sum + (STEP * STEP / 2) as u32) / (STEP * STEP) as u32) as u8
+    #[inline(always)]
+    fn mixed(&self, [one, other, third, fourth]: [u8; 4]) -> u8 {
+        const HALF: u32 = (STEP * STEP / 2) as u32;
+        let [a, b, c, d] = self.weights;
+        let sum = a * u32::from(one) + b * u32::from(other) + c * u32::from(third) + d * u32::from(fourth);
+        ((sum + HALF) / (2 * HALF)) as u8
     }
 }
 
 impl SdrMap {
     pub(crate) fn of(colors: Colors) -> Self {
         let (mut luma, mut chroma) = (Vec::new(), Vec::new());
-        luma.reserve_exact(GRID * GRID * LUMAS);
+        luma.reserve_exact(GRID * GRID);
         chroma.reserve_exact(GRID * GRID * COARSE_LUMAS);
         let mut column = [[0.0; 3]; KNOTS];
         for blue in 0..GRID {
@@ -84,7 +86,7 @@ impl SdrMap {
                     let (one, other) = (column[knot], column[knot + 1]);
                     [0, 1, 2].map(|part| (one[part] + (other[part] - one[part]) * share + 0.5) as u8)
                 };
-                luma.extend((0..LUMAS).map(|luma| at(luma)[0]));
+                luma.push(std::array::from_fn(|luma| at(luma)[0]));
                 chroma.extend((0..COARSE_LUMAS).map(|luma| {
                     let [_, blue, red] = at(luma * LUMAS_PER_COARSE + LUMAS_PER_COARSE / 2);
                     [blue, red]
@@ -112,44 +114,54 @@ impl SdrMap {
         }
         let sizes = [(width, height), (columns, rows), (columns, rows)];
         let [(to_y, stride_y), (to_u, stride_u), (to_v, stride_v)] = mapped.planes_mut(sizes)?;
-        let mut lumas = Vec::with_capacity(1 << shift_y);
+        // The same for all lines that a row of chroma belongs to.
+        let mut places: Vec<Place> = Vec::with_capacity(columns);
+        let mut sums = vec![0_u32; columns];
         for row in 0..rows {
             let [line_u, line_v] = [u, v].map(|plane| &plane.samples[row * plane.stride..][..2 * columns]);
+            let of_columns = line_u.chunks_exact(2).zip(line_v.chunks_exact(2));
+            places.clear();
+            places.extend(of_columns.map(|(blue, red)| Place::of(ten_bits(blue), ten_bits(red))));
+            sums.fill(0);
             let first = row << shift_y;
-            let of_row = first..height.min(first + (1 << shift_y));
-            lumas.clear();
-            lumas.extend(of_row.clone().map(|line| &y.samples[line * y.stride..][..2 * width]));
-            for column in 0..columns {
-                let place = Place::of(ten_bits(line_u, column), ten_bits(line_v, column));
-                let tables = place.points.map(|point| self.lumas_at(point));
-                let of_column = column << shift_x..width.min((column + 1) << shift_x);
-                let (mut sum, mut count) = (0, 0);
-                for (line, lumas) in of_row.clone().zip(&lumas) {
-                    let to = &mut to_y[line * stride_y..][..width];
-                    for x in of_column.clone() {
-                        let luma = ten_bits(lumas, x);
-                        (sum, count) = (sum + usize::from(luma), count + 1);
-                        to[x] = place.mixed(tables.map(|table| table[usize::from(luma) % LUMAS]));
+            let lines = first..height.min(first + (1 << shift_y));
+            let line_count = lines.len() as u32;
+            for line in lines {
+                let from = &y.samples[line * y.stride..][..2 * width];
+                let to = &mut to_y[line * stride_y..][..width];
+                let lumas = from.chunks(2 << shift_x).zip(to.chunks_mut(1 << shift_x));
+                for ((place, sum), (from, to)) in places.iter().zip(&mut sums).zip(lumas) {
+                    let tables = place.points.map(|point| self.lumas_at(point));
+                    for (luma, to) in from.chunks_exact(2).zip(to) {
+                        let luma = usize::from(ten_bits(luma)) % LUMAS;
+                        *sum += luma as u32;
+                        *to =
+                            place.mixed([tables[0][luma], tables[1][luma], tables[2][luma], tables[3][luma]]);
                     }
                 }
-                let coarse = (sum / count.max(1) / LUMAS_PER_COARSE).min(COARSE_LUMAS - 1);
+            }
+            let to_u = &mut to_u[row * stride_u..][..columns];
+            let to_v = &mut to_v[row * stride_v..][..columns];
+            for (column, (place, sum)) in places.iter().zip(&sums).enumerate() {
+                let across = (width - (column << shift_x)).min(1 << shift_x) as u32;
+                let coarse = (*sum / (across * line_count).max(1)) as usize / LUMAS_PER_COARSE;
                 let pairs = place.points.map(|point| self.chroma[point * COARSE_LUMAS + coarse]);
-                to_u[row * stride_u + column] = place.mixed(pairs.map(|[blue, _]| blue));
-                to_v[row * stride_v + column] = place.mixed(pairs.map(|[_, red]| red));
+                to_u[column] = place.mixed(pairs.map(|[blue, _]| blue));
+                to_v[column] = place.mixed(pairs.map(|[_, red]| red));
             }
         }
         Some(mapped)
     }
 
+    #[inline(always)]
     fn lumas_at(&self, point: usize) -> &[u8; LUMAS] {
-        const NONE: [u8; LUMAS] = [0; LUMAS];
-        self.luma[point * LUMAS..].first_chunk().unwrap_or(&NONE)
+        &self.luma[point]
     }
 }
 
 #[inline(always)]
-fn ten_bits(line: &[u8], column: usize) -> u16 {
-    u16::from_le_bytes([line[2 * column], line[2 * column + 1]])
+fn ten_bits(sample: &[u8]) -> u16 {
+    u16::from_le_bytes([sample[0], sample[1]])
 }
 
 /// A luma and two chromas of 10 bits as limited 8-bit BT.709.

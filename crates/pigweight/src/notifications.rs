@@ -15,7 +15,7 @@ pub mod webhook_request;
 use crate::background::camera_supervisor::CameraSupervisor;
 use crate::config::Config;
 use crate::config::notifications::WebhookConfig;
-use crate::notifications::channel::{Channel, ChannelState};
+use crate::notifications::channel::{Channel, ChannelReport, ChannelState};
 use crate::notifications::mqtt::Publisher;
 use crate::notifications::webhook::Webhook;
 use crate::status::Status;
@@ -55,6 +55,25 @@ pub struct Notifications {
 pub async fn register(config: &Config, store: &Store) -> pigweight_store::Result<()> {
     let ids: Vec<String> = config.webhooks.iter().map(webhook::id_of).collect();
     store.register_webhooks(&ids).await
+}
+
+/// How each receiver is doing, with its name.
+pub struct NotificationReports {
+    /// The broker.
+    pub mqtt: Option<(String, ChannelReport)>,
+    /// In the order of the configuration.
+    pub webhooks: Vec<(String, ChannelReport)>,
+}
+
+impl NotificationReports {
+    /// What is wrong with one of them.
+    pub fn trouble(&self) -> Option<Reason> {
+        self.mqtt.iter().chain(&self.webhooks).find_map(|(_, report)| {
+            report.state.trouble().cloned().or_else(|| {
+                (report.lost > 0).then(|| Reason::new("webhook_events_lost", lost_words(report.lost)))
+            })
+        })
+    }
 }
 
 impl Notifications {
@@ -101,14 +120,13 @@ impl Notifications {
         }
     }
 
-    /// What is wrong with one of them.
-    pub fn trouble(&self) -> Option<Reason> {
-        let channels = self.mqtt.iter().chain(self.webhooks.iter().map(|webhook| &webhook.channel));
-        channels.map(|channel| channel.report()).find_map(|report| {
-            report.state.trouble().cloned().or_else(|| {
-                (report.lost > 0).then(|| Reason::new("webhook_events_lost", lost_words(report.lost)))
-            })
-        })
+    /// How all of them are doing. Asked for once: what is said of the whole must not differ from what is said of each.
+    pub fn reports(&self) -> NotificationReports {
+        let named = |channel: &Channel| (channel.name().to_owned(), channel.report());
+        NotificationReports {
+            mqtt: self.mqtt.as_deref().map(named),
+            webhooks: self.webhooks.iter().map(|webhook| named(&webhook.channel)).collect(),
+        }
     }
 
     /// Sets the gauges, which are computed on request.

@@ -112,7 +112,8 @@ pub async fn health(_: Caller, app: Shared) -> Result<Json<Health>, Problem> {
         let doubt = inference.as_ref().ok().and_then(|inference| inference.model_warning());
         doubt.map(|doubt| Reason::new("model_doubted", doubt))
     };
-    let of_receivers = || app.notifications.trouble();
+    let receivers = app.notifications.reports();
+    let of_receivers = || receivers.trouble();
     let trouble =
         app.status.trouble().or_else(of_disk).or_else(of_device).or_else(of_model).or_else(of_receivers);
     let (status, reason) = match (trouble, &inference) {
@@ -149,8 +150,8 @@ pub async fn health(_: Caller, app: Shared) -> Result<Json<Health>, Problem> {
             tried: report.tried,
         }),
         endpoints: endpoints.into_iter().map(Endpoint::from).collect(),
-        mqtt: app.notifications.mqtt.as_deref().map(Receiver::of),
-        webhooks: app.notifications.webhooks.iter().map(|webhook| Receiver::of(&webhook.channel)).collect(),
+        mqtt: receivers.mqtt.map(Receiver::of),
+        webhooks: receivers.webhooks.into_iter().map(Receiver::of).collect(),
     }))
 }
 

@@ -1,6 +1,6 @@
 //! Programs that are told of counts, crossings and states, as the health of the server shows them.
 
-use crate::notifications::channel::{Channel, ChannelState};
+use crate::notifications::channel::{ChannelReport, ChannelState};
 use crate::web::api::types::time;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -36,11 +36,10 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    pub fn of(channel: &Channel) -> Self {
-        let report = channel.report();
+    pub fn of((name, report): (String, ChannelReport)) -> Self {
         let trouble = report.state.trouble();
         Self {
-            name: channel.name().to_owned(),
+            name,
             state: match report.state {
                 ChannelState::Starting => ReceiverState::Starting,
                 ChannelState::Working => ReceiverState::Working,

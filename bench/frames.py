@@ -29,9 +29,10 @@ LOOK_SECS = 0.15
 
 def source(secs, rate=RATE, size="1920x1080"):
     """A test pattern with noise like a cheap camera's, and the number of each frame along the top."""
-    bars = "".join(f",drawbox=x={bit * BLOCK_PX}:y=0:w={BLOCK_PX}:h={BLOCK_PX}:color=white:t=fill:"
+    block = BLOCK_PX * int(size.split("x")[0]) // 1920
+    bars = "".join(f",drawbox=x={bit * block}:y=0:w={block}:h={block}:color=white:t=fill:"
                    f"enable='gte(mod(n,{2 << bit}),{1 << bit})'" for bit in range(BITS))
-    black = f",drawbox=x=0:y=0:w={BITS * BLOCK_PX}:h={BLOCK_PX}:color=black:t=fill"
+    black = f",drawbox=x=0:y=0:w={BITS * block}:h={block}:color=black:t=fill"
     return ["-f", "lavfi", "-i", f"testsrc2=size={size}:rate={rate}:duration={secs},noise=alls=8:allf=t,format=yuv420p{black}{bars}"]
 
 
@@ -97,6 +98,8 @@ class Server:
                 self.get(self.ready)
                 return self
             except ConnectionRefusedError:
+                if self.process.poll() is not None:
+                    sys.exit(f"{self.process.args[0]} ended with {self.process.returncode} before it listened: {' '.join(self.process.args)}")
                 time.sleep(0.05)
 
     def __exit__(self, *_):

@@ -88,7 +88,7 @@ def load(server, url):
 def janus_server(janus, camera, folder):
     """Janus with one mountpoint, on a port of its own."""
     folder.mkdir()
-    (folder / "janus.transport.http.jcfg").write_text('general: { json = "plain"\n base_path = "/janus"\n http = true\n port = PORT\n ip = "127.0.0.1" }\n'
+    (folder / "janus.transport.http.jcfg").write_text('general: { json = "plain"\n base_path = "/janus"\n http = true\n port = @\n ip = "127.0.0.1" }\n'
                                                       "admin: { admin_http = false }\n")
     (folder / "janus.jcfg").write_text(f'general: {{ configs_folder = "{folder}"\n debug_level = 2 }}\nnat: {{ nice_debug = false }}\n'
                                        'plugins: { disable = "libjanus_videoroom.so,libjanus_audiobridge.so,libjanus_sip.so,libjanus_nosip.so,libjanus_textroom.so,'
@@ -96,5 +96,5 @@ def janus_server(janus, camera, folder):
                                        'transports: { disable = "libjanus_websockets.so,libjanus_rabbitmq.so,libjanus_pfunix.so,libjanus_mqtt.so,libjanus_nanomsg.so" }\n')
     (folder / "janus.plugin.streaming.jcfg").write_text(f'pen: {{ type = "rtsp"\n id = 1\n audio = false\n video = true\n url = "{camera}"\n'
                                                         ' rtsp_reconnect_delay = 5\n rtsp_session_timeout = 0 }\n')
-    fill = f"sed -i s/PORT/$1/ {folder}/janus.transport.http.jcfg; exec {janus} -F {folder} -o"
+    fill = f"sed -i s/@/$1/ {folder}/janus.transport.http.jcfg; exec {janus} -F {folder} -o"
     return Server(["sh", "-c", fill, "sh", "PORT"], "/janus/info")

@@ -35,6 +35,7 @@ create table videos (
   is_paused boolean not null default false, -- the background does not work on it
   published_run_id text references runs (id), -- the run that people see, a complete one; null before there is one
   added_at bigint not null,
+  number bigint not null default 0,        -- the order in which they were registered
   -- What identifies the file. The first four are compared at each scan; the hashes are read when one of them differs.
   size_bytes bigint not null,
   modified_nanos bigint not null,          -- since 1970
@@ -60,7 +61,8 @@ create table videos (
   packet_index blob                        -- the media crate's own form, with its own version
 );
 create unique index videos_by_path on videos (path) where not is_superseded;
-create index videos_by_any_path on videos (path, added_at);
+create index videos_by_any_path on videos (path, number);
+create unique index videos_by_number on videos (number);
 create index videos_by_source on videos (source_id);
 create index videos_by_name on videos (name, id) where not is_superseded;
 
@@ -136,9 +138,11 @@ create table runs (
   uncertainty_squares double precision,    -- the squared uncertainties of the inferred frames' counts, summed; null: its detector
                                            -- doesn't say what its scores mean
   measured_boxes bigint not null default 0, -- counted boxes on inferred frames, where it does
-  small_boxes bigint not null default 0    -- of those, boxes that are smaller than it finds reliably
+  small_boxes bigint not null default 0,   -- of those, boxes that are smaller than it finds reliably
+  number bigint not null default 0         -- the order in which they were started, whatever the clock said
 );
-create index runs_by_video on runs (video_id, created_at);
+create index runs_by_video on runs (video_id, number);
+create unique index runs_by_number on runs (number);
 
 -- The pipeline's state after the last chunk of a run in progress. Apart from the runs, so that reading a run never reads it.
 create table run_checkpoints (
@@ -179,10 +183,12 @@ create table lines (
   name text not null,
   created_at bigint not null,
   deleted_at bigint,                       -- no longer shown or counted; what was counted stays
+  number bigint not null default 0,        -- the order in which they were drawn
   check ((source_id is null) <> (video_id is null))
 );
 create index lines_by_source on lines (source_id);
 create index lines_by_video on lines (video_id);
+create unique index lines_by_number on lines (number);
 
 -- Where a line lies. The version with the highest number is the current one. On a recording of another size with the same
 -- aspect it is scaled; with another aspect it does not apply.

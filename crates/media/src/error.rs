@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The result of anything that reads a video.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -219,6 +219,42 @@ impl Error {
     /// Whether the error concerns the worker process rather than the file.
     pub fn is_of_worker(&self) -> bool {
         matches!(self, Self::WorkerEnded { .. } | Self::WorkerStuck { .. } | Self::NoWorker { .. })
+    }
+
+    /// The file that it concerns.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Unreadable { path, .. }
+            | Self::NotAFile { path }
+            | Self::Empty { path }
+            | Self::Unfinished { path }
+            | Self::NotAVideo { path, .. }
+            | Self::NotAPicture { path, .. }
+            | Self::IsAPicture { path, .. }
+            | Self::IsAVideo { path, .. }
+            | Self::NoVideoStream { path, .. }
+            | Self::NoDecoder { path, .. }
+            | Self::NoFrames { path }
+            | Self::NoMemory { path }
+            | Self::TooLarge { path, .. }
+            | Self::NotStreamable { path, .. }
+            | Self::Changed { path }
+            | Self::WorkerEnded { path, .. }
+            | Self::WorkerStuck { path, .. }
+            | Self::Preview { path, .. } => Some(path),
+            Self::NoStreamDecoder { .. }
+            | Self::OutsideVideo { .. }
+            | Self::Cancelled
+            | Self::StaleIndex
+            | Self::Libav { .. }
+            | Self::NoWorker { .. }
+            | Self::Jpeg { .. } => None,
+        }
+    }
+
+    /// Whether the machine lacks what a worker process needs, which says nothing about the file.
+    pub fn is_of_machine(&self) -> bool {
+        matches!(self, Self::NoWorker { .. })
     }
 
     /// A short name that doesn't change with the message.

@@ -21,7 +21,7 @@ use crate::accuracy::{folder_detector, viewpoint};
 use crate::analysis::settings::model_settings;
 use crate::args::ModelArgs;
 use crate::config::Config;
-use crate::describe::{Chain, counted};
+use crate::describe::{Chain, counted, printable};
 use pigweight_core::viewpoint::ViewMatch;
 use pigweight_detect::Model;
 use pigweight_detect::service::Inference;
@@ -77,7 +77,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 /// One line on stderr.
 fn print_error(error: &anyhow::Error) {
     // If stderr is closed, there is no way to report it.
-    let _gone = writeln!(std::io::stderr(), "pigweight: {}", Chain(error.as_ref()));
+    let _gone = writeln!(std::io::stderr(), "pigweight: {}", printable(&Chain(error.as_ref()).to_string()));
 }
 
 /// The configuration with the command line on top.

@@ -1,9 +1,11 @@
 //! Settings: defaults, then one TOML file, then `PIGWEIGHT_…` variables, then the command line.
 
 pub mod cameras;
+pub mod hosts;
 pub mod notifications;
 
 use crate::config::cameras::{RecordingConfig, WebRtcConfig};
+use crate::config::hosts::is_host_name;
 use crate::config::notifications::{MqttConfig, WebhookConfig, check_webhooks};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
@@ -34,6 +36,8 @@ pub struct Config {
     /// Web pages of other servers that may use this one, by their origins, such as `["http://intranet.farm:8000"]`. Anyone who opens such a page can do through it whatever they
     /// could do here.
     pub allowed_origins: Vec<String>,
+    /// Names under which this server may be asked besides its IP addresses, `localhost`, and this machine's name with and without `.local`: `["pigs.farm.lan"]`, or all names of a domain, `[".farm.lan"]`. A proxy that passes on the name of the page needs it here.
+    pub allowed_hosts: Vec<String>,
     /// The detector, an ONNX file. Default: the built-in one.
     #[schema(value_type = Option<String>)]
     pub model: Option<PathBuf>,
@@ -233,6 +237,7 @@ impl Default for Config {
             data: "pigweight-data".into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
             model: None,
             detect: DetectConfig::default(),
             preview: PreviewConfig::default(),
@@ -304,6 +309,12 @@ impl Config {
             anyhow::ensure!(
                 is_origin,
                 "allowed_origins has {origin:?}; an origin is written as browsers do, in lower case and without a path, as in http://intranet.farm:8000"
+            );
+        }
+        for host in &config.allowed_hosts {
+            anyhow::ensure!(
+                is_host_name(host),
+                "allowed_hosts has {host:?}; write a name without http:// and port, as in pigs.farm.lan, or .farm.lan for all names of a domain"
             );
         }
         let RecordingConfig { camera_gb, total_gb, margin_secs, unmarked_minutes, .. } = config.recording;

@@ -23,17 +23,22 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
-/// Foreign text, made safe for terminals: characters that would move the cursor, clear the screen or start a line are escaped as in Rust.
-/// A file may have any name.
+/// Foreign text, made safe for terminals, logs and pages: characters that would move the cursor, clear the screen, start a line, or turn the direction of
+/// writing are escaped as in Rust. A file may have any name.
 pub fn printable(text: &str) -> String {
     let shown = |character: char| -> Box<dyn Iterator<Item = char>> {
-        if character.is_control() {
+        if character.is_control() || is_layout(character) {
             Box::new(character.escape_default())
         } else {
             Box::new(std::iter::once(character))
         }
     };
     text.chars().flat_map(shown).collect()
+}
+
+/// Marks of direction and line separators (Unicode UAX 9 and 14), with which one name can look like another.
+fn is_layout(character: char) -> bool {
+    matches!(character, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `1:02:03.4`, or `2:03.4` below an hour.

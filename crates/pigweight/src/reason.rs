@@ -1,6 +1,6 @@
 //! Reasons: every error reported to people has a sentence, and a code by which the page translates it.
 
-use crate::describe::Chain;
+use crate::describe::{Chain, printable};
 use pigweight_store::Reason;
 
 /// An error reported to people.
@@ -11,7 +11,13 @@ pub trait Reasoned {
 
 impl Reasoned for pigweight_media::Error {
     fn reason(&self) -> Reason {
-        Reason::new(self.code(), self.to_string())
+        let text = self.to_string();
+        // Who is told knows the video by its name, and not where this machine keeps it.
+        let text = match self.path().and_then(|path| Some((path, path.file_name()?))) {
+            Some((path, name)) => text.replace(&*path.to_string_lossy(), &name.to_string_lossy()),
+            None => text,
+        };
+        Reason::new(self.code(), printable(&text))
     }
 }
 

@@ -17,6 +17,7 @@ use crate::background::job_context::{JobContext, MOST_STARTS, ended_too_often};
 use crate::background::{Background, BackgroundSettings};
 use crate::config::Config;
 use crate::config::cameras::WebRtcConfig;
+use crate::config::hosts::KnownHosts;
 use crate::describe::counted;
 use crate::notifications::{self, Notifications};
 use crate::reason::Reasoned as _;
@@ -26,10 +27,11 @@ use crate::sources::library::OwnFolders;
 use crate::sources::open_videos::OpenVideos;
 use crate::sources::uploads::Uploads;
 use crate::status::Status;
-use crate::web::api::webrtc::ConnectionEnds;
 use crate::web::api::{mjpeg, video_socket};
 use crate::web::auth::caller::{Authenticator, LocalAuthenticator};
-use crate::web::{App, RecordedVideos, SharedPort, VideoPool, router};
+use crate::web::connections::Limits;
+use crate::web::serve::serve;
+use crate::web::{App, RecordedVideos, VideoPool, router};
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use pigweight_detect::service::Inference;
@@ -50,6 +52,8 @@ const LATENCY_BUCKETS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 
 const RELEASE_AFTER: Duration = Duration::from_secs(120);
 /// Interval at which job leases are renewed, well within their length, and histograms are merged.
 const RENEW_LEASES_EVERY: Duration = Duration::from_secs(20);
+/// Old uploads are removed after a week.
+const REMOVE_OLD_UPLOADS_EVERY: Duration = Duration::from_secs(3600);
 /// How long to wait for a data folder that another process holds.
 const FOLDER_WAIT: Duration = Duration::from_secs(2);
 const FOLDER_TRIES: u32 = 40;
@@ -64,7 +68,7 @@ pub struct Server {
     address: SocketAddr,
     summary: String,
     shutdown: watch::Sender<bool>,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
     notifications: Arc<Notifications>,
     cameras: Arc<CameraSupervisor>,
     camera_states: Arc<CameraStateLog>,
@@ -174,7 +178,7 @@ impl Server {
         });
         runtime.shutdown_timeout(DRAIN_BLOCKING);
         if let Ok(served) = served {
-            served??;
+            served?;
         }
         ended
     }
@@ -184,7 +188,7 @@ struct Started {
     address: SocketAddr,
     summary: String,
     shutdown: watch::Sender<bool>,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
     notifications: Arc<Notifications>,
     cameras: Arc<CameraSupervisor>,
     camera_states: Arc<CameraStateLog>,
@@ -194,6 +198,8 @@ struct Started {
 }
 
 async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> anyhow::Result<Started> {
+    // Before anything is opened.
+    let limits = Limits::of_this_process();
     let store = open_store(&config.data).await?;
     let listener = tokio::net::TcpListener::bind(config.listen).await.with_context(|| {
         format!("cannot listen on {}; stop what does, or name another with --listen ADDR", config.listen)
@@ -278,6 +284,7 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
         status,
         detector: detector.clone(),
         config: config.clone(),
+        known_hosts: KnownHosts::new(&config.allowed_hosts),
         pool: VideoPool::new(std::thread::available_parallelism().map_or(1, usize::from), open_videos),
         hls_parts: Default::default(),
         on_demand_counts: Default::default(),
@@ -307,14 +314,7 @@ async fn start(config: Arc<Config>, authenticator: Box<dyn Authenticator>) -> an
     let (shutdown, is_shutdown) = watch::channel(false);
     spawn_upkeep(&app, &store, &context, metrics);
     spawn_detector_search(&config, &app);
-    let mut is_shutdown_too = is_shutdown.clone();
-    let service = router(app).into_make_service_with_connect_info::<ConnectionEnds>();
-    let serving =
-        axum::serve(SharedPort::new(listener, entrance), service).with_graceful_shutdown(async move {
-            // A dropped sender stops the server as well.
-            let _dropped = is_shutdown_too.wait_for(|&is_shutdown| is_shutdown).await;
-        });
-    let serving = tokio::spawn(serving.into_future());
+    let serving = tokio::spawn(serve(listener, entrance, router(app), limits, is_shutdown.clone()));
     Ok(Started {
         address,
         summary,
@@ -384,14 +384,22 @@ fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
 
 /// Closes idle files, renews leases and merges histograms, until the runtime ends.
 fn spawn_upkeep(app: &Arc<App>, store: &Store, context: &Arc<JobContext>, metrics: PrometheusHandle) {
-    let app = app.clone();
+    let pool = app.clone();
     tokio::spawn(async move {
         let mut times = tokio::time::interval(RELEASE_AFTER);
         loop {
             times.tick().await;
-            let app = app.clone();
+            let app = pool.clone();
             // Ending a process may wait for its disk.
             let _released = tokio::task::spawn_blocking(move || app.pool.release(RELEASE_AFTER)).await;
+        }
+    });
+    let uploads = app.clone();
+    tokio::spawn(async move {
+        let mut times = tokio::time::interval(REMOVE_OLD_UPLOADS_EVERY);
+        loop {
+            times.tick().await;
+            uploads.uploads.remove_old().await;
         }
     });
     let (store, lease_owner) = (store.clone(), context.lease_owner.clone());

@@ -5,4 +5,5 @@ pub mod file_access;
 pub mod library;
 pub mod open_videos;
 mod upload_names;
+mod upload_places;
 pub mod uploads;

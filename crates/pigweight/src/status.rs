@@ -43,6 +43,8 @@ struct Inner {
     progress: BTreeMap<String, watch::Sender<Option<Progress>>>,
     live: BTreeMap<String, watch::Sender<Option<Arc<LiveDetections>>>>,
     trouble: Option<Reason>,
+    /// Damage of the store. It stays: what can still be written doesn't mend what is damaged.
+    damage: Option<Reason>,
     /// The errors of the last folder scan.
     scan_trouble: Option<Reason>,
     /// Videos whose work is on hold, and why.
@@ -87,7 +89,10 @@ impl Status {
 
     /// A problem that prevents writing results, such as a full disk.
     pub fn report_trouble(&self, trouble: &Reason) {
-        note(&mut self.lock().trouble, Some(trouble.clone()));
+        let mut inner = self.lock();
+        let is_damage = trouble.code == pigweight_store::STORE_DAMAGED;
+        let kept = if is_damage { &mut inner.damage } else { &mut inner.trouble };
+        note(kept, Some(trouble.clone()));
     }
 
     /// The errors of the folder scan that has just ended; `None` if there were none.
@@ -119,7 +124,7 @@ impl Status {
     /// What prevents writing results.
     pub fn trouble(&self) -> Option<Reason> {
         let inner = self.lock();
-        inner.trouble.clone().or_else(|| inner.scan_trouble.clone())
+        inner.damage.clone().or_else(|| inner.trouble.clone()).or_else(|| inner.scan_trouble.clone())
     }
 
     fn sender(&self, video_id: &str) -> watch::Sender<Option<Progress>> {

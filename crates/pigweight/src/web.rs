@@ -4,11 +4,12 @@ pub mod api;
 pub mod app;
 pub mod auth;
 pub mod client;
+pub mod connections;
 mod media;
 mod openapi;
 mod page;
 mod request;
-mod shared_port;
+pub mod serve;
 
 pub use app::App;
 pub use media::recorded_files::RecordedVideos;
@@ -16,7 +17,6 @@ pub use media::video_pool::VideoPool;
 pub use openapi::openapi_json;
 #[cfg(test)]
 pub use request::problem::Problem;
-pub use shared_port::SharedPort;
 
 use openapi::Document;
 
@@ -62,7 +62,7 @@ fn api_router(document: utoipa::openapi::OpenApi) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(api::jobs::retry))
         .routes(routes!(api::jobs::prioritise))
         .routes(routes!(api::lines::list, api::lines::add))
-        .routes(routes!(api::lines::change, api::lines::remove))
+        .routes(routes!(api::lines::one, api::lines::change, api::lines::remove))
         .routes(routes!(api::line_versions::list))
         .routes(routes!(api::sources::list))
         .routes(routes!(api::sources::one, api::sources::change))
@@ -98,8 +98,13 @@ fn api_router(document: utoipa::openapi::OpenApi) -> OpenApiRouter<Arc<App>> {
 
 fn uploads() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
-        .routes(routes!(api::uploads::create, api::uploads::options))
-        .routes(routes!(api::uploads::progress, api::uploads::add, api::uploads::remove))
+        .routes(routes!(api::uploads::create, api::uploads::list, api::uploads::options))
+        .routes(routes!(
+            api::uploads::progress,
+            api::uploads::add,
+            api::uploads::override_method,
+            api::uploads::remove
+        ))
         .layer(middleware::from_fn(api::uploads::speak_tus))
 }
 
@@ -122,9 +127,20 @@ pub fn router(app: Arc<App>) -> Router {
     .layer(middleware::from_fn(request::problem::problems_only))
     .layer(CompressionLayer::new().compress_when(compressible))
     .layer(middleware::from_fn(measure))
+    .layer(middleware::from_fn_with_state(app.clone(), note_trouble))
     .layer(middleware::from_fn_with_state(app.clone(), request::origin::guard))
+    .layer(middleware::from_fn_with_state(app.clone(), request::host::guard))
     .layer(middleware::from_fn(request::drain_body::read_the_rest))
     .with_state(app)
+}
+
+/// What an answer says of the whole server is told in its health as well.
+async fn note_trouble(app: app::Shared, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    if let Some(request::problem::ServerTrouble(trouble)) = response.extensions().get() {
+        app.status.report_trouble(trouble);
+    }
+    response
 }
 
 /// Counts requests by route and status, and measures their duration.

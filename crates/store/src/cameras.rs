@@ -100,8 +100,8 @@ impl Store {
             .await
             .map_err(failed)?;
         sqlx::query(
-            "insert into videos (id, source_id, path, name, size_bytes, modified_nanos, head_hash, recorded_at, added_at) \
-             values ($1, $2, $3, $4, 0, 0, '', $5, $5)",
+            "insert into videos (id, source_id, path, name, size_bytes, modified_nanos, head_hash, recorded_at, added_at, number) \
+             values ($1, $2, $3, $4, 0, 0, '', $5, $5, (select coalesce(max(number), 0) + 1 from videos))",
         )
         .bind(&video_id)
         .bind(&id)

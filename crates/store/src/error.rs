@@ -5,6 +5,9 @@ use std::path::PathBuf;
 /// The result of anything that touches the store.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// The code of every error that says that the store is damaged.
+pub const STORE_DAMAGED: &str = "store_damaged";
+
 /// See each variant's message.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -51,6 +54,21 @@ pub enum Error {
         /// What was being done.
         operation: &'static str,
     },
+    /// SQLite finds its file damaged.
+    #[error(
+        "the store is damaged: {operation} was not done. Stop the server, keep a copy of the data folder, and run `pigweight check-data --data DIR`, \
+         which says what is damaged; a folder that is copied back as it was before works again"
+    )]
+    Corrupt {
+        /// What was being done.
+        operation: &'static str,
+    },
+    /// One more would be too many.
+    #[error("{most} lines are drawn there, and more are not counted; delete one first")]
+    TooManyLines {
+        /// How many there may be.
+        most: u32,
+    },
     /// The file or folder is read-only.
     #[error(
         "the data folder is read-only: {operation} was not done; make it writable or name another with --data DIR"
@@ -76,7 +94,9 @@ pub enum Error {
         id: String,
     },
     /// Stored bytes that cannot be read back.
-    #[error("stored {what} cannot be read back; the file pigweight.sqlite is damaged")]
+    #[error(
+        "stored {what} cannot be read back; the file pigweight.sqlite is damaged. `pigweight check-data --data DIR` says what else is; a copy of the data folder from before works again"
+    )]
     Damaged {
         /// Which.
         what: &'static str,
@@ -147,11 +167,12 @@ impl Error {
             sqlx::Error::Database(error) => error.code().and_then(|code| code.parse::<i32>().ok()),
             _ => None,
         };
-        // The low byte is the primary code: 8 READONLY, 13 FULL. Where the log or its shared memory finds no room, it is 10
+        // The low byte is the primary code: 8 READONLY, 11 CORRUPT, 13 FULL, 26 NOTADB. Where the log or its shared memory finds no room, it is 10
         // IOERR with WRITE (778) or SHMSIZE (4874); other input and output errors are something else than a full disk.
         match code.map(|code| (code, code & 0xff)) {
             Some((_, 13) | (778 | 4874, _)) => Self::DiskFull { operation },
             Some((_, 8)) => Self::ReadOnly { operation },
+            Some((_, 11 | 26)) => Self::Corrupt { operation },
             _ => Self::Sql { operation, reason: error.to_string() },
         }
     }
@@ -167,13 +188,14 @@ impl Error {
             Self::ReadOnly { .. } => "read_only",
             Self::Upgrade { .. } => "store_of_other_version",
             Self::NotFound { .. } => "not_found",
-            Self::Damaged { .. } => "store_damaged",
+            Self::Damaged { .. } | Self::Corrupt { .. } => STORE_DAMAGED,
             Self::Overtaken => "overtaken",
             Self::JobEnded { .. } => "job_ended",
             Self::JobReplaced { .. } => "replaced",
             Self::JobOutdated { .. } => "outdated",
             Self::Priority { .. } => "no_priority",
             Self::Line(_) => "no_line",
+            Self::TooManyLines { .. } => "too_many_lines",
             Self::Sql { .. } => "store_failed",
         }
     }

@@ -10,6 +10,9 @@ use crate::{Store, Transaction, new_id};
 use pigweight_core::line::Line;
 use sqlx::FromRow;
 
+/// Lines of one source, and of one recording. Each is counted over every recording that it holds for.
+pub const MOST_LINES: u32 = 64;
+
 /// What a line applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LineScope {
@@ -115,7 +118,8 @@ impl Store {
     /// Keeps a new line.
     ///
     /// # Errors
-    /// [`Error::Line`] if its ends make no line, [`Error::NotFound`] if there is no such source or video.
+    /// [`Error::Line`] if its ends make no line, [`Error::NotFound`] if there is no such source or video, [`Error::TooManyLines`] if it
+    /// has [`MOST_LINES`].
     pub async fn add_line(&self, line: &NewLine) -> Result<LineRecord> {
         line.geometry.line()?;
         let (source_id, video_id) = match &line.scope {
@@ -125,8 +129,20 @@ impl Store {
         let failed = |error| Error::from_sql("keeping a line", error);
         let id = new_id();
         let mut transaction = self.begin_write("keeping a line").await?;
+        let drawn: i64 = sqlx::query_scalar(
+            "select count(*) from lines where (source_id = $1 or video_id = $2) and deleted_at is null",
+        )
+        .bind(&source_id)
+        .bind(&video_id)
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        if drawn >= i64::from(MOST_LINES) {
+            return Err(Error::TooManyLines { most: MOST_LINES });
+        }
         sqlx::query(
-            "insert into lines (id, source_id, video_id, name, created_at) values ($1, $2, $3, $4, $5)",
+            "insert into lines (id, source_id, video_id, name, created_at, number) \
+             values ($1, $2, $3, $4, $5, (select coalesce(max(number), 0) + 1 from lines))",
         )
         .bind(&id)
         .bind(source_id)
@@ -222,7 +238,7 @@ impl Store {
     /// The lines that hold for all recordings of a source, in the order they were drawn.
     pub async fn lines_of_source(&self, source_id: &str) -> Result<Vec<LineRecord>> {
         sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "{SELECT} where lines.source_id = $1 and lines.deleted_at is null order by lines.created_at, lines.id"
+            "{SELECT} where lines.source_id = $1 and lines.deleted_at is null order by lines.number"
         )))
         .bind(source_id)
         .fetch_all(&self.pool)
@@ -246,7 +262,7 @@ pub(crate) async fn of_video(
     let (width_px, height_px) = size.unwrap_or_default();
     let lines: Vec<LineRecord> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
         "{SELECT} where (lines.video_id = $1 or lines.source_id = (select source_id from videos where id = $1)) \
-         and lines.deleted_at is null order by lines.created_at, lines.id"
+         and lines.deleted_at is null order by lines.number"
     )))
     .bind(video_id)
     .fetch_all(&mut *connection)

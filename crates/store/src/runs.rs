@@ -148,7 +148,7 @@ impl Store {
     /// All runs of a video, the newest first.
     pub async fn runs(&self, video_id: &str) -> Result<Vec<RunRecord>> {
         sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "select {COLUMNS} from runs where video_id = $1 order by created_at desc, id desc"
+            "select {COLUMNS} from runs where video_id = $1 order by number desc"
         )))
         .bind(video_id)
         .fetch_all(&self.pool)
@@ -182,7 +182,7 @@ impl Store {
         let mut transaction = self.begin_write("starting a run").await?;
         let found: Option<(String, RunState)> = sqlx::query_as(
             "select id, state from runs where video_id = $1 and model_hash = $2 and settings = $3 and rule_version = $4 \
-             and state <> 'failed' order by case state when 'done' then 0 else 1 end, created_at desc, id desc limit 1",
+             and state <> 'failed' order by case state when 'done' then 0 else 1 end, number desc limit 1",
         )
         .bind(&run.video_id)
         .bind(&run.model_hash)
@@ -208,7 +208,8 @@ impl Store {
                 let id = new_id();
                 sqlx::query(
                     "insert into runs (id, video_id, model_name, model_hash, device, settings, rule_version, state, created_at, \
-                     inference_settings, least_score) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                     inference_settings, least_score, number) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, \
+                     (select coalesce(max(number), 0) + 1 from runs))",
                 )
                 .bind(&id)
                 .bind(&run.video_id)
@@ -236,7 +237,7 @@ impl Store {
     pub async fn run_to_track_again(&self, run: &NewRun) -> Result<Option<RunRecord>> {
         sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "select {COLUMNS} from runs where video_id = $1 and model_hash = $2 and inference_settings = $3 \
-             and least_score <= $4 and state = 'done' order by least_score desc, created_at desc, id desc limit 1"
+             and least_score <= $4 and state = 'done' order by least_score desc, number desc limit 1"
         )))
         .bind(&run.video_id)
         .bind(&run.model_hash)

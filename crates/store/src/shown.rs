@@ -2,7 +2,7 @@
 
 /// Of the video in hand: the published run, or the newest if none has ever been complete.
 pub(crate) const SHOWN: &str = "coalesce(videos.published_run_id, (select shown.id from runs as shown where shown.video_id = videos.id \
-     and shown.state <> 'abandoned' order by shown.created_at desc, shown.id desc limit 1))";
+     and shown.state <> 'abandoned' order by shown.number desc limit 1))";
 
 /// Joins to a crossing its line version, if that is a current one of a line that holds for the run's recording.
 pub(crate) const CURRENT: &str = "join line_versions on line_versions.id = crossings.line_version_id \

@@ -201,7 +201,7 @@ pub(crate) async fn of_new_video(
 ) -> Result<String> {
     let failed = |error| Error::from_sql("registering a source", error);
     let before: Option<String> = sqlx::query_scalar(
-        "select source_id from videos where path = $1 and source_id is not null order by added_at desc, id desc limit 1",
+        "select source_id from videos where path = $1 and source_id is not null order by number desc limit 1",
     )
     .bind(path)
     .fetch_optional(&mut **transaction)

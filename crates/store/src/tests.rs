@@ -113,3 +113,86 @@ async fn a_receiver_that_was_away_for_a_million_events_is_told_how_many_are_lost
     let next = store.next_event("away", &[EventKind::CameraState]).await.unwrap();
     assert_eq!((next.lost, next.event.unwrap().number), (1_000_997, 1_000_998));
 }
+
+#[tokio::test]
+async fn what_was_added_last_is_the_newest_whatever_the_clock_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let stat = FileStat { size_bytes: 1, modified_nanos: 1, changed_nanos: None, inode: None };
+    let file =
+        FileIdentity { path: "/v/1.mp4".to_owned(), stat, head_hash: "a".to_owned(), samples_hash: None };
+    let video = store.add_video(&file, "pen.mp4", &NewSource::Upload).await.unwrap().id;
+    let run_with = |settings: &str| NewRun {
+        video_id: video.clone(),
+        model_name: "m".into(),
+        model_hash: "h".into(),
+        device: "cpu".into(),
+        settings: settings.into(),
+        inference_settings: "i".into(),
+        least_score: 0.1,
+        rule_version: 1,
+    };
+    let line_named = |name: &str| NewLine {
+        name: name.to_owned(),
+        scope: LineScope::Video(video.clone()),
+        geometry: LineGeometry {
+            x1_px: 1.0,
+            y1_px: 1.0,
+            x2_px: 50.0,
+            y2_px: 50.0,
+            picture_width_px: None,
+            picture_height_px: None,
+        },
+    };
+    let before = store.start_run(&run_with("before")).await.unwrap();
+    let line_before = store.add_line(&line_named("before")).await.unwrap();
+    // They were made while the clock was a year ahead.
+    let mut connection = store.pool.acquire().await.unwrap();
+    sqlx::query("pragma foreign_keys = off").execute(&mut *connection).await.unwrap();
+    for (table, id) in [("runs", &before.id), ("lines", &line_before.id)] {
+        let sql = format!("update {table} set created_at = created_at + 31536000, id = 'zz' where id = $1");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).execute(&mut *connection).await.unwrap();
+    }
+    sqlx::query("update line_versions set line_id = 'zz'").execute(&mut *connection).await.unwrap();
+    sqlx::query("pragma foreign_keys = on").execute(&mut *connection).await.unwrap();
+    drop(connection);
+    let after = store.start_run(&run_with("after")).await.unwrap();
+    store.add_line(&line_named("after")).await.unwrap();
+    assert_eq!(store.shown_run(&video).await.unwrap().unwrap().id, after.id);
+    let runs: Vec<String> = store.runs(&video).await.unwrap().into_iter().map(|run| run.id).collect();
+    assert_eq!(runs, [after.id.as_str(), "zz"]);
+    let lines = store.lines_of_video(&video).await.unwrap();
+    let names: Vec<&str> = lines.iter().map(|line| line.line.name.as_str()).collect();
+    assert_eq!(names, ["before", "after"]);
+}
+
+#[tokio::test]
+async fn lines_of_a_video_are_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    let stat = FileStat { size_bytes: 1, modified_nanos: 1, changed_nanos: None, inode: None };
+    let file =
+        FileIdentity { path: "/v/1.mp4".to_owned(), stat, head_hash: "a".to_owned(), samples_hash: None };
+    let video = store.add_video(&file, "pen.mp4", &NewSource::Upload).await.unwrap();
+    let line = |scope: LineScope| NewLine {
+        name: "gate".to_owned(),
+        scope,
+        geometry: LineGeometry {
+            x1_px: 1.0,
+            y1_px: 1.0,
+            x2_px: 50.0,
+            y2_px: 50.0,
+            picture_width_px: None,
+            picture_height_px: None,
+        },
+    };
+    let of_video = line(LineScope::Video(video.id.clone()));
+    for _ in 0..MOST_LINES {
+        store.add_line(&of_video).await.unwrap();
+    }
+    assert!(matches!(store.add_line(&of_video).await, Err(Error::TooManyLines { most: MOST_LINES })));
+    store.add_line(&line(LineScope::Source(video.source_id))).await.unwrap();
+    let first = store.lines_of_video(&video.id).await.unwrap().swap_remove(0);
+    store.remove_line(&first.line.id).await.unwrap();
+    store.add_line(&of_video).await.unwrap();
+}

@@ -31,7 +31,7 @@ impl FileStat {
 /// Distinguishes a file's content from another's without reading all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileIdentity {
-    /// Absolute.
+    /// Absolute, as [`crate::path_text`] writes it.
     pub path: String,
     /// Size and times.
     pub stat: FileStat,
@@ -98,7 +98,7 @@ pub struct VideoRecord {
     pub id: String,
     /// The source it is a recording of.
     pub source_id: String,
-    /// Absolute.
+    /// Absolute, as [`crate::path_text`] writes it.
     pub path: String,
     /// For people: the path below the folder it was found in.
     pub name: String,
@@ -167,6 +167,11 @@ const COLUMNS: &str = "id, source_id, path, name, error, error_code, damage, con
      exists (select 1 from cameras where cameras.video_id = videos.id) as is_of_camera";
 
 impl VideoRecord {
+    /// The file.
+    pub fn file_path(&self) -> std::path::PathBuf {
+        crate::path_of_text(&self.path)
+    }
+
     /// The input width for a model, px: as a person has set it, or as chosen for this model; `None`: the model's own.
     pub fn input_width_for(&self, model_hash: &str) -> Option<i64> {
         let measured = self.measured_input_width_px.filter(|_| self.is_measured_with(model_hash));
@@ -193,6 +198,18 @@ impl VideoRecord {
 }
 
 impl Store {
+    /// How many videos are known whose files lay in a folder or below it.
+    pub async fn count_known_below(&self, folder: &std::path::Path) -> Result<i64> {
+        let prefix = format!("{}/", crate::path_text(folder));
+        sqlx::query_scalar(
+            "select count(*) from videos where substr(path, 1, length($1)) = $1 and not is_superseded",
+        )
+        .bind(prefix)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(|error| Error::from_sql("counting a folder's videos", error))
+    }
+
     /// The video at this path, if its size, time and beginning are those with which it was registered.
     pub async fn video_of_file(&self, file: &FileIdentity) -> Result<Option<VideoRecord>> {
         sqlx::query_as(sqlx::AssertSqlSafe(format!(
@@ -438,7 +455,7 @@ async fn add_in(
     // The same bytes with another time: copied back, say.
     sqlx::query(
         "update videos set is_superseded = false, modified_nanos = $3 where id = (select id from videos where path = $1 \
-         and size_bytes = $2 and head_hash = $4 and samples_hash = $5 order by added_at desc, id desc limit 1) \
+         and size_bytes = $2 and head_hash = $4 and samples_hash = $5 order by number desc limit 1) \
          and not exists (select 1 from videos where path = $1 and not is_superseded)",
     )
     .bind(&file.path)
@@ -461,8 +478,8 @@ async fn add_in(
             let source_id = sources::of_new_video(transaction, &file.path, name, source).await?;
             let id = new_id();
             sqlx::query(
-                "insert into videos (id, source_id, path, name, size_bytes, modified_nanos, head_hash, samples_hash, added_at) \
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                "insert into videos (id, source_id, path, name, size_bytes, modified_nanos, head_hash, samples_hash, added_at, number) \
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, (select coalesce(max(number), 0) + 1 from videos))",
             )
             .bind(&id)
             .bind(source_id)

@@ -395,9 +395,12 @@ export const en = {
   reason_disk_full: 'The disk is full. Nothing written before is lost; free some space and it goes on.',
   reason_folder_missing:
     'A folder of videos cannot be read. Check that its disk is connected; its videos come back with it.',
+  reason_folder_emptied:
+    'A folder of videos is empty now. Check that its disk is mounted; its videos come back with it.',
   reason_read_only: 'The data folder can only be read. Make it writable.',
   reason_folder_unusable: 'The data folder cannot be used.',
-  reason_store_damaged: 'What was kept of this video cannot be read back: the data file is damaged.',
+  reason_store_damaged:
+    'The data file is damaged. Stop the program, keep a copy of the data folder, and run “pigweight check-data”: it says what is damaged.',
   reason_store_failed: 'The data file could not be written or read. The log of the program says why.',
   reason_outdated: 'The detector or the settings changed; the video is recounted with the current ones.',
   reason_replaced: 'The file was replaced by another one, which is counted by itself.',

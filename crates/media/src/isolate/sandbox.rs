@@ -1,8 +1,10 @@
 //! Confines a process that reads foreign bytes: it may read its one file, compute, and use its pipes.
 //!
-//! Each protection is used as far as the kernel supports it: Landlock (Linux 5.13, network 6.7) for files and network,
-//! a seccomp filter for system calls, `RLIMIT_DATA` for memory, `RLIMIT_FSIZE` for written files. The filter lists what is forbidden, not what
-//! is allowed: an allow list breaks with the next version of the C library, on a farm where no one can fix it.
+//! Each protection is used as far as the kernel supports it: Landlock (Linux 5.13, network 6.7, signals 6.12) for files, network and signals,
+//! seccomp for system calls (`sandbox/system_calls.rs` lists those that are left), `RLIMIT_DATA` for memory, `RLIMIT_FSIZE` for written files. A
+//! process that was started by root gives up what root may do, except to read a file that is root's alone.
+
+mod system_calls;
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -17,6 +19,8 @@ pub struct Confinement {
     pub system_calls: bool,
     /// It can't use more memory than its limit.
     pub memory: bool,
+    /// It isn't root, and can't become it.
+    pub user: bool,
 }
 
 impl fmt::Display for Confinement {
@@ -29,6 +33,7 @@ impl fmt::Display for Confinement {
                 "system calls (this kernel has no seccomp)",
             ),
             (self.memory, "no more memory than allowed", "memory (the limit could not be set)"),
+            (self.user, "nothing that only root may do", "what root may do (another user could not be set)"),
         ];
         let list = |of: bool| -> Vec<&str> {
             let chosen = said.iter().filter(|(holds, ..)| *holds == of);
@@ -45,7 +50,12 @@ pub(super) fn confine(path: &Path, memory_bytes: u64) -> Confinement {
     // If memory runs short, the system should end this process rather than its owner. If that can't be set, the
     // larger one goes, as usual.
     let _unsaid = std::fs::write("/proc/self/oom_score_adj", "500");
-    Confinement { memory: limit(memory_bytes), files: files(path), system_calls: system_calls() }
+    Confinement {
+        memory: limit(memory_bytes),
+        user: user(),
+        files: files(path),
+        system_calls: system_calls::restrict(),
+    }
 }
 
 fn limit(memory_bytes: u64) -> bool {
@@ -58,16 +68,55 @@ fn limit(memory_bytes: u64) -> bool {
     limit(Resource::Data, memory_bytes)
 }
 
+/// Becomes nobody, if it is root. Of what root may do, reading files stays: a recorder's share may be root's alone, and Landlock leaves only the one
+/// file. Applies to this thread and those that it starts later.
+#[cfg(target_os = "linux")]
+fn user() -> bool {
+    use rustix::process::{Gid, Uid, geteuid};
+    use rustix::thread::{
+        CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities,
+        set_keep_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    };
+    const NOBODY: u32 = 65_534;
+    if !geteuid().is_root() {
+        return true;
+    }
+    let left = CapabilitySet::DAC_READ_SEARCH;
+    let become_nobody = || -> rustix::io::Result<()> {
+        for capability in CapabilitySet::all().iter() {
+            // One that this kernel doesn't know.
+            let _unknown = remove_capability_from_bounding_set(capability);
+        }
+        set_keep_capabilities(true)?;
+        let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+        set_thread_groups(&[])?;
+        set_thread_res_gid(group, group, group)?;
+        set_thread_res_uid(user, user, user)?;
+        let sets = CapabilitySets { effective: left, permitted: left, inheritable: CapabilitySet::empty() };
+        set_capabilities(None, sets)
+    };
+    become_nobody().is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn user() -> bool {
+    false
+}
+
 #[cfg(target_os = "linux")]
 fn files(path: &Path) -> bool {
     use landlock::{
         ABI, Access as _, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr as _,
-        RulesetCreatedAttr as _, RulesetError, RulesetStatus,
+        RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
     };
+    // A kernel that knows less restricts what it knows.
+    const NEWEST: ABI = ABI::V6;
     let restrict = || -> Result<RulesetStatus, RulesetError> {
         let rules = Ruleset::default()
-            .handle_access(AccessFs::from_all(ABI::V5))?
-            .handle_access(AccessNet::from_all(ABI::V5))?
+            .handle_access(AccessFs::from_all(NEWEST))?
+            .handle_access(AccessNet::from_all(NEWEST))?
+            // No signals to other processes, no sockets of theirs without a path.
+            .scope(Scope::from_all(NEWEST))?
             .create()?;
         let rules = match PathFd::new(path) {
             Ok(file) => rules.add_rule(PathBeneath::new(file, AccessFs::ReadFile))?,
@@ -79,127 +128,19 @@ fn files(path: &Path) -> bool {
     restrict().is_ok_and(|status| status != RulesetStatus::NotEnforced)
 }
 
-#[cfg(target_os = "linux")]
-fn system_calls() -> bool {
-    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
-    let filter = || -> Option<BpfProgram> {
-        let architecture = std::env::consts::ARCH.try_into().ok()?;
-        // As if the kernel were too old: then the C library uses the older call, if there is one.
-        let refuse = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
-        let filter = SeccompFilter::new(forbidden()?, SeccompAction::Allow, refuse, architecture).ok()?;
-        filter.try_into().ok()
-    };
-    filter().is_some_and(|filter| seccompiler::apply_filter(&filter).is_ok())
-}
-
-#[cfg(target_os = "linux")]
-fn forbidden() -> Option<std::collections::BTreeMap<i64, Vec<seccompiler::SeccompRule>>> {
-    use seccompiler::SeccompCmpArgLen::Dword;
-    use seccompiler::SeccompCmpOp::MaskedEq;
-    use seccompiler::{SeccompCondition, SeccompRule};
-    let rule = |argument, mask: i32, value: i32| {
-        let (mask, value) = (mask.cast_unsigned().into(), value.cast_unsigned().into());
-        SeccompRule::new(vec![SeccompCondition::new(argument, Dword, MaskedEq(mask), value).ok()?]).ok()
-    };
-    let always = [
-        // Other programs and processes.
-        libc::SYS_execve,
-        libc::SYS_execveat,
-        libc::SYS_clone3,
-        libc::SYS_ptrace,
-        libc::SYS_process_vm_readv,
-        libc::SYS_process_vm_writev,
-        libc::SYS_kill,
-        libc::SYS_pidfd_open,
-        libc::SYS_pidfd_getfd,
-        libc::SYS_pidfd_send_signal,
-        // Connections.
-        libc::SYS_socket,
-        libc::SYS_socketpair,
-        libc::SYS_connect,
-        libc::SYS_bind,
-        libc::SYS_listen,
-        // Files, without Landlock: the one file is only read.
-        libc::SYS_openat2,
-        libc::SYS_open_by_handle_at,
-        libc::SYS_unlinkat,
-        libc::SYS_renameat2,
-        libc::SYS_linkat,
-        libc::SYS_symlinkat,
-        libc::SYS_mkdirat,
-        libc::SYS_mknodat,
-        libc::SYS_fchmod,
-        libc::SYS_fchmodat,
-        libc::SYS_fchownat,
-        libc::SYS_truncate,
-        libc::SYS_setxattr,
-        libc::SYS_memfd_create,
-        // The kernel's larger attack surfaces.
-        libc::SYS_mount,
-        libc::SYS_umount2,
-        libc::SYS_chroot,
-        libc::SYS_pivot_root,
-        libc::SYS_unshare,
-        libc::SYS_setns,
-        libc::SYS_bpf,
-        libc::SYS_perf_event_open,
-        libc::SYS_userfaultfd,
-        libc::SYS_io_uring_setup,
-        libc::SYS_add_key,
-        libc::SYS_request_key,
-        libc::SYS_keyctl,
-        libc::SYS_init_module,
-        libc::SYS_finit_module,
-        libc::SYS_kexec_load,
-    ];
-    #[cfg(target_arch = "x86_64")]
-    let always = always.into_iter().chain([
-        libc::SYS_fork,
-        libc::SYS_vfork,
-        libc::SYS_creat,
-        libc::SYS_unlink,
-        libc::SYS_rename,
-        libc::SYS_renameat,
-        libc::SYS_link,
-        libc::SYS_symlink,
-        libc::SYS_mkdir,
-        libc::SYS_rmdir,
-        libc::SYS_chmod,
-        libc::SYS_chown,
-    ]);
-    let mut forbidden: std::collections::BTreeMap<_, _> =
-        always.into_iter().map(|call| (call, Vec::new())).collect();
-    // Threads, but not processes.
-    forbidden.insert(libc::SYS_clone, vec![rule(0, libc::CLONE_THREAD, 0)?]);
-    let to_write = |flags| {
-        Some(vec![
-            rule(flags, libc::O_ACCMODE, libc::O_WRONLY)?,
-            rule(flags, libc::O_ACCMODE, libc::O_RDWR)?,
-            rule(flags, libc::O_CREAT, libc::O_CREAT)?,
-        ])
-    };
-    forbidden.insert(libc::SYS_openat, to_write(2)?);
-    #[cfg(target_arch = "x86_64")]
-    forbidden.insert(libc::SYS_open, to_write(1)?);
-    Some(forbidden)
-}
-
 #[cfg(not(target_os = "linux"))]
 fn files(_: &Path) -> bool {
-    false
-}
-
-#[cfg(not(target_os = "linux"))]
-fn system_calls() -> bool {
     false
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+    use rustix::process::{Pid, Resource, Rlimit, Signal, Uid};
     use std::fs::{File, OpenOptions};
     use std::io::{Read as _, Write as _};
     use std::net::{TcpStream, UdpSocket};
+    use std::os::unix::net::UnixStream;
     use std::process::Command;
 
     #[test]
@@ -212,10 +153,13 @@ mod tests {
         });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        let mut victim = Command::new("sleep").arg("600").spawn().unwrap();
+        let other_process = Pid::from_raw(victim.id().cast_signed()).unwrap();
         let (mut reading_end, mut writing_end) = std::io::pipe().unwrap();
         // Both protections apply to the calling thread only: the test continues unconfined.
         std::thread::spawn(move || {
-            let (has_files, has_calls) = (files(&own), system_calls());
+            let (is_nobody, has_files, has_calls) = (user(), files(&own), system_calls::restrict());
+            assert!(is_nobody && !rustix::process::geteuid().is_root());
             assert!(has_calls, "every kernel since 2012 has seccomp");
             let mut text = String::new();
             File::open(&own).unwrap().read_to_string(&mut text).unwrap();
@@ -232,7 +176,47 @@ mod tests {
             assert!(std::fs::rename(&own, &other).is_err());
             assert!(TcpStream::connect(address).is_err());
             assert!(UdpSocket::bind("127.0.0.1:0").is_err());
+            assert!(UnixStream::pair().is_err());
             assert!(Command::new("/bin/true").status().is_err());
+            // Other processes, although they are of the same user or were.
+            assert!(rustix::process::kill_process(other_process, Signal::KILL).is_err());
+            assert!(rustix::process::test_kill_process(other_process).is_err());
+            assert!(rustix::process::kill_process(rustix::process::getpid(), Signal::TERM).is_err());
+            assert!(rustix::process::setpriority_process(Some(other_process), 19).is_err());
+            assert!(rustix::process::setpriority_process(None, 19).is_err());
+            let none = Rlimit { current: Some(1), maximum: Some(1) };
+            assert!(rustix::process::prlimit(Some(other_process), Resource::Nofile, none).is_err());
+            let none = Rlimit { current: Some(1), maximum: Some(1) };
+            assert!(rustix::process::setrlimit(Resource::Nofile, none).is_err());
+            assert!(
+                rustix::process::pidfd_open(other_process, rustix::process::PidfdFlags::empty()).is_err()
+            );
+            // What a file is, apart from its bytes.
+            let epoch = rustix::fs::Timespec { tv_sec: 0, tv_nsec: 0 };
+            let times = rustix::fs::Timestamps { last_access: epoch, last_modification: epoch };
+            let here = rustix::fs::CWD;
+            assert!(rustix::fs::utimensat(here, &own, &times, rustix::fs::AtFlags::empty()).is_err());
+            assert!(rustix::fs::chmod(&own, rustix::fs::Mode::RWXU).is_err());
+            let link_itself = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+            let nobody = Some(rustix::fs::Uid::from_raw(1));
+            assert!(rustix::fs::chownat(here, &own, nobody, None, link_itself).is_err());
+            assert!(rustix::fs::ftruncate(File::open(&own).unwrap(), 0).is_err());
+            assert!(
+                rustix::fs::fcntl_lock(
+                    File::open(&own).unwrap(),
+                    rustix::fs::FlockOperation::NonBlockingLockShared
+                )
+                .is_err()
+            );
+            assert!(rustix::fs::memfd_create("m", rustix::fs::MemfdFlags::empty()).is_err());
+            assert!(rustix::fs::link(&own, &other).is_err());
+            assert!(rustix::fs::symlink(&own, &other).is_err());
+            assert!(rustix::fs::mkdir(&other, rustix::fs::Mode::RWXU).is_err());
+            assert!(std::fs::read_dir(folder.path()).is_err());
+            // To become more.
+            assert!(rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).is_err());
+            assert!(rustix::process::setsid().is_err());
+            assert!(rustix::process::chdir("/").is_err());
             drop(folder);
         })
         .join()
@@ -240,5 +224,8 @@ mod tests {
         let mut said = String::new();
         reading_end.read_to_string(&mut said).unwrap();
         assert_eq!(said, "still here");
+        assert!(victim.try_wait().unwrap().is_none(), "it still runs");
+        victim.kill().unwrap();
+        victim.wait().unwrap();
     }
 }

@@ -21,8 +21,12 @@ pub fn each_spread(
             return Ok(false);
         }
         let Some(pts) = video.index().pts_at(place * frames / count) else { continue };
-        if let Ok(shown) = seeker.frame(pts) {
-            take(shown.picture)?;
+        match seeker.frame(pts) {
+            Ok(shown) => take(shown.picture)?,
+            // The next process may read it, and what is found must not depend on when one ends.
+            Err(error) if error.is_of_worker() => return Err(error.into()),
+            // A damaged frame.
+            Err(_) => {}
         }
     }
     Ok(true)

@@ -44,6 +44,8 @@ struct SimulatedCamera {
     /// The next frame's number since the camera was switched on: it counts on while disconnected.
     clock: i64,
     delivered: Arc<AtomicU64>,
+    /// Why it doesn't open.
+    opening_error: Option<pigweight_media::Error>,
     /// Called when all steps are done.
     at_end: Box<dyn FnMut() + Send>,
 }
@@ -56,6 +58,7 @@ impl SimulatedCamera {
             steps: steps.iter().copied().collect(),
             clock,
             delivered: Arc::default(),
+            opening_error: None,
             at_end: Box::new(|| {}),
         }
     }
@@ -91,7 +94,7 @@ impl FrameSource for SimulatedCamera {
     }
 
     fn start_after(&mut self, _pts: Option<Pts>) -> Result<(), pigweight_media::Error> {
-        Ok(())
+        self.opening_error.take().map_or(Ok(()), Err)
     }
 
     fn next(&mut self) -> Result<Next, pigweight_media::Error> {
@@ -190,12 +193,22 @@ impl StoredCamera {
         camera: &mut SimulatedCamera,
         stop: &AtomicBool,
     ) -> Result<(), Error> {
+        self.attempt(inference, camera, stop, false)
+    }
+
+    fn attempt(
+        &self,
+        inference: &Inference,
+        camera: &mut SimulatedCamera,
+        stop: &AtomicBool,
+        is_last_try: bool,
+    ) -> Result<(), Error> {
         let settings = settings();
         let analysis = Analysis {
             video_id: &self.video_id,
             inference,
             settings: &settings,
-            is_last_try: false,
+            is_last_try,
             show: None,
             box_size: None,
         };
@@ -312,4 +325,38 @@ fn a_reconnected_camera_continues_the_same_run_and_stops_on_request() {
     let pts: Vec<i64> = kept.frames().into_iter().map(|(pts, _)| pts).collect();
     assert!(pts.windows(2).all(|pair| pair[0] < pair[1]), "none is lost or stored twice: {pts:?}");
     assert!(pts.iter().any(|&pts| pts < 30) && pts.iter().any(|&pts| pts >= 100), "{pts:?}");
+}
+
+#[test]
+fn a_source_whose_worker_ends_while_it_opens_is_tried_again_like_one_whose_worker_ends_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let film = film(folder.path());
+    let (inference, kept) = (inference(), StoredCamera::open(folder.path()));
+    let stop = AtomicBool::new(false);
+    let ended =
+        || pigweight_media::Error::WorkerEnded { path: film.path().to_owned(), reason: "signal 9".into() };
+    let none = || pigweight_media::Error::NoWorker { reason: "too many open files".into() };
+    let attempt = |error: pigweight_media::Error, is_last_try| {
+        let mut camera = SimulatedCamera::new(&film, 0, &[]);
+        camera.opening_error = Some(error);
+        kept.attempt(&inference, &mut camera, &stop, is_last_try)
+    };
+    let state = || {
+        let runs = kept.runtime.block_on(kept.store.runs(&kept.video_id)).expect("runs");
+        (runs.len(), runs[0].state)
+    };
+    assert!(matches!(attempt(ended(), false), Err(Error::Interrupted(_))));
+    assert_eq!(state(), (1, RunState::Running));
+    // What is counted until then is gone on with.
+    let mut camera = SimulatedCamera::new(&film, 0, &[Step::Frames(30), Step::Away]);
+    assert!(matches!(kept.run(&inference, &mut camera, &stop), Err(Error::SourceAway(_))));
+    let counted = kept.frames().len();
+    assert!(counted > 0);
+    assert!(matches!(attempt(ended(), false), Err(Error::Interrupted(_))));
+    assert_eq!((state(), kept.frames().len()), ((1, RunState::Running), counted));
+    // That no process can be started is no fault of the file, however often it happens.
+    assert!(matches!(attempt(none(), true), Err(Error::Interrupted(_))));
+    assert_eq!(state(), (1, RunState::Running));
+    assert!(matches!(attempt(ended(), true), Err(Error::Frames(_))));
+    assert_eq!(state(), (1, RunState::Failed));
 }

@@ -59,6 +59,9 @@ impl Reasoned for Error {
             Self::Interrupted(error) => error.code(),
             Self::DetectorGone(error) => error.code(),
         };
+        if let Self::Interrupted(error) | Self::Frames(frames::Error::Media(error)) = self {
+            return error.reason();
+        }
         Reason::new(code, Chain(self).to_string())
     }
 }
@@ -122,7 +125,10 @@ impl Analysis<'_> {
             None => self.track_source(source, observe, &mut tracking),
         };
         if let Err(Error::Frames(error)) = &ended {
-            let reason = Chain(error).to_string();
+            let reason = match error {
+                frames::Error::Media(error) => error.reason().text,
+                error => Chain(error).to_string(),
+            };
             runtime.block_on(store.fail_run(&tracking.checkpoints.run().id, &reason))?;
         }
         ended.map(|()| tracking.checkpoints.into_run())
@@ -162,7 +168,8 @@ impl Analysis<'_> {
             }
             Detection::tracked_from(found, low_score)
         };
-        inference.run(source, start, observe, tracked, |mut frames| {
+        let has_advanced = tracking.checkpoints.has_advanced();
+        let followed = inference.run(source, start, observe, tracked, |mut frames| {
             let followed = tracking.follow(&mut frames, Some(&line_proximity));
             if frames.passed_over() > 0 {
                 tracing::info!(
@@ -172,7 +179,25 @@ impl Analysis<'_> {
             }
             let failure = followed?;
             tracking.finish(frames.end_secs(), failure)
-        })?
+        });
+        // A source that doesn't open is no other than one that breaks off later.
+        followed.unwrap_or_else(|error| Err(self.classify(error, has_advanced)))
+    }
+
+    /// What an error of the source or the detector means for the run. Only [`Error::Frames`] ends it for good.
+    fn classify(&self, error: frames::Error, has_advanced: bool) -> Error {
+        match error {
+            frames::Error::Away(error) => Error::SourceAway(error),
+            frames::Error::Media(error)
+                if error.is_of_worker() && (!self.is_last_try || has_advanced || error.is_of_machine()) =>
+            {
+                Error::Interrupted(error)
+            }
+            frames::Error::Detect(error) if error.is_passing() => Error::DetectorGone(error),
+            // A full or busy disk says nothing about the video.
+            frames::Error::StoredDetections(error) => error.into(),
+            error => error.into(),
+        }
     }
 
     /// Tracks the detections of an earlier run. Nothing is decoded, so there is nothing to observe.
@@ -272,24 +297,16 @@ impl<'a, 't> Tracking<'a, 't> {
             }
             match frame {
                 Ok(frame) => self.track(frame, line_proximity),
-                Err(frames::Error::Away(error)) => {
-                    self.write(None)?;
-                    return Err(Error::SourceAway(error));
-                }
-                Err(frames::Error::Media(error)) if error.is_of_worker() => {
-                    self.write(None)?;
-                    if !self.analysis.is_last_try || self.checkpoints.has_advanced() {
-                        return Err(Error::Interrupted(error));
+                Err(error) => {
+                    // What was read until then is kept, and may have brought the run further.
+                    if !matches!(error, frames::Error::StoredDetections(_)) {
+                        self.write(None)?;
                     }
-                    return Ok(Some(error.into()));
+                    match self.analysis.classify(error, self.checkpoints.has_advanced()) {
+                        Error::Frames(error) => return Ok(Some(error)),
+                        passing => return Err(passing),
+                    }
                 }
-                Err(frames::Error::Detect(error)) if error.is_passing() => {
-                    self.write(None)?;
-                    return Err(Error::DetectorGone(error));
-                }
-                // A full or busy disk says nothing about the video.
-                Err(frames::Error::StoredDetections(error)) => return Err(error.into()),
-                Err(error) => return Ok(Some(error)),
             }
             if self.checkpoints.is_due() {
                 self.write(None)?;

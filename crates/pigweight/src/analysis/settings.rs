@@ -44,7 +44,7 @@ impl RunSettings {
     /// # Errors
     /// As [`Self::of`].
     pub fn of_video(config: &Config, video: &VideoRecord, model: &Model) -> anyhow::Result<Self> {
-        let mut settings = Self::of(config, Path::new(&video.path), model)?;
+        let mut settings = Self::of(config, &video.file_path(), model)?;
         if let Some(min_score) = video.min_score_for(&model.info().hash) {
             settings.tracker = TrackerSettings::for_min_score(min_score as f32);
         }

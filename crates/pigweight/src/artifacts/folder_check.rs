@@ -181,7 +181,7 @@ fn check_clips(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         found => found?,
     };
-    let known: BTreeSet<&Path> = videos.values().map(|video| Path::new(&video.path)).collect();
+    let known: BTreeSet<PathBuf> = videos.values().map(VideoRecord::file_path).collect();
     for camera in entries(&folder)? {
         if !camera.is_dir() {
             tell(nobody_owns(&camera));
@@ -193,7 +193,7 @@ fn check_clips(
                 let what =
                     format!("the clip {shown} was cut off; the next start of `pigweight serve` removes it");
                 tell(Finding::new("clip_unfinished", what));
-            } else if !known.contains(path.as_path()) {
+            } else if !known.contains(&path) {
                 let what =
                     format!("the clip {shown} isn't known; the next start of `pigweight serve` counts it");
                 tell(Finding::new("clip_unknown", what));

@@ -88,12 +88,12 @@ impl DetectorSlot {
         !video.is_of_camera
             && video.view_matches == Some(false)
             && video.view_checked_with.as_ref() != Some(&run.model_hash)
-            && self.own_file(Path::new(&video.path), &video.source_id).is_some()
+            && self.own_file(&video.file_path(), &video.source_id).is_some()
     }
 
     /// The detector that counts a video: its own if the video shows the view that this has learned, or the usual one. Blocks while its own is loaded.
     pub fn for_video(&self, video: &VideoRecord) -> Result<Inference, Missing> {
-        let Some(path) = self.own_file(Path::new(&video.path), &video.source_id) else { return self.now() };
+        let Some(path) = self.own_file(&video.file_path(), &video.source_id) else { return self.now() };
         let size_and_time =
             path.metadata().map_or((0, None), |metadata| (metadata.len(), metadata.modified().ok()));
         // Every change is a single insertion or removal.

@@ -4,12 +4,13 @@
 use crate::artifacts::previews::Previews;
 use crate::background::cancellation::Cancellation;
 use crate::background::job_enqueuer::JobEnqueuer;
+use crate::describe::{counted, printable};
 use crate::reason::Reasoned as _;
 use crate::sources::library::{self, FoundFile, OwnFolders, SystemFiles};
 use crate::status::Status;
 use pigweight_store::{EnqueuedJobs, Reason, Store, VideoRecord};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -52,11 +53,16 @@ pub struct FolderWatcher {
     pub list: watch::Sender<Arc<[VideoRecord]>>,
 }
 
+/// A folder that can't be read is reported by who reads it.
+fn is_empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
 impl FolderWatcher {
     /// Registers the files now in the folders, so that the first list of videos isn't empty. Blocks.
     pub fn register_present(&self, runtime: &Handle) -> usize {
         let started = self.store.scan_start_millis();
-        let (found, mut trouble) = library::find_videos(&self.folders, Some(&self.own));
+        let (found, mut trouble) = self.find(runtime);
         let videos = self.register(runtime, found.iter(), started, &mut trouble);
         self.status.end_scan(trouble);
         videos.len()
@@ -69,7 +75,7 @@ impl FolderWatcher {
         let mut cleaned_up: Option<Instant> = None;
         while !self.cancellation.is_over() {
             let started = self.store.scan_start_millis();
-            let (found, mut trouble) = library::find_videos(&self.folders, Some(&self.own));
+            let (found, mut trouble) = self.find(runtime);
             let is_all_read = trouble.is_none();
             // A file that grew since the last scan is still being written; at the start there is no last scan.
             let is_whole = |found: &&FoundFile| {
@@ -93,6 +99,29 @@ impl FolderWatcher {
             // The wait ends early for a stop, an upload, or resumed work.
             let _woken = wake.recv_timeout(LOOK_AFTER);
         }
+    }
+
+    /// The files in the folders, and what is wrong with the folders: one that is empty, although videos of it are known, may be the place of a disk that
+    /// isn't mounted.
+    fn find(&self, runtime: &Handle) -> (Vec<FoundFile>, Option<Reason>) {
+        let (found, mut trouble) = library::find_videos(&self.folders, Some(&self.own));
+        for folder in self.folders.iter().filter(|folder| !self.own.contain(folder) && is_empty(folder)) {
+            let Ok(folder) = folder.canonicalize() else { continue };
+            match runtime.block_on(self.store.count_known_below(&folder)) {
+                Ok(0) => {}
+                Ok(known) => {
+                    let text = format!(
+                        "the folder {} is empty, and {} of it {} known; check that its disk is mounted. They are shown and counted when they are back",
+                        printable(&folder.to_string_lossy()),
+                        counted(known, "video"),
+                        if known == 1 { "is" } else { "are" },
+                    );
+                    trouble = Some(Reason::new("folder_emptied", text));
+                }
+                Err(error) => trouble = Some(error.reason()),
+            }
+        }
+        (found, trouble)
     }
 
     fn enqueue_jobs(&mut self, runtime: &Handle, videos: &[VideoRecord], trouble: &mut Option<Reason>) {

@@ -51,7 +51,7 @@ impl JobEnqueuer {
         let plan = match self.context.plan(video) {
             Ok(plan) => plan,
             // The usual one is missing: health says why.
-            Err(_) if self.context.detector.own_file(Path::new(&video.path), &video.source_id).is_none() => {
+            Err(_) if self.context.detector.own_file(&video.file_path(), &video.source_id).is_none() => {
                 return Ok(None);
             }
             Err(missing) => return Err(missing.error.into()),
@@ -76,7 +76,7 @@ impl JobEnqueuer {
         let mut trouble = Vec::new();
         let mut new = Vec::new();
         for video in videos {
-            let folder = Path::new(&video.path).parent().unwrap_or(Path::new("")).to_owned();
+            let folder = video.file_path().parent().unwrap_or(Path::new("")).to_owned();
             let planned = by_folder
                 .entry(PlannedFolder {
                     folder,

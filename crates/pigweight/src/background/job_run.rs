@@ -16,7 +16,6 @@ use crate::status::Progress;
 use pigweight_core::viewpoint::ViewMatch;
 use pigweight_media::{DecodedFrame, Video};
 use pigweight_store::{JobRecord, Reason, RunState, VideoRecord};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
 
@@ -59,7 +58,7 @@ impl JobRun<'_> {
         let stop = context.cancellation.begin(&record.id);
         let record = match self.with_view(record, &video, &stop) {
             Ok(record) => record,
-            Err(error) => return self.unwritten(&error),
+            Err(outcome) => return outcome,
         };
         match runtime.block_on(context.store.job(&job.id)) {
             Ok(now) if context.is_mine(&now) => {}
@@ -95,9 +94,7 @@ impl JobRun<'_> {
     fn unopened(&self, record: &VideoRecord, error: &OpenError) -> JobOutcome {
         match error {
             OpenError::Media(error) if error.is_of_worker() => self.interrupted(error),
-            OpenError::Media(error) if !Path::new(&record.path).exists() => {
-                JobOutcome::NotNow(error.reason())
-            }
+            OpenError::Media(error) if !record.file_path().exists() => JobOutcome::NotNow(error.reason()),
             OpenError::Media(error) => JobOutcome::Failed(error.reason()),
             OpenError::Stopped => JobOutcome::Stopped,
             OpenError::Store(error) => self.unwritten(error),
@@ -116,7 +113,7 @@ impl JobRun<'_> {
         let Self { context, runtime, job } = self;
         let record = match self.measured(plan, record, video, stop) {
             Ok(record) => record,
-            Err(error) => return self.unwritten(&error),
+            Err(outcome) => return outcome,
         };
         let record = &record;
         let settings = match plan.settings(record) {
@@ -151,6 +148,9 @@ impl JobRun<'_> {
             }
             Err(pipeline::Error::Stopped) => JobOutcome::Stopped,
             // The last attempt, if nothing was written, counts as the run's own failure.
+            Err(pipeline::Error::Interrupted(error)) if error.is_of_machine() => {
+                JobOutcome::NotNow(error.reason())
+            }
             Err(pipeline::Error::Interrupted(error)) => {
                 self.note_loss();
                 JobOutcome::Interrupted(error.reason())
@@ -176,8 +176,8 @@ impl JobRun<'_> {
         record: VideoRecord,
         video: &Video,
         stop: &AtomicBool,
-    ) -> pigweight_store::Result<VideoRecord> {
-        let own = self.context.detector.own_file(Path::new(&record.path), &record.source_id);
+    ) -> Result<VideoRecord, JobOutcome> {
+        let own = self.context.detector.own_file(&record.file_path(), &record.source_id);
         let Some(file) = own.and_then(|path| std::fs::read(path).ok()) else { return Ok(record) };
         let hash = blake3::hash(&file).to_hex().to_string();
         if record.view_checked_with.as_ref() == Some(&hash) {
@@ -187,6 +187,9 @@ impl JobRun<'_> {
             Ok(_) if stop.load(Ordering::SeqCst) => return Ok(record),
             Ok(found) => found,
             Err(error) => {
+                if let Some(outcome) = self.worker_lost(&error) {
+                    return Err(outcome);
+                }
                 tracing::debug!("{}: its view is not compared: {error}", record.name);
                 return Ok(record);
             }
@@ -195,7 +198,8 @@ impl JobRun<'_> {
             tracing::warn!("{}: {} ({other:?})", record.name, other_view().message);
         }
         let matches = found.map(|found| found == ViewMatch::Same);
-        self.runtime.block_on(self.context.store.keep_view(&record.id, &hash, matches))
+        let kept = self.runtime.block_on(self.context.store.keep_view(&record.id, &hash, matches));
+        kept.map_err(|error| self.unwritten(&error))
     }
 
     /// The video, after its source's animals were measured. If that fails, they are counted at the usual input: what is wrong with the video or
@@ -206,13 +210,19 @@ impl JobRun<'_> {
         record: &VideoRecord,
         video: &Video,
         stop: &AtomicBool,
-    ) -> pigweight_store::Result<VideoRecord> {
+    ) -> Result<VideoRecord, JobOutcome> {
         let place = (&self.context.store, self.runtime);
         let detector = (&*self.context.config, &plan.inference);
         match input_width::measure_source(place, detector, record, video, stop, true) {
-            Ok(true) => self.runtime.block_on(self.context.store.video(&record.id)),
+            Ok(true) => {
+                let measured = self.runtime.block_on(self.context.store.video(&record.id));
+                measured.map_err(|error| self.unwritten(&error))
+            }
             Ok(false) => Ok(record.clone()),
             Err(error) => {
+                if let Some(outcome) = self.worker_lost(&error) {
+                    return Err(outcome);
+                }
                 tracing::debug!("{}: its animals are not measured: {error}", record.name);
                 Ok(record.clone())
             }
@@ -265,12 +275,22 @@ impl JobRun<'_> {
     }
 
     fn interrupted(&self, error: &pigweight_media::Error) -> JobOutcome {
+        if error.is_of_machine() {
+            return JobOutcome::NotNow(error.reason());
+        }
         self.note_loss();
         if self.is_last_try() {
             JobOutcome::Failed(too_often(error))
         } else {
             JobOutcome::Interrupted(error.reason())
         }
+    }
+
+    /// Whether an error before the count is one of the process that reads the video. Counted without what it was to find out, the video would be counted
+    /// otherwise than without the loss.
+    fn worker_lost(&self, error: &anyhow::Error) -> Option<JobOutcome> {
+        let error = error.downcast_ref::<pigweight_media::Error>().filter(|error| error.is_of_worker())?;
+        Some(self.interrupted(error))
     }
 
     fn note_loss(&self) {

@@ -35,7 +35,9 @@ impl VideoIndexer {
             let listed = list.borrow_and_update().clone();
             let mut videos: Vec<_> = listed.iter().filter(|video| !prepared.contains(&video.id)).collect();
             // A file that takes minutes to index doesn't delay one that takes a moment.
-            videos.sort_by_cached_key(|video| std::fs::metadata(&video.path).map_or(0, |file| file.len()));
+            videos.sort_by_cached_key(|video| {
+                std::fs::metadata(video.file_path()).map_or(0, |file| file.len())
+            });
             for video in videos {
                 self.prepare(runtime, video, &mut prepared, &mut interrupted, &mut is_troubled);
                 if self.cancellation.is_over() {

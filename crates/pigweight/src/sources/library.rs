@@ -1,10 +1,11 @@
 //! The video folders: registers their files and serves nothing outside them.
 
+use crate::describe::printable;
 use crate::reason::Reasoned as _;
 use pigweight_media::Video;
 use pigweight_media::isolate::Workers;
 use pigweight_store::{
-    FileIdentity, FileStat, KnownFile, NewFile, NewSource, NewVideo, Reason, Store, VideoRecord,
+    FileIdentity, FileStat, KnownFile, NewFile, NewSource, NewVideo, Reason, Store, VideoRecord, path_text,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, Metadata};
@@ -53,7 +54,7 @@ impl FoundFile {
     /// If the file can't be accessed.
     pub fn alone(path: &Path) -> std::io::Result<Self> {
         let metadata = path.metadata()?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = shown(Path::new(path.file_name().unwrap_or_default()));
         let folder = path.parent().unwrap_or(Path::new("/"));
         Ok(Self { path: path.to_owned(), name, stat: stat(&metadata), source: folder_source(folder, folder) })
     }
@@ -79,10 +80,7 @@ impl FoundFile {
 fn folder_source(root: &Path, folder: &Path) -> NewSource {
     let below = folder.strip_prefix(root).ok().filter(|below| !below.as_os_str().is_empty());
     let name = below.or_else(|| folder.file_name().map(Path::new)).unwrap_or(folder);
-    NewSource::Folder {
-        folder: folder.to_string_lossy().into_owned(),
-        name: name.to_string_lossy().into_owned(),
-    }
+    NewSource::Folder { folder: path_text(folder), name: shown(name) }
 }
 
 /// Folders of this program, in which every file is whole from the beginning.
@@ -124,7 +122,7 @@ pub fn find_videos(folders: &[PathBuf], own: Option<&OwnFolders>) -> (Vec<FoundF
         if let Some(source) = own.and_then(|own| own.source_of(&found.path)) {
             if matches!(source, NewSource::Camera { .. }) {
                 // The folder is named for programs.
-                found.name = found.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                found.name = shown(Path::new(found.path.file_name().unwrap_or_default()));
             }
             found.source = source;
         }
@@ -159,10 +157,10 @@ fn find_below(
     for entry in entries.filter_map(Result::ok) {
         let Some(path) = inside(root, &entry.path()) else { continue };
         let Ok(metadata) = path.metadata() else { continue };
-        if metadata.is_dir() && depth > 0 && !is_hidden(&entry.path()) {
+        if metadata.is_dir() && depth > 0 && !is_hidden(&entry.path()) && !is_of_system(&entry.path()) {
             find_below(root, &path, depth - 1, found, unread);
         } else if metadata.is_file() && has_video_extension(&path) && !is_hidden(&entry.path()) {
-            let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+            let name = shown(path.strip_prefix(root).unwrap_or(&path));
             found.push(FoundFile { name, stat: stat(&metadata), source: folder_source(root, folder), path });
         }
     }
@@ -171,6 +169,36 @@ fn find_below(
 /// The path without links, if it is inside the folder.
 pub fn inside(root: &Path, path: &Path) -> Option<PathBuf> {
     path.canonicalize().ok().filter(|path| path.starts_with(root))
+}
+
+/// A file's name for people: a name may have any bytes.
+fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
+}
+
+/// Folders in which systems and network storage keep what was deleted, earlier states and thumbnails.
+const SYSTEM_FOLDERS: [&str; 16] = [
+    "@eadir",
+    "@recycle",
+    "@recently-snapshot",
+    "@snapshot",
+    "@tmp",
+    "@sharesnap",
+    "#recycle",
+    "#snapshot",
+    "~snapshot",
+    "$recycle.bin",
+    "recycler",
+    "recycled",
+    "system volume information",
+    "lost+found",
+    "lost.dir",
+    "network trash folder",
+];
+
+fn is_of_system(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    SYSTEM_FOLDERS.contains(&name.as_str())
 }
 
 fn is_hidden(path: &Path) -> bool {
@@ -242,7 +270,7 @@ pub fn identity(path: &Path, files: &dyn OpenFile) -> std::io::Result<FileIdenti
     let mut head = Vec::new();
     file.take(HEAD_BYTES).read_to_end(&mut head)?;
     Ok(FileIdentity {
-        path: path.to_string_lossy().into_owned(),
+        path: path_text(path),
         stat,
         head_hash: blake3::hash(&head).to_hex().to_string(),
         samples_hash: None,
@@ -323,7 +351,7 @@ pub fn register_all<'a>(
     let mut videos: BTreeMap<usize, VideoRecord> = BTreeMap::new();
     let (mut new, mut stats) = (Vec::new(), Vec::new());
     for (place, found) in found.enumerate() {
-        let before = known.remove(&*found.path.to_string_lossy());
+        let before = known.remove(&path_text(&found.path));
         if let Some(before) = &before
             && before.video.is_sampled
             && before.stat.is_unchanged(&found.stat)
@@ -417,7 +445,7 @@ pub fn open(
     on_part: &mut dyn FnMut(Video),
 ) -> pigweight_store::Result<Opened> {
     let stored = runtime.block_on(store.packet_index(&record.id))?;
-    let path = Path::new(&record.path);
+    let path = &record.file_path();
     let video = match workers {
         Some(workers) => workers.open_in_parts(path, stored.as_deref(), on_part),
         None => Video::open_in_parts(path, stored.as_deref(), PARTS_AFTER, on_part),

@@ -5,6 +5,7 @@
 //! DATA/uploads/                  whole files: analysed like all videos
 //! DATA/uploads/.partial/ID.json  the upload's metadata, and for a week its result
 //! DATA/uploads/.partial/ID.part  received bytes; its length is the offset
+//! DATA/uploads/.partial/ID.old   by the clock it is too old; the clock may be wrong, so a day later it is looked at again
 //! ```
 //! So received bytes survive `kill -9`, and an upload resumes where it stopped. A client that missed the last response
 //! asks again and is told, instead of sending everything again.
@@ -12,19 +13,21 @@
 use crate::artifacts::disk_space;
 use crate::sources::library;
 use crate::sources::upload_names::{clean_name, is_free, move_to_free, numbered_names};
+use crate::sources::upload_places::Admission;
+pub use crate::sources::upload_places::{UnfinishedUpload, Upload};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Notify, OwnedMutexGuard};
 
 /// Uploads without a byte in this time are dropped.
 const EXPIRE_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Unfinished ones at once.
-const MOST_UNFINISHED: usize = 100;
+/// How long one must have been old before it is dropped: a clock that jumps ahead is set right again.
+const DOUBT: Duration = Duration::from_secs(24 * 3600);
 const PARTIAL: &str = ".partial";
 /// How often free disk space is checked: other programs write there too.
 const LOOK_AT_ROOM_AFTER_BYTES: u64 = 64 << 20;
@@ -49,7 +52,7 @@ pub enum Error {
     #[error("the file is empty")]
     Empty,
     #[error(
-        "too many unfinished uploads; finish or delete some, or wait: each is deleted after a week without data"
+        "too many unfinished uploads; finish or delete some (GET /api/uploads lists them), or wait: each is deleted after a week without data"
     )]
     TooMany,
     #[error("there is no upload {0}; it is finished, was deleted or nothing came for it in a week")]
@@ -64,23 +67,6 @@ pub enum Error {
     Disk { path: PathBuf, source: std::io::Error },
 }
 
-/// An upload and its progress.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upload {
-    pub id: String,
-    /// Bytes received.
-    pub offset: u64,
-    /// Bytes of the complete file.
-    pub length: u64,
-}
-
-impl Upload {
-    /// Whether it is complete.
-    pub fn is_whole(&self) -> bool {
-        self.offset >= self.length
-    }
-}
-
 /// The upload's metadata.
 #[derive(Serialize, Deserialize)]
 struct Announced {
@@ -89,14 +75,48 @@ struct Announced {
     /// The name it gets when it is complete.
     #[serde(default)]
     becomes: Option<String>,
+    /// Who announced it.
+    #[serde(default)]
+    visitor: Option<String>,
 }
 
 /// One writer at a time; a newer connection takes over from one that hangs.
-#[derive(Default)]
 struct Slot {
     writing: Arc<tokio::sync::Mutex<()>>,
     newest: AtomicU64,
     taken_over: Notify,
+    /// When this process first saw it.
+    begun: Instant,
+    /// Bytes that came since.
+    came: AtomicU64,
+    /// When the last of them came, milliseconds after `begun`.
+    last_came_millis: AtomicU64,
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self {
+            writing: Arc::default(),
+            newest: AtomicU64::new(0),
+            taken_over: Notify::new(),
+            begun: Instant::now(),
+            came: AtomicU64::new(0),
+            last_came_millis: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Slot {
+    fn note_bytes(&self, bytes: u64) {
+        self.came.fetch_add(bytes, Ordering::Relaxed);
+        let millis = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_came_millis.store(millis, Ordering::Relaxed);
+    }
+
+    fn idle(&self) -> Duration {
+        let last = Duration::from_millis(self.last_came_millis.load(Ordering::Relaxed));
+        self.begun.elapsed().saturating_sub(last)
+    }
 }
 
 /// All uploads of this server.
@@ -128,8 +148,8 @@ impl Uploads {
         self.max_bytes
     }
 
-    /// Creates an upload.
-    pub async fn create(&self, name: &str, length: u64) -> Result<Upload, Error> {
+    /// Creates an upload for a visitor.
+    pub async fn create(&self, name: &str, length: u64, visitor: &str) -> Result<Upload, Error> {
         if self.max_bytes == 0 {
             return Err(Error::Off);
         }
@@ -144,11 +164,15 @@ impl Uploads {
         // Two new uploads must not both claim the last space.
         let _naming = self.naming.lock().await;
         let unfinished = self.unfinished().await?;
-        if unfinished.len() >= MOST_UNFINISHED {
-            return Err(Error::TooMany);
+        match Admission::of(visitor, &unfinished) {
+            Admission::Free => {}
+            Admission::InsteadOf(id) => {
+                tracing::info!("the upload {id} has got nowhere: deleted, as there are too many");
+                self.remove(id).await;
+            }
+            Admission::Full => return Err(Error::TooMany),
         }
-        let awaited: u64 =
-            unfinished.iter().map(|upload| upload.length - upload.offset.min(upload.length)).sum();
+        let awaited: u64 = unfinished.iter().map(UnfinishedUpload::reserved_bytes).sum();
         if !disk_space::has_room(&self.folder, length.saturating_add(awaited)) {
             return Err(Error::NoRoom(length));
         }
@@ -157,8 +181,18 @@ impl Uploads {
         let id = ulid::Ulid::generate().to_string().to_lowercase();
         let part = self.part(&id);
         tokio::fs::write(&part, []).await.map_err(at(&part))?;
-        self.announce(&id, &Announced { name, length, becomes: None }).await?;
+        let announced = Announced { name, length, becomes: None, visitor: Some(visitor.to_owned()) };
+        self.announce(&id, &announced).await?;
+        let _begun = self.slot(&id);
         Ok(Upload { id, offset: 0, length })
+    }
+
+    /// Those that aren't complete.
+    pub async fn list(&self) -> Result<Vec<UnfinishedUpload>, Error> {
+        let mut unfinished = self.unfinished().await?;
+        unfinished.retain(|unfinished| !unfinished.upload.is_whole());
+        unfinished.sort_by(|one, other| one.upload.id.cmp(&other.upload.id));
+        Ok(unfinished)
     }
 
     /// Its progress.
@@ -182,6 +216,8 @@ impl Uploads {
         if upload.offset != offset {
             return Err(Error::Offset { here: upload.offset, sent: offset });
         }
+        // It goes on, so it isn't old.
+        let _was_not = tokio::fs::remove_file(self.old(id)).await;
         let path = self.part(id);
         let file = tokio::fs::OpenOptions::new().append(true).open(&path).await.map_err(at(&path))?;
         let room_looked_at = upload.offset;
@@ -230,7 +266,7 @@ impl Uploads {
     /// are reported and delay nothing.
     pub async fn recover(&self) -> Result<(), Error> {
         tokio::fs::create_dir_all(&self.folder).await.map_err(at(&self.folder))?;
-        for upload in self.unfinished().await? {
+        for UnfinishedUpload { upload, .. } in self.unfinished().await? {
             if let Err(error) = self.finish(&upload.id).await {
                 tracing::warn!("{error}");
             }
@@ -238,8 +274,15 @@ impl Uploads {
         Ok(())
     }
 
+    /// Removes old ones, and old results of finished ones.
+    pub async fn remove_old(&self) {
+        if let Err(error) = self.unfinished().await {
+            tracing::warn!("old uploads are not removed: {error}");
+        }
+    }
+
     /// Those not moved yet. Removes old ones, and old results of finished ones.
-    async fn unfinished(&self) -> Result<Vec<Upload>, Error> {
+    async fn unfinished(&self) -> Result<Vec<UnfinishedUpload>, Error> {
         let folder = self.folder.join(PARTIAL);
         let Ok(mut entries) = tokio::fs::read_dir(&folder).await else { return Ok(Vec::new()) };
         let mut found = Vec::new();
@@ -247,8 +290,12 @@ impl Uploads {
             let path = entry.path();
             let Some(id) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
             let age = entry.metadata().await.ok().and_then(|file| file.modified().ok()?.elapsed().ok());
-            let is_old = age.is_some_and(|age| age > EXPIRE_AFTER);
-            if !is_part(&path) {
+            let kind = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            if kind == "old" {
+                continue;
+            }
+            let is_old = age.is_some_and(|age| age > EXPIRE_AFTER) && self.is_old_for_a_day(id).await;
+            if kind != "part" {
                 if is_old && !self.part(id).exists() {
                     self.remove(id).await;
                 }
@@ -256,7 +303,17 @@ impl Uploads {
             }
             match self.read(id).await {
                 // A complete one only waits for its name, however long the machine was off.
-                Ok((upload, _)) if upload.is_whole() || !is_old => found.push(upload),
+                Ok((upload, announced)) if upload.is_whole() || !is_old => {
+                    let slot = self.slot(id);
+                    found.push(UnfinishedUpload {
+                        upload,
+                        name: announced.name,
+                        visitor: announced.visitor,
+                        age: slot.begun.elapsed(),
+                        came: slot.came.load(Ordering::Relaxed),
+                        idle: slot.idle(),
+                    });
+                }
                 _ if is_old => {
                     tracing::info!("the upload {id} got no data for a week: deleted");
                     self.remove(id).await;
@@ -265,6 +322,21 @@ impl Uploads {
             }
         }
         Ok(found)
+    }
+
+    /// Whether an upload that is too old now was so a day ago. Notes that it is.
+    async fn is_old_for_a_day(&self, id: &str) -> bool {
+        let mark = self.old(id);
+        let marked = tokio::fs::metadata(&mark).await.ok().and_then(|file| file.modified().ok());
+        match marked.map(|marked| marked.elapsed()) {
+            Some(Ok(age)) => age >= DOUBT,
+            // None, or one of a clock that was ahead.
+            Some(Err(_)) | None => {
+                // On a full disk it is looked at later.
+                let _unmarked = tokio::fs::write(&mark, []).await;
+                false
+            }
+        }
     }
 
     /// Written to a temporary file and moved, so it is complete or absent.
@@ -294,7 +366,7 @@ impl Uploads {
     }
 
     async fn remove(&self, id: &str) {
-        for path in [self.announced(id), self.part(id)] {
+        for path in [self.announced(id), self.part(id), self.old(id)] {
             // A missing file needs no removing.
             let _gone = tokio::fs::remove_file(path).await;
         }
@@ -315,6 +387,10 @@ impl Uploads {
 
     fn announced(&self, id: &str) -> PathBuf {
         self.folder.join(PARTIAL).join(format!("{id}.json"))
+    }
+
+    fn old(&self, id: &str) -> PathBuf {
+        self.folder.join(PARTIAL).join(format!("{id}.old"))
     }
 
     fn part(&self, id: &str) -> PathBuf {
@@ -361,6 +437,7 @@ impl Writing {
         let taken = &piece[..piece.len().min(room)];
         self.file.write_all(taken).await.map_err(at(&self.path))?;
         self.upload.offset += taken.len() as u64;
+        self.slot.note_bytes(taken.len() as u64);
         if taken.len() < piece.len() { Err(Error::TooLong(self.upload.length)) } else { Ok(()) }
     }
 
@@ -380,10 +457,6 @@ fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     }
 }
 
-fn is_part(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "part")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -393,10 +466,10 @@ mod tests {
         let data = tempfile::tempdir().expect("a folder");
         let uploads = Uploads::new(data.path(), 1.0);
         uploads.recover().await.expect("the folder is made");
-        let upload = uploads.create("pen.mp4", 3).await.expect("it is taken");
+        let upload = uploads.create("pen.mp4", 3, "one").await.expect("it is taken");
         // A name with letters that take more bytes than a file system allows.
         let name = format!("{}.mp4", "x".repeat(300));
-        let announced = Announced { name, length: 3, becomes: None };
+        let announced = Announced { name, length: 3, becomes: None, visitor: None };
         uploads.announce(&upload.id, &announced).await.expect("it is written");
         let mut writing = uploads.resume(&upload.id, 0).await.expect("it resumes");
         writing.add(b"pig").await.expect("there is room");
@@ -405,5 +478,41 @@ mod tests {
         let path = uploads.finish(&upload.id).await.expect("it is found").expect("it is whole");
         assert_eq!(path, uploads.folder().join(format!("{}.mp4", upload.id)));
         assert_eq!(std::fs::read(path).expect("it is there"), b"pig");
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_jumps_ahead_deletes_no_half_upload() {
+        let data = tempfile::tempdir().expect("a folder");
+        let uploads = Uploads::new(data.path(), 1.0);
+        uploads.recover().await.expect("the folder is made");
+        let upload = uploads.create("pen.mp4", 6, "one").await.expect("it is taken");
+        let mut writing = uploads.resume(&upload.id, 0).await.expect("it resumes");
+        writing.add(b"pig").await.expect("there is room");
+        writing.end().await.expect("it is written");
+        // Set back instead of the clock ahead: for who compares, it is the same.
+        let set = |path: PathBuf, ago: Duration| {
+            let file = std::fs::File::options().append(true).open(path).expect("it is there");
+            file.set_modified(std::time::SystemTime::now() - ago).expect("it is set");
+        };
+        let week = EXPIRE_AFTER + Duration::from_secs(60);
+        set(uploads.part(&upload.id), week);
+        set(uploads.announced(&upload.id), week);
+        uploads.remove_old().await;
+        assert_eq!(uploads.find(&upload.id).await.expect("it is kept").offset, 3);
+        set(uploads.old(&upload.id), DOUBT / 2);
+        uploads.remove_old().await;
+        assert!(uploads.find(&upload.id).await.is_ok(), "half a day later");
+        // Bytes come: it is not old any more.
+        let mut writing = uploads.resume(&upload.id, 3).await.expect("it resumes");
+        writing.add(b"s").await.expect("there is room");
+        writing.end().await.expect("it is written");
+        assert!(!uploads.old(&upload.id).exists());
+        set(uploads.part(&upload.id), week);
+        set(uploads.announced(&upload.id), week);
+        uploads.remove_old().await;
+        set(uploads.old(&upload.id), DOUBT);
+        uploads.remove_old().await;
+        assert!(matches!(uploads.find(&upload.id).await, Err(Error::NotFound(_))), "old for a day");
+        assert!(!uploads.old(&upload.id).exists(), "nothing is left");
     }
 }

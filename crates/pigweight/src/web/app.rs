@@ -8,6 +8,7 @@ use crate::background::camera_supervisor::CameraSupervisor;
 use crate::background::cancellation::Cancellation;
 use crate::background::detector_slot::{DetectorSlot, Missing};
 use crate::config::Config;
+use crate::config::hosts::KnownHosts;
 use crate::notifications::Notifications;
 use crate::sources::clips::Clips;
 use crate::sources::uploads::Uploads;
@@ -51,6 +52,8 @@ pub struct App {
     pub mjpeg_clients: Arc<Semaphore>,
     /// The server's configuration.
     pub config: Arc<Config>,
+    /// The names under which it may be asked.
+    pub known_hosts: KnownHosts,
     /// Open videos.
     pub pool: VideoPool,
     /// Stream segments in flight.

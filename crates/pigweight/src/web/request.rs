@@ -3,7 +3,10 @@
 pub mod arguments;
 pub mod byte_range;
 pub mod drain_body;
+pub mod host;
 pub mod origin;
 pub mod pages;
 pub mod problem;
+pub mod socket;
 pub mod stretch;
+pub mod visitor;

@@ -19,14 +19,13 @@ const CRATES: [(&str, &[&str], &[&str]); 8] = [
 ];
 
 /// Dependencies that belong to one crate each.
-const OWNED: [(&str, &str); 12] = [
+const OWNED: [(&str, &str); 11] = [
     ("ffmpeg-sys-next", "media"),
     ("ort", "detect"),
     ("tonic", "detect"),
     ("retina", "live"),
     ("v4l", "live"),
     ("rustls", "live"),
-    ("hyper", "live"),
     ("str0m", "live"),
     ("sqlx", "store"),
     ("axum", "pigweight"),

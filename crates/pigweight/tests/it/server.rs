@@ -158,6 +158,19 @@ impl Server {
         .collect()
     }
 
+    /// Files, sockets and pipes that it has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).expect("it runs").count()
+    }
+
+    /// Memory that it has now.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("proc(5) has it");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kib << 10
+    }
+
     /// As systemd does it; it ends well, and sooner than systemd would lose patience.
     pub fn stop(mut self) {
         let started = std::time::Instant::now();

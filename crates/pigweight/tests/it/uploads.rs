@@ -244,3 +244,61 @@ fn a_disk_without_room_is_said_before_the_first_byte() {
         assert!(message.contains("room"), "{message}");
     });
 }
+
+#[test]
+fn announcements_without_data_shut_nobody_out_and_reserve_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let (_videos, server) = started(data.path());
+    let film = film();
+    // As much as the disk holds, so that two of them would not fit.
+    let free = rustix::fs::statvfs(data.path()).map(|disk| disk.f_bavail * disk.f_frsize).unwrap();
+    let large = (free.saturating_sub(4_000_000_000)).min(90_000_000_000).to_string();
+    for number in 0..150 {
+        let answer = announce(&server, &format!("{number}.mp4"), &large);
+        assert_eq!(answer.status, 201, "{number}: {}", String::from_utf8_lossy(&answer.bytes));
+    }
+    let list = server.get("/api/uploads").json();
+    let unfinished = list.as_array().unwrap();
+    assert_eq!(unfinished.len(), 50, "one visitor's share");
+    assert!(unfinished.iter().all(|upload| upload["offset"] == 0), "{list}");
+    // One that has begun keeps its place.
+    let place = accepted(&server, "pen.mp4", film.len());
+    assert_eq!(add(&server, &place, 0, &film[..film.len() / 2]).status, 204);
+    for number in 0..60 {
+        assert_eq!(announce(&server, &format!("{number}.mp4"), "1").status, 201, "{number}");
+    }
+    assert_eq!(add(&server, &place, film.len() / 2, &film[film.len() / 2..]).status, 204);
+    assert_eq!(names(&server), ["pen.mp4"]);
+    // Anybody can see and delete what is unfinished, without the protocol.
+    let id = server.get("/api/uploads").json()[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(server.ask("DELETE", &format!("/api/uploads/{id}"), &[], None).status, 204);
+    assert_eq!(server.ask("DELETE", &format!("/api/uploads/{id}"), &[], None).status, 404);
+    let left = server.get("/api/uploads").json();
+    assert!(left.as_array().unwrap().iter().all(|upload| upload["id"] != id.as_str()), "{left}");
+    server.stop();
+}
+
+#[test]
+fn a_client_that_can_only_post_names_the_method() {
+    let data = tempfile::tempdir().unwrap();
+    let (_videos, server) = started(data.path());
+    let film = film();
+    let place = accepted(&server, "pen.mp4", film.len());
+    let half = film.len() / 2;
+    let post = |place: &str, method: &str, offset: usize, bytes: &[u8]| {
+        let offset = offset.to_string();
+        let headers = [TUS, PIECE, ("upload-offset", offset.as_str()), ("x-http-method-override", method)];
+        server.send("POST", place, &headers, Some(bytes))
+    };
+    assert_eq!(post(&place, "PATCH", 0, &film[..half]).status, 204);
+    let progress = post(&place, "HEAD", 0, &[]);
+    assert_eq!((progress.status, progress.header("upload-offset")), (200, half.to_string().as_str()));
+    assert_eq!(post(&place, "patch", half, &film[half..]).status, 204);
+    assert_eq!(names(&server), ["pen.mp4"]);
+    let other = accepted(&server, "other.mp4", film.len());
+    assert!(post(&other, "PUT", 0, &film).problem(400).contains("X-HTTP-Method-Override"));
+    assert!(server.send("POST", &other, &[TUS, PIECE], Some(&film)).problem(400).contains("PATCH"));
+    assert_eq!(post(&other, "DELETE", 0, &[]).status, 204);
+    assert_eq!(post(&other, "HEAD", 0, &[]).status, 404);
+    server.stop();
+}

@@ -88,7 +88,7 @@ async fn follow_settings(transaction: &mut Transaction, run: &NewRun) -> Result<
     .map_err(failed)?;
     sqlx::query_scalar(
         "select id from runs where video_id = $1 and model_hash = $2 and settings = $3 and rule_version = $4 \
-         and state = 'done' order by created_at desc, id desc limit 1",
+         and state = 'done' order by number desc limit 1",
     )
     .bind(&run.video_id)
     .bind(&run.model_hash)

@@ -7,6 +7,7 @@ use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
 use crate::web::request::arguments::{Field, Kind, Query, RequestArguments};
 use crate::web::request::problem::Problem;
+use crate::web::request::socket;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
@@ -18,10 +19,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
-/// Proxies cut silent connections after a minute.
-const PING_AFTER: Duration = Duration::from_secs(25);
-/// Clients have nothing to say here.
-const MOST_MESSAGE_BYTES: usize = 4096;
+/// Proxies cut silent connections after a minute; and a client that takes nothing is found out.
+const PING_AFTER: Duration = Duration::from_secs(15);
+/// Some hundred lines, or thousands of boxes.
+const MOST_MESSAGE_BYTES: usize = 1 << 20;
 /// During an analysis, figures are sent again after this time without progress. Their age shows that it is stuck.
 const RESEND_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -157,7 +158,7 @@ pub async fn count_updates(
     let video = caller.recording_or_camera(&app, &query.id).await?;
     let axum::extract::State(app) = app;
     let Ok(upgrade) = upgrade else { return Ok(Problem::websocket_only("/ws/count")) };
-    let upgrade = upgrade.max_message_size(MOST_MESSAGE_BYTES).max_frame_size(MOST_MESSAGE_BYTES);
+    let upgrade = socket::bounded(upgrade, MOST_MESSAGE_BYTES);
     Ok(upgrade.on_upgrade(move |socket| push(app, video.id, socket)))
 }
 
@@ -166,7 +167,7 @@ async fn push(app: Arc<App>, id: String, mut socket: WebSocket) {
     let mut live = app.status.watch_live(&id);
     loop {
         let Ok((text, goes_on)) = update(&app, &id).await else { break };
-        if socket.send(Message::Text(text.into())).await.is_err() {
+        if !socket::send(&mut socket, Message::Text(text.into())).await {
             break;
         }
         let sent = Instant::now();
@@ -181,7 +182,7 @@ async fn push(app: Arc<App>, id: String, mut socket: WebSocket) {
                     let newest = live.borrow_and_update().clone();
                     let (Ok(()), Some(newest)) = (changed, newest) else { return };
                     let Ok(text) = serde_json::to_string(&BoxesUpdate::new(&id, &newest)) else { return };
-                    if socket.send(Message::Text(text.into())).await.is_err() {
+                    if !socket::send(&mut socket, Message::Text(text.into())).await {
                         return;
                     }
                 }
@@ -192,7 +193,7 @@ async fn push(app: Arc<App>, id: String, mut socket: WebSocket) {
                 () = tokio::time::sleep_until(sent + RESEND_INTERVAL), if goes_on => break,
                 () = tokio::time::sleep_until(pinged + PING_AFTER) => {
                     pinged = Instant::now();
-                    if socket.send(Message::Ping(Vec::new().into())).await.is_err() {
+                    if !socket::send(&mut socket, Message::Ping(Vec::new().into())).await {
                         return;
                     }
                 }

@@ -7,7 +7,8 @@ use crate::web::request::arguments::{Body, Field, Kind, Query, RequestArguments}
 use crate::web::request::problem::Problem;
 use axum::Json;
 use axum::extract::Path;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use pigweight_core::line::{Direction, LineError};
 use pigweight_store::{
     Error as StoreError, LineGeometry, LineProgress, LineRecord, LineScope, LineVersion, NewLine, RunRecord,
@@ -215,7 +216,7 @@ fn checked_place(geometry: LineGeometry) -> Result<LineGeometry, Problem> {
 
 /// What was counted of a video's lines in the run that is shown of it.
 struct Counted {
-    crossings: Vec<(String, Direction, i64)>,
+    crossings: CrossingCounts,
     progress: BTreeMap<String, LineProgress>,
     run: Option<RunRecord>,
 }
@@ -224,16 +225,25 @@ impl Counted {
     async fn of(app: &App, video_id: &str) -> Result<Self, Problem> {
         let run = app.store.shown_run(video_id).await?;
         let (crossings, progress) = match &run {
-            Some(run) => (app.store.count_crossings(&run.id).await?, app.store.line_progress(&run.id).await?),
+            Some(run) => {
+                (by_line(app.store.count_crossings(&run.id).await?), app.store.line_progress(&run.id).await?)
+            }
             None => Default::default(),
         };
         Ok(Self { crossings, progress, run })
     }
 }
 
-fn number_of(crossings: &[(String, Direction, i64)], line_id: &str, direction: Direction) -> usize {
-    let found = crossings.iter().find(|(line, way, _)| line == line_id && *way == direction);
-    found.map_or(0, |(_, _, number)| usize::try_from(*number).unwrap_or(0))
+/// How often each line was crossed, and which way.
+type CrossingCounts = BTreeMap<(String, Direction), i64>;
+
+fn by_line(counts: Vec<(String, Direction, i64)>) -> CrossingCounts {
+    counts.into_iter().map(|(line, direction, number)| ((line, direction), number)).collect()
+}
+
+fn number_of(crossings: &CrossingCounts, line_id: &str, direction: Direction) -> usize {
+    let found = crossings.get(&(line_id.to_owned(), direction));
+    found.map_or(0, |&number| usize::try_from(number).unwrap_or(0))
 }
 
 impl Line {
@@ -253,7 +263,7 @@ impl Line {
         }
     }
 
-    fn new(line: LineRecord, geometry: LineGeometry, crossings: &[(String, Direction, i64)]) -> Self {
+    fn new(line: LineRecord, geometry: LineGeometry, crossings: &CrossingCounts) -> Self {
         Self {
             video: None,
             scope: if line.source_id.is_some() { Scope::Source } else { Scope::Video },
@@ -280,8 +290,8 @@ impl Line {
 async fn line_on_video(app: &App, line: LineRecord, video_id: Option<&str>) -> Result<Line, Problem> {
     let Some(video_id) = video_id else {
         let crossings = match &line.source_id {
-            Some(source) => app.store.count_crossings_of_source(source).await?,
-            None => Vec::new(),
+            Some(source) => by_line(app.store.count_crossings_of_source(source).await?),
+            None => CrossingCounts::new(),
         };
         let geometry = line.geometry;
         return Ok(Line::new(line, geometry, &crossings));
@@ -308,7 +318,7 @@ pub async fn list(caller: Caller, app: Shared, Query(of): Query<Of>) -> Result<J
         }
         (None, Some(source)) => {
             caller.source(&app, source).await?;
-            let crossings = app.store.count_crossings_of_source(source).await?;
+            let crossings = by_line(app.store.count_crossings_of_source(source).await?);
             let lines = app.store.lines_of_source(source).await?;
             let lines = lines.into_iter().map(|line| {
                 let geometry = line.geometry;
@@ -320,17 +330,22 @@ pub async fn list(caller: Caller, app: Shared, Query(of): Query<Of>) -> Result<J
     }
 }
 
+/// One line, as it lies on its video or, of a source's line, on the picture it was drawn on.
+#[utoipa::path(get, path = "/api/lines/{id}", responses((status = 200, body = Line), (status = 404, body = Problem)))]
+pub async fn one(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<Json<Line>, Problem> {
+    let line = caller.line(&app, &id).await?;
+    let video = line.video_id.clone();
+    Ok(Json(line_on_video(&app, line, video.as_deref()).await?))
+}
+
 /// Draws a line. It is counted at once over the video's shown run, and in the background over the other recordings it holds for.
 #[utoipa::path(
     post, path = "/api/lines", request_body = DrawnLine,
-    responses((status = 201, body = Line), (status = 400, body = Problem), (status = 404, body = Problem),
-              (status = 413, body = Problem), (status = 415, body = Problem))
+    responses((status = 201, body = Line, headers(("Location" = String, description = "The line"))),
+              (status = 400, body = Problem), (status = 404, body = Problem),
+              (status = 409, body = Problem, description = "There are as many lines as may be"), (status = 413, body = Problem), (status = 415, body = Problem))
 )]
-pub async fn add(
-    caller: Caller,
-    app: Shared,
-    Body(drawn): Body<DrawnLine>,
-) -> Result<(StatusCode, Json<Line>), Problem> {
+pub async fn add(caller: Caller, app: Shared, Body(drawn): Body<DrawnLine>) -> Result<Response, Problem> {
     let DrawnLine { video, scope, name, x1, y1, x2, y2 } = drawn;
     let record = caller.recording(&app, &video).await?;
     let geometry = checked_place(geometry_on(&record, [x1, y1, x2, y2]))?;
@@ -342,7 +357,10 @@ pub async fn add(
     };
     let line = app.store.add_line(&NewLine { name, scope, geometry }).await?;
     count_now(&app, &video).await?;
-    Ok((StatusCode::CREATED, Json(line_on_video(&app, line, Some(&video)).await?)))
+    // Relative to this address, so that it works under any path.
+    let location = format!("lines/{}", line.id);
+    let line = line_on_video(&app, line, Some(&video)).await?;
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(line)).into_response())
 }
 
 fn geometry_on(video: &VideoRecord, [x1, y1, x2, y2]: [f64; 4]) -> LineGeometry {

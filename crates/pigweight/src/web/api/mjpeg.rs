@@ -30,7 +30,6 @@ const LEAST_PER_SEC: f64 = 0.1;
 const AWAY_TIMEOUT: Duration = Duration::from_secs(15);
 /// For the next picture, until it is looked whether the camera is away.
 const PICTURE_PATIENCE: Duration = Duration::from_secs(2);
-const RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("10");
 
 #[derive(Deserialize, IntoParams)]
 pub struct Pictures {
@@ -74,10 +73,9 @@ pub async fn mjpeg(
     }
     let pictures = app.cameras.picture(&camera.id).ok_or_else(connecting)?;
     let Ok(place) = app.mjpeg_clients.clone().try_acquire_owned() else {
-        let problem = Problem::unavailable(
+        return Err(Problem::unavailable(
             "as many clients as a server takes get pictures; close one, or try again later",
-        );
-        return Ok(([(header::RETRY_AFTER, RETRY_AFTER_SECS)], problem).into_response());
+        ));
     };
     let playing = Playing {
         pictures,

@@ -6,21 +6,28 @@ use crate::sources::uploads::{Error, Upload, Writing};
 use crate::web::app::App;
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
+use crate::web::connections::visitor;
 use crate::web::request::problem::Problem;
+use crate::web::serve::ConnectionEnds;
+use axum::Json;
 use axum::body::{Body, HttpBody as _};
-use axum::extract::{Path, Request};
+use axum::extract::{ConnectInfo, Path, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
+use serde::Serialize;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 const VERSION: &str = "1.0.0";
 const TUS_RESUMABLE: HeaderName = HeaderName::from_static("tus-resumable");
 const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
+/// For clients behind something that lets only GET and POST through.
+const METHOD_OVERRIDE: HeaderName = HeaderName::from_static("x-http-method-override");
 const VIDEO_ID: HeaderName = HeaderName::from_static("x-video-id");
 const PIECE_TYPE: &str = "application/offset+octet-stream";
 /// A connection is closed after this time without data; the upload continues over another.
@@ -28,9 +35,14 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 /// What every answer to such a client says, and the version that a client must speak.
 pub async fn speak_tus(request: Request, next: Next) -> Response {
-    let asks = request.method() == axum::http::Method::OPTIONS;
     let version = request.headers().get(TUS_RESUMABLE);
-    let mut response = if asks || version.is_some_and(|version| version == VERSION) {
+    // To see and to delete uploads, nobody needs to speak it.
+    let needs_none = match request.method().as_str() {
+        "OPTIONS" => true,
+        "GET" | "DELETE" => version.is_none(),
+        _ => false,
+    };
+    let mut response = if needs_none || version.is_some_and(|version| version == VERSION) {
         next.run(request).await
     } else {
         let detail = format!("send the header Tus-Resumable: {VERSION}; uploads follow the tus protocol");
@@ -40,6 +52,33 @@ pub async fn speak_tus(request: Request, next: Next) -> Response {
     };
     response.headers_mut().insert(TUS_RESUMABLE, HeaderValue::from_static(VERSION));
     response
+}
+
+/// An upload that isn't complete.
+#[derive(Serialize, ToSchema)]
+pub struct UnfinishedUpload {
+    pub id: String,
+    /// The file's name.
+    pub name: String,
+    /// Bytes of the file.
+    pub length: u64,
+    /// Bytes that have come.
+    pub offset: u64,
+    /// Seconds since the last byte came, or since the server was started.
+    pub idle_secs: u64,
+}
+
+/// The uploads that aren't complete, the oldest first.
+#[utoipa::path(get, path = "/api/uploads", responses((status = 200, body = Vec<UnfinishedUpload>)))]
+pub async fn list(_: Caller, app: Shared) -> Result<Json<Vec<UnfinishedUpload>>, Problem> {
+    let unfinished = app.uploads.list().await?.into_iter().map(|unfinished| UnfinishedUpload {
+        id: unfinished.upload.id,
+        name: unfinished.name,
+        length: unfinished.upload.length,
+        offset: unfinished.upload.offset,
+        idle_secs: unfinished.idle.as_secs(),
+    });
+    Ok(Json(unfinished.collect()))
 }
 
 /// What of the protocol is known here.
@@ -62,9 +101,15 @@ pub async fn options(_: Caller, app: Shared) -> Result<Response, Problem> {
         (status = 415, description = "No video by its name", body = Problem),
         (status = 507, description = "No room", body = Problem))
 )]
-pub async fn create(_: Caller, app: Shared, headers: HeaderMap) -> Result<Response, Problem> {
+pub async fn create(
+    _: Caller,
+    app: Shared,
+    ConnectInfo(ends): ConnectInfo<ConnectionEnds>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let length = number(&headers, &UPLOAD_LENGTH)?;
-    let upload = app.uploads.create(&file_name(&headers)?, length).await?;
+    let visitor = visitor(ends.client).to_string();
+    let upload = app.uploads.create(&file_name(&headers)?, length, &visitor).await?;
     // Relative to this address, so that it works under any path.
     let location = (header::LOCATION, format!("uploads/{}", upload.id));
     let progress = (UPLOAD_OFFSET, upload.offset.to_string());
@@ -141,6 +186,34 @@ fn named(mut answer: Response, video_id: Option<String>) -> Result<Response, Pro
         answer.headers_mut().insert(VIDEO_ID, HeaderValue::from_str(&video_id).map_err(Problem::internal)?);
     }
     Ok(answer)
+}
+
+/// The same as the method that `X-HTTP-Method-Override` names (PATCH, HEAD or DELETE), for clients that can send POST only.
+#[utoipa::path(
+    post, path = "/api/uploads/{id}",
+    request_body(content = Vec<u8>, content_type = "application/offset+octet-stream"),
+    responses(
+        (status = 200, description = "HEAD: Upload-Offset, Upload-Length"),
+        (status = 204, description = "PATCH: Upload-Offset; DELETE: it is gone"), (status = 400, body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem),
+        (status = 415, body = Problem), (status = 423, body = Problem), (status = 507, body = Problem))
+)]
+pub async fn override_method(
+    caller: Caller,
+    app: Shared,
+    id: Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let method = headers.get(METHOD_OVERRIDE).and_then(|method| method.to_str().ok()).unwrap_or_default();
+    match method.to_ascii_uppercase().as_str() {
+        "PATCH" => add(caller, app, id, headers, body).await,
+        "HEAD" => progress(caller, app, id).await,
+        "DELETE" => Ok(remove(caller, app, id).await?.into_response()),
+        _ => Err(Problem::bad_request(
+            "send PATCH, or POST with the header X-HTTP-Method-Override: PATCH, HEAD or DELETE",
+        )),
+    }
 }
 
 /// Gives an upload up.

@@ -4,11 +4,12 @@ use crate::background::camera_supervisor::reason_of;
 use crate::web::app::{App, Shared};
 use crate::web::auth::caller::Caller;
 use crate::web::request::problem::Problem;
+use crate::web::request::socket;
 use axum::extract::Path;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt as _, StreamExt as _};
 use pigweight_live::fragmented::{FragmentedViewer, Next, Outgoing, Over, SILENCE_TIMEOUT};
@@ -21,9 +22,8 @@ use utoipa::ToSchema;
 
 /// Viewers of one server.
 pub const MOST_VIEWERS: usize = 128;
-/// Clients have nothing to say here.
-const MOST_MESSAGE_BYTES: usize = 4096;
-const RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("10");
+/// A frame, which is no larger than what a camera may send without a whole one.
+const MOST_MESSAGE_BYTES: usize = 17 << 20;
 
 /// A message of the WebSocket: what the binary messages after it hold, the initialization segment first. Sent at the start, and again where
 /// the camera changes its coding.
@@ -80,14 +80,12 @@ pub async fn play(
         return Ok(Problem::websocket_only(&format!("/ws/cameras/{id}/video")));
     };
     let Ok(place) = app.video_sockets.clone().try_acquire_owned() else {
-        let problem = Problem::unavailable(
+        return Err(Problem::unavailable(
             "as many viewers as a server takes are connected; close one, or try again later",
-        );
-        return Ok(([(header::RETRY_AFTER, RETRY_AFTER_SECS)], problem).into_response());
+        ));
     };
     let subscription = subscription(&app, &camera)?;
-    let upgrade = upgrade.max_message_size(MOST_MESSAGE_BYTES).max_frame_size(MOST_MESSAGE_BYTES);
-    Ok(upgrade.on_upgrade(move |socket| async move {
+    Ok(socket::bounded(upgrade, MOST_MESSAGE_BYTES).on_upgrade(move |socket| async move {
         let (sink, stream) = socket.split();
         let hearing = Hearing { viewer: FragmentedViewer::default(), subscription, stream };
         // A viewer that has left is told nothing.

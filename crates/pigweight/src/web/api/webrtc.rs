@@ -5,37 +5,20 @@ use crate::web::app::{App, Shared};
 use crate::web::auth::caller::Caller;
 use crate::web::request::arguments::{Body, Field, Kind, RequestArguments};
 use crate::web::request::problem::Problem;
-use crate::web::shared_port::SharedPort;
+use crate::web::serve::ConnectionEnds;
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::connect_info::Connected;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, Path};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::serve::IncomingStream;
 use pigweight_live::webrtc::{Answer, OfferError, Requester, VideoCodec};
 use pigweight_live::{CameraState as Live, Codec, Subscriber};
 use pigweight_store::CameraRecord;
 use serde::{Deserialize, Serialize};
-use std::net::Ipv4Addr;
 use utoipa::ToSchema;
 
 const SDP: &str = "application/sdp";
-/// After so many seconds, one who was refused for the number of viewers may ask again.
-const RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("10");
-
-/// Both ends of the connection that a request came by: the viewer reaches this machine where the request did.
-#[derive(Clone, Copy, Debug)]
-pub struct ConnectionEnds(Requester);
-
-impl Connected<IncomingStream<'_, SharedPort>> for ConnectionEnds {
-    fn connect_info(stream: IncomingStream<'_, SharedPort>) -> Self {
-        // Without an address it is gone already, and so will the request be.
-        let reached_at = stream.io().local_addr().map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip());
-        Self(Requester { address: stream.remote_addr().ip(), reached_at })
-    }
-}
 
 /// An SDP offer in JSON, as `RTCPeerConnection.localDescription` gives it.
 #[derive(Deserialize, ToSchema)]
@@ -78,13 +61,7 @@ fn refused(error: &OfferError) -> Response {
             StatusCode::SERVICE_UNAVAILABLE
         }
     };
-    let problem = Problem::new(status, error.to_string());
-    match error {
-        OfferError::TooManyViewers | OfferError::TooManyWaiting => {
-            ([(header::RETRY_AFTER, RETRY_AFTER_SECS)], problem).into_response()
-        }
-        _ => problem.into_response(),
-    }
+    Problem::new(status, error.to_string()).into_response()
 }
 
 /// How a camera is shown: its own frames, if the browser takes them, or frames that are transcoded.
@@ -130,7 +107,7 @@ async fn answer(
     app: &App,
     camera: &CameraRecord,
     sdp: &str,
-    requester: Requester,
+    ends: ConnectionEnds,
 ) -> Result<Answer, Response> {
     let Some(webrtc) = &app.webrtc else {
         return Err(Problem::unavailable(
@@ -140,6 +117,7 @@ async fn answer(
     };
     let offered = pigweight_live::webrtc::codecs(sdp).map_err(|error| refused(&error))?;
     let (codec, subscriber) = source(app, camera, &offered)?;
+    let requester = Requester { address: ends.client, reached_at: ends.reached_at };
     webrtc.answer(sdp, codec, (&camera.id, subscriber), requester).await.map_err(|error| refused(&error))
 }
 
@@ -159,7 +137,7 @@ pub async fn whep(
     caller: Caller,
     app: Shared,
     Path(id): Path<String>,
-    ConnectInfo(ConnectionEnds(requester)): ConnectInfo<ConnectionEnds>,
+    ConnectInfo(ends): ConnectInfo<ConnectionEnds>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Response> {
@@ -176,7 +154,7 @@ pub async fn whep(
     let body = body.map_err(|_too_long| refused(&OfferError::TooLong))?;
     let sdp =
         std::str::from_utf8(&body).map_err(|_| refused(&OfferError::NotSdp("it is not UTF-8".to_owned())))?;
-    let Answer { sdp, session } = answer(&app, &camera, sdp, requester).await?;
+    let Answer { sdp, session } = answer(&app, &camera, sdp, ends).await?;
     let location = HeaderValue::from_str(&format!("/api/cameras/{}/whep/{session:016x}", camera.id))
         .map_err(Problem::internal)?;
     let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(SDP)), (header::LOCATION, location)];
@@ -212,7 +190,7 @@ pub async fn whep_end(
 pub async fn webrtc_offer(
     caller: Caller,
     app: Shared,
-    ConnectInfo(ConnectionEnds(requester)): ConnectInfo<ConnectionEnds>,
+    ConnectInfo(ends): ConnectInfo<ConnectionEnds>,
     Body(WebRtcOffer { sdp, camera, .. }): Body<WebRtcOffer>,
 ) -> Result<Json<WebRtcAnswer>, Response> {
     let id = match camera {
@@ -224,6 +202,6 @@ pub async fn webrtc_offer(
         }
     };
     let camera = caller.camera(&app, &id).await?;
-    let Answer { sdp, .. } = answer(&app, &camera, &sdp, requester).await?;
+    let Answer { sdp, .. } = answer(&app, &camera, &sdp, ends).await?;
     Ok(Json(WebRtcAnswer { sdp, kind: "answer" }))
 }

@@ -11,7 +11,6 @@ use axum::extract::{Path, Request};
 use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse as _, Response};
 use pigweight_store::{FileIdentity, VideoRecord};
-use std::path::PathBuf;
 use tower_http::services::ServeFile;
 
 /// The original bytes; byte ranges as browsers ask for them.
@@ -42,7 +41,7 @@ pub async fn original(
         }
         RangeRequest::Outside => return Ok(Problem::outside_file(size_bytes)),
     }
-    let mut response = ServeFile::new(&record.path)
+    let mut response = ServeFile::new(record.file_path())
         .try_call(request)
         .await
         .map_err(|error| Problem::unreadable(format!("cannot read {}: {error}", record.name)))?;
@@ -55,7 +54,7 @@ pub async fn original(
 /// The file of a registered video, if it hasn't changed. The next folder scan may be some seconds away, and
 /// other bytes must not be served under its identifier.
 pub async fn unchanged(app: &App, record: &VideoRecord) -> Result<FileIdentity, Problem> {
-    let path = PathBuf::from(&record.path);
+    let path = record.file_path();
     let identity = tokio::task::spawn_blocking(move || library::identity(&path, &library::SystemFiles)).await;
     let identity = identity.map_err(Problem::internal)?.map_err(|_| is_gone(record))?;
     match app.store.video_of_file(&identity).await? {

@@ -1,8 +1,10 @@
 //! Videos that stay open between requests, with a limit on concurrent work.
 
 use crate::sources::open_videos::OpenVideos;
+use crate::web::media::fair_queue::{FairQueue, Place};
 use crate::web::media::jpeg_cache::JpegCache;
 use crate::web::request::problem::Problem;
+use crate::web::request::visitor;
 use pigweight_core::time::Pts;
 use pigweight_media::hls::Streamer;
 use pigweight_media::{DecodedFrame, FrameSeeker, Video};
@@ -10,7 +12,6 @@ use pigweight_store::VideoRecord;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Decoders that stay open for the next frame of the same video; one for 1080p takes about 60 MB.
 const IDLE_SEEKERS: usize = 3;
@@ -23,7 +24,7 @@ const CACHED_BYTES: usize = 48 << 20;
 pub struct VideoPool {
     seekers: Arc<Idle<FrameSeeker>>,
     streamers: Arc<Idle<Streamer>>,
-    permits: Arc<Semaphore>,
+    queue: Arc<FairQueue>,
     /// Opens the videos.
     pub open_videos: OpenVideos,
     /// Full-size JPEGs, by their ETag.
@@ -96,7 +97,7 @@ impl VideoPool {
         Self {
             seekers: Idle::new(IDLE_SEEKERS),
             streamers: Idle::new(IDLE_STREAMERS),
-            permits: Arc::new(Semaphore::new(parallel.max(1))),
+            queue: FairQueue::new(parallel),
             open_videos,
             jpegs: JpegCache::new(CACHED_BYTES),
         }
@@ -202,10 +203,14 @@ impl VideoPool {
     }
 
     /// A permit to work; reports how many wait for it, and for how long.
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, Problem> {
+    async fn permit(&self) -> Result<Place, Problem> {
         let (started, waiting) = (Instant::now(), Counted::up("pigweight_frames_waiting"));
-        // The semaphore is never closed.
-        let permit = self.permits.clone().acquire_owned().await.map_err(Problem::internal)?;
+        let permit = self.queue.enter(visitor::current()).await.map_err(|_full| {
+            metrics::counter!("pigweight_frames_refused_total").increment(1);
+            Problem::unavailable(
+                "too many requests for pictures are waiting; ask for fewer at once, or try again later",
+            )
+        })?;
         drop(waiting);
         metrics::histogram!("pigweight_frame_wait_seconds").record(started.elapsed().as_secs_f64());
         Ok(permit)

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
 /// What the page of this server sends, and uploads by tus.
 const HEADERS: HeaderValue = HeaderValue::from_static(
-    "Content-Type, If-None-Match, Range, Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset",
+    "Content-Type, If-None-Match, Range, Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset, X-HTTP-Method-Override",
 );
 /// What a page may read besides the usual.
 const EXPOSED: HeaderValue = HeaderValue::from_static(

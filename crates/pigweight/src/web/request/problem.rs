@@ -1,15 +1,19 @@
 //! Turns errors into status codes, and only here: RFC 9457 problem documents.
 
+use crate::reason::Reasoned as _;
 use crate::sources::library::OpenError;
 use axum::Json;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use pigweight_store::{Reason, STORE_DAMAGED};
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
+/// After this time, one who was told that something can't be had now may ask again.
+const RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("10");
 const PROBLEM_TYPE: &str = "application/problem+json";
 
 /// What went wrong and what to do about it.
@@ -27,7 +31,15 @@ pub struct Problem {
     /// If the requested moment lies outside the video: the first and the last valid moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     valid_range_secs: Option<[f64; 2]>,
+    /// What the server's health has to tell from now on.
+    #[serde(skip)]
+    #[schema(ignore)]
+    trouble: Option<Box<Reason>>,
 }
+
+/// In a response's extensions: what the server's health has to tell from now on.
+#[derive(Clone)]
+pub struct ServerTrouble(pub Reason);
 
 impl Problem {
     /// Any status, with a sentence for the reader.
@@ -38,6 +50,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             valid_range_secs: None,
+            trouble: None,
         }
     }
 
@@ -123,7 +136,15 @@ impl IntoResponse for Problem {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        (status, headers, Json(self).into_response().into_body()).into_response()
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECS);
+        }
+        let trouble = self.trouble.clone().map(|trouble| ServerTrouble(*trouble));
+        let mut response = (status, headers, Json(self).into_response().into_body()).into_response();
+        if let Some(trouble) = trouble {
+            response.extensions_mut().insert(trouble);
+        }
+        response
     }
 }
 
@@ -145,9 +166,14 @@ impl From<&pigweight_store::Error> for Problem {
         match error {
             Error::NotFound { .. } => Self::not_found(error.to_string()),
             Error::Line(_) | Error::Priority { .. } => Self::bad_request(error.to_string()),
-            Error::JobEnded { .. } | Error::JobReplaced { .. } | Error::JobOutdated { .. } => {
-                Self::new(StatusCode::CONFLICT, error.to_string())
-            }
+            Error::TooManyLines { .. }
+            | Error::JobEnded { .. }
+            | Error::JobReplaced { .. }
+            | Error::JobOutdated { .. } => Self::new(StatusCode::CONFLICT, error.to_string()),
+            error if error.code() == STORE_DAMAGED => Self {
+                trouble: Some(Box::new(error.reason())),
+                ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+            },
             error if error.is_storage_trouble() => Self::unavailable(error.to_string()),
             error => Self::internal(error),
         }
@@ -175,8 +201,8 @@ impl From<&pigweight_media::Error> for Problem {
             // The client is gone.
             Error::Cancelled => Self::unavailable(error.to_string()),
             // The next one may succeed.
-            error if error.is_of_worker() => Self::unavailable(error.to_string()),
-            error => Self::unreadable(error.to_string()),
+            error if error.is_of_worker() => Self::unavailable(error.reason().text),
+            error => Self::unreadable(error.reason().text),
         }
     }
 }

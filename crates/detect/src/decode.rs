@@ -28,7 +28,10 @@ pub fn candidates(
     min_score: f32,
 ) -> Vec<Candidate> {
     let mut found = Vec::new();
+    let (by_x, by_y) =
+        if layout.is_normalised { (input_width as f32, input_height as f32) } else { (1.0, 1.0) };
     let mut keep = |rect: Rect, score: f32, class: usize, row: usize| {
+        let rect = Rect::new(rect.x * by_x, rect.y * by_y, rect.width * by_x, rect.height * by_y);
         let is_sound =
             [rect.x, rect.y, rect.width, rect.height, score].iter().all(|number| number.is_finite());
         let is_wanted = wanted.get(class).copied().unwrap_or(wanted.is_empty());
@@ -54,7 +57,7 @@ pub fn candidates(
                 keep(rect, values[4] * class_score, class, row);
             }
         }
-        Head::Yolov5 => {
+        Head::Yolov5 | Head::YoloxDecoded => {
             let numbers = 5 + layout.classes + masks;
             for (row, values) in boxes.chunks_exact(numbers).enumerate() {
                 if values[4] < min_score {
@@ -97,6 +100,15 @@ pub fn candidates(
                 }
             }
         }
+        Head::DetrRows => {
+            let (width, height) = (input_width as f32, input_height as f32);
+            for (row, values) in boxes.chunks_exact(4 + layout.classes).enumerate() {
+                let (class, score) = best(&values[4..], wanted);
+                let center = Point::new(values[0] * width, values[1] * height);
+                let rect = Rect::from_center(center, values[2] * width, values[3] * height);
+                keep(rect, score, class, row);
+            }
+        }
         Head::Detr => {
             let (width, height) = (input_width as f32, input_height as f32);
             for (row, (corners, logits)) in
@@ -129,7 +141,7 @@ pub fn is_any_finite(layout: &Layout, boxes: &[f32], scores: &[f32]) -> bool {
             let mut pairs = boxes.chunks_exact(4).zip(scores.chunks_exact(layout.classes.max(1)));
             boxes.is_empty() || pairs.any(|(corners, logits)| is_sound(corners) && is_sound(logits))
         }
-        Head::Yolox | Head::Yolov5 | Head::EndToEnd => {
+        Head::Yolox | Head::YoloxDecoded | Head::Yolov5 | Head::EndToEnd | Head::DetrRows => {
             boxes.is_empty() || boxes.chunks_exact(columns.max(1)).any(is_sound)
         }
     }

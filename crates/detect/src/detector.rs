@@ -227,8 +227,8 @@ impl Model {
         let found = candidates(layout, input.0, input.1, boxes, scores, &self.wanted, settings.min_score);
         // End-to-end and DETR heads suppress duplicates themselves; a limit of 1 leaves them as they are.
         let max_iou = match layout.head {
-            Head::EndToEnd | Head::Detr => 1.0,
-            Head::Yolox | Head::Yolov5 | Head::Yolov8 => settings.max_iou,
+            Head::EndToEnd | Head::Detr | Head::DetrRows => 1.0,
+            Head::Yolox | Head::YoloxDecoded | Head::Yolov5 | Head::Yolov8 => settings.max_iou,
         };
         let on_picture = |candidate: crate::decode::Candidate| {
             let outline = match layout.prototypes {

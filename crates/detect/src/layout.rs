@@ -3,10 +3,12 @@
 //! | layout | outputs | box | score |
 //! |---|---|---|---|
 //! | `yolox` | 1 × cells × (5 + C) | cx, cy offsets in cells, log w, log h | object × class |
+//! | `yolox_decoded` | 1 × cells × (5 + C) | cx, cy, w, h in input px | object × class |
 //! | `yolov5` | 1 × 3·cells × (5 + C) | cx, cy, w, h in input px | object × class |
 //! | `yolov8` (also 9, 11, 12) | 1 × (4 + C) × cells | cx, cy, w, h in input px | class |
 //! | `end_to_end` (YOLOv10, 26) | 1 × rows × 6 | left, top, right, bottom in input px | score, class |
 //! | `detr` (RT-DETR, D-FINE) | 1 × rows × 4 and 1 × rows × C | cx, cy, w, h as parts of the picture | sigmoid of logits |
+//! | `detr_rows` (RT-DETR of Ultralytics) | 1 × rows × (4 + C) | cx, cy, w, h as parts of the picture | class |
 //!
 //! `cells` is the number of grid cells at strides 8, 16 and 32 (and 64 for models of four scales). A fourth-order
 //! output 1 × M × h × w beside them holds mask prototypes; M coefficients then follow the classes of each row.
@@ -16,7 +18,7 @@ use serde::{Deserialize, Serialize};
 /// The supported layouts, for error messages.
 pub const UNDERSTOOD: &str = "a float32 input 1×3×H×W with YOLOX (1×cells×(5+C)), YOLOv5 (1×3·cells×(5+C)), \
      YOLOv8/11 (1×(4+C)×cells), end-to-end YOLOv10/26 (1×rows×6), each also with mask prototypes \
-     (1×M×h×w), or RT-DETR/D-FINE (boxes 1×rows×4 and logits 1×rows×C)";
+     (1×M×h×w), or RT-DETR/D-FINE (boxes 1×rows×4 and logits 1×rows×C, or 1×rows×(4+C))";
 
 /// Rows of an end-to-end head: 300 in all models known; more than this is a grid.
 const MAX_END_TO_END_ROWS: usize = 1000;
@@ -27,6 +29,8 @@ const MAX_END_TO_END_ROWS: usize = 1000;
 pub enum Head {
     /// YOLOX, raw grid.
     Yolox,
+    /// YOLOX with its boxes decoded in the graph.
+    YoloxDecoded,
     /// YOLOv5.
     Yolov5,
     /// YOLOv8, 9, 11, 12.
@@ -35,6 +39,8 @@ pub enum Head {
     EndToEnd,
     /// RT-DETR, D-FINE: boxes and logits.
     Detr,
+    /// RT-DETR as Ultralytics exports it: boxes and scores in one row.
+    DetrRows,
 }
 
 impl Head {
@@ -42,10 +48,12 @@ impl Head {
     pub fn name(self) -> &'static str {
         match self {
             Self::Yolox => "yolox",
+            Self::YoloxDecoded => "yolox_decoded",
             Self::Yolov5 => "yolov5",
             Self::Yolov8 => "yolov8",
             Self::EndToEnd => "end_to_end",
             Self::Detr => "detr",
+            Self::DetrRows => "detr_rows",
         }
     }
 }
@@ -74,6 +82,8 @@ pub struct Layout {
     pub classes: usize,
     /// Output index, count, height and width of the mask prototypes.
     pub prototypes: Option<Prototypes>,
+    /// Boxes are parts of the input instead of px, though the layout has px.
+    pub is_normalised: bool,
 }
 
 /// Mask prototypes, 1 × count × height × width.
@@ -142,6 +152,7 @@ pub fn recognise(
             rows: boxes.2,
             classes: logits.3,
             prototypes: None,
+            is_normalised: false,
         });
     }
 
@@ -157,12 +168,16 @@ pub fn recognise(
             rows,
             classes,
             prototypes,
+            is_normalised: false,
         })
     };
     for strides in STRIDES {
         let cells = grid(input_width, input_height, strides);
         if rows == cells && is_allowed(Head::Yolox) {
             return layout(Head::Yolox, rows, 5, columns);
+        }
+        if rows == cells && is_allowed(Head::YoloxDecoded) {
+            return layout(Head::YoloxDecoded, rows, 5, columns);
         }
         if rows == 3 * cells && is_allowed(Head::Yolov5) {
             return layout(Head::Yolov5, rows, 5, columns);
@@ -179,7 +194,11 @@ pub fn recognise(
             rows,
             classes: class_count.unwrap_or(0),
             prototypes,
+            is_normalised: false,
         });
+    }
+    if rows <= MAX_END_TO_END_ROWS && masks == 0 && is_allowed(Head::DetrRows) {
+        return layout(Head::DetrRows, rows, 4, columns);
     }
     None
 }

@@ -36,11 +36,15 @@ pub enum Placement {
 /// Preprocessing with which the layouts' models are trained.
 pub(crate) fn input_style(head: Head) -> InputStyle {
     match head {
-        Head::Yolox => InputStyle { placement: Placement::TopLeft, is_bgr: true, is_unit_range: false },
+        Head::Yolox | Head::YoloxDecoded => {
+            InputStyle { placement: Placement::TopLeft, is_bgr: true, is_unit_range: false }
+        }
         Head::Yolov5 | Head::Yolov8 | Head::EndToEnd => {
             InputStyle { placement: Placement::Centered, is_bgr: false, is_unit_range: true }
         }
-        Head::Detr => InputStyle { placement: Placement::Stretched, is_bgr: false, is_unit_range: true },
+        Head::Detr | Head::DetrRows => {
+            InputStyle { placement: Placement::Stretched, is_bgr: false, is_unit_range: true }
+        }
     }
 }
 

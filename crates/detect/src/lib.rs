@@ -10,6 +10,7 @@
 //! from detections.
 
 mod backend;
+mod class_names;
 pub mod decode;
 mod detector;
 mod device;
@@ -23,6 +24,7 @@ mod outputs;
 mod remote;
 pub mod service;
 mod session;
+mod settle;
 mod source;
 pub mod suppress;
 mod tensor;

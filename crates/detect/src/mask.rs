@@ -88,12 +88,12 @@ fn coefficients(layout: &Layout, row: usize, boxes: &[f32]) -> Option<Vec<f32>> 
             let first = 4 + layout.classes;
             (0..count).map(|number| boxes.get((first + number) * layout.rows + row).copied()).collect()
         }
-        Head::Yolox | Head::Yolov5 | Head::EndToEnd => {
+        Head::Yolox | Head::YoloxDecoded | Head::Yolov5 | Head::EndToEnd => {
             let first = if layout.head == Head::EndToEnd { 6 } else { 5 + layout.classes };
             let numbers = first + count;
             boxes.get(row * numbers + first..(row + 1) * numbers).map(<[f32]>::to_vec)
         }
-        Head::Detr => None,
+        Head::Detr | Head::DetrRows => None,
     }
 }
 

@@ -3,6 +3,7 @@
 mod input_size;
 
 use crate::backend::Backend;
+use crate::class_names::class_names;
 use crate::device::{Device, DeviceChoice, DeviceReport, DeviceSettings};
 use crate::error::{Error, Result};
 use crate::layout::{Head, Layout, Output, UNDERSTOOD, recognise};
@@ -11,6 +12,7 @@ use crate::onnx;
 use crate::outputs::{KeptOutput, check};
 use crate::remote::{Fallback, Known, Pool};
 use crate::session::{Session, Setup};
+use crate::settle::settle;
 use crate::source::ModelSource;
 use crate::tensor::Form;
 use pigweight_core::count::ScoreCalibration;
@@ -159,6 +161,15 @@ impl Model {
         let (session, device, tried) = open(&settings, &bytes)?;
         let form = session.form().ok_or_else(|| unknown(&settings.source, session.describe()))?;
         let (found, names) = (session.describe(), session.metadata("names"));
+        // Points and turned boxes have rows of their own, which would be read as classes.
+        if let Some(task) =
+            session.metadata("task").filter(|task| matches!(task.as_str(), "pose" | "obb" | "classify"))
+        {
+            return Err(unknown(
+                &settings.source,
+                format!("a model of the task \"{task}\", and not a detector"),
+            ));
+        }
         let calibration =
             session.metadata(CALIBRATION).and_then(|text| score_calibration(&settings.source, &text));
         let mut backend = Backend::Local(session, device);
@@ -257,6 +268,16 @@ impl Model {
                     _ => unknown(source, found.to_owned()),
                 }
             })?;
+        let numbers = |output: usize| shown.get(output).map_or(&[] as &[f32], |kept| &kept.numbers);
+        let (boxes, scores) = (numbers(layout.boxes_output), numbers(layout.scores_output));
+        let size = (form.width, form.height);
+        let layout = settle(layout, size, boxes, scores, settings.head.is_some()).map_err(|reason| {
+            let found = format!("{found}; {reason}");
+            match settings.device.choice {
+                DeviceChoice::Remote => unknown(&name, found),
+                _ => unknown(source, found),
+            }
+        })?;
         let classes = match (stated_names.is_empty(), layout.classes) {
             (false, _) => stated_names,
             (true, 1) => vec!["pig".to_owned()],
@@ -512,16 +533,6 @@ fn score_calibration(source: &ModelSource, text: &str) -> Option<ScoreCalibratio
     stated
 }
 
-/// Names in the order of their numbers from Ultralytics' metadata, a Python dictionary: `{0: 'sow', 1: 'piglet'}`.
-fn class_names(text: &str) -> Vec<String> {
-    let mut names = Vec::new();
-    let mut characters = text.chars();
-    while let Some(quote) = characters.by_ref().find(|character| matches!(character, '\'' | '"')) {
-        names.push(characters.by_ref().take_while(|&character| character != quote).collect());
-    }
-    names
-}
-
 /// Which classes to keep.
 fn wanted_classes(source: &ModelSource, classes: &[String], stated: &[String]) -> Result<Vec<bool>> {
     for class in stated {
@@ -548,15 +559,6 @@ fn wanted_classes(source: &ModelSource, classes: &[String], stated: &[String]) -
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_read_from_a_python_dictionary() {
-        assert_eq!(
-            class_names("{0: 'sow', 1: \"farmer's dog\", 2: 'piglet'}"),
-            ["sow", "farmer's dog", "piglet"]
-        );
-        assert!(class_names("").is_empty());
-    }
 
     #[test]
     fn pigs_are_the_default_class_and_unknown_classes_are_refused() {

@@ -35,7 +35,7 @@ pub(crate) fn check(
     layout: &Layout,
     pictures: usize,
 ) -> Result<()> {
-    let is_open = matches!(layout.head, Head::EndToEnd | Head::Detr);
+    let is_open = matches!(layout.head, Head::EndToEnd | Head::Detr | Head::DetrRows);
     let fits = |view: &OutputView<'_>, promised: &Output| {
         view.shape.len() == promised.shape.len()
             && view.shape.iter().zip(&promised.shape).enumerate().all(
@@ -78,6 +78,7 @@ mod tests {
             rows: 1260,
             classes: 1,
             prototypes: None,
+            is_normalised: false,
         };
         let check_shape = |shape: &[i64], numbers: usize, head, pictures| {
             let numbers = vec![0.0; numbers];

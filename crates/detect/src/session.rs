@@ -132,7 +132,8 @@ impl Session {
 
     /// Its input layout; `None` if it isn't supported.
     pub(crate) fn form(&self) -> Option<Form> {
-        if self.session.inputs().len() == 1 { self.input.form() } else { None }
+        let open_size = self.metadata("imgsz").and_then(|text| stated_size(&text));
+        if self.session.inputs().len() == 1 { self.input.form(open_size) } else { None }
     }
 
     /// A value of the model's metadata.
@@ -177,6 +178,18 @@ impl Session {
             }
         }
         Ok(read(&views))
+    }
+}
+
+/// Width and height, px, from Ultralytics' `imgsz`: `[height, width]`. A size that no detector has is none.
+fn stated_size(text: &str) -> Option<[i64; 2]> {
+    let inner = text.trim().strip_prefix('[')?.strip_suffix(']')?;
+    let sides: Vec<i64> = inner.split(',').map(|side| side.trim().parse().ok()).collect::<Option<_>>()?;
+    match sides[..] {
+        [height, width] if [height, width].iter().all(|side| (32..=4096).contains(side)) => {
+            Some([width, height])
+        }
+        _ => None,
     }
 }
 

@@ -39,8 +39,8 @@ pub(crate) struct Form {
 }
 
 impl Input {
-    /// `None` if this isn't an input for pictures.
-    pub(crate) fn form(&self) -> Option<Form> {
+    /// `None` if this isn't an input for pictures. `open_size`: width and height, px, where the input itself leaves them open.
+    pub(crate) fn form(&self, open_size: Option<[i64; 2]>) -> Option<Form> {
         let is_bytes = match self.kind {
             Kind::Float32 => false,
             Kind::Uint8 => true,
@@ -52,9 +52,11 @@ impl Input {
             [pictures, -1, height, width] => (pictures, height, width, false),
             _ => return None,
         };
-        let size = |stated: i64| usize::try_from(if stated > 0 { stated } else { DEFAULT_INPUT_PX }).ok();
+        let [open_width, open_height] = open_size.unwrap_or([DEFAULT_INPUT_PX; 2]);
+        let size = |stated: i64, open: i64| usize::try_from(if stated > 0 { stated } else { open }).ok();
         let pictures = usize::try_from(pictures).ok().filter(|&pictures| pictures > 0);
-        Some(Form { width: size(width)?, height: size(height)?, is_bytes, is_channels_last, pictures })
+        let (width, height) = (size(width, open_width)?, size(height, open_height)?);
+        Some(Form { width, height, is_bytes, is_channels_last, pictures })
     }
 }
 
@@ -144,7 +146,7 @@ mod tests {
     use crate::letterbox::{Fit, Placement};
 
     fn form(kind: Kind, shape: &[i64]) -> Option<Form> {
-        Input { name: "images".into(), shape: shape.to_vec(), kind }.form()
+        Input { name: "images".into(), shape: shape.to_vec(), kind }.form(None)
     }
 
     #[test]
@@ -156,6 +158,9 @@ mod tests {
         assert!(pixels.is_bytes && pixels.is_channels_last);
         let open = form(Kind::Float32, &[-1, -1, -1, -1]).expect("open");
         assert_eq!((open.width, open.height), (640, 640));
+        let half_open = Input { name: "images".into(), shape: vec![1, 3, -1, 320], kind: Kind::Float32 };
+        let stated = half_open.form(Some([512, 256])).expect("open");
+        assert_eq!((stated.width, stated.height), (320, 256));
         assert_eq!(form(Kind::Other, &[1, 3, 192, 320]), None);
         assert_eq!(form(Kind::Float32, &[1, 1, 192, 320]), None);
         assert_eq!(form(Kind::Float32, &[3, 192, 320]), None);

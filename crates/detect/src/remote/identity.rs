@@ -45,7 +45,7 @@ impl Identity {
             _ => Kind::Other,
         };
         let input = Input { name: only.name.clone(), shape: only.shape.clone(), kind };
-        let form = input.form().ok_or_else(|| {
+        let form = input.form(None).ok_or_else(|| {
             format!("the model's input is {}; understood are FP32 and UINT8 of N×3×H×W or N×H×W×3", found())
         })?;
         Ok((input, form))

@@ -131,7 +131,7 @@ mod tests {
         let mut all = uploads(50, "one", 12, 700);
         all.extend(uploads(50, "two", 12, 700));
         assert!(matches!(Admission::of("three", &all), Admission::InsteadOf(_)));
-        assert_eq!(Admission::of("three", &uploads(100, "one", 12, 500)), Admission::Full, "too soon to say");
+        assert_eq!(Admission::of("three", &uploads(100, "one", 12, 400)), Admission::Full, "too soon to say");
     }
 
     #[test]

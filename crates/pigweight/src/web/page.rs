@@ -1,5 +1,6 @@
 //! The page, embedded in the binary.
 
+use crate::web::request::conditional;
 use crate::web::request::problem::Problem;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
@@ -41,7 +42,7 @@ pub async fn page(uri: Uri, request_headers: HeaderMap) -> Response {
              frame-ancestors 'self'",
         ),
     );
-    if request_headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+    if conditional::is_known(&request_headers, &etag) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
     if let Ok(value) = HeaderValue::from_str(file.metadata.mimetype()) {

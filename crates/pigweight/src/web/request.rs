@@ -2,6 +2,7 @@
 
 pub mod arguments;
 pub mod byte_range;
+pub mod conditional;
 pub mod drain_body;
 pub mod host;
 pub mod origin;

@@ -498,3 +498,45 @@ fn a_released_data_folder_can_be_opened() {
     process.kill().unwrap();
     process.wait().unwrap();
 }
+
+#[test]
+fn what_a_client_has_already_is_not_sent_again() {
+    let (videos, data) = (folder_of(&["gop25.mp4"]), tempfile::tempdir().unwrap());
+    let server = Server::start(videos.path(), data.path(), None);
+    let id = indexed(&server, "gop25.mp4")["id"].as_str().unwrap().to_owned();
+    for path in [
+        "/".to_owned(),
+        format!("/api/videos/{id}/file"),
+        format!("/api/video_file/frame_optimized?id={id}&t=1"),
+    ] {
+        let tag = server.get(&path).header("etag").to_owned();
+        assert!(tag.starts_with('"'), "{path}: {tag}");
+        for known in [
+            tag.clone(),
+            format!("W/{tag}"),
+            "*".into(),
+            format!("\"other\", {tag}"),
+            format!("W/\"x\",W/{tag}"),
+        ] {
+            // A time, which would say otherwise, counts only for who names no tag.
+            let headers =
+                [("if-none-match", known.as_str()), ("if-modified-since", "Thu, 01 Jan 1970 00:00:00 GMT")];
+            let answer = server.ask("GET", &path, &headers, None);
+            assert_eq!(
+                (answer.status, answer.bytes.len(), answer.header("etag")),
+                (304, 0, tag.as_str()),
+                "{path} {known}"
+            );
+        }
+        for other in ["\"other\"", "", "W/\"x\", \"y\""] {
+            let headers = [("if-none-match", other), ("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT")];
+            assert_eq!(server.ask("GET", &path, &headers, None).status, 200, "{path} {other:?}");
+        }
+    }
+    let file = format!("/api/videos/{id}/file");
+    let tag = server.get(&file).header("etag").to_owned();
+    for (wanted, status) in [(tag.as_str(), 200), ("*", 200), ("\"other\"", 412)] {
+        assert_eq!(server.ask("GET", &file, &[("if-match", wanted)], None).status, status, "{wanted}");
+    }
+    server.stop();
+}

@@ -38,7 +38,8 @@ const RULES: &[(&str, &str, &str)] = &[
     (
         "line_versions_wrong",
         "select lines.id from lines left join line_versions on line_versions.line_id = lines.id group by lines.id \
-         having count(line_versions.id) = 0 or min(number) <> 1 or max(number) <> count(line_versions.id)",
+         having count(line_versions.id) = 0 or min(line_versions.number) <> 1 \
+         or max(line_versions.number) <> count(line_versions.id)",
         "is a line whose versions are not numbered 1, 2, 3, …; delete it and draw it again",
     ),
     (

@@ -6,9 +6,10 @@ use crate::web::app::App;
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
 use crate::web::request::byte_range::{RangeRequest, requested_range};
+use crate::web::request::conditional;
 use crate::web::request::problem::Problem;
 use axum::extract::{Path, Request};
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use pigweight_store::{FileIdentity, VideoRecord};
 use tower_http::services::ServeFile;
@@ -17,7 +18,8 @@ use tower_http::services::ServeFile;
 #[utoipa::path(
     get, path = "/api/videos/{id}/file",
     responses((status = 200, description = "The whole file"), (status = 206, description = "A range of it"),
-              (status = 404, body = Problem), (status = 416, body = Problem))
+              (status = 304, description = "Unchanged since the ETag that was sent"), (status = 404, body = Problem),
+              (status = 412, body = Problem, description = "Another file than If-Match names"), (status = 416, body = Problem))
 )]
 pub async fn original(
     caller: Caller,
@@ -27,10 +29,26 @@ pub async fn original(
 ) -> Result<Response, Problem> {
     let record = caller.video(&app, &id).await?;
     let size_bytes = unchanged(&app, &record).await?.stat.size_bytes.unsigned_abs();
-    let etag = HeaderValue::from_str(&format!("\"{id}\"")).map_err(Problem::internal)?;
+    let etag = format!("\"{id}\"");
+    if conditional::wants_another(request.headers(), &etag) {
+        let detail = "the file is another one than the one that If-Match names; ask without it";
+        return Err(Problem::new(StatusCode::PRECONDITION_FAILED, detail));
+    }
+    let is_known = conditional::is_known(request.headers(), &etag);
+    let etag = HeaderValue::from_str(&etag).map_err(Problem::internal)?;
+    if is_known {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
+    }
     // ServeFile answers 416 to every header it doesn't understand, and ignores If-Range: it only gets what it
     // understands.
     let headers = request.headers_mut();
+    // Tags are surer than times, which only who names no tag goes by.
+    if headers.contains_key(header::IF_NONE_MATCH) {
+        headers.remove(header::IF_MODIFIED_SINCE);
+    }
+    if headers.contains_key(header::IF_MATCH) {
+        headers.remove(header::IF_UNMODIFIED_SINCE);
+    }
     let is_same = headers.remove(header::IF_RANGE).is_none_or(|known| known == etag);
     let range = headers.remove(header::RANGE).filter(|_| is_same && request.method() == Method::GET);
     match range.map_or(RangeRequest::Whole, |range| requested_range(range.as_bytes(), size_bytes)) {

@@ -6,6 +6,7 @@ use crate::web::auth::caller::Caller;
 use crate::web::media::recorded_files::RecordedFrame;
 use crate::web::media::video_pool::VideoPool;
 use crate::web::request::arguments::{Field, Kind, Query, RequestArguments};
+use crate::web::request::conditional;
 use crate::web::request::problem::Problem;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -117,7 +118,7 @@ pub async fn frame_optimized(
     headers.insert("x-has-inference", header_value(&boxes.is_some().to_string()));
     headers
         .insert("x-frame-mode", HeaderValue::from_static(if pts == on_screen { "exact" } else { "nearest" }));
-    if request_headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+    if conditional::is_known(&request_headers, &etag) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
     name_frame(&mut headers, secs, told_pts);

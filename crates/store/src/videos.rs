@@ -71,6 +71,8 @@ pub struct NewVideo {
     pub error: Option<Reason>,
     /// What is missing although it can be read.
     pub damage: Option<String>,
+    /// What was wrong with its times, and how it was repaired.
+    pub repairs: Option<String>,
     /// libav's short name.
     pub container: Option<String>,
     /// libav's short name.
@@ -108,6 +110,8 @@ pub struct VideoRecord {
     pub error_code: Option<String>,
     /// What is missing although it can be read.
     pub damage: Option<String>,
+    /// What was wrong with its times, and how it was repaired.
+    pub repairs: Option<String>,
     /// libav's short name.
     pub container: Option<String>,
     /// libav's short name.
@@ -154,7 +158,7 @@ pub struct VideoRecord {
     pub is_sampled: bool,
 }
 
-const COLUMNS: &str = "id, source_id, path, name, error, error_code, damage, container, codec, has_audio, width_px, height_px, \
+const COLUMNS: &str = "id, source_id, path, name, error, error_code, damage, repairs, container, codec, has_audio, width_px, height_px, \
      frames, duration_secs, recorded_at, view_checked_with, view_matches, published_run_id, is_paused, samples_hash is not null as is_sampled, \
      coalesce(min_score, (select min_score from sources where sources.id = videos.source_id)) as min_score, \
      case when min_score is not null then min_score_model end as min_score_model, \
@@ -292,7 +296,7 @@ impl Store {
         let failed = |error| Error::from_sql("describing a video", error);
         sqlx::query(
             "update videos set error = $2, damage = $3, container = $4, codec = $5, has_audio = $6, width_px = $7, \
-             height_px = $8, frames = $9, duration_secs = $10, packet_index = $11, recorded_at = $12, error_code = $13 \
+             height_px = $8, frames = $9, duration_secs = $10, packet_index = $11, recorded_at = $12, error_code = $13, repairs = $14 \
              where id = $1",
         )
         .bind(id)
@@ -308,6 +312,7 @@ impl Store {
         .bind(&video.packet_index)
         .bind(video.recorded_at)
         .bind(video.error.as_ref().map(|reason| reason.code))
+        .bind(&video.repairs)
         .execute(&self.pool)
         .await
         .map_err(failed)?;

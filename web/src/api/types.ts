@@ -1445,7 +1445,8 @@ export interface components {
         CountWarning: {
             /**
              * @description `other_view`: the recording shows another view than the detector of its source has learned. `nothing_found`: no animal at all. `far_from_known`: a person says that there is another number of them. `small_animals`: many are too
-             *     small in the picture to be found reliably. `uncertain_count`: the detector is unsure.
+             *     small in the picture to be found reliably. `uncertain_count`: the detector is unsure. `times_repaired`: the file's times are not all as they should be; what
+             *     was done is said.
              */
             code: string;
             /** @description One sentence: what is wrong, and what to do. */

@@ -422,6 +422,8 @@ export const en = {
   reason_file_changed: 'The file was changed while it was read.',
   reason_decoding_failed: 'The file could not be read to its end.',
   reason_parts_missing: 'Parts of the file are missing.',
+  reason_times_repaired:
+    'The times in this file are unusual: its clock jumps, frames share a time, there is a long pause, or a second video stream. Times were repaired where that was needed.',
   reason_frames_damaged: 'Some frames are damaged and partly guessed.',
   reason_worker_ended: 'Reading the video was broken off. If that happens again, copy the file again.',
   reason_worker_stuck: 'Reading the video got stuck. Check that its disk or network share responds.',

@@ -199,12 +199,16 @@ impl PacketSource {
     pub(crate) fn land_on(&mut self, ordinal: usize) -> bool {
         use crate::libav::SeekTarget::{Byte, Timestamp};
         let Some(entry) = self.video.index().packets().get(ordinal).copied() else { return false };
-        let is_counted = self.video.index().timing() == crate::file::index::Timing::Counted;
-        let by_pts = (!is_counted).then_some(Timestamp(entry.pts.0));
-        let by_dts = entry.dts.map(Timestamp);
+        let index = self.video.index();
+        let is_counted = index.timing() == crate::file::index::Timing::Counted;
+        let by_pts = index.stated_pts(ordinal).filter(|_| !is_counted).map(Timestamp);
+        let by_dts = entry.dts.map(|dts| Timestamp(dts.saturating_sub(index.added_ticks(ordinal))));
         let by_byte = (entry.position >= 0).then_some(Byte(entry.position));
+        // If a clock was set back, a time is there twice.
+        let targets =
+            if index.has_one_clock() { [by_pts, by_dts, by_byte] } else { [by_byte, by_pts, by_dts] };
         let mut best = None;
-        for target in [by_pts, by_dts, by_byte].into_iter().flatten() {
+        for target in targets.into_iter().flatten() {
             match self.try_seek(target) {
                 Some(landed) if landed == ordinal => return true,
                 Some(landed)

@@ -5,20 +5,27 @@
 //! display  (shown order)    0    2    3    1    4   …      ordinals sorted by pts
 //! ```
 //! It is made from the container's own list of packets (mp4), or by one scan of all packets; if every
-//! packet has its pts, nothing is decoded. If one lacks it (raw H.264, AVI with B-frames), or two share it, only decoding finds the
-//! order: then one decoding pass makes the index, and [`Timing::Counted`] says so.
+//! packet has a pts of its own, nothing is decoded. Times that can't be right are repaired ([`crate::file::clock`]): all pts and dts here are
+//! repaired ones, and the index knows the stated ones too. If many packets lack a pts (raw H.264, AVI with B-frames), only decoding finds
+//! the order: then one decoding pass makes the index, and [`Timing::Counted`] says so.
 
+mod identity;
+mod notes;
 mod stored;
 
 use crate::error::{Error, Result};
-use crate::file::container::{MAX_PIXELS, open_input};
+use crate::file::clock::{self, Clock, Facts};
+use crate::file::container::{MAX_PIXELS, open_known};
+use crate::file::doubtful_times::Doubtful;
+use crate::file::other_streams::OtherStreams;
 use crate::file::packets::PacketList;
 use crate::file::partial_index::PartialReports;
-use crate::file::{matroska_length, mp4_sample_table};
+use crate::file::{mp4_sample_table, truncation};
 use crate::libav::PacketEntry;
-use crate::libav::{Decoder, Input, Packet, Received, StreamInfo};
+use crate::libav::{Decoder, Input, Received, StreamInfo};
 use pigweight_core::time::{Pts, TimeBase};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::path::Path;
 
 /// Where the pts come from.
@@ -38,6 +45,11 @@ pub struct VideoIndex {
     timing: Timing,
     last_duration_ticks: i64,
     damage: Option<String>,
+    repairs: Option<String>,
+    /// Later clocks than the first.
+    clocks: Vec<Clock>,
+    /// Packets whose pts was replaced, ascending, with the stated one.
+    restated: Vec<(u32, Option<i64>)>,
 }
 
 impl VideoIndex {
@@ -49,82 +61,154 @@ impl VideoIndex {
         parts: &mut PartialReports<'_, Self>,
     ) -> Result<Self> {
         input.keep_only(&[stream.index]);
-        let PacketList { mut packets, durations, without_pts, mut damage } =
-            match mp4_sample_table::packets(path, input, stream) {
-                Some(found) => found,
-                None if mp4_sample_table::may_list(input, stream) => {
-                    read_all(&mut reopened(path, stream)?, stream, parts)
-                }
-                None => read_all(input, stream, parts),
-            };
-        let read = packets.len() as i64;
-        if damage.is_none() && stream.frames_promised > read {
-            damage = Some(format!("only {read} of {} frames are in the file", stream.frames_promised));
-        }
+        let promised = truncation::frames_promised(input, stream);
+        let mut others = OtherStreams::default();
+        let mut list = match mp4_sample_table::packets(path, input, stream) {
+            Some(found) => found,
+            None if mp4_sample_table::may_list(input, stream) => {
+                let mut input = open_known(path, stream.index)?;
+                input.keep_only(&[stream.index]);
+                read_all(&mut input, (stream, time_base), &mut others, parts)
+            }
+            None => {
+                input.keep_pictures();
+                read_all(input, (stream, time_base), &mut others, parts)
+            }
+        };
+        let mut damage = list.damage.take();
         if damage.is_none() {
-            damage = matroska_length::bytes_missing_of_matroska(path)
-                .map(|bytes| format!("its last {bytes} bytes are missing"));
+            damage = truncation::of(path, input, promised, list.packets.len());
         }
-        hide_before_first_key(&mut packets);
-        let frame_ticks = frame_ticks(stream, time_base, &durations);
-        let is_stated = !without_pts.iter().any(|&number| packets[number].is_shown);
-        let display = if is_stated { stated_order(&packets) } else { None };
-        let timing = if display.is_some() { Timing::Stated } else { Timing::Counted };
-        let display = display.unwrap_or_default();
-        let mut index = Self { packets, display, timing, last_duration_ticks: frame_ticks, damage };
-        if timing == Timing::Counted {
-            index.count_frames(path, stream.index, frame_ticks)?;
+        hide_before_first_key(&mut list.packets);
+        let facts = facts(input, stream, time_base, &list);
+        let mut index = Self::repaired(&mut list, &facts, |index, doubtful| {
+            index.give_times(path, stream.index, doubtful, &facts)
+        })?;
+        if index.timing == Timing::Counted {
+            index.count_frames(path, stream.index, facts.frame_ticks)?;
         }
-        index.note_last_duration(&durations);
+        index.note_last_duration(&list.durations);
+        let left_out = others.left_out(&index.packets, time_base);
+        let beside = if left_out.is_none() { others.beside(input) } else { None };
+        index.damage = match (damage, left_out) {
+            (Some(damage), Some(left_out)) => Some(format!("{damage}; {left_out}")),
+            (damage, left_out) => damage.or(left_out),
+        };
+        index.repairs = index.describe_repairs(time_base, beside);
         Ok(index)
     }
 
     /// The index of what has been read so far: all packets before the last keyframe, because later frames may be displayed among those
     /// that follow it. `None` if there is nothing yet, or if only the whole file gives the order.
-    pub(crate) fn so_far(found: &PacketList) -> Option<Self> {
-        let last_key = found.packets.iter().rposition(|packet| packet.is_key)?;
-        if !found.without_pts.is_empty() {
+    fn so_far(found: &PacketList, facts: &Facts) -> Option<Self> {
+        let mut list = found.clone();
+        let count = list.packets.len();
+        hide_before_first_key(&mut list.packets);
+        let mut settled = count;
+        let mut index = Self::repaired(&mut list, facts, |index, doubtful| {
+            let shared = Doubtful::find(&index.packets, doubtful);
+            let is_ordered = shared.as_ref().is_some_and(|shared| shared.is_empty() || facts.keeps_order);
+            let shared = shared.filter(|_| is_ordered).map(|shared| shared.ordinals().collect::<Vec<_>>());
+            let all: Vec<usize> = shared.into_iter().flatten().chain(doubtful.iter().copied()).collect();
+            settled = clock::settled(&index.clocks, &all, count);
+            Ok(is_ordered && index.give_times_in_order(doubtful, facts))
+        })
+        .ok()?;
+        if index.timing == Timing::Counted {
             return None;
         }
-        let mut packets = found.packets[..last_key].to_vec();
-        hide_before_first_key(&mut packets);
-        let display = stated_order(&packets).filter(|display| !display.is_empty())?;
-        let mut index =
-            Self { packets, display, timing: Timing::Stated, last_duration_ticks: 1, damage: None };
+        let last_key = index.packets.get(..settled.saturating_add(1).min(count))?;
+        let last_key = last_key.iter().rposition(|packet| packet.is_key)?;
+        index.packets.truncate(last_key);
+        index.clocks.retain(|clock| (clock.first as usize) < last_key);
+        index.restated.retain(|(number, _)| (*number as usize) < last_key);
+        index.display = stated_order(&index.packets).filter(|display| !display.is_empty())?;
+        index.last_duration_ticks = 1;
         index.note_last_duration(&found.durations);
         Some(index)
     }
 
+    /// Repairs the times of these packets. `give_times` gives the doubtful ones theirs; if it can't, times must be counted.
+    fn repaired(
+        list: &mut PacketList,
+        facts: &Facts,
+        give_times: impl FnOnce(&mut Self, &[usize]) -> Result<bool>,
+    ) -> Result<Self> {
+        let stated: Vec<i64> = list.packets.iter().map(|packet| packet.pts.0).collect();
+        let clock::Found { clocks, doubtful } = clock::repair(list, facts);
+        let mut index = Self {
+            packets: std::mem::take(&mut list.packets),
+            display: Vec::new(),
+            timing: Timing::Counted,
+            last_duration_ticks: facts.frame_ticks,
+            damage: None,
+            repairs: None,
+            clocks,
+            restated: Vec::new(),
+        };
+        // Of a packet that isn't shown only its place in the order matters.
+        let mut before = Pts(0);
+        for number in 0..index.packets.len() {
+            let packet = &mut index.packets[number];
+            if doubtful.binary_search(&number).is_ok() && !packet.is_shown {
+                packet.pts = packet.dts.filter(|_| facts.states_dts).map_or(before, Pts);
+            }
+            before = packet.pts;
+        }
+        let is_possible = clock::are_possible(&index.packets);
+        if !is_possible {
+            index.clocks.clear();
+            index.packets.iter_mut().for_each(|packet| packet.dts = None);
+        }
+        if is_possible && give_times(&mut index, &doubtful)? && clock::are_possible(&index.packets) {
+            index.timing = Timing::Stated;
+            let is_stated = |number: usize| {
+                let added = clock::added_ticks(&index.clocks, number);
+                index.packets[number].pts.0 == stated[number].saturating_add(added)
+                    && list.without_pts.binary_search(&number).is_err()
+            };
+            let restated = (0..index.packets.len()).filter(|&number| !is_stated(number));
+            index.restated = restated
+                .map(|number| {
+                    let stated = list.without_pts.binary_search(&number).is_err().then_some(stated[number]);
+                    (number as u32, stated)
+                })
+                .collect();
+        }
+        Ok(index)
+    }
+
+    /// Whether every shown frame has a time of its own now. Decodes groups of pictures if only that gives the order of doubtful frames.
+    fn give_times(&mut self, path: &Path, stream: i32, without: &[usize], facts: &Facts) -> Result<bool> {
+        let Some(doubtful) = Doubtful::find(&self.packets, without) else { return Ok(false) };
+        if doubtful.is_empty() || facts.keeps_order {
+            return Ok(self.give_times_in_order(without, facts));
+        }
+        let Some(groups) = doubtful.groups(&self.packets) else { return Ok(false) };
+        let orders = decoded_orders(path, stream, &groups)?;
+        Ok(self.take_times(doubtful, Some(&orders), facts))
+    }
+
+    fn give_times_in_order(&mut self, without: &[usize], facts: &Facts) -> bool {
+        match Doubtful::find(&self.packets, without) {
+            Some(doubtful) => self.take_times(doubtful, None, facts),
+            None => false,
+        }
+    }
+
+    fn take_times(&mut self, doubtful: Doubtful, orders: Option<&[Vec<u32>]>, facts: &Facts) -> bool {
+        let is_whole = doubtful.is_empty() || doubtful.place(&mut self.packets, orders, facts);
+        let display = if is_whole { stated_order(&self.packets) } else { None };
+        let is_found = display.is_some();
+        self.display = display.unwrap_or_default();
+        is_found
+    }
+
     /// Decodes the whole stream to find the order of its frames, and gives them times.
     fn count_frames(&mut self, path: &Path, stream_index: i32, frame_ticks: i64) -> Result<()> {
-        let (mut input, _) = open_input(path)?;
-        input.keep_only(&[stream_index]);
-        let mut decoder = Decoder::open(&input, stream_index, MAX_PIXELS, 1)
-            .ok_or_else(|| Error::NoDecoder { path: path.to_owned(), codec: "unknown".into() })?;
-        let mut ordinal = 0_i64;
-        let mut ended = false;
-        while !ended {
-            let packet = match input.read() {
-                Ok(Some(packet)) if packet.stream_index() != stream_index => continue,
-                Ok(packet) => packet,
-                Err(_) => None,
-            };
-            ended = packet.is_none();
-            let packet = packet.map(|mut packet| {
-                packet.set_ordinal(ordinal);
-                ordinal += 1;
-                packet
-            });
-            if decoder.send(packet.as_ref()).is_err() && !ended {
-                continue;
-            }
-            while let Ok(Received::Frame(_, from)) = decoder.receive() {
-                if let Some(number) = u32::try_from(from).ok().filter(|&n| (n as usize) < self.packets.len())
-                {
-                    self.display.push(number);
-                }
-            }
-        }
+        let all = 0..self.packets.len();
+        let orders = decoded_orders(path, stream_index, std::slice::from_ref(&all))?;
+        self.display = orders.into_iter().flatten().filter(|&number| (number as usize) < all.end).collect();
         let mut seen = vec![false; self.packets.len()];
         self.display.retain(|&number| !std::mem::replace(&mut seen[number as usize], true));
         for (packet, seen) in self.packets.iter_mut().zip(seen) {
@@ -172,6 +256,11 @@ impl VideoIndex {
     /// A fault of the file that doesn't prevent reading, in one sentence.
     pub fn damage(&self) -> Option<&str> {
         self.damage.as_deref()
+    }
+
+    /// What was wrong with the file's times and how it was repaired, or what else a reader has to know of them, in one sentence.
+    pub fn repairs(&self) -> Option<&str> {
+        self.repairs.as_deref()
     }
 
     /// All packets in decode order.
@@ -245,44 +334,16 @@ impl VideoIndex {
         key
     }
 
-    /// Identifies a packet by its time or position and its size.
-    pub(crate) fn find(&self, packet: &Packet) -> Option<usize> {
-        let same = |&number: &usize| {
-            let entry = &self.packets[number];
-            entry.size == packet.size()
-                && (self.timing == Timing::Counted || packet.pts() == Some(entry.pts.0))
-                && (packet.position() < 0 || entry.position < 0 || packet.position() == entry.position)
-        };
-        if let (Timing::Stated, Some(pts)) = (self.timing, packet.pts())
-            && let Some(number) = self.ordinal_of(Pts(pts)).filter(same)
-        {
-            return Some(number);
-        }
-        let place = self.packets.partition_point(|entry| entry.position < packet.position());
-        (place..self.packets.len())
-            .take_while(|&number| self.packets[number].position == packet.position())
-            .find(same)
-    }
-
     fn packet(&self, number: u32) -> &PacketEntry {
         &self.packets[number as usize]
     }
 }
 
-/// The file from its beginning.
-fn reopened(path: &Path, stream: &StreamInfo) -> Result<Input> {
-    let (mut input, found) = open_input(path)?;
-    if found.index != stream.index {
-        return Err(Error::Changed { path: path.to_owned() });
-    }
-    input.keep_only(&[stream.index]);
-    Ok(input)
-}
-
 /// Reads on to the end, and reports partial results from time to time.
-pub(crate) fn read_all(
+fn read_all(
     input: &mut Input,
-    stream: &StreamInfo,
+    (stream, time_base): (&StreamInfo, TimeBase),
+    others: &mut OtherStreams,
     parts: &mut PartialReports<'_, VideoIndex>,
 ) -> PacketList {
     let mut found = PacketList::default();
@@ -291,16 +352,72 @@ pub(crate) fn read_all(
             Ok(Some(packet)) if packet.stream_index() == stream.index => {
                 found.push(&packet, &stream.codec);
                 if packet.is_key() {
-                    parts.report_if_due(|| VideoIndex::so_far(&found));
+                    parts.report_if_due(|| {
+                        VideoIndex::so_far(&found, &facts(input, stream, time_base, &found))
+                    });
                 }
             }
-            Ok(Some(_)) => {}
+            Ok(Some(packet)) => others.note(input, &packet),
             Ok(None) => return found,
             Err(code) => {
                 found.damage = Some(format!("reading stops early: {}", crate::libav::describe(code)));
                 return found;
             }
         }
+    }
+}
+
+/// The ordinals of the frames that a decoder gives for each of these groups of packets, in its order.
+fn decoded_orders(path: &Path, stream_index: i32, groups: &[Range<usize>]) -> Result<Vec<Vec<u32>>> {
+    let mut input = open_known(path, stream_index)?;
+    input.keep_only(&[stream_index]);
+    let mut orders = Vec::new();
+    let mut ordinal = 0;
+    for group in groups {
+        let mut decoder = Decoder::open(&input, stream_index, MAX_PIXELS, 1)
+            .ok_or_else(|| Error::NoDecoder { path: path.to_owned(), codec: "unknown".into() })?;
+        let mut order = Vec::new();
+        let mut ended = false;
+        while !ended {
+            let packet = if ordinal >= group.end {
+                None
+            } else {
+                match input.read() {
+                    Ok(Some(packet)) if packet.stream_index() != stream_index => continue,
+                    Ok(packet) => packet,
+                    Err(_) => None,
+                }
+            };
+            ended = packet.is_none();
+            let packet = packet.map(|mut packet| {
+                packet.set_ordinal(ordinal as i64);
+                ordinal += 1;
+                packet
+            });
+            if ordinal <= group.start && !ended || decoder.send(packet.as_ref()).is_err() && !ended {
+                continue;
+            }
+            while let Ok(Received::Frame(_, from)) = decoder.receive() {
+                order.extend(u32::try_from(from));
+            }
+        }
+        orders.push(order);
+    }
+    Ok(orders)
+}
+
+fn facts(input: &Input, stream: &StreamInfo, time_base: TimeBase, list: &PacketList) -> Facts {
+    let steps_back = list.packets.windows(2).filter(|pair| pair[1].pts < pair[0].pts).count();
+    // libav may not have seen a reordered frame yet.
+    let keeps_order = stream.reordered_frames == 0 && steps_back * 50 <= list.packets.len();
+    let with_dts = list.packets.iter().filter(|packet| packet.dts.is_some()).count();
+    let states_dts =
+        ["mpegts", "mpeg", "mov,mp4", "flv", "avi"].iter().any(|name| input.format_name().starts_with(name));
+    Facts {
+        time_base,
+        states_dts: states_dts && with_dts * 10 >= list.packets.len() * 9,
+        keeps_order,
+        frame_ticks: frame_ticks(stream, time_base, &list.durations),
     }
 }
 

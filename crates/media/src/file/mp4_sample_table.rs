@@ -166,14 +166,18 @@ mod tests {
         listed.sort();
         // Excluded: fragments, truncated files, and files without a table.
         let expected = [
+            "btail.mp4",
             "coarse.mp4",
             "copy.mov",
             "corrupt.mp4",
+            "dated.mov",
             "editlist.mp4",
+            "flat.mp4",
             "gop150.mp4",
             "gop25.mp4",
             "hevc.mp4",
             "large8k.mp4",
+            "late_hidden.mp4",
             "layers.mp4",
             "leading.mp4",
             "oneframe.mp4",
@@ -181,6 +185,8 @@ mod tests {
             "recorded.mp4",
             "rot90.mp4",
             "start10.mp4",
+            "still_last.mp4",
+            "tail.mp4",
             "unset.mp4",
             "vfr.mp4",
         ];

@@ -7,7 +7,7 @@ use pigweight_core::time::Pts;
 pub(crate) const MOST_TICKS: u64 = 1 << 57;
 
 /// All packets of a video stream in decode order, as they were found.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct PacketList {
     pub packets: Vec<PacketEntry>,
     /// Duration of each in ticks; 0 if unknown.

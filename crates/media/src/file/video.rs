@@ -2,9 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::file::access::FileAccess;
-use crate::file::container::{is_picture, open_input};
+use crate::file::container::{is_picture, open_input, open_known};
 use crate::file::index::VideoIndex;
 use crate::file::partial_index::PartialReports;
+use crate::file::recording_date;
 use crate::libav::Input;
 use pigweight_core::time::{Pts, TimeBase};
 use std::path::Path;
@@ -140,7 +141,7 @@ impl Video {
             rotation,
             has_audio: input.stream_kinds().contains(&"sound"),
             stated_secs: input.stated_secs(),
-            recorded_at: input.creation_time().as_deref().and_then(recording_time),
+            recorded_at: recording_date::recorded_at(&input),
             size_bytes: path.metadata().map_or(0, |metadata| metadata.len()),
         };
         let known = stored.and_then(|bytes| Some((VideoIndex::from_bytes(bytes).ok()?, bytes.to_vec())));
@@ -276,18 +277,8 @@ impl Video {
     }
 
     pub(crate) fn open_input(&self) -> Result<Input> {
-        let (mut input, stream) = open_input(&self.path)?;
-        if stream.index != self.stream_index {
-            return Err(Error::Changed { path: self.path.to_path_buf() });
-        }
+        let mut input = open_known(&self.path, self.stream_index)?;
         input.keep_only(&[self.stream_index]);
         Ok(input)
     }
-}
-
-/// Seconds since 1970. Devices whose clock was never set write their epoch (1904, 1970, 2000), which is ignored.
-fn recording_time(stated: &str) -> Option<i64> {
-    const FIRST_BELIEVED: i64 = 978_307_200; // 2001-01-01
-    let secs = stated.parse::<jiff::Timestamp>().ok()?.as_second();
-    (secs >= FIRST_BELIEVED).then_some(secs)
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::ptr;
 
 /// Allowed demuxers. Playlist formats (hls, concat, dash) are left out: they open other files.
-const FORMATS: &CStr = c"mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,matroska\\,webm,mov\\,mp4\\,m4a\\,3gp\\,3g2\\,mj2,avi,mpegts,mpeg,mpegvideo,h264,hevc,m4v,mjpeg,flv,ivf,obu,asf,ogg,nut,dav,png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,image2,mp3,wav,aac,flac";
+const FORMATS: &CStr = c"mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,matroska\\,webm,mov\\,mp4\\,m4a\\,3gp\\,3g2\\,mj2,avi,mpegts,mpeg,mpegvideo,h264,hevc,m4v,mjpeg,flv,ivf,obu,asf,ogg,nut,dhav,png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,image2,mp3,wav,aac,flac";
 
 /// An opened container.
 pub(crate) struct Input {
@@ -39,6 +39,8 @@ pub(crate) struct StreamInfo {
     pub time_base: (i32, i32),
     pub average_frame_rate: (i32, i32),
     pub frames_promised: i64,
+    /// By how many frames the order of display may differ from that of decoding.
+    pub reordered_frames: i32,
     pub rotation_degrees: f64,
 }
 
@@ -87,8 +89,8 @@ impl Input {
         if code < 0 { Err(OpenFailure::Code(code)) } else { Ok(input) }
     }
 
-    /// The video stream that libav selects; attached cover pictures don't count.
-    pub(crate) fn video_stream(&self) -> Option<StreamInfo> {
+    /// The video stream that libav would select, which may be an attached picture.
+    pub(crate) fn best_video_stream(&self) -> Option<i32> {
         // SAFETY: the context is open; the decoder pointer may be null.
         let index = unsafe {
             ffi::av_find_best_stream(
@@ -100,12 +102,50 @@ impl Input {
                 0,
             )
         };
-        let stream = self.stream(index)?;
+        (index >= 0).then_some(index)
+    }
+
+    /// All video streams but attached pictures, each with the number of frames that the container states, or 0.
+    pub(crate) fn films(&self) -> Vec<(i32, i64)> {
+        (0..self.stream_count())
+            .filter_map(|index| {
+                let stream = self.film(index)?;
+                // SAFETY: `film` hands out only pointers to streams of this context.
+                Some((index, unsafe { (*stream).nb_frames }))
+            })
+            .collect()
+    }
+
+    /// Seconds of a tick of a video stream, as a fraction.
+    pub(crate) fn film_tick(&self, index: i32) -> Option<(i32, i32)> {
+        // SAFETY: `film` hands out only pointers to streams of this context.
+        self.film(index).map(|stream| unsafe { ((*stream).time_base.num, (*stream).time_base.den) })
+    }
+
+    /// Width and height of a video stream, px.
+    pub(crate) fn film_size(&self, index: i32) -> (i32, i32) {
+        self.film(index).map_or((0, 0), |stream| {
+            // SAFETY: `film` hands out only pointers to streams of this context, whose codec parameters live as long.
+            unsafe { ((*(*stream).codecpar).width, (*(*stream).codecpar).height) }
+        })
+    }
+
+    /// A video stream that isn't an attached picture.
+    fn film(&self, index: i32) -> Option<*mut ffi::AVStream> {
+        self.stream(index).filter(|&stream| {
+            // SAFETY: `stream` hands out only pointers to streams of this context, whose codec parameters live as long.
+            unsafe {
+                (*(*stream).codecpar).codec_type == ffi::AVMediaType::AVMEDIA_TYPE_VIDEO
+                    && (*stream).disposition & ffi::AV_DISPOSITION_ATTACHED_PIC == 0
+            }
+        })
+    }
+
+    /// A video stream; `None` if it is something else or an attached picture.
+    pub(crate) fn video_stream(&self, index: i32) -> Option<StreamInfo> {
+        let stream = self.film(index)?;
         // SAFETY: `stream` and its codec parameters live as long as the context.
         unsafe {
-            if (*stream).disposition & ffi::AV_DISPOSITION_ATTACHED_PIC != 0 {
-                return None;
-            }
             let parameters = &*(*stream).codecpar;
             Some(StreamInfo {
                 index,
@@ -118,6 +158,7 @@ impl Input {
                 time_base: ((*stream).time_base.num, (*stream).time_base.den),
                 average_frame_rate: ((*stream).avg_frame_rate.num, (*stream).avg_frame_rate.den),
                 frames_promised: (*stream).nb_frames,
+                reordered_frames: parameters.video_delay,
                 rotation_degrees: rotation_degrees(stream),
             })
         }
@@ -173,14 +214,30 @@ impl Input {
         (ticks > 0).then(|| ticks as f64 / f64::from(ffi::AV_TIME_BASE))
     }
 
-    /// Creation time according to the container, in ISO 8601.
-    pub(crate) fn creation_time(&self) -> Option<String> {
-        // SAFETY: the context is open; its metadata may be null, which is an empty dictionary, and values are NUL-terminated
-        // strings that live as long as it.
+    /// What the container, or else one of its streams, states under a name.
+    pub(crate) fn stated(&self, name: &CStr) -> Option<String> {
+        // SAFETY: the context and its streams are open; their metadata may be null, which is an empty dictionary, and values are
+        // NUL-terminated strings that live as long as it.
         unsafe {
-            let metadata = (*self.context).metadata;
-            let entry = ffi::av_dict_get(metadata, c"creation_time".as_ptr(), ptr::null(), 0);
-            (!entry.is_null()).then(|| CStr::from_ptr((*entry).value).to_string_lossy().into_owned())
+            let find = |metadata: *mut ffi::AVDictionary| {
+                let entry = ffi::av_dict_get(metadata, name.as_ptr(), ptr::null(), 0);
+                (!entry.is_null()).then(|| CStr::from_ptr((*entry).value).to_string_lossy().into_owned())
+            };
+            let streams = (0..self.stream_count()).filter_map(|index| self.stream(index));
+            find((*self.context).metadata)
+                .or_else(|| streams.into_iter().find_map(|stream| find((*stream).metadata)))
+        }
+    }
+
+    /// Stops the demuxer from returning packets of streams without pictures.
+    pub(crate) fn keep_pictures(&mut self) {
+        let films: Vec<i32> = self.films().into_iter().map(|(index, _)| index).collect();
+        self.keep_only(&films);
+        for index in films {
+            if let Some(stream) = self.stream(index) {
+                // SAFETY: a pointer to a stream of this context, which `&mut self` alone uses now.
+                unsafe { (*stream).discard = ffi::AVDiscard::AVDISCARD_DEFAULT }
+            }
         }
     }
 

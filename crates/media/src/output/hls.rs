@@ -5,6 +5,7 @@
 //! time, so a player that starts anywhere shows the right frame.
 
 mod fragments;
+mod sound;
 
 pub(crate) use fragments::LocalStreamer;
 
@@ -72,8 +73,9 @@ impl Segments {
         let Some(first_key) = index.packets().iter().position(|packet| packet.is_key) else {
             return Err(refuse("it has no keyframe"));
         };
-        let is_hidden = |packet: &PacketEntry| is_sent(index, packet) && packet.pts < first;
-        if index.packets()[first_key..].iter().any(is_hidden) {
+        let is_hidden = |packet: &PacketEntry| is_sent(index, packet) && !packet.is_shown;
+        let is_before = |packet: &PacketEntry| is_sent(index, packet) && packet.pts < first;
+        if is_hidden(&index.packets()[first_key]) || index.packets()[first_key..].iter().any(is_before) {
             return Err(refuse("it begins with frames that are not shown"));
         }
         let Some(key) = index.packets().iter().position(is_start) else {
@@ -114,7 +116,9 @@ impl Segments {
         let segments = (0..starts.len()).map(|number| {
             let (ordinal, start) = starts[number];
             let (end_ordinal, end) = starts.get(number + 1).copied().unwrap_or((past_last, end));
-            let leads = |packet: &PacketEntry| is_sent(index, packet) && packet.pts.0 - first < start;
+            let leads = |packet: &PacketEntry| {
+                is_sent(index, packet) && packet.is_shown && packet.pts.0 - first < start
+            };
             are_independent &= !packets[ordinal..end_ordinal].iter().any(leads);
             Segment {
                 packets: ordinal..end_ordinal,

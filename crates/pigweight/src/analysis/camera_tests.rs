@@ -158,6 +158,7 @@ fn settings() -> RunSettings {
         schedule: Schedule::EveryFrame,
         tracker: TrackerSettings::for_min_score(0.3),
         input_width: None,
+        has_repaired_times: false,
     }
 }
 

@@ -32,6 +32,14 @@ pub fn other_view() -> RunWarning {
     }
 }
 
+/// The recording's times were repaired, or are unusual in another way.
+pub fn repaired_times(repairs: &str) -> RunWarning {
+    RunWarning {
+        code: "times_repaired",
+        message: format!("the file's times are not all as they should be: {repairs}"),
+    }
+}
+
 /// All warnings about a run, the most important first. `animals`: how many a person says there are. `is_other_view`: see [`other_view`].
 pub fn warnings(run: &RunRecord, animals: Option<i64>, is_other_view: bool) -> Vec<RunWarning> {
     let mut found = Vec::new();

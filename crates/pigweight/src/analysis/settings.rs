@@ -20,6 +20,8 @@ pub struct RunSettings {
     pub tracker: TrackerSettings,
     /// Width of the detector's input, px; `None`: the model's own.
     pub input_width: Option<u32>,
+    /// The file's times were repaired: an earlier version may have counted it by other times, and is counted again.
+    pub has_repaired_times: bool,
 }
 
 impl RunSettings {
@@ -36,7 +38,8 @@ impl RunSettings {
         };
         let tracker = TrackerSettings::for_min_score(min_score);
         let input_width = input_width::stated(config.detect.input_width, model)?;
-        Ok(Self { schedule: schedule_of(&config.detect), tracker, input_width })
+        let schedule = schedule_of(&config.detect);
+        Ok(Self { schedule, tracker, input_width, has_repaired_times: false })
     }
 
     /// The same for a registered video: its own threshold and input width, or its source's, take precedence over the configuration.
@@ -45,6 +48,7 @@ impl RunSettings {
     /// As [`Self::of`].
     pub fn of_video(config: &Config, video: &VideoRecord, model: &Model) -> anyhow::Result<Self> {
         let mut settings = Self::of(config, &video.file_path(), model)?;
+        settings.has_repaired_times = video.repairs.is_some();
         if let Some(min_score) = video.min_score_for(&model.info().hash) {
             settings.tracker = TrackerSettings::for_min_score(min_score as f32);
         }
@@ -58,7 +62,11 @@ impl RunSettings {
 
     /// The run key for these settings and a model.
     pub fn run_of(&self, video_id: &str, model: &Model) -> NewRun {
-        let inference = describe_inference(model, self.input_width);
+        let mut inference = describe_inference(model, self.input_width);
+        if self.has_repaired_times {
+            // As the rest, compared for equality.
+            inference.push_str(" times repaired");
+        }
         NewRun {
             video_id: video_id.to_owned(),
             model_name: model.info().name.clone(),
@@ -140,8 +148,8 @@ fn describe_inference(model: &Model, input_width: Option<u32>) -> String {
 /// One line that is equal for equal settings. Runs in the store are compared by it, so its words never change, even if fields are
 /// renamed here; a new field is added if it changes results.
 fn canonical(settings: &RunSettings) -> String {
-    // The input width is part of the description of the inference.
-    let RunSettings { schedule, tracker, input_width: _ } = settings;
+    // The others are part of the description of the inference.
+    let RunSettings { schedule, tracker, input_width: _, has_repaired_times: _ } = settings;
     let TrackerSettings {
         high_score,
         low_score,
@@ -194,8 +202,12 @@ mod tests {
     #[test]
     fn stored_settings_keep_their_words() {
         let schedule = Schedule::ByMotion(InferenceIntervals::USUAL);
-        let settings =
-            RunSettings { schedule, tracker: TrackerSettings::for_min_score(0.3), input_width: None };
+        let settings = RunSettings {
+            schedule,
+            tracker: TrackerSettings::for_min_score(0.3),
+            input_width: None,
+            has_repaired_times: false,
+        };
         assert_eq!(
             canonical(&settings),
             "RunSettings { schedule: ByMotion(Floors { moving_secs: 0.16666666666666666, near_line_secs: 0.1, still_secs: 1.0, \

@@ -33,6 +33,8 @@ struct PlannedFolder {
     min_score: (Option<u64>, Option<String>),
     /// The adapted detector whose view they were compared with, and whether it is theirs.
     view: (Option<String>, Option<bool>),
+    /// Their times were repaired.
+    is_repaired: bool,
 }
 
 /// Creates jobs.
@@ -82,6 +84,7 @@ impl JobEnqueuer {
                     folder,
                     source_id: video.source_id.clone(),
                     min_score: (video.min_score.map(f64::to_bits), video.min_score_model.clone()),
+                    is_repaired: video.repairs.is_some(),
                     view: (video.view_checked_with.clone(), video.view_matches),
                 })
                 .or_insert_with(|| {

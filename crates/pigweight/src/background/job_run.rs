@@ -54,6 +54,11 @@ impl JobRun<'_> {
             Ok(video) => video,
             Err(error) => return self.unopened(&record, &error),
         };
+        // Opening it may have found something out.
+        let record = match runtime.block_on(context.store.video(&record.id)) {
+            Ok(record) => record,
+            Err(error) => return self.unwritten(&error),
+        };
         // Checked after the start: pausing or cancelling it from now on stops it.
         let stop = context.cancellation.begin(&record.id);
         let record = match self.with_view(record, &video, &stop) {

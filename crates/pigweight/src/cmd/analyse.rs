@@ -69,6 +69,7 @@ impl CommandStore {
         let mut record = self.runtime.block_on(library::register(&self.store, &found))?;
         let opened = library::open(&self.store, self.runtime.handle(), None, &record, &mut |_| {})?;
         let video = self.runtime.block_on(opened.stored(&self.store, &record.id))?;
+        record = self.runtime.block_on(self.store.video(&record.id))?;
         for line in lines {
             line.check_on_picture(video.info().width, video.info().height)?;
         }

@@ -2,7 +2,7 @@
 
 use super::analyse::{Analysed, CommandStore};
 use super::{Partial, configure, print, start_inference, with_folder_detector};
-use crate::analysis::run_warnings::{RunWarning, warnings};
+use crate::analysis::run_warnings::{RunWarning, repaired_times, warnings};
 use crate::args::Count;
 use crate::describe::{clock, counted};
 use pigweight_core::curve::StepCurve;
@@ -23,7 +23,7 @@ struct Document {
     series: Vec<(f64, u32)>,
     count: Summary,
     crossings: Vec<Crossing>,
-    /// Where the detector is beyond what it can do.
+    /// Where the detector is beyond what it can do, and what was wrong with the file's times.
     warnings: Vec<Warning>,
     /// Why the result is incomplete.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,7 +82,7 @@ pub fn run(args: &Count) -> anyhow::Result<()> {
         }
         print(text)?;
         // The table has no place for them.
-        for RunWarning { message, .. } in warnings(&analysed.run, None, is_other_view) {
+        for RunWarning { message, .. } in all_warnings(&analysed, is_other_view) {
             tracing::warn!("{message}");
         }
     } else {
@@ -92,6 +92,11 @@ pub fn run(args: &Count) -> anyhow::Result<()> {
         Some(damage) => Err(Partial(damage).into()),
         None => Ok(()),
     }
+}
+
+fn all_warnings(analysed: &Analysed, is_other_view: bool) -> impl Iterator<Item = RunWarning> {
+    let repaired = analysed.video.index().repairs().map(repaired_times);
+    repaired.into_iter().chain(warnings(&analysed.run, None, is_other_view))
 }
 
 fn crossings(analysed: &Analysed) -> impl Iterator<Item = Crossing> + '_ {
@@ -120,8 +125,7 @@ fn document(args: &Count, analysed: &Analysed, series: Vec<(f64, u32)>, is_other
             uncertainty: run.count_uncertainty(),
         },
         crossings: crossings(analysed).collect(),
-        warnings: warnings(run, None, is_other_view)
-            .into_iter()
+        warnings: all_warnings(analysed, is_other_view)
             .map(|RunWarning { code, message }| Warning { code, message })
             .collect(),
         damage: analysed.damage.clone(),
@@ -150,7 +154,7 @@ fn summary(args: &Count, analysed: &Analysed, is_other_view: bool) -> anyhow::Re
         run.count_mean().unwrap_or(0.0),
         run.count_max
     )?;
-    for RunWarning { message, .. } in warnings(run, None, is_other_view) {
+    for RunWarning { message, .. } in all_warnings(analysed, is_other_view) {
         writeln!(text, "Warning: {message}")?;
     }
     for (place, line) in analysed.lines.iter().enumerate() {

@@ -14,9 +14,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// File name extensions of videos.
-pub const EXTENSIONS: [&str; 18] = [
-    "mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "m2ts", "mts", "mpg", "mpeg", "h264", "264", "hevc",
-    "265", "flv", "wmv", "3gp",
+pub const EXTENSIONS: [&str; 33] = [
+    "mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "m2ts", "mts", "m2t", "tp", "trp", "mpg", "mpeg", "vob",
+    "ps", "m2v", "h264", "264", "avc", "hevc", "265", "h265", "flv", "f4v", "wmv", "asf", "3gp", "3g2",
+    "ogv", "mjpg", "mjpeg", "dav",
 ];
 /// Subfolders are scanned to this depth: recorders file by year, month and day.
 const MAX_DEPTH: usize = 8;
@@ -483,6 +484,7 @@ fn description(opened: &pigweight_media::Result<Video>) -> NewVideo {
         Ok(video) => NewVideo {
             error: None,
             damage: video.index().damage().map(str::to_owned),
+            repairs: video.index().repairs().map(str::to_owned),
             container: Some(video.info().container.clone()),
             codec: Some(video.info().codec.clone()),
             has_audio: Some(video.info().has_audio),

@@ -5,6 +5,7 @@
 
 use super::{Timing, VideoIndex, stated_order};
 use crate::error::{Error, Result};
+use crate::file::clock::{Clock, MOST_CLOCKS, are_possible};
 use crate::file::packets::MOST_TICKS;
 use crate::libav::PacketEntry;
 use pigweight_core::time::Pts;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::io::{Read as _, Write as _};
 
 /// Raised whenever the stored form changes; an older one is rebuilt.
-const FORMAT_VERSION: u8 = 4;
+const FORMAT_VERSION: u8 = 5;
 /// Of BLAKE3: a flipped bit would shift all times after it.
 const HASH_BYTES: usize = 16;
 /// Brotli's quality and window. The next better quality takes three times the time for a tenth of the bytes.
@@ -46,6 +47,9 @@ struct Stored {
     timing: Timing,
     last_duration_ticks: i64,
     damage: Option<String>,
+    repairs: Option<String>,
+    clocks: Vec<Clock>,
+    restated: Vec<(u32, Option<i64>)>,
     columns: Columns,
 }
 
@@ -110,6 +114,9 @@ impl VideoIndex {
             timing: self.timing,
             last_duration_ticks: self.last_duration_ticks,
             damage: self.damage.clone(),
+            repairs: self.repairs.clone(),
+            clocks: self.clocks.clone(),
+            restated: self.restated.clone(),
             columns,
         };
         let plain = postcard::to_stdvec(&stored).unwrap_or_default();
@@ -139,9 +146,11 @@ impl VideoIndex {
         let stored: Stored = postcard::from_bytes(&plain).map_err(|_| Error::StaleIndex)?;
         drop(plain);
         let packets = stored.columns.packets().ok_or(Error::StaleIndex)?;
-        let is_possible = |ticks: i64| ticks.unsigned_abs() < MOST_TICKS;
-        if !packets.iter().all(|packet| is_possible(packet.pts.0) && packet.dts.is_none_or(is_possible))
+        if !are_possible(&packets)
             || !(0..MOST_TICKS.cast_signed()).contains(&stored.last_duration_ticks)
+            || stored.clocks.len() > MOST_CLOCKS
+            || !are_ordinals(stored.clocks.iter().map(|clock| clock.first), packets.len())
+            || !are_ordinals(stored.restated.iter().map(|&(number, _)| number), packets.len())
         {
             return Err(Error::StaleIndex);
         }
@@ -153,8 +162,20 @@ impl VideoIndex {
             timing: stored.timing,
             last_duration_ticks: stored.last_duration_ticks,
             damage: stored.damage,
+            repairs: stored.repairs,
+            clocks: stored.clocks,
+            restated: stored.restated,
         })
     }
+}
+
+/// Whether these ascend and are below `count`.
+fn are_ordinals(mut ordinals: impl Iterator<Item = u32>, count: usize) -> bool {
+    let mut before = None;
+    ordinals.all(|number| {
+        let ascends = before.replace(number).is_none_or(|before| before < number);
+        ascends && (number as usize) < count
+    })
 }
 
 #[cfg(test)]
@@ -166,8 +187,17 @@ mod tests {
 
     #[test]
     fn every_index_comes_back_as_it_was() {
-        for name in ["gop25.mp4", "opengop.mp4", "vfr.mp4", "editlist.mp4", "raw.h264", "h264.avi", "copy.ts"]
-        {
+        for name in [
+            "gop25.mp4",
+            "opengop.mp4",
+            "vfr.mp4",
+            "editlist.mp4",
+            "raw.h264",
+            "h264.avi",
+            "copy.ts",
+            "clock_back.ts",
+            "same_time_b.mkv",
+        ] {
             let opened = Video::open(&video(name)).unwrap();
             let bytes = opened.index().to_bytes();
             assert_eq!(&VideoIndex::from_bytes(&bytes).unwrap(), opened.index(), "{name}");

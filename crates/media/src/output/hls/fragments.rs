@@ -1,16 +1,13 @@
 //! Fragments: a segment's packets muxed into an mp4, with recomputed times.
 
+use super::sound::Sound;
 use super::{Segment, Segments, is_sent};
 use crate::decode::local_reader::PacketSource;
 use crate::error::{Error, Result};
-use crate::file::container::open_input;
-use crate::file::index::VideoIndex;
+use crate::file::index::{Timing, VideoIndex};
 use crate::file::video::Video;
-use crate::libav::{FragmentMuxer, Input, Packet, PacketTimes, StreamToWrite};
+use crate::libav::{FragmentMuxer, PacketEntry, PacketTimes, StreamToWrite};
 use pigweight_core::time::TimeBase;
-
-/// Browsers refuse a whole video because of unsupported audio, for example AC-3.
-const SOUND_CODECS: [&str; 4] = ["aac", "mp3", "opus", "flac"];
 
 /// See [`crate::hls::Streamer`].
 pub(crate) struct LocalStreamer {
@@ -136,15 +133,16 @@ impl Clock {
     /// 1/90,000 s late.
     fn times(&self, index: &VideoIndex, segment: &Segment) -> Vec<PacketTimes> {
         let packets = &index.packets()[segment.packets.clone()];
-        let first = index.first_pts().0;
         let end = segment.ticks.end.saturating_mul(self.fine);
+        let presented = self.presented(index, packets, end);
         let mut next = end;
         let mut decoded: Vec<i64> = packets
             .iter()
+            .zip(&presented)
             .rev()
-            .map(|packet| {
+            .map(|(packet, &pts)| {
                 if is_sent(index, packet) {
-                    next = ((packet.pts.0 - first).saturating_mul(self.fine)).min(next - 1);
+                    next = pts.min(next - 1);
                 }
                 next
             })
@@ -156,13 +154,30 @@ impl Clock {
             least = *dts + i64::from(is_sent(index, packet));
         }
         let longest = i64::from(i32::MAX) / i64::from(self.tick.0.max(1));
-        let times = packets.iter().enumerate().map(|(place, packet)| {
+        let times = presented.iter().enumerate().map(|(place, &pts)| {
             let dts = decoded[place];
             let until = decoded.get(place + 1).copied().unwrap_or(end);
-            let pts = (packet.pts.0 - first).saturating_mul(self.fine).max(dts);
-            PacketTimes { pts, dts, duration: (until - dts).clamp(1, longest) }
+            PacketTimes { pts: pts.max(dts), dts, duration: (until - dts).clamp(1, longest) }
         });
         times.collect()
+    }
+
+    /// Presentation times from the video's first frame. What an edit list hides is decoded, because others refer to it; its own time may
+    /// lie anywhere, so it is there for one tick before the next frame that is shown.
+    fn presented(&self, index: &VideoIndex, packets: &[PacketEntry], end: i64) -> Vec<i64> {
+        let first = index.first_pts().0;
+        let mut next = end;
+        let mut presented: Vec<i64> = packets
+            .iter()
+            .rev()
+            .map(|packet| {
+                let is_hidden = index.timing() == Timing::Stated && !packet.is_shown;
+                next = if is_hidden { next - 1 } else { (packet.pts.0 - first).saturating_mul(self.fine) };
+                next
+            })
+            .collect();
+        presented.reverse();
+        presented
     }
 }
 
@@ -172,114 +187,6 @@ enum Part {
     Whole,
     /// As much as describes its streams.
     Head,
-}
-
-/// A video's audio, with its own reader: its distance from the picture in the file depends on the container.
-struct Sound {
-    input: Input,
-    stream_index: i32,
-    tick: (i32, i32),
-    /// The video's first frame, in ticks of the audio.
-    zero: i64,
-    /// The first packet, whose parameters describe the rest.
-    first: Option<(Packet, PacketTimes)>,
-}
-
-impl Sound {
-    /// Audio may begin after the picture; if there is none within this much of the file, there is none at all.
-    const FIRST_WITHIN_BYTES: u64 = 64 << 20;
-    /// How far audio may precede its picture in the file, which is where a seek must start; and how far it may follow.
-    const AHEAD_SECS: i64 = 1;
-    const BEHIND_SECS: i64 = 10;
-    const BEHIND_BYTES: i64 = 32 << 20;
-
-    /// `None` if there is none to send.
-    fn open(video: &Video) -> Result<Option<Self>> {
-        let (mut input, _) = open_input(video.path())?;
-        let Some(stream) = input.sound_stream(video.stream_index()) else { return Ok(None) };
-        if !SOUND_CODECS.contains(&stream.codec.as_str()) {
-            return Ok(None);
-        }
-        input.keep_only(&[video.stream_index(), stream.index]);
-        let zero = ticks_of_other(video.index().first_pts().0, video.info().time_base, stream.time_base);
-        let mut sound = Self { input, stream_index: stream.index, tick: stream.time_base, zero, first: None };
-        let mut bytes = 0;
-        // Unreadable audio is dropped.
-        while let Ok(Some(packet)) = sound.input.read() {
-            bytes += u64::from(packet.size());
-            if let Some(times) = sound.times(&packet) {
-                sound.first = Some((packet, times));
-                return Ok(Some(sound));
-            }
-            if bytes > Self::FIRST_WITHIN_BYTES {
-                break;
-            }
-        }
-        Ok(None)
-    }
-
-    /// From the video's first frame on; `None` if it isn't audio or ends before that.
-    fn times(&self, packet: &Packet) -> Option<PacketTimes> {
-        if packet.stream_index() != self.stream_index {
-            return None;
-        }
-        let pts = packet.pts()?.checked_sub(self.zero).filter(|&pts| pts >= 0)?;
-        Some(PacketTimes { pts, dts: pts, duration: packet.duration() })
-    }
-
-    /// Packets that begin during a segment.
-    fn of_segment(&mut self, video: &Video, segment: &Segment) -> Vec<(Packet, PacketTimes)> {
-        let index = video.index();
-        let (base, packets) = (video.info().time_base, &index.packets()[segment.packets.clone()]);
-        let per_sec = i64::from(base.denominator()) / i64::from(base.numerator()).max(1);
-        let begin = packets.first().map_or(0, |packet| packet.dts.unwrap_or(packet.pts.0));
-        // Seeks by the video stream: containers list the positions of its keyframes, and often of nothing else. If that fails,
-        // audio is read from the beginning.
-        let target = match segment.packets.start {
-            0 => begin - Self::BEHIND_SECS * per_sec,
-            _ => begin - Self::AHEAD_SECS * per_sec,
-        };
-        let place = crate::libav::SeekTarget::Timestamp(target);
-        if self.input.seek(video.stream_index(), place).is_err()
-            && let Ok((mut input, _)) = open_input(video.path())
-        {
-            input.keep_only(&[video.stream_index(), self.stream_index]);
-            self.input = input;
-        }
-        let far_pts = packets.iter().map(|packet| packet.dts.unwrap_or(packet.pts.0)).max().unwrap_or(0)
-            + Self::BEHIND_SECS * per_sec;
-        let far_byte = packets.iter().map(|packet| packet.position).max().unwrap_or(0) + Self::BEHIND_BYTES;
-        // Compared as fractions of a second with integers: each packet belongs to exactly one segment.
-        let tick = self.tick;
-        let is_before = |ticks: i64, bound: i64| {
-            i128::from(ticks) * i128::from(tick.0) * i128::from(base.denominator())
-                < i128::from(bound) * i128::from(base.numerator()) * i128::from(tick.1)
-        };
-        let mut found = Vec::new();
-        while let Ok(Some(packet)) = self.input.read() {
-            if let Some(times) = self.times(&packet) {
-                if !is_before(times.pts, segment.ticks.end) {
-                    break;
-                }
-                if !is_before(times.pts, segment.ticks.start) {
-                    found.push((packet, times));
-                }
-            } else if packet.stream_index() == video.stream_index() {
-                let is_far = packet.dts().or(packet.pts()).is_some_and(|ticks| ticks > far_pts);
-                if is_far || packet.position() > far_byte {
-                    break;
-                }
-            }
-        }
-        found
-    }
-}
-
-/// Converts ticks of one clock to another, rounded towards zero.
-fn ticks_of_other(ticks: i64, base: TimeBase, other: (i32, i32)) -> i64 {
-    let up = i128::from(ticks) * i128::from(base.numerator()) * i128::from(other.1);
-    let there = up / (i128::from(base.denominator()) * i128::from(other.0.max(1)));
-    i64::try_from(there).unwrap_or(if there < 0 { i64::MIN / 2 } else { i64::MAX / 2 })
 }
 
 /// Selects these boxes of an mp4; all must be there.

@@ -1,6 +1,6 @@
 //! API types that several handlers use.
 
-use crate::analysis::run_warnings::{RunWarning, warnings};
+use crate::analysis::run_warnings::{RunWarning, repaired_times, warnings};
 use crate::artifacts::previews::Made;
 use crate::describe::counted;
 use crate::status::Status;
@@ -141,7 +141,8 @@ pub struct Count {
 #[derive(Serialize, ToSchema)]
 pub struct CountWarning {
     /// `other_view`: the recording shows another view than the detector of its source has learned. `nothing_found`: no animal at all. `far_from_known`: a person says that there is another number of them. `small_animals`: many are too
-    /// small in the picture to be found reliably. `uncertain_count`: the detector is unsure.
+    /// small in the picture to be found reliably. `uncertain_count`: the detector is unsure. `times_repaired`: the file's times are not all as they should be; what
+    /// was done is said.
     pub code: &'static str,
     /// One sentence: what is wrong, and what to do.
     pub message: String,
@@ -199,8 +200,8 @@ impl Run {
                 max: run.count_max,
                 uncertainty: run.count_uncertainty(),
             }),
-            warnings: warnings(run, video.animals, app.detector.leaves_out_own(video, run))
-                .into_iter()
+            warnings: (video.repairs.as_deref().map(repaired_times).into_iter())
+                .chain(warnings(run, video.animals, app.detector.leaves_out_own(video, run)))
                 .map(|RunWarning { code, message }| CountWarning { code, message })
                 .collect(),
             counted_to_secs: run.counted_to_secs,
@@ -440,8 +441,8 @@ pub fn media_type(name: &str) -> &'static str {
         "mkv" => "video/x-matroska",
         "webm" => "video/webm",
         "avi" => "video/x-msvideo",
-        "ts" | "m2ts" | "mts" => "video/mp2t",
-        "mpg" | "mpeg" => "video/mpeg",
+        "ts" | "m2ts" | "mts" | "m2t" | "tp" | "trp" => "video/mp2t",
+        "mpg" | "mpeg" | "vob" | "ps" | "m2v" => "video/mpeg",
         _ => "application/octet-stream",
     }
 }

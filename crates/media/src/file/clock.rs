@@ -74,14 +74,14 @@ pub(crate) fn repair(list: &mut PacketList, facts: &Facts) -> Found {
         packets.iter().map(|packet| packet.dts.filter(|_| packet.is_shown)).collect();
     let early = if facts.states_dts { far_from_decoding(&times, &decoded, facts) } else { Vec::new() };
     let alone = if facts.keeps_order { against_order(&times) } else { Vec::new() };
-    for number in apart(&times, facts).into_iter().chain(early).chain(alone) {
+    for number in apart(&times, &times, facts).into_iter().chain(early).chain(alone) {
         is_doubtful[number] = true;
     }
     for (time, &is) in times.iter_mut().zip(&is_doubtful) {
         *time = time.filter(|_| !is);
     }
     if facts.states_dts {
-        for number in apart(&decoded, facts).into_iter().chain(against_order(&decoded)) {
+        for number in apart(&decoded, &times, facts).into_iter().chain(against_order(&decoded)) {
             decoded[number] = None;
             packets[number].dts = None;
         }
@@ -119,8 +119,22 @@ pub(crate) fn usual_step(times: &[Option<i64>], number: usize, facts: &Facts) ->
     from(before).or_else(|| from(after)).unwrap_or(facts.frame_ticks).max(1)
 }
 
+/// By how much the times of neighbours may differ from their order. Where frames come in bursts, more than their usual step says.
+fn reach(times: &[Option<i64>], number: usize, facts: &Facts) -> i64 {
+    let around = number.saturating_sub(LOOK_AHEAD)..(number + 1 + LOOK_AHEAD).min(times.len());
+    let mut near: Vec<i64> = times[around].iter().flatten().copied().collect();
+    near.sort_unstable();
+    let mut steps: Vec<i64> = near.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
+    steps.sort_unstable();
+    // Without the steps to what lies apart.
+    steps.truncate(steps.len() - steps.len() / 8);
+    let sum = steps.iter().fold(0_i64, |sum, step| sum.saturating_add(*step));
+    let mean = sum / (steps.len() as i64).max(1);
+    REORDERED_FRAMES.saturating_mul(mean.max(usual_step(times, number, facts)))
+}
+
 /// Packets whose time lies far from that of all others around them, against their order.
-fn apart(times: &[Option<i64>], facts: &Facts) -> Vec<usize> {
+fn apart(times: &[Option<i64>], shown: &[Option<i64>], facts: &Facts) -> Vec<usize> {
     let mut found = Vec::new();
     for (number, time) in times.iter().enumerate() {
         let Some(time) = *time else { continue };
@@ -131,7 +145,8 @@ fn apart(times: &[Option<i64>], facts: &Facts) -> Vec<usize> {
         let near = nearest(&mut before.clone().rev().take(2)).into_iter();
         let near = near.chain(nearest(&mut after.clone().take(2))).min();
         let Some(near) = near.filter(|&near| near > facts.frame_ticks.unsigned_abs()) else { continue };
-        let reach = REORDERED_FRAMES.saturating_mul(usual_step(times, number, facts));
+        // Decode times may follow each other by single ticks.
+        let reach = reach(shown, number, facts);
         if near <= reach.unsigned_abs() {
             continue;
         }
@@ -169,7 +184,7 @@ fn far_from_decoding(times: &[Option<i64>], decoded: &[Option<i64>], facts: &Fac
         if late.saturating_abs() <= facts.frame_ticks {
             return false;
         }
-        let reach = REORDERED_FRAMES.saturating_mul(usual_step(decoded, number, facts));
+        let reach = reach(times, number, facts);
         let due = times[number].unwrap_or(0).saturating_sub(usual).saturating_sub(reach);
         let ahead = &decoded[number..(number + 1 + LOOK_AHEAD).min(decoded.len())];
         late < -reach || late > reach && ahead.iter().flatten().all(|&dts| dts < due)
@@ -246,7 +261,7 @@ fn goes_back(
     if facts.states_dts || facts.keeps_order {
         return step < -usual;
     }
-    let reach = REORDERED_FRAMES.saturating_mul(usual).unsigned_abs();
+    let reach = reach(times, number, facts).unsigned_abs();
     let recent = &times[number.saturating_sub(LOOK_AHEAD).max(began_at)..number];
     recent.iter().flatten().all(|other| time.abs_diff(*other) > reach)
 }

@@ -340,7 +340,7 @@ impl VideoIndex {
 }
 
 /// Reads on to the end, and reports partial results from time to time.
-fn read_all(
+pub(crate) fn read_all(
     input: &mut Input,
     (stream, time_base): (&StreamInfo, TimeBase),
     others: &mut OtherStreams,

@@ -142,7 +142,9 @@ mod tests {
     use super::*;
     use crate::file::container::open_input;
     use crate::file::index::read_all;
+    use crate::file::other_streams::OtherStreams;
     use crate::file::partial_index::PartialReports;
+    use pigweight_core::time::TimeBase;
     use pigweight_testkit::videos::video;
 
     #[test]
@@ -154,7 +156,9 @@ mod tests {
             let Some(list) = packets(&path, &mut input, &stream) else { continue };
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             let (mut input, _) = open_input(&path).unwrap();
-            let read = read_all(&mut input, &stream, &mut PartialReports::none());
+            let time_base = TimeBase::new(1, stream.time_base.1.unsigned_abs()).unwrap();
+            let (others, parts) = (&mut OtherStreams::default(), &mut PartialReports::none());
+            let read = read_all(&mut input, (&stream, time_base), others, parts);
             assert_eq!(list.packets, read.packets, "{name}");
             let same = |(&known, read): (&i64, i64)| known == 0 || known == read;
             assert!(list.durations.iter().zip(read.durations).all(same), "{name}");

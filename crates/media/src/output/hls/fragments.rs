@@ -162,23 +162,44 @@ impl Clock {
         times.collect()
     }
 
-    /// Presentation times from the video's first frame. What an edit list hides is decoded, because others refer to it; its own time may
-    /// lie anywhere, so it is there for one tick before the next frame that is shown.
+    /// Presentation times from the video's first frame. What an edit list hides is decoded, because others refer to it. Its own time may
+    /// lie anywhere, so each hidden frame is there for one tick before the frame that is shown after it.
     fn presented(&self, index: &VideoIndex, packets: &[PacketEntry], end: i64) -> Vec<i64> {
         let first = index.first_pts().0;
-        let mut next = end;
-        let mut presented: Vec<i64> = packets
-            .iter()
-            .rev()
-            .map(|packet| {
-                let is_hidden = index.timing() == Timing::Stated && !packet.is_shown;
-                next = if is_hidden { next - 1 } else { (packet.pts.0 - first).saturating_mul(self.fine) };
-                next
+        let ticks = |pts: i64| (pts - first).saturating_mul(self.fine);
+        let mut presented: Vec<i64> = packets.iter().map(|packet| ticks(packet.pts.0)).collect();
+        let is_hidden = |packet: &PacketEntry| index.timing() == Timing::Stated && !packet.is_shown;
+        // By the frame after them and their own time.
+        let mut hidden: Vec<(i64, i64, usize)> = (0..packets.len())
+            .filter(|&place| is_hidden(&packets[place]))
+            .map(|place| {
+                let time = self.own_time(&packets[place]);
+                (shown_after(&packets[place + 1..], time).map_or(end, ticks), time, place)
             })
             .collect();
-        presented.reverse();
+        hidden.sort_unstable();
+        for run in hidden.chunk_by(|one, other| one.0 == other.0) {
+            for (&(next, _, place), before) in run.iter().rev().zip(1..) {
+                presented[place] = next - before;
+            }
+        }
         presented
     }
+
+    /// Of a hidden packet: when it would be shown, or decoded if the two lie far apart.
+    fn own_time(&self, packet: &PacketEntry) -> i64 {
+        const MOST_SECS: i64 = 2;
+        let most = MOST_SECS * i64::from(self.tick.1) / (i64::from(self.tick.0) * self.fine).max(1);
+        packet.dts.filter(|dts| packet.pts.0.abs_diff(*dts) > most.unsigned_abs()).unwrap_or(packet.pts.0)
+    }
+}
+
+/// The pts of the frame that is shown after one with this time. Behind the next keyframe times may begin elsewhere.
+fn shown_after(packets: &[PacketEntry], time: i64) -> Option<i64> {
+    let key = packets.iter().position(|packet| packet.is_key).unwrap_or(packets.len());
+    let (own, others) = packets.split_at(key);
+    let mut own = own.iter().filter(|packet| packet.is_shown && packet.pts.0 > time);
+    own.next().or_else(|| others.iter().find(|packet| packet.is_shown)).map(|packet| packet.pts.0)
 }
 
 /// How much of a segment is muxed.

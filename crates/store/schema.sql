@@ -48,6 +48,7 @@ create table videos (
   error text,                              -- why it cannot be read
   error_code text,                         -- short name of error
   damage text,                             -- what is missing although it can be read
+  repairs text,                            -- what was wrong with its times, and how it was repaired
   container text,
   codec text,
   has_audio boolean,

@@ -394,7 +394,10 @@ fn decoded_orders(path: &Path, stream_index: i32, groups: &[Range<usize>]) -> Re
                 ordinal += 1;
                 packet
             });
-            if ordinal <= group.start && !ended || decoder.send(packet.as_ref()).is_err() && !ended {
+            if !ended && ordinal <= group.start {
+                continue;
+            }
+            if decoder.send(packet.as_ref()).is_err() && !ended {
                 continue;
             }
             while let Ok(Received::Frame(_, from)) = decoder.receive() {

@@ -258,6 +258,7 @@ test('a gap of the recorder is shown as no video', async ({ farm, page }) => {
     await route.fulfill({
       json: {
         is_whole: true,
+        is_mirrored: false,
         duration_secs: 17.08,
         time_base: [1, 100],
         first_pts: 0,

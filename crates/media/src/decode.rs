@@ -7,4 +7,6 @@ pub(crate) mod local_reader;
 pub(crate) mod local_seeker;
 pub(crate) mod local_stream_decoder;
 pub(crate) mod picture;
+pub(crate) mod picture_maker;
+mod sdr;
 pub mod still;

@@ -13,6 +13,7 @@ mod frame_pool;
 mod hevc_layers;
 mod input;
 mod muxer;
+pub(crate) mod nal_units;
 mod packet_entry;
 mod scaler;
 mod stream_encoder;
@@ -20,7 +21,7 @@ mod stream_encoder;
 pub use decoder::StreamCodec;
 pub(crate) use decoder::{Decoder, Received, Skip};
 pub(crate) use encoder::{Encoder, EncoderSettings};
-pub(crate) use frame::{Frame, PixelFormat};
+pub(crate) use frame::{Coefficients, Colors, Frame, PixelFormat, Primaries, Transfer};
 pub(crate) use frame_pool::FramePool;
 pub(crate) use input::{Input, OpenFailure, Packet, SeekTarget, StreamInfo};
 pub(crate) use muxer::{FragmentMuxer, PacketTimes, StreamToWrite};
@@ -35,6 +36,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// libav's "no timestamp".
 pub(crate) const NO_TIMESTAMP: i64 = ffi::AV_NOPTS_VALUE;
+
+/// libav's code for lack of memory.
+pub(crate) const NO_MEMORY: i32 = ffi::AVERROR(ffi::ENOMEM);
 
 /// Packets read and frames received by this process.
 static STEPS: AtomicU64 = AtomicU64::new(0);

@@ -60,8 +60,8 @@ fn all_fragments_together_are_the_video() {
         std::fs::write(&path, bytes).unwrap();
         let (streamed, original) = (frames(&path, false), frames(&video(name), true));
         assert!(same(&streamed, &original), "{name}: {streamed:?} instead of {original:?}");
-        let turned = Video::open(&path).unwrap().info().rotation;
-        assert_eq!(turned, opened.info().rotation, "{name}");
+        let turned = Video::open(&path).unwrap().info().orientation;
+        assert_eq!(turned, opened.info().orientation, "{name}");
     }
 }
 

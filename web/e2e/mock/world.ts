@@ -463,6 +463,7 @@ export class World {
     }
     return {
       is_whole: known === undefined,
+      is_mirrored: false,
       duration_secs: this.secs(this.table.pts.length - 1) + 0.04,
       time_base: timeBase,
       first_pts: pts[0] as number,

@@ -519,7 +519,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** One line, as it lies on its video or, of a source's line, on the picture it was drawn on. */
+        get: operations["get_api_lines_id"];
         /**
          * Moves or renames a line. A move makes a new version; what was counted of the version before is kept. Answers with what the
          *     move has changed.
@@ -634,7 +635,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** The uploads that aren't complete, the oldest first. */
+        get: operations["get_api_uploads"];
         put?: never;
         /** Announces a file: `Upload-Length` is its bytes, `Upload-Metadata` its `filename` in base64. `Location` says where to send it. */
         post: operations["post_api_uploads"];
@@ -654,7 +656,8 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post?: never;
+        /** The same as the method that `X-HTTP-Method-Override` names (PATCH, HEAD or DELETE), for clients that can send POST only. */
+        post: operations["post_api_uploads_id"];
         /** Gives an upload up. */
         delete: operations["delete_api_uploads_id"];
         options?: never;
@@ -1684,6 +1687,8 @@ export interface components {
              */
             first_pts: number;
             frames: number;
+            /** @description The stored picture is mirrored, and shown the other way round. Not every browser does that. */
+            is_mirrored: boolean;
             /** @description Whether all frames are there. Where the file is still being read, those before its last keyframe so far are. */
             is_whole: boolean;
             /** @description `[distance in ticks, how many frames follow at this distance]`, in order. */
@@ -2013,7 +2018,7 @@ export interface components {
             hash: string;
             /** @description Width and height, px. */
             input: number[];
-            /** @description How its outputs are read: yolox, yolov5, yolov8, end_to_end, detr. */
+            /** @description How its outputs are read: yolox, yolox_decoded, yolov5, yolov8, end_to_end, detr, detr_rows. */
             layout: string;
             /**
              * Format: float
@@ -2369,6 +2374,27 @@ export interface components {
         };
         /** @enum {string} */
         Status: "ok" | "no_model" | "degraded";
+        /** @description An upload that isn't complete. */
+        UnfinishedUpload: {
+            id: string;
+            /**
+             * Format: int64
+             * @description Seconds since the last byte came, or since the server was started.
+             */
+            idle_secs: number;
+            /**
+             * Format: int64
+             * @description Bytes of the file.
+             */
+            length: number;
+            /** @description The file's name. */
+            name: string;
+            /**
+             * Format: int64
+             * @description Bytes that have come.
+             */
+            offset: number;
+        };
         /** @description A registered video. */
         Video: {
             /**
@@ -2590,6 +2616,7 @@ export type Source = components['schemas']['Source'];
 export type SourceInput = components['schemas']['SourceInput'];
 export type SourceSettings = components['schemas']['SourceSettings'];
 export type Status = components['schemas']['Status'];
+export type UnfinishedUpload = components['schemas']['UnfinishedUpload'];
 export type Video = components['schemas']['Video'];
 export type VideoCalibration = components['schemas']['VideoCalibration'];
 export type VideoJob = components['schemas']['VideoJob'];
@@ -4487,6 +4514,8 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
+                    /** @description The line */
+                    Location?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4511,6 +4540,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description There are as many lines as may be */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Payload Too Large */
             413: {
                 headers: {
@@ -4522,6 +4560,46 @@ export interface operations {
             };
             /** @description Unsupported Media Type */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_lines_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Line"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5046,6 +5124,35 @@ export interface operations {
             };
         };
     };
+    get_api_uploads: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnfinishedUpload"][];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     post_api_uploads: {
         parameters: {
             query?: never;
@@ -5133,6 +5240,109 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_uploads_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/offset+octet-stream": number[];
+            };
+        };
+        responses: {
+            /** @description HEAD: Upload-Offset, Upload-Length */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description PATCH: Upload-Offset; DELETE: it is gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Payload Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Locked */
+            423: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
             };
             /** @description Any other error; `detail` tells what to do */
             default: {
@@ -5392,6 +5602,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description Whether parts of it were guessed, because its bytes are damaged */
+                    "X-Frame-Damaged"?: boolean;
                     /** @description `exact`: on the screen at `t`; `nearest`: the keyframe nearest to it */
                     "X-Frame-Mode"?: string;
                     /** @description Its pts */
@@ -5930,8 +6142,24 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description Unchanged since the ETag that was sent */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another file than If-Match names */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -296,6 +296,8 @@ export const en = {
   loading_picture: 'Loading the picture',
   picture_while_reading: 'Until the whole file has been read you see single pictures without sound.',
   picture_mode: 'This browser cannot play {format} videos, so you see single pictures without sound.',
+  picture_mirrored:
+    'The picture of this video is stored mirrored, which this browser does not follow, so you see single pictures without sound.',
   picture_failed: 'No picture: {detail}',
   video_area: 'Video {name}',
   frame_of: 'frame {index} of {total}',

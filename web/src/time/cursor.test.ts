@@ -15,6 +15,7 @@ class SlowScreen implements Screen {
 
 const table = new PtsTable({
   is_whole: true,
+  is_mirrored: false,
   duration_secs: 1,
   time_base: [1, 1000],
   first_pts: 80,

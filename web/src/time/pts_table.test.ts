@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { FrameIndex } from '../api/narrowed.ts';
 import { PtsTable } from './pts_table.ts';
 
-const whole = { is_whole: true, duration_secs: 0 };
+const whole = { is_whole: true, is_mirrored: false, duration_secs: 0 };
 
 const constant = new PtsTable({
   ...whole,
@@ -78,6 +78,7 @@ describe('PtsTable', () => {
 
   it('knows how long the video will be while it is being read', () => {
     const known: Omit<FrameIndex, 'is_whole' | 'duration_secs'> = {
+      is_mirrored: false,
       time_base: [1, 1000],
       first_pts: 0,
       runs: [[40, 24]],

@@ -23,6 +23,8 @@ export interface Gap {
 export class PtsTable {
   /** Whether all frames are there: a file may still be read. */
   readonly isWhole: boolean;
+  /** The stored picture is mirrored. */
+  readonly isMirrored: boolean;
   readonly frames: number;
   readonly firstPts: number;
   readonly lastPts: number;
@@ -34,6 +36,7 @@ export class PtsTable {
   constructor(source: FrameIndex) {
     const [numerator, denominator] = source.time_base;
     this.isWhole = source.is_whole;
+    this.isMirrored = source.is_mirrored;
     this.#expectedSecs = source.is_whole ? 0 : source.duration_secs;
     this.#numerator = numerator;
     this.#denominator = denominator;

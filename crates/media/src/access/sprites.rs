@@ -4,6 +4,7 @@
 //! The map is written last: if it exists, all exist.
 
 use crate::access::seeker::FrameSeeker;
+use crate::decode::full_range::FullRange;
 use crate::error::{Error, Result};
 use crate::file::video::Video;
 use crate::libav::Scaler;
@@ -118,14 +119,12 @@ fn vtt_time(secs: f64) -> String {
     format!("{:02}:{:02}:{:02}.{milliseconds:03}", secs / 3600, secs / 60 % 60, secs % 60)
 }
 
-/// Thumbnails in a grid, 4:2:0; all frames of a video have the range and matrix of the first.
+/// Thumbnails in a grid, 4:2:0, as JPEG has them: frames of a video may differ in range and matrix.
 struct Sheet {
     size: (usize, usize),
     columns: usize,
     rows: usize,
     planes: [Vec<u8>; 3],
-    matrix: ColorMatrix,
-    full_range: bool,
 }
 
 impl Sheet {
@@ -135,7 +134,7 @@ impl Sheet {
         let rows = count.div_ceil(COLUMNS).max(1);
         let samples = size.0 * columns * size.1 * rows;
         let planes = [vec![128; samples], vec![128; samples / 4], vec![128; samples / 4]];
-        Self { size, columns, rows, planes, matrix: ColorMatrix::Bt601, full_range: false }
+        Self { size, columns, rows, planes }
     }
 
     fn corner(&self, place: usize) -> (usize, usize) {
@@ -143,15 +142,18 @@ impl Sheet {
     }
 
     fn lay(&mut self, place: usize, thumbnail: &PictureView<'_>) {
-        let Planes::Yuv { y, u, v, matrix, full_range, .. } = thumbnail.planes else { return };
-        (self.matrix, self.full_range) = (matrix, full_range);
+        let mut full = FullRange::of(*thumbnail);
+        if (full.size.shift_x, full.size.shift_y) != (1, 1) {
+            return;
+        }
+        let [y, u, v] = full.size.split(&mut full.samples);
         let (left, top) = self.corner(place);
         let width = self.size.0 * self.columns;
         for (plane, source, shift) in [(0, y, 0), (1, u, 1), (2, v, 1)] {
             let (columns, rows, stride) = (self.size.0 >> shift, self.size.1 >> shift, width >> shift);
             for row in 0..rows {
                 let at = ((top >> shift) + row) * stride + (left >> shift);
-                if let Some(line) = source.samples.get(row * source.stride..row * source.stride + columns) {
+                if let Some(line) = source.get(row * columns..(row + 1) * columns) {
                     self.planes[plane][at..at + columns].copy_from_slice(line);
                 }
             }
@@ -170,8 +172,8 @@ impl Sheet {
                 v: plane(2, width / 2),
                 chroma_shift_x: 1,
                 chroma_shift_y: 1,
-                matrix: self.matrix,
-                full_range: self.full_range,
+                matrix: ColorMatrix::Bt601,
+                full_range: true,
             },
         }
     }

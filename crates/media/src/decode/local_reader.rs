@@ -2,6 +2,7 @@
 
 use crate::decode::frame::{DecodedFrame, Pass};
 use crate::decode::picture::Picture;
+use crate::decode::picture_maker::PictureMaker;
 use crate::error::{Error, Result};
 use crate::file::container::MAX_PIXELS;
 use crate::file::video::Video;
@@ -16,7 +17,7 @@ pub(crate) struct LocalReader {
     video: Video,
     source: PacketSource,
     decoder: Decoder,
-    scaler: Scaler,
+    maker: PictureMaker,
     pass: Pass,
     /// For scaling down.
     small_scaler: Scaler,
@@ -41,7 +42,7 @@ impl LocalReader {
             video: video.clone(),
             source,
             decoder,
-            scaler: Scaler::new(),
+            maker: PictureMaker::new(video.info().picture_form()),
             pass,
             small_scaler: Scaler::new(),
             damaged_packets: 0,
@@ -75,8 +76,7 @@ impl LocalReader {
                         continue;
                     }
                     let is_damaged = frame.is_corrupt();
-                    let rotation = self.video.info().rotation;
-                    let picture = Picture::from_frame(frame, rotation, &mut self.scaler);
+                    let picture = self.maker.picture(frame);
                     let Some(picture) = picture.and_then(|picture| self.made_small(picture)) else {
                         self.video.check_memory()?;
                         self.damaged_packets += 1;

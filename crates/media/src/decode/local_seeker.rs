@@ -11,10 +11,10 @@
 use crate::decode::frame::DecodedFrame;
 use crate::decode::frame_window::Window;
 use crate::decode::local_reader::{MOST_ERRORS_AT_END, PacketSource, open_stream, shown_pts};
-use crate::decode::picture::Picture;
+use crate::decode::picture_maker::PictureMaker;
 use crate::error::{Error, Result};
 use crate::file::video::Video;
-use crate::libav::{Decoder, Frame, Packet, Received, Scaler, Skip};
+use crate::libav::{Decoder, Frame, Packet, Received, Skip};
 use pigweight_core::time::Pts;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ pub(crate) struct LocalSeeker {
     video: Video,
     source: PacketSource,
     decoder: Decoder,
-    scaler: Scaler,
+    maker: PictureMaker,
     /// The last frame decoded since the last seek.
     last_shown: Option<Pts>,
     /// The packet at which decoding began then.
@@ -56,7 +56,7 @@ impl LocalSeeker {
             video: video.clone(),
             source,
             decoder,
-            scaler: Scaler::new(),
+            maker: PictureMaker::new(video.info().picture_form()),
             last_shown: None,
             began_at: 0,
             is_drained: false,
@@ -239,7 +239,7 @@ impl LocalSeeker {
 
     fn finish(&mut self, frame: Frame, pts: Pts) -> Option<DecodedFrame> {
         let is_damaged = frame.is_corrupt();
-        let picture = Picture::from_frame(frame, self.video.info().rotation, &mut self.scaler)?;
+        let picture = self.maker.picture(frame)?;
         Some(DecodedFrame { pts, secs: self.video.secs(pts), picture, is_damaged })
     }
 }

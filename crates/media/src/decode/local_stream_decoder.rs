@@ -1,11 +1,11 @@
 //! Decoding of a stream without a container, packet by packet, in this process.
 
 use crate::decode::frame::DecodedFrame;
-use crate::decode::picture::Picture;
+use crate::decode::picture_maker::PictureMaker;
 use crate::error::{Error, Result};
 use crate::file::container::MAX_PIXELS;
-use crate::file::video::Rotation;
-use crate::libav::{Decoder, Packet, Received, Scaler, StreamCodec};
+use crate::file::shape::PictureForm;
+use crate::libav::{Decoder, Packet, Received, StreamCodec};
 use pigweight_core::time::{Pts, TimeBase};
 
 /// Largest access unit, bytes.
@@ -18,7 +18,7 @@ pub(crate) struct LocalStreamDecoder {
     codec: StreamCodec,
     time_base: TimeBase,
     decoder: Decoder,
-    scaler: Scaler,
+    maker: PictureMaker,
     damaged_packets: usize,
 }
 
@@ -26,7 +26,13 @@ impl LocalStreamDecoder {
     pub(crate) fn open(codec: StreamCodec, time_base: TimeBase) -> Result<Self> {
         let decoder = Decoder::of_codec(codec, MAX_PIXELS);
         let decoder = decoder.ok_or_else(|| Error::NoStreamDecoder { codec: format!("{codec:?}") })?;
-        Ok(Self { codec, time_base, decoder, scaler: Scaler::new(), damaged_packets: 0 })
+        Ok(Self {
+            codec,
+            time_base,
+            decoder,
+            maker: PictureMaker::new(PictureForm::default()),
+            damaged_packets: 0,
+        })
     }
 
     /// Packets so far that the decoder rejected.
@@ -47,7 +53,7 @@ impl LocalStreamDecoder {
             match self.decoder.receive() {
                 Ok(Received::Frame(frame, pts)) => {
                     let is_damaged = frame.is_corrupt();
-                    match Picture::from_frame(frame, Rotation::default(), &mut self.scaler) {
+                    match self.maker.picture(frame) {
                         Some(picture) => {
                             let pts = Pts(pts);
                             let secs = self.time_base.secs(pts);

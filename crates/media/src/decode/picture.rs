@@ -1,6 +1,6 @@
 //! A decoded picture, upright, in a supported sample layout.
 
-use crate::file::video::Rotation;
+use crate::file::orientation::Orientation;
 use crate::libav::{Frame, PixelFormat, Scaler};
 use pigweight_core::picture::{ColorMatrix, PictureView, Plane, Planes, Viewable};
 
@@ -14,7 +14,7 @@ pub struct Picture {
 enum Storage {
     /// As the decoder (or the scaler) left it.
     Frame(Frame),
-    /// Rotated: tightly packed planes.
+    /// Turned or mirrored: tightly packed planes.
     Turned { planes: TurnedPlanes, matrix: ColorMatrix, full_range: bool },
 }
 
@@ -30,16 +30,6 @@ impl Viewable for Picture {
 }
 
 impl Picture {
-    /// Converts a decoded frame to a supported layout and rotates it upright. `None` for a format that swscale can't
-    /// convert either.
-    pub(crate) fn from_frame(frame: Frame, rotation: Rotation, scaler: &mut Scaler) -> Option<Self> {
-        let frame = match frame.pixel_format() {
-            PixelFormat::Other { .. } => scaler.convert(&frame, frame.width(), frame.height())?,
-            _ => frame,
-        };
-        Some(Self::of_frame(frame).turned(rotation))
-    }
-
     /// A frame that is upright and in a supported layout.
     pub(crate) fn of_frame(frame: Frame) -> Self {
         Self { width: frame.width(), height: frame.height(), storage: Storage::Frame(frame) }
@@ -118,28 +108,29 @@ impl Picture {
         }
     }
 
-    fn turned(self, rotation: Rotation) -> Self {
-        if rotation == Rotation::None {
+    /// Upright.
+    pub(crate) fn turned(self, orientation: Orientation) -> Self {
+        if orientation == Orientation::default() {
             return self;
         }
         let view = self.view();
         let (columns, rows) = (self.width as usize, self.height as usize);
         let (matrix, full_range, planes) = match view.planes {
             Planes::Rgb(plane) => {
-                (ColorMatrix::Bt601, true, TurnedPlanes::Rgb(turn::<3>(plane, columns, rows, rotation)))
+                (ColorMatrix::Bt601, true, TurnedPlanes::Rgb(turn::<3>(plane, columns, rows, orientation)))
             }
             Planes::Yuv { y, u, v, chroma_shift_x, chroma_shift_y, matrix, full_range } => {
                 let chroma_columns = subsampled(self.width, chroma_shift_x);
                 let chroma_rows = subsampled(self.height, chroma_shift_y);
-                let (turned_shift_x, turned_shift_y) = if rotation.swaps_sides() {
+                let (turned_shift_x, turned_shift_y) = if orientation.swaps_sides() {
                     (chroma_shift_y, chroma_shift_x)
                 } else {
                     (chroma_shift_x, chroma_shift_y)
                 };
                 let planes = TurnedPlanes::Yuv {
-                    y: turn::<1>(y, columns, rows, rotation),
-                    u: turn::<1>(u, chroma_columns, chroma_rows, rotation),
-                    v: turn::<1>(v, chroma_columns, chroma_rows, rotation),
+                    y: turn::<1>(y, columns, rows, orientation),
+                    u: turn::<1>(u, chroma_columns, chroma_rows, orientation),
+                    v: turn::<1>(v, chroma_columns, chroma_rows, orientation),
                     chroma_shift_x: turned_shift_x,
                     chroma_shift_y: turned_shift_y,
                 };
@@ -147,7 +138,7 @@ impl Picture {
             }
         };
         let (width, height) =
-            if rotation.swaps_sides() { (self.height, self.width) } else { (self.width, self.height) };
+            if orientation.swaps_sides() { (self.height, self.width) } else { (self.width, self.height) };
         Self { width, height, storage: Storage::Turned { planes, matrix, full_range } }
     }
 }
@@ -173,30 +164,34 @@ fn frame_planes(frame: &Frame) -> Planes<'_> {
                 full_range: frame.is_full_range(),
             }
         }
-        // `from_frame` leaves no other format than RGB here.
+        // `PictureMaker` leaves no other format than RGB here.
         PixelFormat::Rgb24 | PixelFormat::Other { .. } => {
             Planes::Rgb(frame.plane(0, width as usize * 3, height as usize))
         }
     }
 }
 
-/// A plane of `columns` × `rows` samples of `N` bytes, rotated; the result is tightly packed.
-fn turn<const N: usize>(plane: Plane<'_>, columns: usize, rows: usize, rotation: Rotation) -> Vec<u8> {
+/// A plane of `columns` × `rows` samples of `N` bytes, upright; the result is tightly packed.
+fn turn<const N: usize>(plane: Plane<'_>, columns: usize, rows: usize, orientation: Orientation) -> Vec<u8> {
     let mut turned = vec![0; columns * rows * N];
-    if plane.samples.is_empty() {
+    if plane.samples.is_empty() || columns == 0 || rows == 0 {
         return turned;
     }
-    let turned_columns = if rotation.swaps_sides() { rows } else { columns };
-    for row in 0..rows {
-        let line = &plane.samples[row * plane.stride..][..columns * N];
-        for (column, sample) in line.chunks_exact(N).enumerate() {
-            let (to_row, to_column) = match rotation {
-                Rotation::None => (row, column),
-                Rotation::Quarter => (column, rows - 1 - row),
-                Rotation::Half => (rows - 1 - row, columns - 1 - column),
-                Rotation::ThreeQuarters => (columns - 1 - column, row),
-            };
-            turned[(to_row * turned_columns + to_column) * N..][..N].copy_from_slice(sample);
+    let seen_columns = if orientation.swaps_sides() { rows } else { columns };
+    // Along a row that is seen, stored samples follow each other at equal distances.
+    let offset = |place: (usize, usize)| {
+        let (row, column) = orientation.stored_place(place, (columns, rows));
+        row * plane.stride + column * N
+    };
+    for (row, line) in turned.chunks_exact_mut(seen_columns * N).enumerate() {
+        let first = offset((row, 0));
+        let step = if seen_columns > 1 { offset((row, 1)).wrapping_sub(first) } else { 0 };
+        let mut at = first;
+        for sample in line.chunks_exact_mut(N) {
+            if let Some(stored) = plane.samples.get(at..at + N) {
+                sample.copy_from_slice(stored);
+            }
+            at = at.wrapping_add(step);
         }
     }
     turned
@@ -207,10 +202,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quarter_turns_move_the_corners_clockwise() {
+    fn turns_and_mirrors_move_the_corners() {
+        use crate::file::orientation::Turn;
         let plane = Plane { samples: &[1, 2, 3, 0, 4, 5, 6, 0], stride: 4 };
-        assert_eq!(turn::<1>(plane, 3, 2, Rotation::Quarter), [4, 1, 5, 2, 6, 3]);
-        assert_eq!(turn::<1>(plane, 3, 2, Rotation::Half), [6, 5, 4, 3, 2, 1]);
-        assert_eq!(turn::<1>(plane, 3, 2, Rotation::ThreeQuarters), [3, 6, 2, 5, 1, 4]);
+        for (turn_by, straight, mirrored) in [
+            (Turn::None, [1, 2, 3, 4, 5, 6], [3, 2, 1, 6, 5, 4]),
+            (Turn::Quarter, [4, 1, 5, 2, 6, 3], [6, 3, 5, 2, 4, 1]),
+            (Turn::Half, [6, 5, 4, 3, 2, 1], [4, 5, 6, 1, 2, 3]),
+            (Turn::ThreeQuarters, [3, 6, 2, 5, 1, 4], [1, 4, 2, 5, 3, 6]),
+        ] {
+            let seen = |is_mirrored| turn::<1>(plane, 3, 2, Orientation { is_mirrored, turn: turn_by });
+            assert_eq!(seen(false), straight, "{turn_by:?}");
+            assert_eq!(seen(true), mirrored, "{turn_by:?} of the mirrored one");
+        }
+        let rgb = Plane { samples: &[1, 2, 3, 4, 5, 6], stride: 6 };
+        let mirrored = Orientation { is_mirrored: true, turn: Turn::None };
+        assert_eq!(turn::<3>(rgb, 2, 1, mirrored), [4, 5, 6, 1, 2, 3]);
     }
 }

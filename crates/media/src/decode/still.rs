@@ -1,13 +1,15 @@
 //! Single pictures: JPEG, PNG, WebP, BMP, TIFF.
 
 use crate::decode::picture::Picture;
+use crate::decode::picture_maker::PictureMaker;
 use crate::error::{Error, Result};
 use crate::file::container::{MAX_PIXELS, is_picture, open_input};
-use crate::file::video::Rotation;
-use crate::libav::{Decoder, Received, Scaler};
+use crate::file::orientation::Orientation;
+use crate::file::shape::PictureForm;
+use crate::libav::{Decoder, Received};
 use std::path::Path;
 
-/// Reads the picture in a file (the first frame if there are more), rotated upright according to its EXIF tag.
+/// Reads the picture in a file (the first frame if there are more), made upright according to its EXIF tag.
 pub fn open(path: &Path) -> Result<Picture> {
     let (mut input, stream) = open_input(path).map_err(|error| match error {
         Error::NotAVideo { path, .. } | Error::NoVideoStream { path, .. } => Error::NotAPicture { path },
@@ -23,14 +25,11 @@ pub fn open(path: &Path) -> Result<Picture> {
     loop {
         match decoder.receive() {
             Ok(Received::Frame(frame, _)) => {
-                // EXIF 2.3, tag 274; no camera writes the mirrored forms (2, 4, 5, 7), which are left as they are.
-                let rotation = match frame.metadata(c"Orientation").as_deref().map(str::trim) {
-                    Some("3") => Rotation::Half,
-                    Some("6") => Rotation::Quarter,
-                    Some("8") => Rotation::ThreeQuarters,
-                    _ => Rotation::from_degrees(stream.rotation_degrees),
-                };
-                return Picture::from_frame(frame, rotation, &mut Scaler::new()).ok_or_else(no_frames);
+                let tag = frame.metadata(c"Orientation");
+                let matrix = || stream.display_matrix.map(Orientation::of_matrix);
+                let orientation = tag.as_deref().and_then(Orientation::of_exif).or_else(matrix);
+                let form = PictureForm { size: None, orientation: orientation.unwrap_or_default() };
+                return PictureMaker::new(form).picture(frame).ok_or_else(no_frames);
             }
             Ok(Received::NeedsPacket) | Err(_) if !ended => {
                 let packet = input.read().map_err(|_| no_frames())?;

@@ -67,10 +67,12 @@ fn open_container(path: &Path) -> Result<Input> {
     let owned = || -> PathBuf { path.to_owned() };
     let unreadable = |error: std::io::Error| Error::Unreadable { path: owned(), reason: error.to_string() };
     // Opened here first, so that a missing file or permission is reported in the system's words.
-    let metadata = std::fs::File::open(path).and_then(|file| file.metadata()).map_err(unreadable)?;
+    // Opening a FIFO waits for someone who writes: what it is must be known before.
+    let metadata = path.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(Error::NotAFile { path: owned() });
     }
+    std::fs::File::open(path).map_err(unreadable)?;
     if metadata.len() == 0 {
         return Err(Error::Empty { path: owned() });
     }

@@ -20,6 +20,7 @@ use crate::file::doubtful_times::Doubtful;
 use crate::file::other_streams::OtherStreams;
 use crate::file::packets::PacketList;
 use crate::file::partial_index::PartialReports;
+use crate::file::shape::Shape;
 use crate::file::{mp4_sample_table, truncation};
 use crate::libav::PacketEntry;
 use crate::libav::{Decoder, Input, Received, StreamInfo};
@@ -50,9 +51,20 @@ pub struct VideoIndex {
     clocks: Vec<Clock>,
     /// Packets whose pts was replaced, ascending, with the stated one.
     restated: Vec<(u32, Option<i64>)>,
+    shape: Shape,
 }
 
 impl VideoIndex {
+    /// For pictures of this shape.
+    pub(crate) fn with_shape(self, shape: Shape) -> Self {
+        Self { shape, ..self }
+    }
+
+    /// Of the first frame.
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
+    }
+
     pub(crate) fn scan(
         path: &Path,
         input: &mut Input,
@@ -145,6 +157,7 @@ impl VideoIndex {
             repairs: None,
             clocks,
             restated: Vec::new(),
+            shape: Shape::UNKNOWN,
         };
         // Of a packet that isn't shown only its place in the order matters.
         let mut before = Pts(0);
@@ -283,6 +296,11 @@ impl VideoIndex {
         self.display.last().map_or(Pts(0), |&number| self.packet(number).pts)
     }
 
+    /// Whether the first frame that is shown is a keyframe.
+    pub(crate) fn begins_with_keyframe(&self) -> bool {
+        self.display.first().is_some_and(|&number| self.packet(number).is_key)
+    }
+
     /// How long the last frame stays, ticks.
     pub fn last_duration_ticks(&self) -> i64 {
         self.last_duration_ticks
@@ -350,7 +368,7 @@ pub(crate) fn read_all(
     loop {
         match input.read() {
             Ok(Some(packet)) if packet.stream_index() == stream.index => {
-                found.push(&packet, &stream.codec);
+                found.push(&packet, stream);
                 if packet.is_key() {
                     parts.report_if_due(|| {
                         VideoIndex::so_far(&found, &facts(input, stream, time_base, &found))

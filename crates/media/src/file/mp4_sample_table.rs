@@ -8,6 +8,7 @@
 use crate::file::mp4_boxes;
 use crate::file::packets::{MOST_TICKS, PacketList};
 use crate::libav::PacketEntry;
+use crate::libav::nal_units::{self, Start};
 use crate::libav::{Input, Packet, SeekTarget, StreamInfo};
 use pigweight_core::time::Pts;
 use std::path::Path;
@@ -53,11 +54,16 @@ pub(crate) fn packets(path: &Path, input: &mut Input, stream: &StreamInfo) -> Op
     for packet in &mut packets {
         packet.pts = Pts(packet.pts.0.checked_add(shift)?);
     }
+    // A cut through an open group: what is shown before its keyframe can't be decoded.
+    let begins = nal_units::start(&stream.codec, first.bytes(), stream.framing);
+    if begins != Start::Here && packets.iter().any(|packet| packet.pts < packets[0].pts) {
+        return None;
+    }
     let is_possible = |ticks: i64| ticks.unsigned_abs() < MOST_TICKS;
     if !packets.iter().all(|packet| is_possible(packet.pts.0) && packet.dts.is_none_or(is_possible)) {
         return None;
     }
-    let mut reader = Comparison { input, stream_index: stream.index, durations: vec![0; packets.len()] };
+    let mut reader = Comparison { input, stream, durations: vec![0; packets.len()] };
     reader.take(&first, &packets, 0)?;
     reader.compare(&packets, 1, COMPARED)?;
     for place in 1..=PLACES {
@@ -89,28 +95,34 @@ fn set_pts(packets: &mut [PacketEntry], offsets: &[(u32, i32)]) -> bool {
 /// Reads packets and compares them with the table; `None` if they differ.
 struct Comparison<'a> {
     input: &'a mut Input,
-    stream_index: i32,
+    stream: &'a StreamInfo,
     durations: Vec<i64>,
 }
 
 impl Comparison<'_> {
     fn take(&mut self, packet: &Packet, listed: &[PacketEntry], number: usize) -> Option<()> {
         *self.durations.get_mut(number)? = packet.duration();
-        is_as_listed(packet, listed.get(number)?).then_some(())
+        (is_as_listed(packet, listed.get(number)?) && self.is_start_if_key(packet)).then_some(())
+    }
+
+    /// Tables call pictures keyframes that are only renewed bit by bit from there on.
+    fn is_start_if_key(&self, packet: &Packet) -> bool {
+        let start = || nal_units::start(&self.stream.codec, packet.bytes(), self.stream.framing);
+        !packet.is_key() || matches!(start(), Start::Here | Start::Open { .. })
     }
 
     /// Compares at most `most` packets from this number on.
     fn compare(&mut self, listed: &[PacketEntry], from: usize, most: usize) -> Option<()> {
         (from..listed.len()).take(most).try_for_each(|number| {
-            let packet = next_of(self.input, self.stream_index)?;
+            let packet = next_of(self.input, self.stream.index)?;
             self.take(&packet, listed, number)
         })
     }
 
     /// Seeks to a keyframe, or shortly before it; returns the number of the packet read there.
     fn seek(&mut self, listed: &[PacketEntry], key: usize) -> Option<usize> {
-        self.input.seek(self.stream_index, SeekTarget::Timestamp(listed[key].pts.0)).ok()?;
-        let packet = next_of(self.input, self.stream_index)?;
+        self.input.seek(self.stream.index, SeekTarget::Timestamp(listed[key].pts.0)).ok()?;
+        let packet = next_of(self.input, self.stream.index)?;
         let landed = listed.binary_search_by_key(&packet.dts(), |listed| listed.dts).ok()?;
         let is_near = landed <= key && key - landed <= 2 * MOST_PACKETS_FROM_KEY_TO_KEY;
         is_near.then_some(())?;

@@ -4,44 +4,15 @@ use crate::error::{Error, Result};
 use crate::file::access::FileAccess;
 use crate::file::container::{is_picture, open_input, open_known};
 use crate::file::index::VideoIndex;
+use crate::file::orientation::Orientation;
 use crate::file::partial_index::PartialReports;
 use crate::file::recording_date;
+use crate::file::shape::{PictureForm, Shape};
 use crate::libav::Input;
 use pigweight_core::time::{Pts, TimeBase};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-
-/// The clockwise rotation that makes the stored picture upright.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Rotation {
-    /// Already upright.
-    #[default]
-    None,
-    /// 90° clockwise.
-    Quarter,
-    /// 180°.
-    Half,
-    /// 270° clockwise.
-    ThreeQuarters,
-}
-
-impl Rotation {
-    /// The quarter turn nearest to `degrees` clockwise.
-    pub(crate) fn from_degrees(degrees: f64) -> Self {
-        match (degrees / 90.0).round().rem_euclid(4.0) as u8 {
-            1 => Self::Quarter,
-            2 => Self::Half,
-            3 => Self::ThreeQuarters,
-            _ => Self::None,
-        }
-    }
-
-    /// Whether width and height are swapped.
-    pub fn swaps_sides(self) -> bool {
-        matches!(self, Self::Quarter | Self::ThreeQuarters)
-    }
-}
 
 /// A video's metadata.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -50,14 +21,16 @@ pub struct VideoInfo {
     pub container: String,
     /// libav's short name of the codec, "h264" for instance.
     pub codec: String,
-    /// px of the upright picture.
+    /// px of the upright picture in square pixels. Every frame is brought to it, also where the stream changes its size.
     pub width: u32,
     /// px of the upright picture.
     pub height: u32,
+    /// Width of a stored pixel over its height. Already applied to `width` and `height`.
+    pub pixel_aspect: (u32, u32),
     /// Ticks of every pts.
     pub time_base: TimeBase,
-    /// Already applied to `width` and `height`.
-    pub rotation: Rotation,
+    /// How the stored picture is made upright. Already applied to `width` and `height`.
+    pub orientation: Orientation,
     /// Whether the file has audio.
     pub has_audio: bool,
     /// Seconds from the first frame to the end of the last, as stated by the container or guessed by libav.
@@ -66,6 +39,15 @@ pub struct VideoInfo {
     pub recorded_at: Option<i64>,
     /// Of the file when it was opened.
     pub size_bytes: u64,
+}
+
+impl VideoInfo {
+    /// What its frames are made to be.
+    pub(crate) fn picture_form(&self) -> PictureForm {
+        let (width, height) = (self.width, self.height);
+        let size = if self.orientation.swaps_sides() { (height, width) } else { (width, height) };
+        PictureForm { size: Some(size), orientation: self.orientation }
+    }
 }
 
 /// A video file with its index. Cheap to clone; each reader opens the file for itself.
@@ -126,11 +108,12 @@ impl Video {
             _ => None,
         }
         .ok_or(Error::Libav { operation: "reading the time base".into(), reason: "it is zero".into() })?;
-        let rotation = Rotation::from_degrees(stream.rotation_degrees);
-        let (width, height) = if rotation.swaps_sides() {
-            (stream.height, stream.width)
-        } else {
-            (stream.width, stream.height)
+        let orientation = stream.display_matrix.map(Orientation::of_matrix).unwrap_or_default();
+        let known = stored.and_then(|bytes| Some((VideoIndex::from_bytes(bytes).ok()?, bytes.to_vec())));
+        let shape = known.as_ref().map_or_else(|| Shape::find(path, &stream), |(index, _)| index.shape());
+        let (width, height) = match (orientation.swaps_sides(), shape.square_size()) {
+            (true, (width, height)) => (height, width),
+            (false, size) => size,
         };
         let info = VideoInfo {
             container: input.format_name(),
@@ -138,13 +121,13 @@ impl Video {
             width,
             height,
             time_base,
-            rotation,
+            orientation,
+            pixel_aspect: shape.pixel_aspect,
             has_audio: input.stream_kinds().contains(&"sound"),
             stated_secs: input.stated_secs(),
             recorded_at: recording_date::recorded_at(&input),
             size_bytes: path.metadata().map_or(0, |metadata| metadata.len()),
         };
-        let known = stored.and_then(|bytes| Some((VideoIndex::from_bytes(bytes).ok()?, bytes.to_vec())));
         let (index, stored) = match known {
             Some((index, stored)) => (index, Some(stored)),
             None => {
@@ -153,13 +136,15 @@ impl Video {
                         VideoIndex::scan(path, &mut input, &stream, time_base, &mut PartialReports::none())?
                     }
                     Some((pause, tell)) => {
-                        let mut tell =
-                            |part| tell(Self::known(path, info.clone(), part, None, stream.index).part());
+                        let mut tell = |part: VideoIndex| {
+                            let part = part.with_shape(shape);
+                            tell(Self::known(path, info.clone(), part, None, stream.index).part());
+                        };
                         let parts = &mut PartialReports::new(pause, &mut tell);
                         VideoIndex::scan(path, &mut input, &stream, time_base, parts)?
                     }
                 };
-                (index, None)
+                (index.with_shape(shape), None)
             }
         };
         if index.frame_count() == 0 {

@@ -1,10 +1,11 @@
 //! A decoder of one video stream.
 
+use super::frame::StatedColors;
 use super::hevc_layers;
 use super::{Frame, Input, NO_TIMESTAMP, Packet};
 use ffmpeg_sys_next as ffi;
 use serde::{Deserialize, Serialize};
-use std::{ptr, slice};
+use std::ptr;
 
 /// An open decoder.
 pub(crate) struct Decoder {
@@ -12,6 +13,8 @@ pub(crate) struct Decoder {
     is_progressive: bool,
     /// Whether no other picture refers to pictures marked as non-reference.
     knows_non_reference: bool,
+    /// What the container says of the colors; streams often say nothing.
+    colors: Option<StatedColors>,
 }
 
 // SAFETY: codec contexts have no thread affinity; `Decoder` is not `Sync`.
@@ -52,8 +55,8 @@ impl Decoder {
     /// out later, by that many packets minus one.
     pub(crate) fn open(input: &Input, stream_index: i32, max_pixels: u64, threads: i32) -> Option<Self> {
         let stream = input.stream(stream_index)?;
-        // SAFETY: `stream` lives as long as `input`; each pointer is checked before it is used, the extradata has the length
-        // that is stated beside it, and the context is owned by the returned value as soon as it exists.
+        // SAFETY: `stream` lives as long as `input`; each pointer is checked before it is used, and the context is owned by the
+        // returned value as soon as it exists.
         unsafe {
             let parameters = (*stream).codecpar;
             let codec = ffi::avcodec_find_decoder((*parameters).codec_id);
@@ -65,14 +68,10 @@ impl Decoder {
                 return None;
             }
             let is_progressive = (*parameters).field_order == ffi::AVFieldOrder::AV_FIELD_PROGRESSIVE;
-            let extradata = (*parameters).extradata;
-            let head = match usize::try_from((*parameters).extradata_size) {
-                Ok(length) if !extradata.is_null() => slice::from_raw_parts(extradata, length),
-                _ => &[],
-            };
             let is_hevc = (*parameters).codec_id == ffi::AVCodecID::AV_CODEC_ID_HEVC;
-            let knows_non_reference = !is_hevc || hevc_layers::has_one_layer(head);
-            let decoder = Self { context, is_progressive, knows_non_reference };
+            let knows_non_reference = !is_hevc || hevc_layers::has_one_layer(input.head(stream_index));
+            let colors = StatedColors::of_parameters(parameters);
+            let decoder = Self { context, is_progressive, knows_non_reference, colors: Some(colors) };
             if ffi::avcodec_parameters_to_context(context, parameters) < 0 {
                 return None;
             }
@@ -101,7 +100,7 @@ impl Decoder {
             if context.is_null() {
                 return None;
             }
-            let decoder = Self { context, is_progressive: false, knows_non_reference: false };
+            let decoder = Self { context, is_progressive: false, knows_non_reference: false, colors: None };
             // More threads would hold back as many frames.
             (*context).thread_count = 1;
             (*context).max_pixels = i64::try_from(max_pixels).unwrap_or(i64::MAX);
@@ -139,6 +138,9 @@ impl Decoder {
         // SAFETY: both objects are valid and exclusively ours.
         match unsafe { ffi::avcodec_receive_frame(self.context, frame.as_mut_ptr()) } {
             0.. => {
+                if let Some(colors) = self.colors {
+                    frame.complete_colors(colors);
+                }
                 let ordinal = match frame.pts() {
                     NO_TIMESTAMP => frame.best_effort_timestamp(),
                     pts => pts,

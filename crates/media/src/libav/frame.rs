@@ -21,6 +21,82 @@ pub(crate) enum PixelFormat {
     Other { is_rgb: bool },
 }
 
+/// How a frame's numbers become light.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Colors {
+    pub transfer: Transfer,
+    pub primaries: Primaries,
+    pub coefficients: Coefficients,
+    /// Luma from 0 rather than from a sixteenth.
+    pub full_range: bool,
+}
+
+/// From a number to light (ITU-T H.273, table 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transfer {
+    /// As BT.709, BT.601 and sRGB are shown.
+    Usual,
+    /// Perceptual quantiser of SMPTE ST 2084.
+    Pq,
+    /// Hybrid log-gamma of ARIB STD-B67.
+    Hlg,
+}
+
+/// What red, green and blue are (ITU-T H.273, table 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Primaries {
+    /// BT.709, or near it.
+    Usual,
+    /// BT.2020.
+    Bt2020,
+    /// Display P3.
+    DisplayP3,
+}
+
+/// How luma and chroma are made of red, green and blue (ITU-T H.273, table 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Coefficients {
+    Bt601,
+    Bt709,
+    Bt2020,
+}
+
+/// The color description's numbers as a stream states them; 2, and 0 for the range, say nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StatedColors {
+    pub primaries: u32,
+    pub transfer: u32,
+    pub matrix: u32,
+    pub range: u32,
+}
+
+const UNSPECIFIED: u32 = 2;
+
+impl StatedColors {
+    /// # Safety
+    /// The parameters are valid.
+    pub(super) unsafe fn of_parameters(parameters: *const ffi::AVCodecParameters) -> Self {
+        // SAFETY: per this function's contract. Read as numbers: files may state some that the enumerations lack.
+        unsafe {
+            Self {
+                primaries: (&raw const (*parameters).color_primaries).cast::<u32>().read(),
+                transfer: (&raw const (*parameters).color_trc).cast::<u32>().read(),
+                matrix: (&raw const (*parameters).color_space).cast::<u32>().read(),
+                range: (&raw const (*parameters).color_range).cast::<u32>().read(),
+            }
+        }
+    }
+}
+
+impl Colors {
+    /// Whether 8-bit planes with a [`ColorMatrix`] can't say it: shown as they are, the colors would be pale or wrong.
+    pub(crate) fn are_unusual(self) -> bool {
+        self.transfer != Transfer::Usual
+            || self.primaries != Primaries::Usual
+            || self.coefficients == Coefficients::Bt2020
+    }
+}
+
 impl Frame {
     pub(super) fn new() -> Option<Self> {
         // SAFETY: returns a new frame or null.
@@ -108,6 +184,27 @@ impl Frame {
         }
     }
 
+    /// The first three planes of a frame made by `with_buffers`, each with its stride; `sizes` are columns and rows of each.
+    pub(crate) fn planes_mut(&mut self, sizes: [(usize, usize); 3]) -> Option<[(&mut [u8], usize); 3]> {
+        // SAFETY: makes the buffers ours alone (copies them if they are shared).
+        if unsafe { ffi::av_frame_make_writable(self.0) } < 0 {
+            return None;
+        }
+        let places = [0, 1, 2].map(|index| {
+            let (columns, rows) = sizes[index];
+            let Plane { samples, stride } = self.plane(index, columns, rows);
+            (samples.len(), stride)
+        });
+        if places.iter().any(|&(length, _)| length == 0) {
+            return None;
+        }
+        Some([0, 1, 2].map(|index| {
+            let (length, stride) = places[index];
+            // SAFETY: as in `plane`; planes don't overlap, and `&mut self` keeps other slices away.
+            (unsafe { std::slice::from_raw_parts_mut(self.get().data[index], length) }, stride)
+        }))
+    }
+
     /// The same samples once more, not copied; `None` when memory is short.
     pub(crate) fn share(&self) -> Option<Self> {
         // SAFETY: the frame is valid; its buffers are counted, and nobody writes into those of a frame that has left the decoder
@@ -189,26 +286,105 @@ impl Frame {
 
     /// What the stream states, or what players take where it states nothing: BT.709 from 720 lines on.
     pub(crate) fn color_matrix(&self) -> ColorMatrix {
+        match self.stated_matrix() {
+            Some(Coefficients::Bt601) => ColorMatrix::Bt601,
+            Some(Coefficients::Bt709 | Coefficients::Bt2020) => ColorMatrix::Bt709,
+            None if self.is_full_range() => ColorMatrix::Bt601,
+            None if self.height() >= 720 => ColorMatrix::Bt709,
+            None => ColorMatrix::Bt601,
+        }
+    }
+
+    fn stated_matrix(&self) -> Option<Coefficients> {
         use ffi::AVColorSpace as C;
-        // SAFETY: the frame is valid. Read as a number: files may state one that the enumeration lacks.
-        let stated = unsafe { (&raw const (*self.0).colorspace).cast::<u32>().read() };
+        let stated = self.stated_colors().matrix;
         let is = |one: C| stated == one as u32;
-        match stated {
-            _ if is(C::AVCOL_SPC_BT709) => ColorMatrix::Bt709,
-            _ if [C::AVCOL_SPC_BT470BG, C::AVCOL_SPC_SMPTE170M, C::AVCOL_SPC_FCC].into_iter().any(is) => {
-                ColorMatrix::Bt601
+        if is(C::AVCOL_SPC_BT709) {
+            Some(Coefficients::Bt709)
+        } else if [C::AVCOL_SPC_BT470BG, C::AVCOL_SPC_SMPTE170M, C::AVCOL_SPC_FCC].into_iter().any(is) {
+            Some(Coefficients::Bt601)
+        } else if is(C::AVCOL_SPC_BT2020_NCL) || is(C::AVCOL_SPC_BT2020_CL) {
+            Some(Coefficients::Bt2020)
+        } else {
+            None
+        }
+    }
+
+    /// How its numbers become light. Where primaries aren't stated, those of the rest of the description are taken.
+    pub(crate) fn colors(&self) -> Colors {
+        use ffi::AVColorPrimaries as P;
+        use ffi::AVColorTransferCharacteristic as T;
+        let stated = self.stated_colors();
+        let transfer = match stated.transfer {
+            code if code == T::AVCOL_TRC_SMPTE2084 as u32 => Transfer::Pq,
+            code if code == T::AVCOL_TRC_ARIB_STD_B67 as u32 => Transfer::Hlg,
+            _ => Transfer::Usual,
+        };
+        let matrix = self.stated_matrix();
+        let primaries = match stated.primaries {
+            code if code == P::AVCOL_PRI_BT2020 as u32 => Primaries::Bt2020,
+            code if code == P::AVCOL_PRI_SMPTE432 as u32 => Primaries::DisplayP3,
+            UNSPECIFIED if transfer != Transfer::Usual || matrix == Some(Coefficients::Bt2020) => {
+                Primaries::Bt2020
             }
-            _ if self.is_full_range() => ColorMatrix::Bt601,
-            _ if self.height() >= 720 => ColorMatrix::Bt709,
-            _ => ColorMatrix::Bt601,
+            _ => Primaries::Usual,
+        };
+        let coefficients = match (matrix, self.color_matrix()) {
+            (Some(stated), _) => stated,
+            (None, _) if transfer != Transfer::Usual || primaries == Primaries::Bt2020 => {
+                Coefficients::Bt2020
+            }
+            (None, ColorMatrix::Bt601) => Coefficients::Bt601,
+            (None, ColorMatrix::Bt709) => Coefficients::Bt709,
+        };
+        Colors { transfer, primaries, coefficients, full_range: self.is_full_range() }
+    }
+
+    pub(super) fn stated_colors(&self) -> StatedColors {
+        // SAFETY: the frame is valid. Read as numbers: files may state some that the enumerations lack.
+        unsafe {
+            StatedColors {
+                primaries: (&raw const (*self.0).color_primaries).cast::<u32>().read(),
+                transfer: (&raw const (*self.0).color_trc).cast::<u32>().read(),
+                matrix: (&raw const (*self.0).colorspace).cast::<u32>().read(),
+                range: (&raw const (*self.0).color_range).cast::<u32>().read(),
+            }
+        }
+    }
+
+    /// Takes from the container what the stream itself leaves open.
+    pub(super) fn complete_colors(&mut self, container: StatedColors) {
+        let own = self.stated_colors();
+        let or = |own: u32, open: u32, other: u32| if own == open { other } else { own };
+        // SAFETY: the frame is exclusively ours. Written as numbers, which is how they are read: libav's own structure, from which
+        // these come, holds them likewise.
+        unsafe {
+            let raw = self.0;
+            let write = |field: *mut u32, value: u32| field.write(value);
+            write(
+                (&raw mut (*raw).color_primaries).cast(),
+                or(own.primaries, UNSPECIFIED, container.primaries),
+            );
+            write((&raw mut (*raw).color_trc).cast(), or(own.transfer, UNSPECIFIED, container.transfer));
+            write((&raw mut (*raw).colorspace).cast(), or(own.matrix, UNSPECIFIED, container.matrix));
+            write((&raw mut (*raw).color_range).cast(), or(own.range, 0, container.range));
+        }
+    }
+
+    /// The shifts of the chroma planes of planar YUV with 10 bits, two bytes a sample, little endian.
+    pub(crate) fn ten_bit_shifts(&self) -> Option<(u8, u8)> {
+        use ffi::AVPixelFormat as F;
+        match self.raw_format() {
+            F::AV_PIX_FMT_YUV420P10LE => Some((1, 1)),
+            F::AV_PIX_FMT_YUV422P10LE => Some((1, 0)),
+            F::AV_PIX_FMT_YUV444P10LE => Some((0, 0)),
+            _ => None,
         }
     }
 
     pub(crate) fn is_full_range(&self) -> bool {
         use ffi::AVPixelFormat as F;
-        // SAFETY: as in `color_matrix`.
-        let stated = unsafe { (&raw const (*self.0).color_range).cast::<u32>().read() };
-        stated == ffi::AVColorRange::AVCOL_RANGE_JPEG as u32
+        self.stated_colors().range == ffi::AVColorRange::AVCOL_RANGE_JPEG as u32
             || matches!(
                 self.raw_format(),
                 F::AV_PIX_FMT_YUVJ420P

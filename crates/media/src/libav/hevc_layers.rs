@@ -9,7 +9,7 @@ const SEQUENCE_PARAMETER_SET: u8 = 33;
 pub(crate) fn has_one_layer(head: &[u8]) -> bool {
     let mut sets = match head.first() {
         // "hvcC": its version.
-        Some(1) => in_record(head),
+        Some(1) => units_of_record(head),
         _ => in_start_codes(head),
     };
     sets.retain(|unit| unit.first().is_some_and(|byte| byte >> 1 & 0x3F == SEQUENCE_PARAMETER_SET));
@@ -18,7 +18,7 @@ pub(crate) fn has_one_layer(head: &[u8]) -> bool {
 }
 
 /// The units of an HEVCDecoderConfigurationRecord.
-fn in_record(record: &[u8]) -> Vec<&[u8]> {
+pub(super) fn units_of_record(record: &[u8]) -> Vec<&[u8]> {
     fn u16_at(bytes: &[u8], at: usize) -> Option<usize> {
         let pair = bytes.get(at..at + 2)?;
         Some(usize::from(pair[0]) << 8 | usize::from(pair[1]))

@@ -1,7 +1,8 @@
 //! A container being read: streams, packets, seeks.
 
-use super::{NO_TIMESTAMP, silence_log};
+use super::{Frame, NO_TIMESTAMP, silence_log};
 use crate::libav::PacketEntry;
+use crate::libav::nal_units::Framing;
 use ffmpeg_sys_next as ffi;
 use pigweight_core::time::Pts;
 use std::ffi::{CStr, CString};
@@ -41,7 +42,10 @@ pub(crate) struct StreamInfo {
     pub frames_promised: i64,
     /// By how many frames the order of display may differ from that of decoding.
     pub reordered_frames: i32,
-    pub rotation_degrees: f64,
+    /// Where a step to the right leads on the screen, then where one down leads (x, y); `None` where nothing is said.
+    pub display_matrix: Option<[i32; 4]>,
+    /// Of H.264 and H.265.
+    pub framing: Framing,
 }
 
 /// An audio stream's description.
@@ -147,20 +151,50 @@ impl Input {
         // SAFETY: `stream` and its codec parameters live as long as the context.
         unsafe {
             let parameters = &*(*stream).codecpar;
+            let codec = CStr::from_ptr(ffi::avcodec_get_name(parameters.codec_id)).to_string_lossy();
             Some(StreamInfo {
                 index,
                 id: u32::try_from((*stream).id).unwrap_or(0),
-                codec: CStr::from_ptr(ffi::avcodec_get_name(parameters.codec_id))
-                    .to_string_lossy()
-                    .into_owned(),
+                framing: Framing::of_head(&codec, self.head(index)),
+                codec: codec.into_owned(),
                 width: u32::try_from(parameters.width).unwrap_or(0),
                 height: u32::try_from(parameters.height).unwrap_or(0),
                 time_base: ((*stream).time_base.num, (*stream).time_base.den),
                 average_frame_rate: ((*stream).avg_frame_rate.num, (*stream).avg_frame_rate.den),
                 frames_promised: (*stream).nb_frames,
                 reordered_frames: parameters.video_delay,
-                rotation_degrees: rotation_degrees(stream),
+                display_matrix: display_matrix(stream),
             })
+        }
+    }
+
+    /// Width of a stored pixel over its height: the container's before the frame's, as libav's own tools choose; `None` where neither
+    /// says anything.
+    pub(crate) fn pixel_aspect(&self, stream_index: i32, frame: &Frame) -> Option<(u32, u32)> {
+        let stream = self.stream(stream_index)?;
+        // SAFETY: the stream belongs to this context, which is open; the frame is only read.
+        let ratio = unsafe {
+            ffi::av_guess_sample_aspect_ratio(self.context, stream, ptr::from_ref(frame.get()).cast_mut())
+        };
+        match (u32::try_from(ratio.num), u32::try_from(ratio.den)) {
+            (Ok(width @ 1..), Ok(height @ 1..)) => Some((width, height)),
+            _ => None,
+        }
+    }
+
+    /// A stream's header, as its container keeps it ("extradata").
+    pub(crate) fn head(&self, stream_index: i32) -> &[u8] {
+        let Some(stream) = self.stream(stream_index) else { return &[] };
+        // SAFETY: a stream of this context, whose codec parameters live as long as it; the header has the length that is stated
+        // beside it.
+        unsafe {
+            let parameters = (*stream).codecpar;
+            match usize::try_from((*parameters).extradata_size) {
+                Ok(length) if !(*parameters).extradata.is_null() => {
+                    std::slice::from_raw_parts((*parameters).extradata, length)
+                }
+                _ => &[],
+            }
         }
     }
 
@@ -317,14 +351,14 @@ impl Drop for Input {
     }
 }
 
-/// Clockwise degrees by which the stored picture must be turned to stand upright; 0 without a display matrix.
+/// The part of the display matrix that turns and mirrors; `None` without one.
 ///
 /// # Safety
 /// `stream` belongs to an open context.
-unsafe fn rotation_degrees(stream: *mut ffi::AVStream) -> f64 {
+unsafe fn display_matrix(stream: *mut ffi::AVStream) -> Option<[i32; 4]> {
     let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX;
     // SAFETY: per this function's contract; libav answers null where there is no such side data, and nine
-    // 32-bit numbers where there is.
+    // 32-bit numbers where there is, which need not be aligned.
     unsafe {
         #[cfg(side_data_in_codec_parameters)]
         let (data, size) = {
@@ -340,11 +374,11 @@ unsafe fn rotation_degrees(stream: *mut ffi::AVStream) -> f64 {
             (data, size)
         };
         if data.is_null() || size < 36 {
-            return 0.0;
+            return None;
         }
-        // av_display_rotation_get answers counter-clockwise degrees, or NaN for a matrix that cannot be inverted.
-        let degrees = -ffi::av_display_rotation_get(data.cast::<i32>());
-        if degrees.is_finite() { degrees } else { 0.0 }
+        // Rows of three: a step to the right, a step down, the shift.
+        let number = |place: usize| data.cast::<i32>().add(place).read_unaligned();
+        Some([number(0), number(1), number(3), number(4)])
     }
 }
 
@@ -420,10 +454,21 @@ impl Packet {
         self.get().flags & ffi::AV_PKT_FLAG_DISCARD != 0
     }
 
-    pub(crate) fn first_byte(&self) -> Option<u8> {
+    /// Its bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
         let packet = self.get();
-        // SAFETY: `data` holds `size` bytes, of which there is at least one.
-        (packet.size > 0 && !packet.data.is_null()).then(|| unsafe { *packet.data })
+        match usize::try_from(packet.size) {
+            // SAFETY: `data` holds `size` bytes, which nobody writes while the packet is borrowed.
+            Ok(size) if !packet.data.is_null() => unsafe { std::slice::from_raw_parts(packet.data, size) },
+            _ => &[],
+        }
+    }
+
+    /// Whether it is a keyframe is said of this one as of the other.
+    pub(crate) fn with_flags_of(self, other: &Self) -> Self {
+        // SAFETY: the packet is exclusively ours.
+        unsafe { (*self.0).flags = other.get().flags }
+        self
     }
 
     /// Gives the packet a number that its frame will carry through the decoder's reordering.

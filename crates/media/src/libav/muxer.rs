@@ -31,6 +31,10 @@ pub(crate) struct StreamToWrite<'a> {
     pub input: &'a Input,
     pub index: i32,
     pub tick: (i32, i32),
+    /// In place of its own header: parameter sets between start codes. Its packets then have start codes too.
+    pub head: Option<&'a [u8]>,
+    /// Of the picture: width of a stored pixel over its height.
+    pub pixel_aspect: (u32, u32),
 }
 
 impl FragmentMuxer {
@@ -50,7 +54,7 @@ impl FragmentMuxer {
             ))?;
             // Older versions treat Opus and FLAC as experimental.
             (*muxer.context).strict_std_compliance = ffi::FF_COMPLIANCE_EXPERIMENTAL;
-            for &StreamToWrite { input, index, tick } in streams {
+            for &StreamToWrite { input, index, tick, head, pixel_aspect } in streams {
                 let from = input.stream(index).ok_or(ffi::AVERROR_STREAM_NOT_FOUND)?;
                 let stream = ffi::avformat_new_stream(muxer.context, ptr::null());
                 if stream.is_null() {
@@ -58,6 +62,15 @@ impl FragmentMuxer {
                 }
                 check(ffi::avcodec_parameters_copy((*stream).codecpar, (*from).codecpar))?;
                 copy_display_matrix(from, stream)?;
+                if let Some(head) = head {
+                    set_head((*stream).codecpar, head)?;
+                }
+                let aspect = ffi::AVRational {
+                    num: i32::try_from(pixel_aspect.0).unwrap_or(1),
+                    den: i32::try_from(pixel_aspect.1).unwrap_or(1),
+                };
+                (*stream).sample_aspect_ratio = aspect;
+                (*(*stream).codecpar).sample_aspect_ratio = aspect;
                 // The input container's tag means nothing in an mp4; Apple's players want HEVC under this one.
                 let is_hevc = (*(*from).codecpar).codec_id == ffi::AVCodecID::AV_CODEC_ID_HEVC;
                 (*(*stream).codecpar).codec_tag = if is_hevc { u32::from_le_bytes(*b"hvc1") } else { 0 };
@@ -142,6 +155,28 @@ impl FragmentMuxer {
             Ok(bytes)
         }
     }
+}
+
+/// Replaces a stream's header.
+///
+/// # Safety
+/// The parameters are valid and exclusively the caller's.
+unsafe fn set_head(parameters: *mut ffi::AVCodecParameters, head: &[u8]) -> Result<(), i32> {
+    const PADDING: usize = ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize;
+    let size = i32::try_from(head.len()).map_err(|_| ffi::AVERROR(ffi::EINVAL))?;
+    // SAFETY: per this function's contract; the new memory has room for the header and the padding that libav wants behind it, and
+    // belongs to the parameters, which free it.
+    unsafe {
+        let memory = ffi::av_mallocz(head.len() + PADDING).cast::<u8>();
+        if memory.is_null() {
+            return Err(ffi::AVERROR(ffi::ENOMEM));
+        }
+        ptr::copy_nonoverlapping(head.as_ptr(), memory, head.len());
+        ffi::av_freep((&raw mut (*parameters).extradata).cast());
+        (*parameters).extradata = memory;
+        (*parameters).extradata_size = size;
+    }
+    Ok(())
 }
 
 /// A picture's rotation. In newer versions it is a codec parameter and copied with the others.

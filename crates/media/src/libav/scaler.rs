@@ -1,5 +1,6 @@
 //! Conversion of sample layouts and sizes (swscale).
 
+use super::frame::Coefficients;
 use super::{Frame, PixelFormat};
 use ffmpeg_sys_next as ffi;
 use pigweight_core::picture::ColorMatrix;
@@ -7,6 +8,8 @@ use std::ptr;
 
 /// SWS_BILINEAR: a macro in older headers, an enumerator in newer ones, 2 in all of them.
 const BILINEAR: i32 = 2;
+const RGB: ffi::AVPixelFormat = ffi::AVPixelFormat::AV_PIX_FMT_RGB24;
+const YUV: ffi::AVPixelFormat = ffi::AVPixelFormat::AV_PIX_FMT_YUV420P;
 
 /// Converts frames to 8-bit 4:2:0 or RGB of a given size; keeps its tables while the input format stays the same.
 pub(crate) struct Scaler {
@@ -26,12 +29,19 @@ impl Scaler {
     pub(crate) fn convert(&mut self, source: &Frame, width: u32, height: u32) -> Option<Frame> {
         let to_rgb =
             matches!(source.pixel_format(), PixelFormat::Rgb24 | PixelFormat::Other { is_rgb: true });
-        self.converted(source, width, height, to_rgb, source.is_full_range())
+        let format = if to_rgb { RGB } else { YUV };
+        self.converted(source, width, height, format, source.is_full_range())
+    }
+
+    /// The frame in its own size, range and matrix as planar 4:2:0 with 10 bits.
+    pub(crate) fn convert_to_ten_bits(&mut self, source: &Frame) -> Option<Frame> {
+        let format = ffi::AVPixelFormat::AV_PIX_FMT_YUV420P10LE;
+        self.converted(source, source.width(), source.height(), format, source.is_full_range())
     }
 
     /// As [`Self::convert`], and planar 4:2:0 of RGB too.
     pub(crate) fn convert_to_yuv(&mut self, source: &Frame, width: u32, height: u32) -> Option<Frame> {
-        self.converted(source, width, height, false, source.is_full_range())
+        self.converted(source, width, height, YUV, source.is_full_range())
     }
 
     /// As [`Self::convert_to_yuv`], always in limited range: codecs that state no range have that one.
@@ -41,7 +51,7 @@ impl Scaler {
         width: u32,
         height: u32,
     ) -> Option<Frame> {
-        self.converted(source, width, height, false, false)
+        self.converted(source, width, height, YUV, false)
     }
 
     fn converted(
@@ -49,20 +59,16 @@ impl Scaler {
         source: &Frame,
         width: u32,
         height: u32,
-        to_rgb: bool,
+        target_format: ffi::AVPixelFormat,
         to_full_range: bool,
     ) -> Option<Frame> {
-        let target_format = if to_rgb {
-            ffi::AVPixelFormat::AV_PIX_FMT_RGB24
-        } else {
-            ffi::AVPixelFormat::AV_PIX_FMT_YUV420P
-        };
         let mut target = Frame::with_buffers(target_format, width, height)?;
         let full_range = i32::from(source.is_full_range());
         let target_range = i32::from(to_full_range);
-        let matrix = match source.color_matrix() {
-            ColorMatrix::Bt601 => ffi::SWS_CS_ITU601,
-            ColorMatrix::Bt709 => ffi::SWS_CS_ITU709,
+        let matrix = match (source.colors().coefficients, source.color_matrix()) {
+            (Coefficients::Bt2020, _) => ffi::SWS_CS_BT2020,
+            (_, ColorMatrix::Bt601) => ffi::SWS_CS_ITU601,
+            (_, ColorMatrix::Bt709) => ffi::SWS_CS_ITU709,
         };
         // SAFETY: sizes and formats are those of the frames; sws_getCachedContext frees or reuses the context we
         // hand it and answers null where it cannot convert; the plane arrays belong to frames that outlive the call.

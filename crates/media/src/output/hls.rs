@@ -166,7 +166,11 @@ fn is_start(packet: &PacketEntry) -> bool {
     packet.is_key && packet.is_shown && packet.size > 0
 }
 
-/// Packets without a picture stay where they are; so do those without a frame if only decoding found the times.
+/// Packets without a picture stay where they are; so do those without a frame if only decoding found the times, and those that would be shown
+/// before a keyframe with which the video begins: nothing refers to them.
 fn is_sent(index: &VideoIndex, packet: &PacketEntry) -> bool {
-    packet.size > 0 && (packet.is_shown || index.timing() == Timing::Stated)
+    let is_needed = || {
+        index.timing() == Timing::Stated && (packet.pts >= index.first_pts() || !index.begins_with_keyframe())
+    };
+    packet.size > 0 && (packet.is_shown || is_needed())
 }

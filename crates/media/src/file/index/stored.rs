@@ -7,6 +7,7 @@ use super::{Timing, VideoIndex, stated_order};
 use crate::error::{Error, Result};
 use crate::file::clock::{Clock, MOST_CLOCKS, are_possible};
 use crate::file::packets::MOST_TICKS;
+use crate::file::shape::Shape;
 use crate::libav::PacketEntry;
 use pigweight_core::time::Pts;
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,7 @@ struct Stored {
     repairs: Option<String>,
     clocks: Vec<Clock>,
     restated: Vec<(u32, Option<i64>)>,
+    shape: Shape,
     columns: Columns,
 }
 
@@ -117,6 +119,7 @@ impl VideoIndex {
             repairs: self.repairs.clone(),
             clocks: self.clocks.clone(),
             restated: self.restated.clone(),
+            shape: self.shape,
             columns,
         };
         let plain = postcard::to_stdvec(&stored).unwrap_or_default();
@@ -151,6 +154,7 @@ impl VideoIndex {
             || stored.clocks.len() > MOST_CLOCKS
             || !are_ordinals(stored.clocks.iter().map(|clock| clock.first), packets.len())
             || !are_ordinals(stored.restated.iter().map(|&(number, _)| number), packets.len())
+            || !stored.shape.is_possible()
         {
             return Err(Error::StaleIndex);
         }
@@ -165,6 +169,7 @@ impl VideoIndex {
             repairs: stored.repairs,
             clocks: stored.clocks,
             restated: stored.restated,
+            shape: stored.shape,
         })
     }
 }

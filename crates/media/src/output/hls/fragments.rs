@@ -6,7 +6,8 @@ use crate::decode::local_reader::PacketSource;
 use crate::error::{Error, Result};
 use crate::file::index::{Timing, VideoIndex};
 use crate::file::video::Video;
-use crate::libav::{FragmentMuxer, PacketEntry, PacketTimes, StreamToWrite};
+use crate::libav::nal_units::{self, Framing};
+use crate::libav::{FragmentMuxer, Packet, PacketEntry, PacketTimes, StreamToWrite};
 use pigweight_core::time::TimeBase;
 
 /// See [`crate::hls::Streamer`].
@@ -15,16 +16,54 @@ pub(crate) struct LocalStreamer {
     segments: Segments,
     picture: PacketSource,
     sound: Option<Sound>,
+    /// Of a stream whose header has none: they stand before its keyframes alone, and players read them in the header.
+    parameter_sets: Option<InBandSets>,
+}
+
+/// Parameter sets that come with the pictures.
+struct InBandSets {
+    /// Of the packets.
+    framing: Framing,
+    /// With start codes.
+    head: Vec<u8>,
+}
+
+impl InBandSets {
+    /// Those of the first keyframe. `None` if the stream's own header has its sets, or they aren't found.
+    fn find(video: &Video, source: &mut PacketSource, first_key: usize) -> Result<Option<Self>> {
+        let codec = video.info().codec.as_str();
+        let head = source.input().head(video.stream_index());
+        let framing = Framing::of_head(codec, head);
+        if !matches!(codec, "h264" | "hevc") || nal_units::head_has_sets(codec, head) {
+            return Ok(None);
+        }
+        while let Some((packet, ordinal)) = source.next()? {
+            if ordinal < first_key {
+                continue;
+            }
+            let units = nal_units::units(packet.bytes(), framing);
+            let sets = units.into_iter().filter(|unit| nal_units::is_parameter_set(codec, unit));
+            let head = nal_units::with_start_codes(sets);
+            return Ok((!head.is_empty()).then_some(Self { framing, head }));
+        }
+        Ok(None)
+    }
+
+    /// The packet with start codes, as its new header has them.
+    fn packet(&self, packet: &Packet) -> Option<Packet> {
+        Packet::of(&nal_units::with_start_codes(nal_units::units(packet.bytes(), self.framing)))
+            .map(|copy| copy.with_flags_of(packet))
+    }
 }
 
 impl LocalStreamer {
     pub(crate) fn open(video: &Video) -> Result<Self> {
-        Ok(Self {
-            video: video.clone(),
-            segments: Segments::of(video)?,
-            picture: PacketSource::open(video)?,
-            sound: Sound::open(video)?,
-        })
+        let segments = Segments::of(video)?;
+        let mut picture = PacketSource::open(video)?;
+        let first_key = segments.segments().first().map_or(0, |first| first.packets.start);
+        let parameter_sets = InBandSets::find(video, &mut picture, first_key)?;
+        let sound = Sound::open(video)?;
+        Ok(Self { video: video.clone(), segments, picture, sound, parameter_sets })
     }
 
     pub(crate) fn init(&mut self) -> Result<Vec<u8>> {
@@ -66,12 +105,19 @@ impl LocalStreamer {
             None => Vec::new(),
         };
         let clock = Clock::of(video.info().time_base);
-        let picture =
-            StreamToWrite { input: self.picture.input(), index: video.stream_index(), tick: clock.tick };
+        let picture = StreamToWrite {
+            input: self.picture.input(),
+            index: video.stream_index(),
+            tick: clock.tick,
+            head: self.parameter_sets.as_ref().map(|sets| sets.head.as_slice()),
+            pixel_aspect: video.info().pixel_aspect,
+        };
         let audio = self.sound.as_ref().map(|sound| StreamToWrite {
             input: &sound.input,
             index: sound.stream_index,
             tick: sound.tick,
+            head: None,
+            pixel_aspect: (1, 1),
         });
         let failed = |code| Error::NotStreamable {
             path: video.path().to_owned(),
@@ -93,6 +139,9 @@ impl LocalStreamer {
             }
             next = ordinal + 1;
             if is_sent(index, &index.packets()[ordinal]) {
+                if let Some(sets) = &self.parameter_sets {
+                    packet = sets.packet(&packet).ok_or_else(|| failed(crate::libav::NO_MEMORY))?;
+                }
                 muxer.write(&mut packet, 0, times[ordinal - segment.packets.start]).map_err(failed)?;
             }
         }

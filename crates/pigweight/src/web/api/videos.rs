@@ -109,6 +109,8 @@ pub struct FrameTimes {
     pub is_whole: bool,
     /// To the end of the last frame; of a file that is still being read, what it says of itself.
     pub duration_secs: f64,
+    /// The stored picture is mirrored, and shown the other way round. Not every browser does that.
+    pub is_mirrored: bool,
     /// Length of a tick in seconds: numerator, denominator.
     pub time_base: [u32; 2],
     /// Ticks; this is second 0.
@@ -140,6 +142,7 @@ pub async fn index(caller: Caller, app: Shared, Path(id): Path<String>) -> Resul
     Ok(Json(FrameTimes {
         is_whole: video.is_whole(),
         duration_secs: expected_secs(&video),
+        is_mirrored: video.info().orientation.is_mirrored,
         time_base: [base.numerator(), base.denominator()],
         first_pts: video.index().first_pts().0,
         runs,

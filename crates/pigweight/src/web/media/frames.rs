@@ -21,7 +21,7 @@ use std::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 /// Raise it when the bytes of a response change for the same frame.
-const ETAG_VERSION: u32 = 1;
+const ETAG_VERSION: u32 = 2;
 
 #[derive(Deserialize, IntoParams)]
 pub struct FrameQuery {
@@ -66,7 +66,8 @@ pub enum Mode {
             ("X-Frame-Time" = f64, description = "Seconds of the frame served"),
             ("X-Frame-Pts" = i64, description = "Its pts"),
             ("X-Frame-Mode" = String, description = "`exact`: on the screen at `t`; `nearest`: the keyframe nearest to it"),
-            ("X-Has-Inference" = bool, description = "Whether boxes could be drawn"))),
+            ("X-Has-Inference" = bool, description = "Whether boxes could be drawn"),
+            ("X-Frame-Damaged" = bool, description = "Whether parts of it were guessed, because its bytes are damaged"))),
         (status = 304, description = "Unchanged since the ETag that was sent"),
         (status = 400, body = Problem), (status = 404, body = Problem), (status = 416, body = Problem),
         (status = 422, body = Problem))
@@ -124,6 +125,7 @@ pub async fn frame_optimized(
     name_frame(&mut headers, secs, told_pts);
     let cached = app.pool.jpegs.get(&etag).filter(|_| video.is_whole());
     metrics::counter!("pigweight_jpeg_cache_total", "found" => cached.is_some().to_string()).increment(1);
+    headers.insert("x-frame-damaged", HeaderValue::from_static("false"));
     if let Some(bytes) = cached {
         return Ok(jpeg_answer(headers, bytes));
     }
@@ -132,8 +134,13 @@ pub async fn frame_optimized(
         .iter()
         .map(|found| OverlayBox { rect: found.rect, is_measured: found.origin == Origin::Measured });
     let jpeg = Jpeg { pts, width, quality, boxes: drawn.collect() };
-    let (shown, bytes) = app.pool.jpeg(&place.opened_id, video, jpeg).await?;
-    if shown == pts && video.is_whole() {
+    let JpegOfFrame { pts: shown, is_damaged, bytes } = app.pool.jpeg(&place.opened_id, video, jpeg).await?;
+    if is_damaged {
+        // Only a frame that is whole is kept, here and by browsers: who asks again is told again.
+        headers.remove(header::ETAG);
+        headers.insert("x-frame-damaged", HeaderValue::from_static("true"));
+    }
+    if shown == pts && !is_damaged && video.is_whole() {
         app.pool.jpegs.put(etag, bytes.clone());
     } else if shown != pts {
         // The frame's own bytes are damaged and the one before it is served: its boxes differ.
@@ -191,9 +198,18 @@ pub struct Jpeg {
     pub boxes: Vec<OverlayBox>,
 }
 
+/// A frame as JPEG.
+pub struct JpegOfFrame {
+    /// Of the frame itself; if it does not come out, of the one before it, which is without boxes.
+    pub pts: Pts,
+    /// Parts of it were guessed.
+    pub is_damaged: bool,
+    pub bytes: Bytes,
+}
+
 impl VideoPool {
-    /// A frame as JPEG, and its pts: if its bytes are damaged, the one before it, without boxes.
-    pub async fn jpeg(&self, id: &str, video: &Video, wanted: Jpeg) -> Result<(Pts, Bytes), Problem> {
+    /// A frame as JPEG.
+    pub async fn jpeg(&self, id: &str, video: &Video, wanted: Jpeg) -> Result<JpegOfFrame, Problem> {
         let Jpeg { pts, width, quality, boxes } = wanted;
         let encode = move |frame: DecodedFrame| {
             let started = Instant::now();
@@ -203,7 +219,8 @@ impl VideoPool {
             let scale = picture.width() as f32 / full_width;
             let encoded = jpeg::encode(picture.view(), quality, &boxes, scale);
             metrics::histogram!("pigweight_frame_encode_seconds").record(started.elapsed().as_secs_f64());
-            encoded.map(|bytes| (frame.pts, Bytes::from(bytes)))
+            let (pts, is_damaged) = (frame.pts, frame.is_damaged);
+            encoded.map(|bytes| JpegOfFrame { pts, is_damaged, bytes: Bytes::from(bytes) })
         };
         Ok(self.with_frame(id, video, pts, encode).await??)
     }

@@ -2,7 +2,7 @@
 
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
-use crate::web::media::frames::{Jpeg, header_value, jpeg_answer, name_frame};
+use crate::web::media::frames::{Jpeg, JpegOfFrame, header_value, jpeg_answer, name_frame};
 use crate::web::request::arguments::{Field, Kind, Query, RequestArguments};
 use crate::web::request::problem::Problem;
 use axum::body::Bytes;
@@ -73,7 +73,7 @@ pub async fn frame(
     }
     metrics::counter!("pigweight_small_pictures_total", "source" => "decoded").increment(1);
     let jpeg = Jpeg { pts, width: WIDTH, quality: preview::QUALITY, boxes: Vec::new() };
-    let (shown, bytes) = app.pool.jpeg(&id, &video, jpeg).await?;
+    let JpegOfFrame { pts: shown, bytes, .. } = app.pool.jpeg(&id, &video, jpeg).await?;
     name_frame(&mut headers, video.secs(shown), shown);
     // If the frame's own bytes are damaged, the one before it is served; with a partial index, its pts may still change.
     let keep = if shown == pts && video.is_whole() { FOREVER } else { HeaderValue::from_static("no-store") };

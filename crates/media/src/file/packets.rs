@@ -45,7 +45,7 @@ impl PacketList {
 }
 
 /// Finds out which packets are true keyframes, and which pictures near them can't be decoded.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Beginning {
     has_key: bool,
     /// Reference pictures until the picture is whole, where decoding begins with one that is renewed bit by bit.

@@ -54,11 +54,11 @@ impl Backend {
         read: impl FnOnce(&[OutputView<'_>]) -> Result<T>,
     ) -> Result<T> {
         let form = self.form()?;
-        let (samples, shape) = (form.lay_out(tensors, is_unit_range), form.shape(tensors.len()));
+        let samples = form.lay_out(tensors, is_unit_range);
         match self {
-            Self::Local(session, _) => session.run(&samples, shape, read)?,
+            Self::Local(session, _) => session.run(&samples, &form, tensors.len(), read)?,
             Self::Remote(pool) => {
-                let outputs = pool.run(&samples, shape)?;
+                let outputs = pool.run(&samples, form.shape(tensors.len()))?;
                 let shapes: Vec<Vec<i64>> = outputs.iter().map(|kept| shape_of(&kept.output)).collect();
                 let views: Vec<OutputView<'_>> = outputs
                     .iter()

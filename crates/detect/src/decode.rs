@@ -16,17 +16,27 @@ pub struct Candidate {
     pub row: usize,
 }
 
-/// Reads all candidates of `wanted` classes with at least `min_score`. `boxes` and `scores` are the flat numbers
-/// of the layout's outputs; numbers that aren't finite are skipped.
+/// The flat numbers of a layout's outputs for one picture.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Numbers<'a> {
+    /// Of the boxes.
+    pub boxes: &'a [f32],
+    /// Of the scores: the same but for DETR.
+    pub scores: &'a [f32],
+    /// Of the classes, if they have an output of their own.
+    pub labels: &'a [f32],
+}
+
+/// Reads all candidates of `wanted` classes with at least `min_score`; numbers that aren't finite are skipped.
 pub fn candidates(
     layout: &Layout,
     input_width: usize,
     input_height: usize,
-    boxes: &[f32],
-    scores: &[f32],
+    numbers: Numbers<'_>,
     wanted: &[bool],
     min_score: f32,
 ) -> Vec<Candidate> {
+    let Numbers { boxes, scores, labels } = numbers;
     let mut found = Vec::new();
     let (by_x, by_y) =
         if layout.is_normalised { (input_width as f32, input_height as f32) } else { (1.0, 1.0) };
@@ -95,8 +105,27 @@ pub fn candidates(
         Head::EndToEnd => {
             for (row, values) in boxes.chunks_exact(6 + masks).enumerate() {
                 let rect = Rect::from_corners(values[0], values[1], values[2], values[3]);
-                if (0.0..=f32::from(u16::MAX)).contains(&values[5]) {
-                    keep(rect, values[4], values[5] as usize, row);
+                if let Some(class) = class_of(values[5]) {
+                    keep(rect, values[4], class, row);
+                }
+            }
+        }
+        Head::NmsRows => {
+            // The picture's number comes first; there is only one.
+            for (row, values) in boxes.chunks_exact(7).enumerate() {
+                let rect = Rect::from_corners(values[1], values[2], values[3], values[4]);
+                if let Some(class) = class_of(values[5]) {
+                    keep(rect, values[6], class, row);
+                }
+            }
+        }
+        Head::DetrBoxes => {
+            for (row, ((corners, &score), &label)) in
+                boxes.chunks_exact(4).zip(scores).zip(labels).enumerate()
+            {
+                let rect = Rect::from_corners(corners[0], corners[1], corners[2], corners[3]);
+                if let Some(class) = class_of(label) {
+                    keep(rect, score, class, row);
                 }
             }
         }
@@ -125,9 +154,10 @@ pub fn candidates(
 }
 
 /// Whether at least one row is finite: if none is, there is no result, which isn't the same as no animal.
-pub fn is_any_finite(layout: &Layout, boxes: &[f32], scores: &[f32]) -> bool {
+pub fn is_any_finite(layout: &Layout, Numbers { boxes, scores, .. }: Numbers<'_>) -> bool {
     let is_sound = |row: &[f32]| row.iter().all(|number| number.is_finite());
-    let columns = boxes.len() / layout.rows.max(1);
+    let masks = layout.prototypes.map_or(0, |prototypes| prototypes.count);
+    let any_row = |columns: usize| boxes.is_empty() || boxes.chunks_exact(columns).any(is_sound);
     match layout.head {
         Head::Yolov8 => {
             let rows = layout.rows;
@@ -141,9 +171,14 @@ pub fn is_any_finite(layout: &Layout, boxes: &[f32], scores: &[f32]) -> bool {
             let mut pairs = boxes.chunks_exact(4).zip(scores.chunks_exact(layout.classes.max(1)));
             boxes.is_empty() || pairs.any(|(corners, logits)| is_sound(corners) && is_sound(logits))
         }
-        Head::Yolox | Head::YoloxDecoded | Head::Yolov5 | Head::EndToEnd | Head::DetrRows => {
-            boxes.is_empty() || boxes.chunks_exact(columns.max(1)).any(is_sound)
+        Head::DetrBoxes => {
+            let mut pairs = boxes.chunks_exact(4).zip(scores);
+            boxes.is_empty() || pairs.any(|(corners, score)| is_sound(corners) && score.is_finite())
         }
+        Head::Yolox | Head::YoloxDecoded | Head::Yolov5 => any_row(5 + layout.classes + masks),
+        Head::EndToEnd => any_row(6 + masks),
+        Head::DetrRows => any_row(4 + layout.classes),
+        Head::NmsRows => any_row(7),
     }
 }
 
@@ -165,6 +200,11 @@ fn cells(rows: usize, input_width: usize, input_height: usize) -> impl Iterator<
             (0..columns).map(move |x| Cell { x: x as f32, y: y as f32, stride: stride as f32 })
         })
     })
+}
+
+/// A class that is written among floats.
+fn class_of(number: f32) -> Option<usize> {
+    (0.0..=f32::from(u16::MAX)).contains(&number).then_some(number as usize)
 }
 
 fn is_wanted(wanted: &[bool], class: usize) -> bool {

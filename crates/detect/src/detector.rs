@@ -6,7 +6,7 @@
 //! If its device fails, it is tried once more with a new session. If that fails too and there is a fallback (the
 //! processor for `auto`, this machine for servers with `fallback = "local"`), the fallback takes over, and the model's report says so.
 
-use crate::decode::{candidates, is_any_finite};
+use crate::decode::{Numbers, candidates, is_any_finite};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::layout::Head;
@@ -188,7 +188,8 @@ impl Model {
     fn run(&self, fitted: &mut Fitted, boxed: &Boxed<'_>, with_masks: bool) -> Result<Vec<Found>> {
         let Fitted { backend, reading } = fitted;
         let is_unit_range = input_style(self.info.head).is_unit_range;
-        let at_once = if backend.form()?.pictures.is_none() { boxed.tensors.len() } else { 1 };
+        let is_alone = backend.form()?.pictures.is_some() || reading.layout.head == Head::NmsRows;
+        let at_once = if is_alone { 1 } else { boxed.tensors.len() };
         let mut all = Vec::with_capacity(boxed.fits.len());
         for (tensors, fits) in boxed.tensors.chunks(at_once.max(1)).zip(boxed.fits.chunks(at_once.max(1))) {
             all.extend(backend.run(tensors, is_unit_range, |views| {
@@ -220,16 +221,18 @@ impl Model {
                 &view.numbers[place * each..(place + 1) * each]
             })
         };
-        let (boxes, scores) = (numbers(layout.boxes_output), numbers(layout.scores_output));
-        if !is_any_finite(layout, boxes, scores) {
+        let boxes = numbers(layout.boxes_output);
+        let all = Numbers {
+            boxes,
+            scores: numbers(layout.scores_output),
+            labels: layout.labels_output.map_or(&[], &numbers),
+        };
+        if !is_any_finite(layout, all) {
             return Err(Error::NotFinite { model: self.info.name.clone(), rows: layout.rows });
         }
-        let found = candidates(layout, input.0, input.1, boxes, scores, &self.wanted, settings.min_score);
-        // End-to-end and DETR heads suppress duplicates themselves; a limit of 1 leaves them as they are.
-        let max_iou = match layout.head {
-            Head::EndToEnd | Head::Detr | Head::DetrRows => 1.0,
-            Head::Yolox | Head::YoloxDecoded | Head::Yolov5 | Head::Yolov8 => settings.max_iou,
-        };
+        let found = candidates(layout, input.0, input.1, all, &self.wanted, settings.min_score);
+        // What the model has suppressed already a limit of 1 leaves as it is.
+        let max_iou = if layout.head.is_suppressed() { 1.0 } else { settings.max_iou };
         let on_picture = |candidate: crate::decode::Candidate| {
             let outline = match layout.prototypes {
                 Some(prototypes) if with_masks => {

@@ -29,6 +29,16 @@ pub enum Error {
         /// In ONNX Runtime's words.
         reason: String,
     },
+    /// It didn't stand a trial in a process of its own.
+    #[error(
+        "the model {model} was tried out in a process of its own, and {reason}; export it again, or name another one with --model FILE"
+    )]
+    TrialFailed {
+        /// The model.
+        model: ModelSource,
+        /// What happened.
+        reason: String,
+    },
     /// The shapes fit no layout.
     #[error(
         "the model {model} has inputs and outputs that are not understood: found {found}; understood are \
@@ -151,6 +161,7 @@ impl Error {
         match self {
             Self::ModelUnreadable { .. } => "model_unreadable",
             Self::NotAModel { .. } => "not_a_model",
+            Self::TrialFailed { .. } => "model_trial_failed",
             Self::UnknownLayout { .. } => "unknown_layout",
             Self::UnknownClass { .. } => "unknown_class",
             Self::RuntimeUnusable { .. } => "runtime_unusable",

@@ -9,6 +9,8 @@
 //! | `end_to_end` (YOLOv10, 26) | 1 × rows × 6 | left, top, right, bottom in input px | score, class |
 //! | `detr` (RT-DETR, D-FINE) | 1 × rows × 4 and 1 × rows × C | cx, cy, w, h as parts of the picture | sigmoid of logits |
 //! | `detr_rows` (RT-DETR of Ultralytics) | 1 × rows × (4 + C) | cx, cy, w, h as parts of the picture | class |
+//! | `detr_boxes` (RT-DETR, D-FINE with their postprocessor) | 1 × rows, 1 × rows × 4 and 1 × rows | left, top, right, bottom in px of the size in the second input | score; the class is an output of its own |
+//! | `nms_rows` (YOLOv7 end to end) | rows × 7 | left, top, right, bottom in input px, after the picture's number | score, after the class |
 //!
 //! `cells` is the number of grid cells at strides 8, 16 and 32 (and 64 for models of four scales). A fourth-order
 //! output 1 × M × h × w beside them holds mask prototypes; M coefficients then follow the classes of each row.
@@ -16,9 +18,10 @@
 use serde::{Deserialize, Serialize};
 
 /// The supported layouts, for error messages.
-pub const UNDERSTOOD: &str = "a float32 input 1×3×H×W with YOLOX (1×cells×(5+C)), YOLOv5 (1×3·cells×(5+C)), \
+pub const UNDERSTOOD: &str = "a float32, float16 or uint8 input 1×3×H×W with YOLOX (1×cells×(5+C)), YOLOv5 (1×3·cells×(5+C)), \
      YOLOv8/11 (1×(4+C)×cells), end-to-end YOLOv10/26 (1×rows×6), each also with mask prototypes \
-     (1×M×h×w), or RT-DETR/D-FINE (boxes 1×rows×4 and logits 1×rows×C, or 1×rows×(4+C))";
+     (1×M×h×w), end-to-end YOLOv7 (rows×7), or RT-DETR/D-FINE (boxes 1×rows×4 and logits 1×rows×C; 1×rows×(4+C); or labels \
+     1×rows, boxes 1×rows×4 and scores 1×rows with a second int64 input orig_target_sizes 1×2)";
 
 /// Rows of an end-to-end head: 300 in all models known; more than this is a grid.
 const MAX_END_TO_END_ROWS: usize = 1000;
@@ -41,6 +44,10 @@ pub enum Head {
     Detr,
     /// RT-DETR as Ultralytics exports it: boxes and scores in one row.
     DetrRows,
+    /// RT-DETR, D-FINE with their postprocessor: labels, boxes and scores.
+    DetrBoxes,
+    /// YOLOv7 exported end to end: rows of all pictures together.
+    NmsRows,
 }
 
 impl Head {
@@ -54,6 +61,16 @@ impl Head {
             Self::EndToEnd => "end_to_end",
             Self::Detr => "detr",
             Self::DetrRows => "detr_rows",
+            Self::DetrBoxes => "detr_boxes",
+            Self::NmsRows => "nms_rows",
+        }
+    }
+
+    /// Whether the model suppresses duplicates itself. Then it may give more or fewer rows for another picture.
+    pub(crate) fn is_suppressed(self) -> bool {
+        match self {
+            Self::EndToEnd | Self::Detr | Self::DetrRows | Self::DetrBoxes | Self::NmsRows => true,
+            Self::Yolox | Self::YoloxDecoded | Self::Yolov5 | Self::Yolov8 => false,
         }
     }
 }
@@ -76,6 +93,8 @@ pub struct Layout {
     pub boxes_output: usize,
     /// Index of the output with scores: the same one but for DETR.
     pub scores_output: usize,
+    /// Index of the output with classes, if they have one of their own.
+    pub labels_output: Option<usize>,
     /// Rows (candidates) in it.
     pub rows: usize,
     /// Classes.
@@ -149,11 +168,16 @@ pub fn recognise(
             head: Head::Detr,
             boxes_output: boxes.0,
             scores_output: logits.0,
+            labels_output: None,
             rows: boxes.2,
             classes: logits.3,
             prototypes: None,
             is_normalised: false,
         });
+    }
+
+    if let Some(layout) = outside_grids(outputs, class_count).filter(|layout| is_allowed(layout.head)) {
+        return Some(layout);
     }
 
     let &(output, _, rows, columns) = flat.first()?;
@@ -165,6 +189,7 @@ pub fn recognise(
             head,
             boxes_output: output,
             scores_output: output,
+            labels_output: None,
             rows,
             classes,
             prototypes,
@@ -191,6 +216,7 @@ pub fn recognise(
             head: Head::EndToEnd,
             boxes_output: output,
             scores_output: output,
+            labels_output: None,
             rows,
             classes: class_count.unwrap_or(0),
             prototypes,
@@ -201,6 +227,40 @@ pub fn recognise(
         return layout(Head::DetrRows, rows, 4, columns);
     }
     None
+}
+
+/// A layout with outputs of two dimensions.
+fn outside_grids(outputs: &[Output], class_count: Option<usize>) -> Option<Layout> {
+    let layout = |head, (boxes_output, scores_output, labels_output), rows| Layout {
+        head,
+        boxes_output,
+        scores_output,
+        labels_output,
+        rows,
+        classes: class_count.unwrap_or(0),
+        prototypes: None,
+        is_normalised: false,
+    };
+    if let [Output { shape, .. }] = outputs
+        && let [rows, 7] = shape[..]
+    {
+        return Some(layout(Head::NmsRows, (0, 0, None), rows));
+    }
+    let [_, _, _] = outputs else { return None };
+    let of_shape = |wanted: &dyn Fn(&[usize]) -> bool, words: [&str; 2]| {
+        let named = |output: &Output| {
+            let name = output.name.to_lowercase();
+            wanted(&output.shape) && words.iter().any(|word| name.contains(word))
+        };
+        let mut found = outputs.iter().enumerate().filter(|(_, output)| named(output));
+        // Two that could be meant are none.
+        found.next().filter(|_| found.next().is_none())
+    };
+    let (boxes, output) = of_shape(&|shape| matches!(shape, [1, _, 4]), ["box", "box"])?;
+    let rows = *output.shape.get(1)?;
+    let (scores, _) = of_shape(&|shape| shape == [1, rows], ["score", "conf"])?;
+    let (labels, _) = of_shape(&|shape| shape == [1, rows], ["label", "class"])?;
+    (scores != labels).then(|| layout(Head::DetrBoxes, (boxes, scores, Some(labels)), rows))
 }
 
 type Flat<'a> = (usize, &'a str, usize, usize);
@@ -254,6 +314,13 @@ mod tests {
             (640, &[("logits", &[1, 300, 80]), ("pred_boxes", &[1, 300, 4])], (Head::Detr, 300, 80)),
             (640, &[("logits", &[1, 300, 4]), ("pred_boxes", &[1, 300, 4])], (Head::Detr, 300, 4)),
             (640, &[("a", &[1, 300, 1]), ("b", &[1, 300, 4])], (Head::Detr, 300, 1)),
+            (640, &[("output", &[3, 7])], (Head::NmsRows, 3, 0)),
+            (640, &[("output", &[0, 7])], (Head::NmsRows, 0, 0)),
+            (
+                640,
+                &[("labels", &[1, 300]), ("boxes", &[1, 300, 4]), ("scores", &[1, 300])],
+                (Head::DetrBoxes, 300, 0),
+            ),
             // four scales
             (1280, &[("output0", &[1, 84, 34000])], (Head::Yolov8, 34000, 80)),
         ];
@@ -269,6 +336,10 @@ mod tests {
             &[("output", &[1, 17, 64, 48])],
             &[("output", &[1, 8399, 85])],
             &[("output", &[2, 8400, 85])],
+            &[("output", &[3, 8])],
+            &[("a", &[1, 300]), ("boxes", &[1, 300, 4]), ("b", &[1, 300])],
+            &[("label_scores", &[1, 300]), ("boxes", &[1, 300, 4]), ("scores", &[1, 300])],
+            &[("labels", &[1, 200]), ("boxes", &[1, 300, 4]), ("scores", &[1, 300])],
             &[],
         ];
         for shapes in cases {

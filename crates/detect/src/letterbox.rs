@@ -39,10 +39,10 @@ pub(crate) fn input_style(head: Head) -> InputStyle {
         Head::Yolox | Head::YoloxDecoded => {
             InputStyle { placement: Placement::TopLeft, is_bgr: true, is_unit_range: false }
         }
-        Head::Yolov5 | Head::Yolov8 | Head::EndToEnd => {
+        Head::Yolov5 | Head::Yolov8 | Head::EndToEnd | Head::NmsRows => {
             InputStyle { placement: Placement::Centered, is_bgr: false, is_unit_range: true }
         }
-        Head::Detr | Head::DetrRows => {
+        Head::Detr | Head::DetrRows | Head::DetrBoxes => {
             InputStyle { placement: Placement::Stretched, is_bgr: false, is_unit_range: true }
         }
     }

@@ -93,7 +93,7 @@ fn coefficients(layout: &Layout, row: usize, boxes: &[f32]) -> Option<Vec<f32>> 
             let numbers = first + count;
             boxes.get(row * numbers + first..(row + 1) * numbers).map(<[f32]>::to_vec)
         }
-        Head::Detr | Head::DetrRows => None,
+        Head::Detr | Head::DetrRows | Head::DetrBoxes | Head::NmsRows => None,
     }
 }
 

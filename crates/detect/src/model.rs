@@ -4,11 +4,12 @@ mod input_size;
 
 use crate::backend::Backend;
 use crate::class_names::class_names;
+use crate::decode::Numbers;
 use crate::device::{Device, DeviceChoice, DeviceReport, DeviceSettings};
 use crate::error::{Error, Result};
+use crate::input_shape::with_input_shape;
 use crate::layout::{Head, Layout, Output, UNDERSTOOD, recognise};
 use crate::letterbox::{Placement, input_style};
-use crate::onnx;
 use crate::outputs::{KeptOutput, check};
 use crate::remote::{Fallback, Known, Pool};
 use crate::session::{Session, Setup};
@@ -153,11 +154,19 @@ impl Model {
         }
     }
 
+    /// Runs a model once on this machine's processor, and forgets it: a file may declare more memory than there is, or never end.
+    pub fn try_once(source: ModelSource) -> Result<()> {
+        let settings = ModelSettings::new(source);
+        let bytes = read(&settings.source)?;
+        let session = Session::load(&settings.source, &bytes, setup(&settings, Device::Cpu))?;
+        if session.form().is_some() {
+            Backend::Local(session, Device::Cpu).probe()?;
+        }
+        Ok(())
+    }
+
     fn load_local(settings: ModelSettings) -> Result<Self> {
-        let bytes = settings.source.read().map_err(|error| Error::ModelUnreadable {
-            path: settings.source.to_string().into(),
-            reason: error.to_string(),
-        })?;
+        let bytes = read(&settings.source)?;
         let (session, device, tried) = open(&settings, &bytes)?;
         let form = session.form().ok_or_else(|| unknown(&settings.source, session.describe()))?;
         let (found, names) = (session.describe(), session.metadata("names"));
@@ -269,9 +278,13 @@ impl Model {
                 }
             })?;
         let numbers = |output: usize| shown.get(output).map_or(&[] as &[f32], |kept| &kept.numbers);
-        let (boxes, scores) = (numbers(layout.boxes_output), numbers(layout.scores_output));
+        let shown = Numbers {
+            boxes: numbers(layout.boxes_output),
+            scores: numbers(layout.scores_output),
+            labels: layout.labels_output.map_or(&[], numbers),
+        };
         let size = (form.width, form.height);
-        let layout = settle(layout, size, boxes, scores, settings.head.is_some()).map_err(|reason| {
+        let layout = settle(layout, size, shown, settings.head.is_some()).map_err(|reason| {
             let found = format!("{found}; {reason}");
             match settings.device.choice {
                 DeviceChoice::Remote => unknown(&name, found),
@@ -322,7 +335,7 @@ impl Model {
         let usual = if backend.device().gains_by_batches() { USUAL_BATCH } else { 1 };
         let wanted = self.settings.device.batch.unwrap_or(usual);
         self.batch = 1;
-        if form.pictures.is_none() && wanted > 1 {
+        if form.pictures.is_none() && wanted > 1 && self.reading.layout.head != Head::NmsRows {
             let pictures = vec![pattern.as_slice(); wanted];
             let Reading { promised, layout, .. } = self.reading.clone();
             match backend.run(&pictures, true, |views| check(views, &promised, &layout, wanted)) {
@@ -439,7 +452,7 @@ impl Model {
             return Ok(Fitted { backend, reading: whole.clone() });
         }
         let shape = Form { width, height, ..local.form }.shape(1);
-        let mut backend = Backend::Local(load(&onnx::with_input_shape(&local.bytes, shape)?)?, device);
+        let mut backend = Backend::Local(load(&with_input_shape(&local.bytes, shape)?)?, device);
         let promised: Vec<Output> = backend.probe()?.into_iter().map(|kept| kept.output).collect();
         // As the whole is read, with fewer rows.
         let classes = Some(whole.layout.classes).filter(|&classes| classes > 0);
@@ -487,6 +500,13 @@ fn fastest(backend: &mut Backend) -> Result<Duration> {
         shortest = shortest.min(start.elapsed());
     }
     Ok(shortest)
+}
+
+fn read(source: &ModelSource) -> Result<Arc<[u8]>> {
+    source.read().map_err(|error| Error::ModelUnreadable {
+        path: source.to_string().into(),
+        reason: error.to_string(),
+    })
 }
 
 fn unknown(model: impl std::fmt::Display, found: String) -> Error {

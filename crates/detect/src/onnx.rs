@@ -1,157 +1,130 @@
-//! Changes the input size in a model's file, and nothing else, before it is run.
+//! The messages of an ONNX file, declared by hand.
 //!
-//! Most exports state a square although the network doesn't need one. If it does, loading or running fails because its shapes don't
-//! match. The messages are ONNX's, declared by hand; of parts passed on unchanged (nodes, weights) only the outermost layer is read.
+//! Of parts that are passed on unchanged (nodes, weights) only the outermost layer is read.
 
-use crate::error::{Error, Result};
 use prost::Message;
 use prost::bytes::Bytes;
 
+/// What protobuf can hold, which ONNX Runtime reads.
+pub(crate) const MOST_BYTES: u64 = i32::MAX as u64;
+
 /// `ModelProto` of onnx.proto3; field numbers are the format's. An unlisted field would be lost; all of IR version 13 are listed.
 #[derive(Clone, PartialEq, Message)]
-struct Model {
+pub(crate) struct Model {
     #[prost(int64, optional, tag = "1")]
-    ir_version: Option<i64>,
+    pub ir_version: Option<i64>,
     #[prost(string, optional, tag = "2")]
-    producer_name: Option<String>,
+    pub producer_name: Option<String>,
     #[prost(string, optional, tag = "3")]
-    producer_version: Option<String>,
+    pub producer_version: Option<String>,
     #[prost(string, optional, tag = "4")]
-    domain: Option<String>,
+    pub domain: Option<String>,
     #[prost(int64, optional, tag = "5")]
-    model_version: Option<i64>,
+    pub model_version: Option<i64>,
     #[prost(string, optional, tag = "6")]
-    doc_string: Option<String>,
+    pub doc_string: Option<String>,
     #[prost(message, optional, tag = "7")]
-    graph: Option<Graph>,
+    pub graph: Option<Graph>,
     #[prost(bytes = "bytes", repeated, tag = "8")]
-    opset_import: Vec<Bytes>,
+    pub opset_import: Vec<Bytes>,
     #[prost(bytes = "bytes", repeated, tag = "14")]
-    metadata_props: Vec<Bytes>,
+    pub metadata_props: Vec<Bytes>,
     #[prost(bytes = "bytes", repeated, tag = "20")]
-    training_info: Vec<Bytes>,
+    pub training_info: Vec<Bytes>,
     #[prost(bytes = "bytes", repeated, tag = "25")]
-    functions: Vec<Bytes>,
+    pub functions: Vec<Bytes>,
     #[prost(bytes = "bytes", repeated, tag = "26")]
-    configuration: Vec<Bytes>,
+    pub configuration: Vec<Bytes>,
 }
 
 /// `GraphProto`, without the shapes between nodes (13), which are inferred again when the model is loaded.
 #[derive(Clone, PartialEq, Message)]
-struct Graph {
+pub(crate) struct Graph {
     #[prost(bytes = "bytes", repeated, tag = "1")]
-    node: Vec<Bytes>,
+    pub node: Vec<Bytes>,
     #[prost(string, optional, tag = "2")]
-    name: Option<String>,
+    pub name: Option<String>,
     #[prost(bytes = "bytes", repeated, tag = "5")]
-    initializer: Vec<Bytes>,
+    pub initializer: Vec<Bytes>,
     #[prost(string, optional, tag = "10")]
-    doc_string: Option<String>,
+    pub doc_string: Option<String>,
     #[prost(message, repeated, tag = "11")]
-    input: Vec<Value>,
+    pub input: Vec<Value>,
     #[prost(message, repeated, tag = "12")]
-    output: Vec<Value>,
+    pub output: Vec<Value>,
     #[prost(bytes = "bytes", repeated, tag = "14")]
-    quantization_annotation: Vec<Bytes>,
+    pub quantization_annotation: Vec<Bytes>,
     #[prost(bytes = "bytes", repeated, tag = "15")]
-    sparse_initializer: Vec<Bytes>,
+    pub sparse_initializer: Vec<Bytes>,
     #[prost(bytes = "bytes", repeated, tag = "16")]
-    metadata_props: Vec<Bytes>,
+    pub metadata_props: Vec<Bytes>,
 }
 
 /// `ValueInfoProto`.
 #[derive(Clone, PartialEq, Message)]
-struct Value {
+pub(crate) struct Value {
     #[prost(string, optional, tag = "1")]
-    name: Option<String>,
+    pub name: Option<String>,
     #[prost(message, optional, tag = "2")]
-    kind: Option<Type>,
+    pub kind: Option<Type>,
 }
 
 /// `TypeProto` of a tensor.
 #[derive(Clone, PartialEq, Message)]
-struct Type {
+pub(crate) struct Type {
     #[prost(message, optional, tag = "1")]
-    tensor: Option<Tensor>,
+    pub tensor: Option<Tensor>,
 }
 
 /// `TypeProto.Tensor`.
 #[derive(Clone, PartialEq, Message)]
-struct Tensor {
+pub(crate) struct Tensor {
     #[prost(int32, optional, tag = "1")]
-    element: Option<i32>,
+    pub element: Option<i32>,
     #[prost(message, optional, tag = "2")]
-    shape: Option<Shape>,
+    pub shape: Option<Shape>,
 }
 
 /// `TensorShapeProto`.
 #[derive(Clone, PartialEq, Message)]
-struct Shape {
+pub(crate) struct Shape {
     #[prost(message, repeated, tag = "1")]
-    dimensions: Vec<Dimension>,
+    pub dimensions: Vec<Dimension>,
 }
 
 /// `TensorShapeProto.Dimension`: a number, or a name if it is dynamic.
 #[derive(Clone, PartialEq, Message)]
-struct Dimension {
+pub(crate) struct Dimension {
     #[prost(int64, optional, tag = "1")]
-    value: Option<i64>,
+    pub value: Option<i64>,
     #[prost(string, optional, tag = "2")]
-    name: Option<String>,
+    pub name: Option<String>,
 }
 
-/// The same model with another input shape. The first of its four dimensions, the batch size, stays as it is.
-///
-/// # Errors
-/// If it isn't a model with one input of four dimensions.
-pub(crate) fn with_input_shape(model: &[u8], shape: [i64; 4]) -> Result<Vec<u8>> {
-    let refused =
-        |reason: String| Error::Run { reason: format!("its input's size cannot be changed: {reason}") };
-    let mut model =
-        Model::decode(Bytes::copy_from_slice(model)).map_err(|error| refused(error.to_string()))?;
-    let graph = model.graph.as_mut().ok_or_else(|| refused("it has no graph".to_owned()))?;
-    let shape_of_one = match &mut graph.input[..] {
-        [input] => input.kind.as_mut().and_then(|kind| kind.tensor.as_mut()?.shape.as_mut()),
-        _ => None,
-    };
-    let [_, sizes @ ..] = shape;
-    match shape_of_one.map(|stated| &mut stated.dimensions[..]) {
-        Some([_, stated @ ..]) if stated.len() == sizes.len() => {
-            stated.clone_from_slice(&sizes.map(|size| Dimension { value: Some(size), name: None }));
-        }
-        _ => return Err(refused("it has not one input of four stated dimensions".to_owned())),
-    }
-    for tensor in graph.output.iter_mut().filter_map(|output| output.kind.as_mut()?.tensor.as_mut()) {
-        tensor.shape = None;
-    }
-    Ok(model.encode_to_vec())
+/// `TensorProto` whose numbers are in another file.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct OutsideTensor {
+    #[prost(int64, repeated, tag = "1")]
+    pub dimensions: Vec<i64>,
+    #[prost(int32, optional, tag = "2")]
+    pub element: Option<i32>,
+    #[prost(string, optional, tag = "8")]
+    pub name: Option<String>,
+    #[prost(bytes = "bytes", optional, tag = "9")]
+    pub raw: Option<Bytes>,
+    #[prost(string, optional, tag = "12")]
+    pub doc_string: Option<String>,
+    #[prost(message, repeated, tag = "13")]
+    pub outside: Vec<Property>,
+    #[prost(int32, optional, tag = "14")]
+    pub location: Option<i32>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::source::ModelSource;
-
-    #[test]
-    fn another_size_changes_the_input_and_no_node_or_weight() {
-        let before = ModelSource::BuiltIn.read().expect("it is built in");
-        let after = with_input_shape(&before, [1, 3, 256, 448]).expect("it is a model");
-        let read = |bytes: &[u8]| Model::decode(Bytes::copy_from_slice(bytes)).expect("a model");
-        let (before, after) = (read(&before), read(&after));
-        let (old, new) = (before.graph.expect("a graph"), after.graph.expect("a graph"));
-        assert!(!old.node.is_empty() && !old.initializer.is_empty());
-        assert_eq!((old.node, old.initializer), (new.node, new.initializer));
-        assert_eq!((before.opset_import, before.metadata_props), (after.opset_import, after.metadata_props));
-        let shape = new.input[0].kind.as_ref().and_then(|kind| kind.tensor.as_ref()?.shape.as_ref());
-        let sizes: Vec<Option<i64>> =
-            shape.expect("a shape").dimensions.iter().map(|dimension| dimension.value).collect();
-        assert_eq!(sizes, [Some(1), Some(3), Some(256), Some(448)]);
-    }
-
-    #[test]
-    fn a_file_that_is_no_model_is_refused() {
-        for bytes in [&b"no model"[..], &[], &[0x3a, 0x00]] {
-            assert!(with_input_shape(bytes, [1, 3, 256, 416]).is_err(), "{bytes:?}");
-        }
-    }
+/// `StringStringEntryProto`.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Property {
+    #[prost(string, optional, tag = "1")]
+    pub key: Option<String>,
+    #[prost(string, optional, tag = "2")]
+    pub value: Option<String>,
 }

@@ -27,28 +27,41 @@ pub(crate) fn keep(views: &[OutputView<'_>]) -> Vec<KeptOutput> {
     views.iter().map(kept).collect()
 }
 
-/// Whether a run of `pictures` returned the outputs expected from the probe. Heads that suppress duplicates themselves may return fewer or
-/// more rows.
+/// Whether a run of `pictures` returned the outputs expected from the probe, as far as they are read. Heads that suppress duplicates
+/// themselves may return fewer or more rows.
 pub(crate) fn check(
     views: &[OutputView<'_>],
     promised: &[Output],
     layout: &Layout,
     pictures: usize,
 ) -> Result<()> {
-    let is_open = matches!(layout.head, Head::EndToEnd | Head::Detr | Head::DetrRows);
+    let is_open = layout.head.is_suppressed();
+    // Rows of all pictures together couldn't be told apart here.
+    let are_together = layout.head == Head::NmsRows;
+    let prototypes = layout.prototypes.map(|prototypes| prototypes.output);
+    let is_read = |output: usize| {
+        [layout.boxes_output, layout.scores_output].contains(&output)
+            || layout.labels_output == Some(output)
+            || prototypes == Some(output)
+    };
     let fits = |view: &OutputView<'_>, promised: &Output| {
         view.shape.len() == promised.shape.len()
             && view.shape.iter().zip(&promised.shape).enumerate().all(
                 |(place, (&found, &size))| match place {
+                    0 if are_together => found >= 0 && pictures == 1,
                     0 => found == pictures as i64,
-                    1 if is_open && promised.shape.len() == 3 => found >= 0,
+                    1 if is_open && promised.shape.len() <= 3 => found >= 0,
                     _ => found == size as i64,
                 },
             )
             && view.numbers.len() as i64 == view.shape.iter().product::<i64>()
     };
     if views.len() == promised.len()
-        && views.iter().zip(promised).all(|(view, promised)| fits(view, promised))
+        && views
+            .iter()
+            .zip(promised)
+            .enumerate()
+            .all(|(output, (view, promised))| !is_read(output) || fits(view, promised))
     {
         return Ok(());
     }
@@ -75,6 +88,7 @@ mod tests {
             head,
             boxes_output: 0,
             scores_output: 0,
+            labels_output: None,
             rows: 1260,
             classes: 1,
             prototypes: None,

@@ -7,11 +7,13 @@ use crate::error::{Error, Result};
 use crate::outputs::OutputView;
 use crate::source::ModelSource;
 use crate::tensor::{Form, Input, Kind, Samples};
+use half::f16;
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 use ort::logging::LogLevel;
 use ort::session::builder::SessionBuilder;
 use ort::session::{Session as OrtSession, SessionInputValue};
-use ort::value::{TensorElementType, TensorRef, ValueType};
+use ort::value::{DynValue, Outlet, TensorElementType, TensorRef, ValueType};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -75,6 +77,8 @@ fn environment() -> Result<&'static ort::environment::Environment> {
 pub(crate) struct Session {
     session: OrtSession,
     input: Input,
+    /// Name of the input that takes the size which boxes are to be px of; of DETR with its postprocessor.
+    size_input: Option<String>,
     names: Vec<String>,
 }
 
@@ -108,32 +112,19 @@ impl Session {
             device => Error::DeviceAbsent { device, reason: one_line(&error.to_string()) },
         })?;
         let names = session.outputs().iter().map(|output| output.name().to_owned()).collect();
-        let input = match session.inputs() {
-            [first, ..] => match first.dtype() {
-                ValueType::Tensor { ty, shape, .. } => Input {
-                    name: first.name().to_owned(),
-                    shape: shape.to_vec(),
-                    kind: match ty {
-                        TensorElementType::Float32 => Kind::Float32,
-                        TensorElementType::Uint8 => Kind::Uint8,
-                        _ => Kind::Other,
-                    },
-                },
-                other => Input {
-                    name: format!("{} ({other})", first.name()),
-                    shape: Vec::new(),
-                    kind: Kind::Other,
-                },
-            },
-            [] => Input { name: "none".into(), shape: Vec::new(), kind: Kind::Other },
+        let (input, size_input) = match session.inputs() {
+            [only] => (described(only), None),
+            [one, other] if is_size_input(other) => (described(one), Some(other.name().to_owned())),
+            [one, other] if is_size_input(one) => (described(other), Some(one.name().to_owned())),
+            _ => (Input { name: "none".into(), shape: Vec::new(), kind: Kind::Other }, None),
         };
-        Ok(Self { session, input, names })
+        Ok(Self { session, input, size_input, names })
     }
 
     /// Its input layout; `None` if it isn't supported.
     pub(crate) fn form(&self) -> Option<Form> {
         let open_size = self.metadata("imgsz").and_then(|text| stated_size(&text));
-        if self.session.inputs().len() == 1 { self.input.form(open_size) } else { None }
+        self.input.form(open_size)
     }
 
     /// A value of the model's metadata.
@@ -157,28 +148,80 @@ impl Session {
     pub(crate) fn run<T>(
         &mut self,
         samples: &Samples<'_>,
-        shape: [i64; 4],
+        form: &Form,
+        pictures: usize,
         read: impl FnOnce(&[OutputView<'_>]) -> T,
     ) -> Result<T> {
         let failed = |error: ort::Error| Error::Run { reason: one_line(&error.to_string()) };
+        let shape = form.shape(pictures);
         let input: SessionInputValue<'_> = match samples {
             Samples::Floats(floats) => {
                 TensorRef::from_array_view((shape, &floats[..])).map_err(failed)?.into()
             }
+            Samples::Halves(halves) => {
+                TensorRef::from_array_view((shape, &halves[..])).map_err(failed)?.into()
+            }
             Samples::Bytes(bytes) => TensorRef::from_array_view((shape, &bytes[..])).map_err(failed)?.into(),
         };
-        let outputs = self.session.run(ort::inputs![self.input.name.as_str() => input]).map_err(failed)?;
-        let mut views: Vec<OutputView<'_>> = Vec::with_capacity(self.names.len());
-        for name in &self.names {
-            // Outputs of other types (the integer labels of some exports) aren't read.
-            if let Some(Ok((shape, numbers))) =
-                outputs.get(name).map(|value| value.try_extract_tensor::<f32>())
-            {
-                views.push(OutputView { name, shape, numbers });
-            }
+        let mut inputs = ort::inputs![self.input.name.as_str() => input];
+        let sizes = [form.width as i64, form.height as i64].repeat(pictures);
+        if let Some(name) = &self.size_input {
+            let sizes = TensorRef::from_array_view(([pictures as i64, 2], &sizes[..])).map_err(failed)?;
+            inputs.push((name.as_str().into(), sizes.into()));
         }
+        let outputs = self.session.run(inputs).map_err(failed)?;
+        let read_outputs: Vec<_> = self
+            .names
+            .iter()
+            .filter_map(|name| numbers(outputs.get(name)?).map(|(shape, numbers)| (name, shape, numbers)))
+            .collect();
+        let views: Vec<OutputView<'_>> =
+            read_outputs.iter().map(|(name, shape, numbers)| OutputView { name, shape, numbers }).collect();
         Ok(read(&views))
     }
+}
+
+fn described(input: &Outlet) -> Input {
+    match input.dtype() {
+        ValueType::Tensor { ty, shape, .. } => Input {
+            name: input.name().to_owned(),
+            shape: shape.to_vec(),
+            kind: match ty {
+                TensorElementType::Float32 => Kind::Float32,
+                TensorElementType::Float16 => Kind::Float16,
+                TensorElementType::Uint8 => Kind::Uint8,
+                _ => Kind::Other,
+            },
+        },
+        other => Input { name: format!("{} ({other})", input.name()), shape: Vec::new(), kind: Kind::Other },
+    }
+}
+
+/// Whether an input takes width and height of each picture. Other exporters' inputs of two numbers have the height first, so only this name
+/// is known.
+fn is_size_input(input: &Outlet) -> bool {
+    let is_pairs = match input.dtype() {
+        ValueType::Tensor { ty: TensorElementType::Int64, shape, .. } => {
+            matches!(shape.as_ref(), [-1 | 1, 2])
+        }
+        _ => false,
+    };
+    is_pairs && input.name() == "orig_target_sizes"
+}
+
+/// An output's shape and numbers, if its type is read. Integers are labels, which floats hold exactly.
+fn numbers(value: &DynValue) -> Option<(&[i64], Cow<'_, [f32]>)> {
+    if let Ok((shape, numbers)) = value.try_extract_tensor::<f32>() {
+        return Some((shape, Cow::Borrowed(numbers)));
+    }
+    if let Ok((shape, halves)) = value.try_extract_tensor::<f16>() {
+        return Some((shape, halves.iter().map(|half| half.to_f32()).collect()));
+    }
+    if let Ok((shape, labels)) = value.try_extract_tensor::<i64>() {
+        return Some((shape, labels.iter().map(|&label| label as f32).collect()));
+    }
+    let (shape, labels) = value.try_extract_tensor::<i32>().ok()?;
+    Some((shape, labels.iter().map(|&label| label as f32).collect()))
 }
 
 /// Width and height, px, from Ultralytics' `imgsz`: `[height, width]`. A size that no detector has is none.

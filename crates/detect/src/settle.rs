@@ -3,7 +3,7 @@
 //! Layouts of equal shape differ in the meaning of their numbers. Read the wrong way, they give boxes as large as the picture, or smaller than a pixel, or
 //! none: an answer that looks like one. So the surest rows are looked at when a model is loaded, and what can't be boxes is refused.
 
-use crate::decode::{Candidate, candidates};
+use crate::decode::{Candidate, Numbers, candidates};
 use crate::layout::{Head, Layout};
 
 /// The surest rows that are looked at.
@@ -24,11 +24,11 @@ const WHOLE: f32 = 0.98;
 pub(crate) fn settle(
     layout: Layout,
     (width, height): (usize, usize),
-    boxes: &[f32],
-    scores: &[f32],
+    numbers: Numbers<'_>,
     is_stated: bool,
 ) -> Result<Layout, &'static str> {
     let mut layout = layout;
+    let boxes = numbers.boxes;
     if !is_stated {
         match layout.head {
             Head::Yolox if are_px(&layout, boxes) => layout.head = Head::YoloxDecoded,
@@ -40,13 +40,13 @@ pub(crate) fn settle(
             _ => {}
         }
     }
-    if matches!(layout.head, Head::Yolov5 | Head::Yolov8 | Head::YoloxDecoded | Head::EndToEnd) {
-        let surest = surest(&layout, (width, height), boxes, scores);
+    if !matches!(layout.head, Head::Yolox | Head::Detr | Head::DetrRows) {
+        let surest = surest(&layout, (width, height), numbers);
         let reach =
             |found: &Candidate| (found.rect.x + found.rect.width).max(found.rect.y + found.rect.height);
         layout.is_normalised = !surest.is_empty() && surest.iter().all(|found| reach(found) <= MOST_PART);
     }
-    let surest = surest(&layout, (width, height), boxes, scores);
+    let surest = surest(&layout, (width, height), numbers);
     // A model that finds next to nothing on the test picture shows nothing of its boxes.
     if surest.len() < 3 {
         return Ok(layout);
@@ -75,8 +75,8 @@ pub(crate) fn settle(
 }
 
 /// The surest rows, whatever their class and score.
-fn surest(layout: &Layout, (width, height): (usize, usize), boxes: &[f32], scores: &[f32]) -> Vec<Candidate> {
-    let mut found = candidates(layout, width, height, boxes, scores, &[], f32::MIN_POSITIVE);
+fn surest(layout: &Layout, (width, height): (usize, usize), numbers: Numbers<'_>) -> Vec<Candidate> {
+    let mut found = candidates(layout, width, height, numbers, &[], f32::MIN_POSITIVE);
     found.sort_by(|one, other| other.score.total_cmp(&one.score));
     found.truncate(ROWS);
     found
@@ -116,11 +116,16 @@ mod tests {
             head,
             boxes_output: 0,
             scores_output: 0,
+            labels_output: None,
             rows,
             classes,
             prototypes: None,
             is_normalised: false,
         }
+    }
+
+    fn of(numbers: &[f32]) -> Numbers<'_> {
+        Numbers { boxes: numbers, scores: numbers, labels: &[] }
     }
 
     /// Three boxes among rows without one.
@@ -143,7 +148,7 @@ mod tests {
                 &[40.0, 40.0, 7.0, 7.0, 0.7, 1.0],
             ],
         );
-        let settled = settle(layout(Head::Yolox, 84, 1), SIZE, &decoded, &decoded, false);
+        let settled = settle(layout(Head::Yolox, 84, 1), SIZE, of(&decoded), false);
         assert_eq!(settled.map(|layout| layout.head), Ok(Head::YoloxDecoded));
         let raw = rows(
             84,
@@ -153,10 +158,10 @@ mod tests {
                 &[0.5, 0.5, 0.1, -0.4, 0.7, 1.0],
             ],
         );
-        let settled = settle(layout(Head::Yolox, 84, 1), SIZE, &raw, &raw, false);
+        let settled = settle(layout(Head::Yolox, 84, 1), SIZE, of(&raw), false);
         assert_eq!(settled.map(|layout| layout.head), Ok(Head::Yolox));
         // Who states the layout is believed, but not boxes that are none.
-        let settled = settle(layout(Head::Yolox, 84, 1), SIZE, &decoded, &decoded, true);
+        let settled = settle(layout(Head::Yolox, 84, 1), SIZE, of(&decoded), true);
         assert!(settled.is_err_and(|reason| reason.contains("as large as the picture")));
     }
 
@@ -170,7 +175,7 @@ mod tests {
                 &[0.2, 0.2, 0.1, 0.2, 0.7, 0.1],
             ],
         );
-        let settled = settle(layout(Head::EndToEnd, 300, 2), SIZE, &detr, &detr, false);
+        let settled = settle(layout(Head::EndToEnd, 300, 2), SIZE, of(&detr), false);
         assert_eq!(settled.map(|layout| layout.head), Ok(Head::DetrRows));
         let corners = rows(
             300,
@@ -180,7 +185,7 @@ mod tests {
                 &[1.0, 1.0, 9.0, 8.0, 0.7, 1.0],
             ],
         );
-        let settled = settle(layout(Head::EndToEnd, 300, 2), SIZE, &corners, &corners, false);
+        let settled = settle(layout(Head::EndToEnd, 300, 2), SIZE, of(&corners), false);
         assert_eq!(settled.map(|layout| (layout.head, layout.is_normalised)), Ok((Head::EndToEnd, false)));
         let parts = rows(
             300,
@@ -190,7 +195,7 @@ mod tests {
                 &[0.0, 0.0, 0.2, 0.1, 0.7, 1.0],
             ],
         );
-        let settled = settle(layout(Head::EndToEnd, 300, 2), SIZE, &parts, &parts, false);
+        let settled = settle(layout(Head::EndToEnd, 300, 2), SIZE, of(&parts), false);
         assert_eq!(settled.map(|layout| (layout.head, layout.is_normalised)), Ok((Head::EndToEnd, true)));
     }
 
@@ -207,9 +212,9 @@ mod tests {
                 numbers[column * 84 + row] = value;
             }
         }
-        let settled = settle(layout(Head::Yolov8, 84, 1), SIZE, &numbers, &numbers, false).unwrap();
+        let settled = settle(layout(Head::Yolov8, 84, 1), SIZE, of(&numbers), false).unwrap();
         assert!(settled.is_normalised);
-        let found = candidates(&settled, 64, 64, &numbers, &numbers, &[], 0.85);
+        let found = candidates(&settled, 64, 64, of(&numbers), &[], 0.85);
         assert_eq!(found.iter().map(|found| found.rect.width).collect::<Vec<_>>(), [0.1 * 64.0]);
     }
 
@@ -223,7 +228,7 @@ mod tests {
                 &[940.0, 940.0, 7.0, 7.0, 0.7, 1.0],
             ],
         );
-        let settled = settle(layout(Head::Yolov5, 84, 1), SIZE, &outside, &outside, false);
+        let settled = settle(layout(Head::Yolov5, 84, 1), SIZE, of(&outside), false);
         assert!(settled.is_err_and(|reason| reason.contains("outside")));
         let tiny = rows(
             84,
@@ -233,11 +238,11 @@ mod tests {
                 &[40.0, 40.0, 0.1, 0.2, 0.7, 1.0],
             ],
         );
-        let settled = settle(layout(Head::Yolov5, 84, 1), SIZE, &tiny, &tiny, false);
+        let settled = settle(layout(Head::Yolov5, 84, 1), SIZE, of(&tiny), false);
         assert!(settled.is_err_and(|reason| reason.contains("smaller than a pixel")));
         let none = vec![0.0; 84 * 6];
         assert!(
-            settle(layout(Head::Yolov5, 84, 1), SIZE, &none, &none, false).is_ok(),
+            settle(layout(Head::Yolov5, 84, 1), SIZE, of(&none), false).is_ok(),
             "nothing found says nothing"
         );
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The built-in detector. `models/README.md` is its model card, `training/` its recipe.
@@ -29,16 +29,32 @@ impl ModelSource {
         }
     }
 
-    /// The file's bytes.
+    /// The file's bytes, with the weights that lie in files beside it.
     ///
     /// # Errors
-    /// If it can't be read.
+    /// If one of them can't be read.
     pub fn read(&self) -> std::io::Result<Arc<[u8]>> {
         match self {
             Self::BuiltIn => Ok(STARTER.into()),
-            Self::File(path) => std::fs::read(path).map(Arc::from),
+            Self::File(path) => {
+                let metadata = path.metadata()?;
+                if !metadata.is_file() {
+                    // Opening a FIFO would wait for someone who writes.
+                    return Err(refused("it is no file"));
+                }
+                if metadata.len() > crate::onnx::MOST_BYTES {
+                    return Err(refused("it is larger than 2 GiB, which no ONNX file can be"));
+                }
+                let bytes = std::fs::read(path)?;
+                let folder = path.parent().unwrap_or(Path::new(""));
+                Ok(crate::outside_weights::with_own_weights(bytes, folder)?.into())
+            }
         }
     }
+}
+
+fn refused(reason: &str) -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::InvalidData, reason)
 }
 
 impl fmt::Display for ModelSource {

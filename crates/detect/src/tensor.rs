@@ -2,6 +2,7 @@
 //!
 //! Letterboxes are float32, channel by channel. They are converted for models with inputs of bytes or interleaved channels.
 
+use half::f16;
 use std::borrow::Cow;
 
 /// Input size if the model's is dynamic.
@@ -20,6 +21,9 @@ pub(crate) struct Input {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Float32,
+    /// Half precision.
+    Float16,
+    /// 0 to 255.
     Uint8,
     /// Not supported for pictures.
     Other,
@@ -30,8 +34,8 @@ pub(crate) enum Kind {
 pub(crate) struct Form {
     pub width: usize,
     pub height: usize,
-    /// Bytes from 0 to 255.
-    pub is_bytes: bool,
+    /// Any but [`Kind::Other`].
+    pub kind: Kind,
     /// Interleaved channels.
     pub is_channels_last: bool,
     /// Batch size; `None`: any.
@@ -41,11 +45,10 @@ pub(crate) struct Form {
 impl Input {
     /// `None` if this isn't an input for pictures. `open_size`: width and height, px, where the input itself leaves them open.
     pub(crate) fn form(&self, open_size: Option<[i64; 2]>) -> Option<Form> {
-        let is_bytes = match self.kind {
-            Kind::Float32 => false,
-            Kind::Uint8 => true,
-            Kind::Other => return None,
-        };
+        let kind = self.kind;
+        if kind == Kind::Other {
+            return None;
+        }
         let (pictures, height, width, is_channels_last) = match self.shape[..] {
             [pictures, 3, height, width] => (pictures, height, width, false),
             [pictures, height, width, 3] => (pictures, height, width, true),
@@ -56,7 +59,7 @@ impl Input {
         let size = |stated: i64, open: i64| usize::try_from(if stated > 0 { stated } else { open }).ok();
         let pictures = usize::try_from(pictures).ok().filter(|&pictures| pictures > 0);
         let (width, height) = (size(width, open_width)?, size(height, open_height)?);
-        Some(Form { width, height, is_bytes, is_channels_last, pictures })
+        Some(Form { width, height, kind, is_channels_last, pictures })
     }
 }
 
@@ -64,6 +67,7 @@ impl Input {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Samples<'a> {
     Floats(Cow<'a, [f32]>),
+    Halves(Vec<f16>),
     Bytes(Vec<u8>),
 }
 
@@ -99,17 +103,19 @@ impl Form {
     /// Lays out letterboxed pictures, each 3 × height × width. A single one that already has the layout isn't copied.
     pub(crate) fn lay_out<'a>(&self, tensors: &[&'a [f32]], is_unit_range: bool) -> Samples<'a> {
         if let [tensor] = tensors
-            && !self.is_bytes
+            && self.kind == Kind::Float32
             && !self.is_channels_last
         {
             return Samples::Floats(Cow::Borrowed(tensor));
         }
         let all = tensors.iter().flat_map(|tensor| self.in_order(tensor));
-        if self.is_bytes {
-            let factor = if is_unit_range { 255.0 } else { 1.0 };
-            Samples::Bytes(all.map(|number| (number * factor).round().clamp(0.0, 255.0) as u8).collect())
-        } else {
-            Samples::Floats(Cow::Owned(all.collect()))
+        match self.kind {
+            Kind::Uint8 => {
+                let factor = if is_unit_range { 255.0 } else { 1.0 };
+                Samples::Bytes(all.map(|number| (number * factor).round().clamp(0.0, 255.0) as u8).collect())
+            }
+            Kind::Float16 => Samples::Halves(all.map(f16::from_f32).collect()),
+            Kind::Float32 | Kind::Other => Samples::Floats(Cow::Owned(all.collect())),
         }
     }
 
@@ -155,7 +161,7 @@ mod tests {
         assert_eq!((planes.width, planes.height, planes.pictures), (320, 192, Some(1)));
         let pixels = form(Kind::Uint8, &[-1, 192, 320, 3]).expect("pixels");
         assert_eq!((pixels.width, pixels.height, pixels.pictures), (320, 192, None));
-        assert!(pixels.is_bytes && pixels.is_channels_last);
+        assert!(pixels.kind == Kind::Uint8 && pixels.is_channels_last);
         let open = form(Kind::Float32, &[-1, -1, -1, -1]).expect("open");
         assert_eq!((open.width, open.height), (640, 640));
         let half_open = Input { name: "images".into(), shape: vec![1, 3, -1, 320], kind: Kind::Float32 };
@@ -169,7 +175,7 @@ mod tests {
     #[test]
     fn a_trimmed_input_holds_the_whole_picture_at_the_same_scale() {
         let whole =
-            Form { width: 416, height: 416, is_bytes: false, is_channels_last: false, pictures: Some(1) };
+            Form { width: 416, height: 416, kind: Kind::Float32, is_channels_last: false, pictures: Some(1) };
         let cases = [
             ((640, 360), (416, 256)),
             ((1920, 1080), (416, 256)),
@@ -192,7 +198,7 @@ mod tests {
     #[test]
     fn a_landscape_input_is_rotated_for_a_portrait_picture() {
         let wide =
-            Form { width: 640, height: 384, is_bytes: false, is_channels_last: false, pictures: Some(1) };
+            Form { width: 640, height: 384, kind: Kind::Float32, is_channels_last: false, pictures: Some(1) };
         let high = Form { width: 384, height: 640, ..wide };
         let cases = [
             ((1920, 1080), (640, 384)),
@@ -211,12 +217,14 @@ mod tests {
 
     #[test]
     fn bytes_beside_each_other_are_the_same_picture() {
-        let form = Form { width: 2, height: 1, is_bytes: true, is_channels_last: true, pictures: None };
+        let form = Form { width: 2, height: 1, kind: Kind::Uint8, is_channels_last: true, pictures: None };
         let tensor: [f32; 6] = [0.0, 1.0, 0.2, 0.4, 0.6, 0.8];
         let twice = form.lay_out(&[&tensor, &tensor], true);
         assert_eq!(twice, Samples::Bytes([0, 51, 153, 255, 102, 204].repeat(2)));
         assert_eq!(form.shape(2), [2, 1, 2, 3]);
-        let planes = Form { is_bytes: false, is_channels_last: false, ..form };
+        let halves = Form { kind: Kind::Float16, ..form }.lay_out(&[&tensor], true);
+        assert_eq!(halves, Samples::Halves([0.0, 0.2, 0.6, 1.0, 0.4, 0.8].map(f16::from_f32).to_vec()));
+        let planes = Form { kind: Kind::Float32, is_channels_last: false, ..form };
         assert!(matches!(planes.lay_out(&[&tensor], true), Samples::Floats(Cow::Borrowed(_))));
     }
 }

@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod frame_source;
 pub mod frames;
 pub mod line_proximity;
+pub mod model_trial;
 pub mod pipeline;
 pub mod plan;
 pub mod retrack;

@@ -76,6 +76,12 @@ pub enum Command {
     /// Open a video for the server, which starts this itself
     #[command(hide = true)]
     Worker,
+    /// Run a detector once for the server, which starts this itself
+    #[command(hide = true)]
+    ModelTrial {
+        /// An ONNX file
+        model: PathBuf,
+    },
 }
 
 /// Which detector and how it is read.

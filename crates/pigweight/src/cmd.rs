@@ -18,12 +18,12 @@ mod analyse;
 mod password;
 
 use crate::accuracy::{folder_detector, viewpoint};
+use crate::analysis::model_trial::load_model;
 use crate::analysis::settings::model_settings;
 use crate::args::ModelArgs;
 use crate::config::Config;
 use crate::describe::{Chain, counted, printable};
 use pigweight_core::viewpoint::ViewMatch;
-use pigweight_detect::Model;
 use pigweight_detect::service::Inference;
 use pigweight_media::Video;
 use std::io::Write;
@@ -112,7 +112,7 @@ fn shows_other_view(detector: &Path, video: &Path) -> bool {
 
 /// Loads the model and starts its sessions.
 fn start_inference(config: &Config) -> anyhow::Result<Inference> {
-    Ok(Inference::start(Model::load(model_settings(config))?, config.detect.workers, None)?)
+    Ok(Inference::start(load_model(model_settings(config))?, config.detect.workers, None)?)
 }
 
 /// Writes a result to stdout.

@@ -147,7 +147,7 @@ pub struct DetectConfig {
     pub min_score: Option<f32>,
     /// Of boxes that overlap by more than this (IoU, 0 to 1), only the surest stays.
     pub max_iou: f32,
-    /// The output layout of the model: `yolox`, `yolox_decoded`, `yolov5`, `yolov8`, `end_to_end`, `detr` or `detr_rows`. Default: recognised from the file.
+    /// The output layout of the model: `yolox`, `yolox_decoded`, `yolov5`, `yolov8`, `end_to_end`, `detr`, `detr_rows`, `detr_boxes` or `nms_rows`. Default: recognised from the file.
     #[schema(value_type = Option<String>)]
     pub head: Option<Head>,
     /// Names of the classes that count. Default: those named like pigs, or all.

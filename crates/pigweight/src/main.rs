@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         Command::Openapi => cmd::generate::openapi(),
         Command::ConfigReference => cmd::config_reference::run(),
         Command::Worker => pigweight_media::isolate::serve().map_err(Into::into),
+        Command::ModelTrial { model } => return analysis::model_trial::run(model),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 //! A server owns its runtime. All its tasks run there and all its threads are joined when it stops, so one process can start several
 //! one after the other, as tests do.
 
+use crate::analysis::model_trial::load_model;
 use crate::analysis::settings::model_settings;
 use crate::artifacts::previews::Previews;
 use crate::artifacts::recordings::Recordings;
@@ -34,8 +35,8 @@ use crate::web::serve::serve;
 use crate::web::{App, RecordedVideos, VideoPool, router};
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use pigweight_detect::Device;
 use pigweight_detect::service::Inference;
-use pigweight_detect::{Device, Model};
 use pigweight_live::webrtc::{WebRtc, WebRtcSettings};
 use pigweight_store::Store;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -429,7 +430,7 @@ fn spawn_detector_search(config: &Config, app: &Arc<App>) {
 /// The detector, or why there is none. A configured model or device that doesn't work is an error. If the built-in model doesn't load because
 /// ONNX Runtime is missing, or no inference server is there yet, videos are shown all the same.
 fn start_detector(config: &Config) -> anyhow::Result<Result<Inference, pigweight_detect::Error>> {
-    let model = match Model::load(model_settings(config)) {
+    let model = match load_model(model_settings(config)) {
         Err(error @ pigweight_detect::Error::RemoteGone { .. }) => return Ok(Err(error)),
         Err(error) if config.model.is_none() && is_of_runtime(&error) => return Ok(Err(error)),
         loaded => loaded?,

@@ -4,6 +4,7 @@
 pub mod component;
 pub mod mjpeg_server;
 pub mod network;
+pub mod onnx_file;
 pub mod onvif_device;
 pub mod pen3d;
 pub mod random;

@@ -6,6 +6,7 @@ use super::protocol::{self, Answer, Described, Given, SubmittedPicture, Wanted, 
 use crate::error::{Error, Result};
 use crate::layout::Output;
 use crate::outputs::KeptOutput;
+use crate::tensor::Kind;
 use prost::bytes::Bytes;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -232,7 +233,7 @@ pub(super) fn question(
     bytes: Bytes,
     shape: Vec<i64>,
 ) -> SubmittedPicture {
-    let datatype = if identity.form.is_bytes { "UINT8" } else { "FP32" };
+    let datatype = if identity.form.kind == Kind::Uint8 { "UINT8" } else { "FP32" };
     SubmittedPicture {
         model_name: settings.model.clone(),
         model_version: settings.version.clone().unwrap_or_default(),

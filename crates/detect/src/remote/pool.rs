@@ -165,6 +165,7 @@ impl Drop for Pool {
 pub(super) fn bytes_of(samples: &Samples<'_>) -> Bytes {
     match samples {
         Samples::Bytes(bytes) => Bytes::from(bytes.clone()),
+        Samples::Halves(halves) => halves.iter().flat_map(|half| half.to_le_bytes()).collect(),
         Samples::Floats(floats) => {
             let mut bytes = Vec::with_capacity(floats.len() * 4);
             for number in floats.iter() {

@@ -2,6 +2,7 @@
 //! sources and folders have for themselves.
 
 use crate::accuracy::folder_detector;
+use crate::analysis::model_trial::load_model;
 use crate::analysis::settings::model_settings;
 use crate::background::{adaptations, idle_thread};
 use crate::config::Config;
@@ -123,7 +124,7 @@ impl DetectorSlot {
     fn load(&self, path: &Path) -> Result<Inference, Missing> {
         let source = ModelSource::File(path.to_owned());
         let settings = ModelSettings { source, ..model_settings(&self.config) };
-        let loaded = Model::load(settings).and_then(|model| start(model, self.config.detect.workers));
+        let loaded = load_model(settings).and_then(|model| start(model, self.config.detect.workers));
         loaded.map_err(|error| Missing { error })
     }
 
@@ -143,7 +144,7 @@ impl DetectorSlot {
             tokio::time::sleep(RETRY_INTERVAL).await;
             let settings = settings.clone();
             let loaded = tokio::task::spawn_blocking(move || {
-                Model::load(settings).and_then(|model| start(model, workers))
+                load_model(settings).and_then(|model| start(model, workers))
             });
             let found = match loaded.await {
                 Ok(Ok(inference)) => Ok(inference),

@@ -1,11 +1,12 @@
 //! `pigweight detect`: boxes on pictures.
 
 use super::{configure, print, print_error};
+use crate::analysis::model_trial::load_model;
 use crate::analysis::settings::model_settings;
 use crate::args::Detect;
 use pigweight_core::detection::Detection;
+use pigweight_detect::ModelSettings;
 use pigweight_detect::mask::Mask;
-use pigweight_detect::{Model, ModelSettings};
 use pigweight_media::{Error, still};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -44,7 +45,7 @@ struct Outline {
 
 pub fn run(args: &Detect) -> anyhow::Result<()> {
     let config = configure(&args.model)?;
-    let model = Model::load(ModelSettings {
+    let model = load_model(ModelSettings {
         min_score: config.detect.min_score(),
         threads: config.detect.workers,
         ..model_settings(&config)

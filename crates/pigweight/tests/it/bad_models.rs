@@ -1,6 +1,9 @@
 //! An unusable detector: exit code 1 and one line with the cause and what to do.
 
 use crate::server::{NO_RUNTIME, pigweight, root};
+use pigweight_testkit::onnx_file::{
+    self, Attribute, BOOL, FLOAT, Graph, INT64, Node, Tensor, node, tensor, value,
+};
 use std::path::{Path, PathBuf};
 
 fn picture() -> PathBuf {
@@ -118,4 +121,60 @@ fn a_run_of_a_model_without_a_finite_number_fails_and_says_why() {
     };
     assert_tells(run["error"].as_str().expect("a reason"), &["not-finite", "no finite number"]);
     assert_eq!(run["frames_done"], 0, "nothing of it is taken for a count: {run}");
+}
+
+/// A model of these nodes with the output of a YOLOv8 for 64 × 64 px.
+fn of_nodes(nodes: Vec<Node>, weights: Vec<Tensor>) -> tempfile::NamedTempFile {
+    let graph = Graph {
+        nodes,
+        weights,
+        inputs: vec![value("images", FLOAT, &[1, 3, 64, 64])],
+        outputs: vec![value("output0", FLOAT, &[1, 5, 84])],
+        ..Graph::default()
+    };
+    let file = tempfile::Builder::new().suffix(".onnx").tempfile().expect("a file");
+    std::fs::write(file.path(), onnx_file::file(graph, &[])).expect("it is written");
+    file
+}
+
+#[test]
+fn a_model_that_declares_more_memory_than_there_is_dies_alone() {
+    // A tebibyte of zeros in 200 bytes.
+    let sizes = tensor("sizes", INT64, &[1], &[(1_u64 << 38) as f32]);
+    let nodes = vec![
+        node("ConstantOfShape", &["sizes"], &["zeros"]),
+        node("ReduceMean", &["zeros"], &["mean"]),
+        node("Expand", &["mean", "shape"], &["output0"]),
+    ];
+    let shape = tensor("shape", INT64, &[3], &[1.0, 5.0, 84.0]);
+    let file = of_nodes(nodes, vec![sizes, shape]);
+    let stderr = refusal(Some(file.path()), None);
+    assert_tells(&stderr, &[&file.path().display().to_string(), "--model FILE"]);
+    assert!(stderr.contains("memory") || stderr.contains("alloc"), "{stderr}");
+}
+
+#[test]
+fn a_model_that_never_ends_is_ended() {
+    let scalar = |name: &str, element, number| tensor(name, element, &[], &[number]);
+    let inside = Graph {
+        name: "body".into(),
+        nodes: vec![
+            node("Identity", &["goes_on"], &["still_goes_on"]),
+            node("Identity", &["boxes"], &["same_boxes"]),
+        ],
+        inputs: vec![
+            value("turn", INT64, &[]),
+            value("goes_on", BOOL, &[]),
+            value("boxes", FLOAT, &[1, 5, 84]),
+        ],
+        outputs: vec![value("still_goes_on", BOOL, &[]), value("same_boxes", FLOAT, &[1, 5, 84])],
+        ..Graph::default()
+    };
+    let mut endless = node("Loop", &["turns", "always", "first"], &["output0"]);
+    endless.attributes = vec![Attribute { name: "body".into(), graph: Some(Box::new(inside)), kind: 5 }];
+    let first = tensor("first", FLOAT, &[1, 5, 84], &[0.0; 5 * 84]);
+    let weights = vec![scalar("turns", INT64, i64::MAX as f32), scalar("always", BOOL, 1.0), first];
+    let file = of_nodes(vec![endless], weights);
+    let stderr = refusal(Some(file.path()), None);
+    assert_tells(&stderr, &["more than 20 s of processor time", "--model FILE"]);
 }

@@ -159,7 +159,7 @@ fn a_browser_that_went_on_stops_the_decoding() {
         // Each is another picture: none comes from memory.
         let (t, width) = (f64::from(100 + number % 50) / 25.0, 10 + number % 370);
         let path = format!("/api/video_file/frame_optimized?id={id}&t={t}&width={width}");
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
         drop(stream);
         if given_up() {
             break;

@@ -56,7 +56,7 @@ pub struct ModelHealth {
     pub name: String,
     /// Of the file; or says that it is built in.
     pub path: String,
-    /// How its outputs are read: yolox, yolox_decoded, yolov5, yolov8, end_to_end, detr, detr_rows.
+    /// How its outputs are read: yolox, yolox_decoded, yolov5, yolov8, end_to_end, detr, detr_rows, detr_boxes, nms_rows.
     pub layout: &'static str,
     /// Width and height, px.
     pub input: [usize; 2],

@@ -42,11 +42,11 @@ pub async fn original(
     // ServeFile answers 416 to every header it doesn't understand, and ignores If-Range: it only gets what it
     // understands.
     let headers = request.headers_mut();
-    // Tags are surer than times, which only who names no tag goes by.
-    if headers.contains_key(header::IF_NONE_MATCH) {
+    // Tags are surer than times, which only who names no tag goes by. ServeFile has tags of its own, which nobody was told.
+    if headers.remove(header::IF_NONE_MATCH).is_some() {
         headers.remove(header::IF_MODIFIED_SINCE);
     }
-    if headers.contains_key(header::IF_MATCH) {
+    if headers.remove(header::IF_MATCH).is_some() {
         headers.remove(header::IF_UNMODIFIED_SINCE);
     }
     let is_same = headers.remove(header::IF_RANGE).is_none_or(|known| known == etag);

@@ -1,0 +1,144 @@
+//! A detector's file is tried in a process of its own before the server loads it.
+//!
+//! A file of a few bytes can declare gigabytes, or a loop without end. A process with limits finds that out within seconds and may die of it.
+//! What it merely refuses is loaded again here, for the exact error.
+
+use pigweight_detect::{DeviceChoice, Error, Model, ModelSettings, ModelSource, Result};
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
+use std::io::{Read as _, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// Processor time for loading and one picture: the largest detectors need about 5 s.
+const MOST_PROCESSOR_SECS: u64 = 20;
+/// On a machine that is busy with other work.
+const MOST_WAIT: Duration = Duration::from_secs(120);
+/// The largest detectors need less than 2.
+const MOST_GIBIBYTES: u64 = 4;
+/// What a trial says at most.
+const MOST_SAID_BYTES: u64 = 4096;
+/// How a trial ends that has said why: the model couldn't be run, or not even loaded.
+const NOT_RUN: u8 = 3;
+const NOT_LOADED: u8 = 4;
+
+/// [`Model::load`] after a trial, if the model is a file that this machine runs.
+///
+/// # Errors
+/// Those of [`Model::load`], and [`Error::TrialFailed`].
+pub fn load_model(settings: ModelSettings) -> Result<Model> {
+    if let ModelSource::File(path) = &settings.source
+        && settings.device.choice != DeviceChoice::Remote
+    {
+        let model = settings.source.clone();
+        try_out(path).map_err(|failed| match failed {
+            Failed::Loading(reason) => Error::NotAModel { model, reason },
+            Failed::Trial(reason) => Error::TrialFailed { model, reason },
+        })?;
+    }
+    Model::load(settings)
+}
+
+/// Why a trial failed.
+#[derive(Debug, PartialEq)]
+enum Failed {
+    /// What ONNX Runtime says.
+    Loading(String),
+    /// What happened to the process.
+    Trial(String),
+}
+
+/// Waits for a trial of this file.
+fn try_out(path: &Path) -> std::result::Result<(), Failed> {
+    let failed = |what: String| Failed::Trial(what);
+    let process = std::env::current_exe().and_then(|program| {
+        let mut command = Command::new(program);
+        command.arg("model-trial").arg(path);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
+    });
+    let mut process = process.map_err(|error| failed(format!("it could not be started ({error})")))?;
+    let (sender, receiver) = crossbeam_channel::bounded(1);
+    let stdout = process.stdout.take();
+    std::thread::spawn(move || {
+        let mut said = String::new();
+        if let Some(stdout) = stdout {
+            // It ends early if the process dies.
+            let _ended = stdout.take(MOST_SAID_BYTES).read_to_string(&mut said);
+        }
+        let _gone = sender.send(said);
+    });
+    let said = receiver.recv_timeout(MOST_WAIT);
+    if said.is_err() {
+        // One that has just ended can't be ended again.
+        let _ended = process.kill();
+    }
+    let ended = process.wait().map_err(|error| failed(format!("nothing is known of its end ({error})")))?;
+    match said {
+        Ok(said) => judged(ended, said.trim()),
+        Err(_) => Err(failed(format!("it did not end within {} s", MOST_WAIT.as_secs()))),
+    }
+}
+
+fn judged(ended: ExitStatus, said: &str) -> std::result::Result<(), Failed> {
+    let out_of_time = [Signal::XCPU, Signal::KILL].map(Signal::as_raw);
+    Err(match (ended.code(), ended.signal()) {
+        (Some(0), _) => return Ok(()),
+        (Some(code), _) if code == i32::from(NOT_LOADED) => Failed::Loading(said.to_owned()),
+        (Some(code), _) if code == i32::from(NOT_RUN) => {
+            Failed::Trial(format!("with {MOST_GIBIBYTES} GiB of memory it failed ({said})"))
+        }
+        (_, Some(signal)) if out_of_time.contains(&signal) => {
+            Failed::Trial(format!("one picture took more than {MOST_PROCESSOR_SECS} s of processor time"))
+        }
+        _ => Failed::Trial(format!("it broke down ({ended})")),
+    })
+}
+
+/// The trial itself, in its own process.
+pub fn run(model: PathBuf) -> ExitCode {
+    let limit = |resource, most| {
+        let limits = Rlimit { current: Some(most), maximum: Some(most) };
+        setrlimit(resource, limits).is_ok()
+    };
+    let is_limited = limit(Resource::Core, 0)
+        && limit(Resource::Cpu, MOST_PROCESSOR_SECS)
+        && limit(Resource::Data, MOST_GIBIBYTES << 30);
+    if !is_limited {
+        // Without limits a trial would be the very danger.
+        return ExitCode::SUCCESS;
+    }
+    match Model::try_once(ModelSource::File(model)) {
+        Err(Error::Run { reason }) => say(NOT_RUN, &reason),
+        Err(Error::NotAModel { reason, .. }) => say(NOT_LOADED, &reason),
+        // The server finds the same, and tells it better.
+        Ok(()) | Err(_) => ExitCode::SUCCESS,
+    }
+}
+
+fn say(code: u8, reason: &str) -> ExitCode {
+    // Who listens gets the code in any case.
+    let _gone = std::io::stdout().write_all(reason.as_bytes());
+    ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_trial_is_told_in_words() {
+        let code = |code: u8| ExitStatus::from_raw(i32::from(code) << 8);
+        assert_eq!(judged(code(0), ""), Ok(()));
+        assert_eq!(judged(code(NOT_LOADED), "no graph"), Err(Failed::Loading("no graph".into())));
+        for (ended, part) in [
+            (code(NOT_RUN), "with 4 GiB of memory it failed (bad allocation)"),
+            (code(101), "broke down"),
+            (ExitStatus::from_raw(Signal::XCPU.as_raw()), "more than 20 s"),
+            (ExitStatus::from_raw(Signal::SEGV.as_raw()), "broke down"),
+        ] {
+            let Err(Failed::Trial(reason)) = judged(ended, "bad allocation") else { panic!("{ended}") };
+            assert!(reason.contains(part), "{ended}: {reason}");
+        }
+    }
+}

@@ -2018,7 +2018,7 @@ export interface components {
             hash: string;
             /** @description Width and height, px. */
             input: number[];
-            /** @description How its outputs are read: yolox, yolox_decoded, yolov5, yolov8, end_to_end, detr, detr_rows. */
+            /** @description How its outputs are read: yolox, yolox_decoded, yolov5, yolov8, end_to_end, detr, detr_rows, detr_boxes, nms_rows. */
             layout: string;
             /**
              * Format: float

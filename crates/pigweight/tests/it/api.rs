@@ -20,8 +20,7 @@ pub fn folder_of(names: &[&str]) -> tempfile::TempDir {
 /// A drawn corridor and pen, as `pigweight demo` makes them.
 fn demo() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let made = pigweight().args(["demo", "--marked", "--secs", "10"]).arg(folder.path()).output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    crate::kept::demo(&["--marked", "--secs", "10"], folder.path());
     folder
 }
 

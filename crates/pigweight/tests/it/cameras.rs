@@ -1,6 +1,6 @@
 //! Cameras: a real RTSP server in, counts and pictures out, and back by themselves.
 
-use crate::server::{Server, pause, pigweight};
+use crate::server::{Server, pause};
 use pigweight_testkit::rtsp_server::RtspServer;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -15,14 +15,7 @@ pub struct Corridor {
 
 pub fn corridor(folder: &Path, secs: u32) -> Corridor {
     let drawn = folder.join("drawn");
-    let status = pigweight()
-        .args(["demo", "--marked", "--secs", &secs.to_string(), "--seed", "4"])
-        .arg(&drawn)
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .status()
-        .unwrap();
-    assert!(status.success());
+    crate::kept::demo(&["--marked", "--secs", &secs.to_string(), "--seed", "4"], &drawn);
     Corridor { film: drawn.join("corridor.mp4"), model: drawn.join("drawn-pigs.onnx") }
 }
 

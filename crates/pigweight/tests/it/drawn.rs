@@ -36,7 +36,7 @@ pub struct Corridor {
 
 impl Corridor {
     pub fn draw(seed: u64, secs: u32, mirrored: bool) -> Self {
-        Self::draw_in(seed, secs, mirrored, |secs| secs)
+        Self::draw_in("", seed, secs, mirrored, |secs| secs)
     }
 
     /// Between two moments nothing moves but the noise of the picture.
@@ -44,38 +44,47 @@ impl Corridor {
         let stands = move |secs: f64| {
             if secs < from_secs { secs } else { (secs - (to_secs - from_secs)).max(from_secs) }
         };
-        Self::draw_in(seed, secs, false, stands)
+        Self::draw_in(&format!("-standing-{from_secs}-{to_secs}"), seed, secs, false, stands)
     }
 
-    /// `scene_secs` tells the moment of the scene at each moment of the video.
-    fn draw_in(seed: u64, secs: u32, mirrored: bool, scene_secs: impl Fn(f64) -> f64) -> Self {
+    /// `scene_secs` tells the moment of the scene at each moment of the video, `kind` which function that is.
+    fn draw_in(kind: &str, seed: u64, secs: u32, mirrored: bool, scene_secs: impl Fn(f64) -> f64) -> Self {
         let settings = SceneSettings { marked: true, pigs: 10, mirrored, ..SceneSettings::default() };
-        let mut scene = Scene::corridor(seed, settings);
-        let folder = tempfile::tempdir().unwrap();
-        let video = folder.path().join("corridor.mp4");
-        let SceneSettings { width, height, .. } = *scene.settings();
-        let mut writer = VideoWriter::create(
-            &video,
-            VideoWriterSettings {
-                width,
-                height,
-                frames_per_sec: FRAMES_PER_SEC,
-                keyframe_interval: 30,
-                bit_rate: 2_000_000,
-            },
-        )
-        .unwrap();
         let frames = secs * FRAMES_PER_SEC;
+        let show = |scene: &mut Scene, frame: u32| {
+            scene.advance_to(scene_secs(f64::from(frame) / f64::from(FRAMES_PER_SEC)));
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let name = format!("corridor{kind}-{seed}-{secs}-{mirrored}");
+        crate::kept::keep(&name, folder.path(), |folder| {
+            let mut scene = Scene::corridor(seed, settings.clone());
+            let SceneSettings { width, height, .. } = *scene.settings();
+            let mut writer = VideoWriter::create(
+                &folder.join("corridor.mp4"),
+                VideoWriterSettings {
+                    width,
+                    height,
+                    frames_per_sec: FRAMES_PER_SEC,
+                    keyframe_interval: 30,
+                    bit_rate: 2_000_000,
+                },
+            )
+            .unwrap();
+            for frame in 0..frames {
+                show(&mut scene, frame);
+                let mut picture = scene.draw();
+                grain(&mut picture, frame);
+                writer.write_rgb(&picture).unwrap();
+            }
+            writer.finish().unwrap();
+        });
+        let mut scene = Scene::corridor(seed, settings);
         let mut counts = Vec::new();
         for frame in 0..frames {
-            scene.advance_to(scene_secs(f64::from(frame) / f64::from(FRAMES_PER_SEC)));
-            let mut picture = scene.draw();
-            grain(&mut picture, frame);
-            writer.write_rgb(&picture).unwrap();
+            show(&mut scene, frame);
             counts.push(scene.boxes().len() as u32);
         }
-        writer.finish().unwrap();
-        let at_the_end = scene.boxes();
+        let (video, at_the_end) = (folder.path().join("corridor.mp4"), scene.boxes());
         Self { video, scene, frames, counts, at_the_end, _folder: folder }
     }
 

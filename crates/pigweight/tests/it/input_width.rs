@@ -1,6 +1,5 @@
 //! The width of the detector's input follows the animals of a source, and a person may set it.
 
-use crate::drawn::printed;
 use crate::jobs::{NO_PICTURES, wait};
 use crate::server::{Server, pigweight, root};
 use serde_json::{Value, json};
@@ -11,7 +10,7 @@ use std::process::Command;
 fn pens(seed: u32) -> tempfile::TempDir {
     let (drawn, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let seed = seed.to_string();
-    printed(pigweight().args(["demo", "--secs", "4", "--seed", &seed]).arg(drawn.path()));
+    crate::kept::demo(&["--secs", "4", "--seed", &seed], drawn.path());
     for (name, filter) in [
         ("small", "scale=iw/2:ih/2,pad=2*iw:2*ih:iw/2:ih/2:gray"),
         ("usual", "crop=iw/2:ih/2,scale=2*iw:2*ih"),

@@ -14,8 +14,7 @@ pub const ONE_BY_ONE: (&str, &str) = ("PIGWEIGHT_JOBS__AT_ONCE", "1");
 /// A drawn corridor of ten seconds, over and over, under these names; each with so many rounds.
 pub fn videos(rounds: &[(&str, u32)]) -> tempfile::TempDir {
     let (folder, drawn) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let made = pigweight().args(["demo", "--marked", "--secs", "10"]).arg(drawn.path()).output().unwrap();
-    assert!(made.status.success());
+    crate::kept::demo(&["--marked", "--secs", "10"], drawn.path());
     for (name, rounds) in rounds {
         let mut ffmpeg = Command::new("ffmpeg");
         ffmpeg.args(["-v", "error", "-stream_loop", &(rounds - 1).to_string(), "-i"]);

@@ -24,6 +24,7 @@ mod inference_server;
 mod input_width;
 mod install;
 mod jobs;
+mod kept;
 mod known_number;
 mod mjpeg;
 mod moved_camera;

@@ -19,8 +19,7 @@ fn json(output: &Output) -> Value {
 
 fn demo() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let made = pigweight().args(["demo", "--secs", "4", "--seed", "5"]).arg(folder.path()).output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    crate::kept::demo(&["--secs", "4", "--seed", "5"], folder.path());
     folder
 }
 

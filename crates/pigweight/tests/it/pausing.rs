@@ -1,13 +1,11 @@
 //! Pausing stops the work on a video, lasts, and resuming continues from there.
 
-use crate::server::{Server, model, pigweight};
+use crate::server::{Server, model};
 use std::path::Path;
 
 fn drawn(secs: u32) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let mut demo = pigweight();
-    demo.args(["demo", "--marked", "--secs", &secs.to_string()]).arg(folder.path());
-    assert!(demo.output().unwrap().status.success());
+    crate::kept::demo(&["--marked", "--secs", &secs.to_string()], folder.path());
     folder
 }
 

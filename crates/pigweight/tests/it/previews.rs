@@ -1,7 +1,7 @@
 //! Previews: made in the background, exact, continued after a kill, and never in the way.
 
 use crate::api::{folder_of, indexed};
-use crate::server::{Answer, Server, model, pigweight};
+use crate::server::{Answer, Server, model};
 use pigweight_media::{Video, still};
 use pigweight_testkit::videos::bar_code;
 use std::io::Write as _;
@@ -82,9 +82,7 @@ fn without_room_on_the_disk_frames_are_decoded() {
 #[test]
 fn one_pass_counts_and_makes_them_and_a_kill_loses_none() {
     let (videos, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let made_demo =
-        pigweight().args(["demo", "--marked", "--secs", "20"]).arg(videos.path()).output().unwrap();
-    assert!(made_demo.status.success(), "{}", String::from_utf8_lossy(&made_demo.stderr));
+    crate::kept::demo(&["--marked", "--secs", "20"], videos.path());
     let begun = |server: &Server| {
         let found = indexed(server, "corridor.mp4");
         (found["preview"]["frames"].as_u64().unwrap(), found["frames"].as_u64().unwrap())

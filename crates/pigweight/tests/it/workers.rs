@@ -1,7 +1,7 @@
 //! Worker processes: they give the same results as reading in the server, and their end never ends the server.
 
 use crate::api::folder_of;
-use crate::server::{Answer, Server, model, pigweight};
+use crate::server::{Answer, Server, model};
 use pigweight_media::WorkerSettings;
 use pigweight_media::hls::Streamer;
 use pigweight_media::isolate::Workers;
@@ -251,8 +251,7 @@ fn processes_end_with_their_server() {
 #[test]
 fn a_count_continues_after_the_worker_of_the_video_dies() {
     let (videos, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let drawn = pigweight().args(["demo", "--marked", "--secs", "20"]).arg(videos.path()).output().unwrap();
-    assert!(drawn.status.success(), "{}", String::from_utf8_lossy(&drawn.stderr));
+    crate::kept::demo(&["--marked", "--secs", "20"], videos.path());
     let settings = [("PIGWEIGHT_PREVIEW__DISK_GB", "0")];
     let server = Server::start_with(videos.path(), data.path(), Some(&model()), &settings);
     let id = crate::api::indexed(&server, "corridor.mp4")["id"].as_str().unwrap().to_owned();

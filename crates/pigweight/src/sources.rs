@@ -2,6 +2,7 @@
 
 pub mod clips;
 pub mod file_access;
+pub mod file_identity;
 pub mod library;
 pub mod open_videos;
 mod upload_names;

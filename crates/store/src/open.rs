@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::{Store, sources};
 use sqlx::Connection as _;
+use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -39,7 +40,7 @@ impl Store {
         lock.set_len(0).map_err(unusable(folder))?;
         keep_from_others(&folder.join(DATABASE_FILE)).map_err(unusable(folder))?;
         let pool = connect(options(folder), MAX_CONNECTIONS).await?;
-        UPGRADES.run(&pool).await.map_err(|error| Error::Upgrade { reason: error.to_string() })?;
+        UPGRADES.run(&pool).await.map_err(not_upgraded)?;
         let store = Self { pool, lock: Some(Arc::new(lock)), folder: Arc::new(folder.to_owned()) };
         sources::give_uploads_their_own(&store).await?;
         Ok(store)
@@ -79,7 +80,7 @@ impl Store {
         let here: Option<i64> = sqlx::query_scalar("select max(version) from _sqlx_migrations where success")
             .fetch_one(&self.pool)
             .await
-            .map_err(|error| Error::Upgrade { reason: error.to_string() })?;
+            .map_err(|error| not_upgraded(error.into()))?;
         let here = here.unwrap_or(0);
         match here.cmp(&newest) {
             Ordering::Equal => Ok(()),
@@ -117,6 +118,19 @@ impl Store {
     /// Closes all connections; everything written is on the disk.
     pub async fn close(self) {
         self.pool.close().await;
+    }
+}
+
+/// A damaged file and a full disk are other matters than a store of another version.
+fn not_upgraded(error: MigrateError) -> Error {
+    let reason = error.to_string();
+    let source = match error {
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => source,
+        _ => return Error::Upgrade { reason },
+    };
+    match Error::from_sql("upgrading the store", source) {
+        Error::Sql { .. } => Error::Upgrade { reason },
+        known => known,
     }
 }
 

@@ -111,16 +111,38 @@ async fn each_damage_is_found() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_reported_as_damaged() {
+async fn a_damaged_file_is_reported_as_damaged_wherever_the_damage_is() {
+    const PAGE: usize = 4096;
     let folder = filled().await;
     let path = folder.path().join("pigweight.sqlite");
-    let mut bytes = std::fs::read(&path).unwrap();
-    // Behind the first pages, which hold the schema.
-    let middle = bytes.len() / 2 / 4096 * 4096;
-    bytes[middle..middle + 8192].fill(0xa5);
-    std::fs::write(&path, bytes).unwrap();
-    let found = findings(folder.path()).await;
-    assert!(!found.is_empty() && found.iter().all(|finding| finding.code == "store_damaged"), "{found:?}");
+    let sound = std::fs::read(&path).unwrap();
+    let pages = sound.len() / PAGE;
+    let mut unnoticed = Vec::new();
+    for page in 0..pages {
+        let mut bytes = sound.clone();
+        bytes[page * PAGE..][..PAGE].fill(0xa5);
+        std::fs::write(&path, bytes).unwrap();
+        match Store::open_read_only(folder.path()).await {
+            Ok(store) => {
+                let mut found = Vec::new();
+                let checked = store.check(&mut |finding| found.push(finding)).await;
+                assert!(checked.is_ok(), "page {page}: {:?}", checked.err());
+                assert!(
+                    found.iter().all(|finding| finding.code == "store_damaged"),
+                    "page {page}: {found:?}"
+                );
+                if found.is_empty() {
+                    unnoticed.push(page);
+                }
+                store.close().await;
+            }
+            Err(error) => {
+                assert!(matches!(error, pigweight_store::Error::Corrupt { .. }), "page {page}: {error}");
+            }
+        }
+    }
+    // Free pages hold nothing.
+    assert!(unnoticed.len() * 10 <= pages, "of {pages} pages these: {unnoticed:?}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The original file, by byte ranges.
 
-use crate::sources::library;
+use crate::sources::file_identity::{SystemFiles, identity};
 use crate::web::api::types::{is_gone, media_type};
 use crate::web::app::App;
 use crate::web::app::Shared;
@@ -73,7 +73,7 @@ pub async fn original(
 /// other bytes must not be served under its identifier.
 pub async fn unchanged(app: &App, record: &VideoRecord) -> Result<FileIdentity, Problem> {
     let path = record.file_path();
-    let identity = tokio::task::spawn_blocking(move || library::identity(&path, &library::SystemFiles)).await;
+    let identity = tokio::task::spawn_blocking(move || identity(&path, &SystemFiles)).await;
     let identity = identity.map_err(Problem::internal)?.map_err(|_| is_gone(record))?;
     match app.store.video_of_file(&identity).await? {
         Some(known) if known.id == record.id => Ok(identity),

@@ -141,11 +141,12 @@ impl Store {
     /// The first event of these kinds that a webhook hasn't received. It stays the next until [`Store::finish_event`].
     pub async fn next_event(&self, webhook_id: &str, kinds: &[EventKind]) -> Result<NextEvent> {
         let failed = |error| Error::from_sql("reading events", error);
-        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        // One view of all: an event that comes between two questions would be neither delivered nor kept.
+        let mut view = self.pool.begin().await.map_err(failed)?;
         let delivered: Option<i64> =
             sqlx::query_scalar("select delivered_number from webhooks where id = $1")
                 .bind(webhook_id)
-                .fetch_optional(&mut *connection)
+                .fetch_optional(&mut *view)
                 .await
                 .map_err(failed)?;
         let delivered =
@@ -160,17 +161,17 @@ impl Store {
         .bind(wants(EventKind::Crossing))
         .bind(wants(EventKind::Run))
         .bind(wants(EventKind::CameraState))
-        .fetch_optional(&mut *connection)
+        .fetch_optional(&mut *view)
         .await
         .map_err(failed)?;
         let ends: (Option<i64>, Option<i64>) = sqlx::query_as(
             "select (select min(number) from events where number > $1), (select max(number) from events)",
         )
         .bind(delivered)
-        .fetch_one(&mut *connection)
+        .fetch_one(&mut *view)
         .await
         .map_err(failed)?;
-        drop(connection);
+        drop(view);
         let lost = ends.0.map_or(0, |oldest| oldest - delivered - 1);
         let event = match row {
             Some(row) => Some(self.event_of(row).await?),

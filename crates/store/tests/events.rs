@@ -216,3 +216,37 @@ async fn topics_are_noted_once_until_they_are_emptied() {
     store.remove_retained_topic("a").await.unwrap();
     assert_eq!(store.retained_topics().await.unwrap().into_iter().collect::<Vec<_>>(), ["b"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_event_that_comes_while_the_next_one_is_asked_for_is_not_lost() {
+    const EVENTS: i64 = 300;
+    let (_folder, store) = opened().await;
+    store.register_webhooks(&webhooks(&["a"])).await.unwrap();
+    let place =
+        CameraPlace { url: "rtsp://10.0.0.5/s".into(), counting_url: None, user_name: None, password: None };
+    let camera = store.add_camera("Gate", &place, 2).await.unwrap().unwrap();
+    let writer = tokio::spawn({
+        let store = store.clone();
+        async move {
+            for since_millis in 1..=EVENTS {
+                let state = if since_millis % 2 == 0 { "away" } else { "live" };
+                let entered = EnteredState { state, reason: None, since_millis };
+                store.note_camera_states(&camera.id, &[entered]).await.unwrap();
+            }
+        }
+    });
+    let mut received = Vec::new();
+    loop {
+        let was_finished = writer.is_finished();
+        match store.next_event("a", &ALL).await.unwrap().event {
+            Some(event) => {
+                received.push(event.occurred_at_millis);
+                store.finish_event("a", event.number).await.unwrap();
+            }
+            None if was_finished => break,
+            None => tokio::task::yield_now().await,
+        }
+    }
+    writer.await.unwrap();
+    assert_eq!(received, (1..=EVENTS).collect::<Vec<_>>());
+}

@@ -347,7 +347,14 @@ test.describe('under a sub-path', () => {
     await farm.open();
     await page.getByRole('link', { name: /Pen 5, evening/ }).click();
     await expect(page.getByTestId('count-now')).toHaveAttribute('data-state', 'counted');
-    await expect.poll(() => sockets).toEqual(['ws://pigweight.test/farm/house-2/ws/count?id=pen-5']);
+    await expect
+      .poll(() => new Set(sockets))
+      .toEqual(
+        new Set([
+          'ws://pigweight.test/farm/house-2/ws/changes',
+          'ws://pigweight.test/farm/house-2/ws/count?id=pen-5',
+        ]),
+      );
     expect(outside).toEqual([]);
   });
 });

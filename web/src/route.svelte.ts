@@ -28,6 +28,12 @@ export function parseRoute(hash: string): Route {
 export const cameraLink = (id: string) => `#/camera/${encodeURIComponent(id)}`;
 export const videoLink = (id: string) => `#/video/${encodeURIComponent(id)}`;
 
+/** A frame is shown from its own time on, so a link to it is rounded up. */
+export function momentLink(id: string, secs: number): string {
+  const t = Math.ceil(secs * 1000 - 1e-6) / 1000;
+  return t > 0 ? `${videoLink(id)}?t=${t}` : videoLink(id);
+}
+
 class CurrentRoute {
   now = $state.raw<Route>(parseRoute(globalThis.location?.hash ?? ''));
 

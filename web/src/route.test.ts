@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { parseRoute, videoLink } from './route.svelte.ts';
+import { momentLink, parseRoute, videoLink } from './route.svelte.ts';
 
 it.each([
   ['', { page: 'sources' }],
@@ -18,4 +18,14 @@ it.each([
 
 it('leads to any id and back', () => {
   for (const id of ['pen 4', 'а/б?в#г', '100%']) expect(parseRoute(videoLink(id))).toMatchObject({ id });
+});
+
+it('leads to the frame that a link was made at, also where its time has more digits', () => {
+  for (const secs of [0, 0.04, 1 / 3, 12.3456, 3599.999]) {
+    const route = parseRoute(momentLink('pen 4', secs));
+    if (route.page !== 'video') throw new Error(route.page);
+    const at = route.atSecs ?? 0;
+    expect(at).toBeGreaterThanOrEqual(secs - 1e-9);
+    expect(at - secs).toBeLessThan(0.001);
+  }
 });

@@ -52,6 +52,11 @@ impl Rect {
         Self { x: left, y: top, width: (right - left).max(0.0), height: (bottom - top).max(0.0) }
     }
 
+    /// The same at another scale.
+    pub fn scaled(self, factor: f32) -> Self {
+        Self::new(self.x * factor, self.y * factor, self.width * factor, self.height * factor)
+    }
+
     /// Right edge, px.
     pub fn right(self) -> f32 {
         self.x + self.width

@@ -10,6 +10,7 @@ mod background;
 mod cmd;
 mod config;
 mod describe;
+mod metric_help;
 mod notifications;
 mod reason;
 mod server;

@@ -87,7 +87,6 @@ impl Notifications {
         status: &Arc<Status>,
         cameras: &Arc<CameraSupervisor>,
     ) -> anyhow::Result<Arc<Self>> {
-        describe_metrics();
         let (stop, is_stopped) = watch::channel(false);
         let mut webhooks: Vec<WebhookReport> = Vec::new();
         let mut ready = Vec::new();
@@ -161,22 +160,4 @@ fn name_of(webhook: &WebhookConfig, before: &[WebhookReport]) -> anyhow::Result<
     let numbered = (2..).map(|number| format!("{origin} ({number})"));
     let name = std::iter::once(origin.clone()).chain(numbered).find(|name| !names(name));
     Ok(name.unwrap_or(origin))
-}
-
-fn describe_metrics() {
-    metrics::describe_counter!(
-        "pigweight_webhook_deliveries_total",
-        "Tries to deliver an event to a webhook, by what it answered: received, busy, failed or gone."
-    );
-    metrics::describe_gauge!(
-        "pigweight_webhook_events_waiting",
-        "Events that a webhook has yet to receive, of all kinds."
-    );
-    metrics::describe_gauge!("pigweight_mqtt_connected", "Whether the MQTT broker is connected: 1 or 0.");
-    metrics::describe_counter!("pigweight_mqtt_connections_total", "Connections to the MQTT broker.");
-    metrics::describe_counter!(
-        "pigweight_mqtt_messages_total",
-        "Messages sent to the MQTT broker, without pictures."
-    );
-    metrics::describe_counter!("pigweight_mqtt_pictures_total", "Pictures sent to the MQTT broker.");
 }

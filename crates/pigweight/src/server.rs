@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::config::cameras::WebRtcConfig;
 use crate::config::hosts::KnownHosts;
 use crate::describe::counted;
+use crate::metric_help;
 use crate::notifications::{self, Notifications};
 use crate::reason::Reasoned as _;
 use crate::sources::clips::Clips;
@@ -380,6 +381,7 @@ fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &LATENCY_BUCKETS)?
         .install_recorder()?;
+    metric_help::describe();
     Ok(recorder.insert(handle).clone())
 }
 

@@ -115,7 +115,7 @@ async fn measure(folder: &Path, secs: u64) -> Result<(), Box<dyn Error>> {
     for _ in 0..ASKS {
         let from = random.below(secs.saturating_sub(10) as usize) as f64;
         let started = Instant::now();
-        let frames = store.detections(&run.id, from, from + 10.0, u32::MAX).await?;
+        let (frames, _) = store.detections(&run.id, from, from + 10.0, u32::MAX).await?;
         windows.push(started.elapsed());
         boxes += frames.iter().map(|frame| frame.boxes.len()).sum::<usize>();
         let [one, other] = [(); 2].map(|()| random.below(secs as usize) as f64);

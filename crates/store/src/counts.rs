@@ -22,13 +22,15 @@ pub struct CountPoint {
 #[derive(Clone, Debug, PartialEq)]
 pub struct CountWindow {
     /// Length of a point's interval; 0 if each point is a frame.
-    pub level_secs: u32,
+    pub level_secs: f64,
     /// In order of time.
     pub points: Vec<CountPoint>,
 }
 
-/// Frames a second that a per-frame answer is planned for; a denser video is answered a level coarser.
-const PLANNED_FRAMES_PER_SEC: f64 = 60.0;
+/// Windows of this length are answered from the frames themselves, if stored levels would give less than half of the points.
+const MOST_FINE_SECS: f64 = 600.0;
+/// Levels that aren't stored.
+const FINE_LEVELS_SECS: [f64; 4] = [0.05, 0.1, 0.2, 0.5];
 
 impl Store {
     /// Counts from `from_secs` to `to_secs` in about `points` points at the most.
@@ -41,16 +43,17 @@ impl Store {
     ) -> Result<CountWindow> {
         let length_secs = (to_secs - from_secs).max(0.0);
         let points = f64::from(points.max(1));
-        if length_secs * PLANNED_FRAMES_PER_SEC <= points {
-            let frames = self.detections(run_id, from_secs, to_secs, u32::MAX).await?;
-            let points = frames
-                .iter()
-                .map(|frame| {
-                    let count = frame.boxes.len() as u32;
-                    CountPoint { secs: frame.secs, mean: f64::from(count), min: count, max: count }
-                })
-                .collect();
-            return Ok(CountWindow { level_secs: 0, points });
+        if length_secs <= MOST_FINE_SECS && length_secs * 2.0 <= points {
+            let (frames, _) = self.detections(run_id, from_secs, to_secs, u32::MAX).await?;
+            let frames: Vec<(f64, u32)> =
+                frames.iter().map(|frame| (frame.secs, frame.boxes.len() as u32)).collect();
+            let level_secs = if frames.len() as f64 <= points {
+                0.0
+            } else {
+                let fits = |level: &f64| length_secs / level <= points;
+                FINE_LEVELS_SECS.into_iter().find(fits).unwrap_or(1.0)
+            };
+            return Ok(CountWindow { level_secs, points: points_of(&frames, level_secs) });
         }
         let level_secs = LEVELS_SECS
             .into_iter()
@@ -80,6 +83,39 @@ impl Store {
                 })
             })
             .collect::<Result<_>>()?;
-        Ok(CountWindow { level_secs, points })
+        Ok(CountWindow { level_secs: f64::from(level_secs), points })
+    }
+}
+
+/// Points of frames, each with its seconds and its count, in order of time.
+fn points_of(frames: &[(f64, u32)], level_secs: f64) -> Vec<CountPoint> {
+    let bucket = |secs: f64| if level_secs > 0.0 { (secs / level_secs).floor() } else { secs };
+    let same = |one: &(f64, u32), other: &(f64, u32)| bucket(one.0) == bucket(other.0);
+    let point = |frames: &[(f64, u32)]| {
+        let counts = || frames.iter().map(|&(_, count)| count);
+        let begins = bucket(frames[0].0);
+        CountPoint {
+            secs: if level_secs > 0.0 { begins * level_secs } else { begins },
+            mean: counts().map(f64::from).sum::<f64>() / frames.len() as f64,
+            min: counts().min().unwrap_or(0),
+            max: counts().max().unwrap_or(0),
+        }
+    };
+    frames.chunk_by(same).map(point).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_a_bucket_make_one_point_and_others_their_own() {
+        let frames = [(0.0, 2), (0.04, 4), (0.12, 1), (0.5, 0)];
+        let of = |level| {
+            points_of(&frames, level).iter().map(|p| (p.secs, p.mean, p.min, p.max)).collect::<Vec<_>>()
+        };
+        assert_eq!(of(0.0), [(0.0, 2.0, 2, 2), (0.04, 4.0, 4, 4), (0.12, 1.0, 1, 1), (0.5, 0.0, 0, 0)]);
+        assert_eq!(of(0.1), [(0.0, 3.0, 2, 4), (0.1, 1.0, 1, 1), (0.5, 0.0, 0, 0)]);
+        assert_eq!(points_of(&[], 0.1), []);
     }
 }

@@ -7,15 +7,15 @@ use pigweight_core::interpolate::SettledFrame;
 use sqlx::Row as _;
 
 impl Store {
-    /// Settled frames from `from_secs` up to and including `to_secs`, in order. `limit` bounds how many chunks are
-    /// read at once.
+    /// Settled frames from `from_secs` up to and including `to_secs`, in order, and whether these are all: `limit` bounds how many
+    /// chunks are read at once.
     pub async fn detections(
         &self,
         run_id: &str,
         from_secs: f64,
         to_secs: f64,
         limit: u32,
-    ) -> Result<Vec<SettledFrame>> {
+    ) -> Result<(Vec<SettledFrame>, bool)> {
         let failed = |error| Error::from_sql("reading detections", error);
         let rows = sqlx::query(
             "select data from detection_chunks where run_id = $1 and last_secs >= $2 and first_secs <= $3 \
@@ -28,13 +28,14 @@ impl Store {
         .fetch_all(&self.pool)
         .await
         .map_err(failed)?;
+        let are_all = rows.len() < limit as usize;
         let mut frames = Vec::new();
         for row in rows {
             let data: &[u8] = row.try_get(0).map_err(failed)?;
             let chunk = columns::decode(data).ok_or(Error::Damaged { what: "detections" })?;
             frames.extend(chunk.into_iter().filter(|frame| frame.secs >= from_secs && frame.secs <= to_secs));
         }
-        Ok(frames)
+        Ok((frames, are_all))
     }
 
     /// The settled frame that is on the screen at `secs`: the last one not after it.

@@ -17,6 +17,7 @@ mod camera_marks;
 mod camera_recordings;
 mod camera_states;
 mod cameras;
+mod changes;
 mod check;
 mod checkpoints;
 mod clock;
@@ -46,6 +47,7 @@ pub use camera_marks::{CameraMark, NewMark};
 pub use camera_recordings::{CameraRecording, RecordedBytes, RecordingMode, TICKS_PER_SEC};
 pub use camera_states::KeptState;
 pub use cameras::{CameraPlace, CameraRecord};
+pub use changes::{ChangeCounts, TOPICS, Topic};
 pub use check::{CheckedStore, Finding};
 pub use checkpoints::Checkpoint;
 pub use counts::{CountPoint, CountWindow};
@@ -64,10 +66,12 @@ pub use runs::{NewRun, RunRecord, RunState};
 pub use sources::{InputMeasurement, NewSource, SourceChange, SourceKind, SourceRecord};
 pub use videos::{FileIdentity, FileStat, KnownFile, NewFile, NewVideo, VideoRecord};
 
+use changes::Changes;
 use sqlx::sqlite::SqlitePool;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// The store. Cheap to clone.
 #[derive(Clone)]
@@ -76,11 +80,17 @@ pub struct Store {
     /// Locked as long as any clone lives.
     lock: Option<Arc<File>>,
     folder: Arc<PathBuf>,
+    changes: Changes,
 }
 
 type Transaction = sqlx::Transaction<'static, sqlx::Sqlite>;
 
 impl Store {
+    /// Tells of every committed change. The change is readable a moment later: it is told as the transaction ends.
+    pub fn watch_changes(&self) -> watch::Receiver<ChangeCounts> {
+        self.changes.watch()
+    }
+
     /// A transaction that writes. It takes the write lock at once: one that read first could find its snapshot outdated when
     /// it comes to write, and would fail.
     async fn begin_write(&self, operation: &'static str) -> Result<Transaction> {

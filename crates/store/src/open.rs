@@ -1,6 +1,7 @@
 //! Opening a data folder: its lock, its connections, its upgrades.
 
 use crate::error::{Error, Result};
+use crate::changes::Changes;
 use crate::{Store, sources};
 use sqlx::Connection as _;
 use sqlx::migrate::MigrateError;
@@ -39,9 +40,10 @@ impl Store {
         // The address of an earlier owner.
         lock.set_len(0).map_err(unusable(folder))?;
         keep_from_others(&folder.join(DATABASE_FILE)).map_err(unusable(folder))?;
-        let pool = connect(options(folder), MAX_CONNECTIONS).await?;
+        let changes = Changes::new();
+        let pool = connect(options(folder), MAX_CONNECTIONS, &changes).await?;
         UPGRADES.run(&pool).await.map_err(not_upgraded)?;
-        let store = Self { pool, lock: Some(Arc::new(lock)), folder: Arc::new(folder.to_owned()) };
+        let store = Self { pool, lock: Some(Arc::new(lock)), folder: Arc::new(folder.to_owned()), changes };
         sources::give_uploads_their_own(&store).await?;
         Ok(store)
     }
@@ -69,8 +71,9 @@ impl Store {
             .filename(folder.join(DATABASE_FILE))
             .read_only(true)
             .foreign_keys(true);
-        let pool = connect(options, 1).await?;
-        let store = Self { pool, lock, folder: Arc::new(folder.to_owned()) };
+        let changes = Changes::new();
+        let pool = connect(options, 1, &changes).await?;
+        let store = Self { pool, lock, folder: Arc::new(folder.to_owned()), changes };
         store.check_version().await?;
         Ok(store)
     }
@@ -94,8 +97,8 @@ impl Store {
     /// The same store over connections of its own, for background threads. The operating system may suspend such a thread
     /// while it holds a connection; requests must not wait for that.
     pub async fn background_connections(&self) -> Result<Self> {
-        let pool = connect(options(&self.folder), MAX_CONNECTIONS).await?;
-        Ok(Self { pool, lock: self.lock.clone(), folder: self.folder.clone() })
+        let pool = connect(options(&self.folder), MAX_CONNECTIONS, &self.changes).await?;
+        Ok(Self { pool, ..self.clone() })
     }
 
     /// Whether a data folder holds a store.
@@ -172,12 +175,19 @@ fn options(folder: &Path) -> SqliteConnectOptions {
         .foreign_keys(true)
 }
 
-async fn connect(options: SqliteConnectOptions, number: u32) -> Result<SqlitePool> {
+async fn connect(options: SqliteConnectOptions, number: u32, changes: &Changes) -> Result<SqlitePool> {
     let failed = |error| Error::from_sql("opening the store", error);
     let pool = SqlitePoolOptions::new()
         .max_connections(number)
         .idle_timeout(None)
         .max_lifetime(None)
+        .after_connect({
+            let changes = changes.clone();
+            move |connection, _| {
+                let changes = changes.clone();
+                Box::pin(async move { changes.follow(connection).await })
+            }
+        })
         .after_release(|connection, _| {
             Box::pin(async move {
                 // On a full disk SQLite rolls a transaction back by itself, while the driver still counts it as open. A later

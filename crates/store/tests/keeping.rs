@@ -93,12 +93,14 @@ async fn a_run_is_found_again_and_its_steps_add_up() {
     assert_eq!((run.state, run.frames_done, run.count_max), (RunState::Done, 50, 2));
     let sum: usize = frames.iter().map(|frame| frame.boxes.len()).sum();
     assert_eq!(run.count_sum, sum as i64);
-    assert_eq!(store.detections(&run.id, 0.0, 100.0, 100).await.unwrap(), frames);
-    let window = store.detections(&run.id, 0.39, 0.81, 100).await.unwrap();
+    assert_eq!(store.detections(&run.id, 0.0, 100.0, 100).await.unwrap(), (frames.clone(), true));
+    let (first, are_all) = store.detections(&run.id, 0.0, 100.0, 1).await.unwrap();
+    assert!(!are_all && !first.is_empty() && frames.starts_with(&first), "a part is told as a part");
+    let (window, _) = store.detections(&run.id, 0.39, 0.81, 100).await.unwrap();
     assert_eq!(window, frames[10..=20]);
     assert_eq!(store.settled_at(&run.id, 0.45).await.unwrap().unwrap(), frames[11]);
     let curve = store.counts(&run.id, 0.0, 2.0, 10).await.unwrap();
-    assert_eq!(curve.level_secs, 1);
+    assert_eq!(curve.level_secs, 1.0);
     assert_eq!(curve.points.len(), 2);
     assert_eq!((curve.points[0].min, curve.points[0].max), (0, 2));
     assert!(

@@ -67,7 +67,7 @@ async fn tell(store: &Store, video: &VideoRecord, text: &mut String) {
             let ends = &ends[..ends.len().min(5)];
             writeln!(text, "counts {} {} {sum:.6} {ends:?}", window.level_secs, window.points.len()).unwrap();
         }
-        let frames = store.detections(&run.id, 0.0, 20.0, 1000).await.unwrap();
+        let (frames, _) = store.detections(&run.id, 0.0, 20.0, 1000).await.unwrap();
         let inferred = frames.iter().filter(|frame| frame.reason.is_some()).count();
         let places: f64 =
             frames.iter().flat_map(|frame| &frame.boxes).map(|found| f64::from(found.rect.x)).sum();

@@ -4,9 +4,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Page, Route } from '@playwright/test';
+import type { Page, Route, WebSocketRoute } from '@playwright/test';
 import type { JobWish } from '../../src/api/narrowed.ts';
-import type { Adaptation, Camera } from '../../src/api/types.ts';
+import type { Adaptation, Camera, Topic } from '../../src/api/types.ts';
 import { checkAnswer } from './contract.ts';
 import { filmPath, streamPath } from './film.ts';
 import { framePicture, SPRITE, spriteSheet } from './picture.ts';
@@ -26,10 +26,27 @@ export async function serve(page: Page, world: World, base: string): Promise<voi
   await page.route(`${HOST}${base}**`, (route) => answer(route, world, base));
   // The made-up world has no MP4 of cameras either.
   await page.routeWebSocket(/\/ws\/cameras\//, (socket) => socket.close());
+  await page.routeWebSocket(/\/ws\/changes$/, (socket) => tellChanges(page, socket, world));
   // A video's socket says nothing: what it would tell is asked for as well.
   await page.routeWebSocket(/\/ws\/count\?/, (socket) => {
     for (const update of world.updates) socket.send(JSON.stringify(update));
   });
+}
+
+/** As the server does: at once, after each change, and every two seconds. */
+function tellChanges(page: Page, socket: WebSocketRoute, world: World): void {
+  const tell = (topics: Topic[]) => {
+    if (!world.isGone) socket.send(JSON.stringify({ type: 'changes', topics }));
+  };
+  const timer = setInterval(() => tell([]), 2000);
+  const end = () => {
+    clearInterval(timer);
+    world.watchers.delete(tell);
+  };
+  socket.onClose(end);
+  page.once('close', end);
+  world.watchers.add(tell);
+  tell([]);
 }
 
 async function answer(route: Route, world: World, base: string): Promise<void> {
@@ -38,6 +55,7 @@ async function answer(route: Route, world: World, base: string): Promise<void> {
   world.requests.push(`${route.request().method()} ${path}${url.search}`);
   if (!path.startsWith('api/')) return answerFile(route, path || 'index.html');
   await world.gate;
+  if (world.isGone) return route.abort('connectionrefused');
   try {
     await answerApi(route, world, path.slice(4).split('/').map(decodeURIComponent), url.searchParams);
   } catch (error) {
@@ -110,6 +128,7 @@ async function answerApi(route: Route, world: World, path: string[], query: URLS
     case 'preview':
       return answerPreview(route, world, path[3] ?? '', query);
     case 'crossings':
+      if (path[3]) return route.fulfill({ contentType: 'image/jpeg', body: framePicture(world.film, 0) });
       return json(route, world.crossings(id));
     default:
       return problem(route, 404, `No ${part} here.`);

@@ -25,6 +25,7 @@ import type {
   LineDifference,
   Recordings,
   Run,
+  Topic,
   Video,
 } from '../../src/api/types.ts';
 import { FILM, type FilmTable, filmTable, pigBoxes } from './film.ts';
@@ -238,9 +239,17 @@ export class World {
   /** As a person has set it; null: chosen from the size of the animals. */
   inputWidth: number | null = null;
   cameras: Camera[] = [];
+  /** Nothing answers any more. */
+  isGone = false;
+  /** Tell open pages of a change. */
+  readonly watchers = new Set<(topics: Topic[]) => void>();
   /** What the socket of a camera tells as soon as it is open. */
   updates: BoxesUpdate[] = [];
   #cameraFrom: number | null = null;
+
+  tellChange(...topics: Topic[]): void {
+    for (const tell of this.watchers) tell(topics);
+  }
 
   /** The hour of a camera: three animals in every second, and a hundred seconds without video. */
   cameraCounts(from: number): CountWindow {

@@ -13,6 +13,7 @@ import type {
   CountAtTime,
   CountedMoment,
   Crossing,
+  Decimal,
   Health,
   Job,
   Jobs,
@@ -29,6 +30,16 @@ import type {
 const videoPath = (id: string) => `api/videos/${encodeURIComponent(id)}`;
 
 export const fetchHealth = () => askJson<Health>(address('api/health'));
+
+/** The animal of a crossing, on the frame that proves it. */
+export const crossingPicture = (id: string, crossing: string) =>
+  address(`${videoPath(id)}/crossings/${encodeURIComponent(crossing)}/picture`);
+
+/** Tables for spreadsheets, with the decimal sign that they expect. */
+export const crossingsTable = (id: string, decimal: Decimal) =>
+  address(`${videoPath(id)}/crossings.csv`, { decimal });
+export const countsTable = (id: string, decimal: Decimal) =>
+  address(`${videoPath(id)}/counts.csv`, { decimal });
 
 const VIDEOS_AT_ONCE = 100;
 

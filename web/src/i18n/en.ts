@@ -18,6 +18,12 @@ export const en = {
   page_missing: 'There is nothing at this address.',
   page_missing_next: 'To the list of videos',
 
+  moment_copy: 'Copy a link to this moment',
+  moment_copied: 'Copied',
+  moment_picture: 'Save this picture',
+  table_counts: 'Counts as a table (CSV)',
+  table_crossings: 'Crossings as a table (CSV)',
+
   // how many
   pigs: { one: 'pig', other: 'pigs' },
   pigs_counted: { one: '{count} pig', other: '{count} pigs' },
@@ -30,7 +36,7 @@ export const en = {
   on_average_so_far: 'on average so far',
   at_most: 'at most',
   up_to: 'up to {count} at once',
-  counted_range: 'about {mean}, from {min} to {max}',
+  counted_range: 'about {mean} pigs, from {min} to {max}',
   videos_number: { one: '{count} video', other: '{count} videos' },
   count_now: 'In the picture now',
   uncertainty_meaning: 'Nine times in ten the true number is no farther away than this',
@@ -367,6 +373,11 @@ export const en = {
   model_file: 'File',
   model_layout: 'Kind of output',
   model_input: 'Picture size for the model',
+  class_pig: 'pig',
+  class_piglet: 'piglet',
+  class_sow: 'sow',
+  class_boar: 'boar',
+  model_built_in: '{file} (built in)',
   model_classes: 'Classes',
   model_min_score: 'Least certainty that counts',
   model_hash: 'Fingerprint',

@@ -75,6 +75,11 @@ export function timeOfDay(ms: number): string {
   return new Intl.DateTimeFormat(language.code, { timeStyle: 'medium' }).format(ms);
 }
 
+/** As spreadsheets in the reader's language expect it. */
+export function decimalSign(): 'point' | 'comma' {
+  return new Intl.NumberFormat(language.code).format(1.5).includes(',') ? 'comma' : 'point';
+}
+
 export function percent(share: number): string {
   return new Intl.NumberFormat(language.code, { style: 'percent' }).format(share);
 }

@@ -1,6 +1,8 @@
-// A response that is polled: every two seconds while something in it changes, after each command, and when the
-// user comes back to the page; never while idle.
+// A response that is polled: every two seconds while something in it changes, after each command, when the server tells of a change, and
+// when the user comes back to the page; never while idle.
+import type { Topic } from '../api/types.ts';
 import { backOffMs } from './back_off.ts';
+import { serverWatch } from './server_watch.svelte.ts';
 
 const ASK_AGAIN = { firstMs: 2000, longestMs: 15_000 };
 
@@ -9,6 +11,7 @@ export class AskedAgain<T> {
   isSilent = $state(false);
   readonly #ask: () => Promise<T>;
   readonly #isMoving: (answer: T) => boolean;
+  readonly #endListening: () => void;
   #failures = 0;
   #timer = 0;
   #asked = 0;
@@ -17,9 +20,11 @@ export class AskedAgain<T> {
     if (!document.hidden) void this.refresh();
   };
 
-  constructor(ask: () => Promise<T>, isMoving: (answer: T) => boolean) {
+  /** `topics`: whose changes it depends on. */
+  constructor(ask: () => Promise<T>, isMoving: (answer: T) => boolean, topics: readonly Topic[]) {
     this.#ask = ask;
     this.#isMoving = isMoving;
+    this.#endListening = serverWatch.listen(topics, () => void this.refresh());
     document.addEventListener('visibilitychange', this.#onShow);
     void this.refresh();
   }
@@ -49,6 +54,7 @@ export class AskedAgain<T> {
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
+    this.#endListening();
     document.removeEventListener('visibilitychange', this.#onShow);
   }
 }

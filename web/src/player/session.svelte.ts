@@ -2,11 +2,13 @@
 // analysed, it is polled every two seconds, with socket updates in between; while idle it isn't
 // polled.
 import { fetchDetections, fetchIndex, fetchVideo } from '../api/endpoints.ts';
-import { Problem, socketAddress } from '../api/request.ts';
+import { Problem } from '../api/request.ts';
 import type { CountUpdate, Video } from '../api/types.ts';
 import { LineBook } from '../lines/line_book.svelte.ts';
 import { backOffMs } from '../live/back_off.ts';
-import { CountSocket, isCount } from '../live/count_socket.ts';
+import { isCount, openCountSocket, type Update } from '../live/count_socket.ts';
+import type { LiveSocket } from '../live/live_socket.ts';
+import { serverWatch } from '../live/server_watch.svelte.ts';
 import { DetectionCache } from '../overlay/detections.ts';
 import { momentCount } from '../overlay/moment.ts';
 import { health } from '../settings/health.svelte.ts';
@@ -35,12 +37,13 @@ export class VideoSession {
   problem = $state<string | null>(null);
   isSilent = $state(false);
   #arrivals = $state(0);
-  #socket: CountSocket | null = null;
+  #socket: LiveSocket<Update> | null = null;
   #timer = 0;
   #failures = 0;
   #asksForSprites = $state(5);
   #isClosed = false;
   #knownTo = '';
+  readonly #endListening: (() => void)[];
 
   constructor(id: string, atSecs: number | null) {
     this.id = id;
@@ -55,6 +58,10 @@ export class VideoSession {
       nowMs: () => performance.now(),
     });
     if (atSecs !== null) this.cursor.seek(atSecs);
+    this.#endListening = [
+      serverWatch.listen(['videos', 'jobs'], () => void this.refresh()),
+      serverWatch.listen(['lines'], () => void this.#orSilent(this.lines.refresh())),
+    ];
     void this.refresh();
   }
 
@@ -135,6 +142,7 @@ export class VideoSession {
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
+    for (const end of this.#endListening) end();
     this.#socket?.close();
     this.detections.close();
   }
@@ -204,7 +212,7 @@ export class VideoSession {
       this.#socket = null;
       return;
     }
-    this.#socket ??= new CountSocket(socketAddress('ws/count', { id: this.id }), (news) => {
+    this.#socket ??= openCountSocket(this.id, (news) => {
       if (!isCount(news)) return;
       const isOver = news.state === 'done' || news.state === 'failed';
       this.news = news;

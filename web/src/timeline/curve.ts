@@ -41,11 +41,16 @@ export function curvePaths(
 ): CurvePaths {
   let line = '';
   let band = '';
+  const { level_secs: level, counted_to_secs: end } = counts;
   const toY = (count: number) => round(height - (count / top) * height);
-  for (const stretch of unbroken(counts)) {
-    const x = stretch.map((point) => round(toPixels(view, width, point[0])));
+  const toX = (secs: number) => round(toPixels(view, width, secs));
+  for (const points of unbroken(counts)) {
+    // A point of an interval speaks for all of it.
+    const ends = (secs: number) => toX(Math.max(secs, Math.min(secs + level, end)));
+    const x = points.flatMap(([secs]) => (level > 0 ? [toX(secs), ends(secs)] : [toX(secs)]));
+    const stretch = level > 0 ? points.flatMap((point) => [point, point]) : points;
     // A single point would be invisible: give it a pixel's length.
-    if (x.length === 1) {
+    if (x.at(-1) === x[0]) {
       stretch.push(stretch[0] as CountPoint);
       x.push((x[0] as number) + 1);
     }

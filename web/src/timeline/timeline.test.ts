@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { CountWindow } from '../api/narrowed.ts';
 import { coverage, coverageAt } from './coverage.ts';
 import { curvePaths, pointAt, topOfScale, unbroken } from './curve.ts';
-import { follow, isWhole, ticks, toPixels, toSecs, wholeView, zoom } from './view.ts';
+import { follow, isWhole, pan, pinch, ticks, toPixels, toSecs, wholeView, zoom } from './view.ts';
 
 const counts: CountWindow = {
   level_secs: 1,
@@ -18,13 +18,15 @@ const counts: CountWindow = {
 describe('curve', () => {
   it('puts counts on the pixels of the scale, and breaks where nothing was counted', () => {
     const { line, band } = curvePaths(counts, { fromSecs: 0, toSecs: 40 }, 400, 60, 6);
-    expect(line).toBe('M0 40L10 20L20 60M300 30L301 30');
-    expect(band.startsWith('M0 30L10 20L20 60L20 60L10 20L0 50Z')).toBe(true);
+    expect(line).toBe('M0 40L10 40L10 20L20 20L20 60L30 60M300 30L310 30');
+    expect(band.startsWith('M0 30L10 30L10 20L20 20L20 60L30 60L30 60L20 60L20 20L10 20L10 50L0 50Z')).toBe(
+      true,
+    );
   });
 
   it('follows the view', () => {
     const { line } = curvePaths(counts, { fromSecs: 1, toSecs: 3 }, 200, 60, 6);
-    expect(line.startsWith('M-100 40L0 20L100 60')).toBe(true);
+    expect(line.startsWith('M-100 40L0 40L0 20L100 20L100 60')).toBe(true);
   });
 
   it('never writes what SVG cannot read', () => {
@@ -95,6 +97,26 @@ describe('view', () => {
     expect(isWhole(zoom(near, 100, 10, 40), 100)).toBe(true);
     const least = zoom(near, 100, 1e-6, 69);
     expect(least.toSecs - least.fromSecs).toBeCloseTo(2, 9);
+  });
+
+  it('is moved by hand, and held at the ends', () => {
+    const view = { fromSecs: 20, toSecs: 30 };
+    expect(pan(view, 100, 5)).toEqual({ fromSecs: 25, toSecs: 35 });
+    expect(pan(view, 100, -50)).toEqual({ fromSecs: 0, toSecs: 10 });
+    expect(pan(view, 100, 500)).toEqual({ fromSecs: 90, toSecs: 100 });
+    expect(pan(wholeView(100), 100, 5)).toEqual(wholeView(100));
+  });
+
+  it('keeps the moments under two fingers', () => {
+    const view = { fromSecs: 20, toSecs: 40 };
+    // From 25 and 35 s, spread to twice the distance around the middle.
+    const near = pinch(view, 100, 200, [50, 150], [0, 200]);
+    expect(near).toEqual({ fromSecs: 25, toSecs: 35 });
+    expect(toPixels(near, 200, 25)).toBe(0);
+    // Moved without spreading.
+    expect(pinch(view, 100, 200, [50, 150], [60, 160])).toEqual({ fromSecs: 19, toSecs: 39 });
+    // Together: farther, at most the whole.
+    expect(pinch(view, 100, 200, [0, 200], [99, 101])).toEqual(wholeView(100));
   });
 
   it('turns the page when the cursor leaves it', () => {

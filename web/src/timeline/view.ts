@@ -31,6 +31,28 @@ export function zoom(view: TimeView, durationSecs: number, factor: number, aroun
   return hold({ fromSecs: aroundSecs - share * wanted, toSecs: aroundSecs + (1 - share) * wanted }, whole);
 }
 
+/** Moves it, as far as the ends allow. */
+export function pan(view: TimeView, durationSecs: number, secs: number): TimeView {
+  return hold({ fromSecs: view.fromSecs + secs, toSecs: view.toSecs + secs }, wholeView(durationSecs));
+}
+
+/** Two fingers hold two moments: `from` is where they were in `view`, `to` where they are now, px of `width`. */
+export function pinch(
+  view: TimeView,
+  durationSecs: number,
+  width: number,
+  from: readonly [number, number],
+  to: readonly [number, number],
+): TimeView {
+  const length = view.toSecs - view.fromSecs;
+  const [distance, spread] = [from, to].map(([one, other]) => Math.max(1, Math.abs(one - other)));
+  const zoomed = zoom(view, durationSecs, (distance ?? 1) / (spread ?? 1), view.fromSecs);
+  const held = view.fromSecs + ((from[0] + from[1]) / 2 / Math.max(1, width)) * length;
+  const at = (to[0] + to[1]) / 2 / Math.max(1, width);
+  const fromSecs = held - at * (zoomed.toSecs - zoomed.fromSecs);
+  return pan(zoomed, durationSecs, fromSecs - zoomed.fromSecs);
+}
+
 /** Turns the page when the cursor has left the view; the same view when it has not. */
 export function follow(view: TimeView, durationSecs: number, secs: number): TimeView {
   if (secs >= view.fromSecs && secs <= view.toSecs) return view;

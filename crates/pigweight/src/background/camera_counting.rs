@@ -308,7 +308,7 @@ impl CameraCounting {
     fn measure(&self, runtime: &Handle, inference: &Inference, run: &RunRecord, size: (u32, u32)) {
         let store = &self.context.store;
         let detections = store.detections(&run.id, 0.0, run.counted_to_secs, MEASURED_CHUNKS);
-        let measured = runtime.block_on(detections).map_err(anyhow::Error::from).and_then(|frames| {
+        let measured = runtime.block_on(detections).map_err(anyhow::Error::from).and_then(|(frames, _)| {
             input_width::measure_camera((store, runtime), inference, &self.record.id, size, &frames)
         });
         if let Err(error) = measured {

@@ -1,5 +1,6 @@
 //! Pictures and video over HTTP: exact frames, previews, HLS, the original file, and recordings of cameras.
 
+pub mod crossing_picture;
 mod fair_queue;
 pub mod file;
 pub mod frames;

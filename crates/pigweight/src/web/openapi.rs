@@ -21,6 +21,7 @@ const LEFT_OUT: [&str; 1] = ["valid_range_secs"];
                        documents (RFC 9457) whose `detail` tells what to do."
     ),
     components(schemas(
+        api::changes_socket::Changes,
         api::count_socket::CountUpdate,
         api::count_socket::BoxesUpdate,
         api::video_socket::VideoStart,

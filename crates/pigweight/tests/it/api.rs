@@ -417,6 +417,10 @@ fn the_dashboard_queries_only_existing_metrics() {
     assert!(names.len() > 10, "{names:?}");
     let missing: Vec<&&str> = names.iter().filter(|name| !is_told(name)).collect();
     assert!(missing.is_empty(), "{missing:?} are not in\n{metrics}");
+    for kind in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let name = kind.split(' ').next().unwrap();
+        assert!(metrics.contains(&format!("# HELP {name} ")), "{name} is not explained in\n{metrics}");
+    }
 }
 
 #[test]
@@ -538,4 +542,40 @@ fn what_a_client_has_already_is_not_sent_again() {
         assert_eq!(server.ask("GET", &file, &[("if-match", wanted)], None).status, status, "{wanted}");
     }
     server.stop();
+}
+
+#[test]
+fn boxes_of_a_long_video_come_in_pages_without_a_seam() {
+    let (videos, data) = (crate::jobs::videos(&[("long.mp4", 13)]), tempfile::tempdir().unwrap());
+    let server = Server::start_with(videos.path(), data.path(), Some(&model()), &[crate::jobs::NO_PICTURES]);
+    let id = indexed(&server, "long.mp4")["id"].as_str().unwrap().to_owned();
+    server.wait_for_run(&id, "done");
+    let index = server.get(&format!("/api/videos/{id}/index")).json();
+    let run = server.get(&format!("/api/videos/{id}")).json()["run"]["id"].as_str().unwrap().to_owned();
+    let walk = |path: &str| {
+        let (mut query, mut pages) = (String::new(), Vec::new());
+        loop {
+            let page = server.get(&format!("{path}{query}"));
+            let next = page.header("link").to_owned();
+            pages.push(page.json());
+            match next.strip_prefix('<').and_then(|next| next.split_once('>')) {
+                Some((next, rest)) => {
+                    assert!(rest.contains("rel=\"next\""), "{rest}");
+                    query = next.to_owned();
+                }
+                None => return pages,
+            }
+        }
+    };
+    let pages = walk(&format!("/api/videos/{id}/detections"));
+    assert_eq!(pages.len(), 2, "130 s in pages of 120");
+    let pts: Vec<i64> = pages
+        .iter()
+        .flat_map(|page| page["frames"].as_array().unwrap())
+        .map(|frame| frame["pts"].as_i64().unwrap())
+        .collect();
+    assert!(pts.is_sorted_by(|one, other| one < other), "no frame is on two pages");
+    assert_eq!(pts.len() as u64, server.video("long.mp4")["frames"].as_u64().unwrap(), "{index}");
+    assert_eq!(pages[0]["to_secs"], pages[1]["from_secs"]);
+    assert_eq!(walk(&format!("/api/videos/{id}/runs/{run}/schedule")).len(), 1, "600 s fit a page");
 }

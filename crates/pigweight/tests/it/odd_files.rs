@@ -1,7 +1,7 @@
 //! Folders as network storage, recorders and people fill them: names that aren't text, folders of the system, pipes, a disk that isn't mounted.
 
 use crate::api::indexed;
-use crate::server::{Server, pause};
+use crate::server::{Server, pause, pigweight};
 use pigweight_testkit::videos::video;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -158,4 +158,27 @@ fn an_emptied_folder_is_told_and_its_videos_return_with_their_disk() {
     }
     assert_eq!(server.video("pen.mp4")["id"], id);
     server.stop();
+}
+
+#[test]
+fn what_is_no_file_is_refused_as_an_argument_without_waiting_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let socket = folder.path().join("socket");
+    let _socket = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let picture = crate::server::root().join("fixtures/pictures/golden.png");
+    for odd in [pipe.as_path(), &socket, Path::new("/dev/zero"), folder.path()] {
+        let commands = [
+            pigweight().arg("count").arg(odd).output().unwrap(),
+            pigweight().arg("detect").arg(odd).output().unwrap(),
+            pigweight().arg("detect").arg(&picture).arg("--model").arg(odd).output().unwrap(),
+        ];
+        for output in commands {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{}: {said}", odd.display());
+            assert!(said.contains(&odd.display().to_string()) && said.contains("file"), "{said}");
+            assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+        }
+    }
 }

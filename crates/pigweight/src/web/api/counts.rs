@@ -2,19 +2,21 @@
 
 use crate::web::api::types::DirectionName;
 use crate::web::api::types::Window;
-use crate::web::app::Shared;
+use crate::web::app::{App, Shared};
 use crate::web::auth::caller::Caller;
 use crate::web::request::arguments::{Field, Kind, Query, RequestArguments};
 use crate::web::request::problem::Problem;
 use axum::Json;
 use axum::extract::Path;
+use axum::http::{HeaderMap, HeaderValue, header};
+use pigweight_core::interpolate::SettledFrame;
 use pigweight_core::track::Origin;
 use pigweight_live::timeline::GAP_SECS;
 use pigweight_store::{LineCrossing, RunRecord, VideoRecord};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-/// Longest window of boxes in one answer: what a page keeps around its cursor, not a download.
+/// Longest window of boxes in one answer; longer ones come in pages.
 const MAX_WINDOW_SECS: f64 = 120.0;
 const MAX_CHUNKS: u32 = 256;
 
@@ -38,25 +40,66 @@ pub struct FrameBoxes {
     pub boxes: Vec<[f64; 7]>,
 }
 
-/// Boxes, tracks and where they come from, for a window of at most two minutes.
+/// A page of what is settled in a window of a run.
+pub struct SettledPage {
+    pub from_secs: f64,
+    /// Where the page ends.
+    pub to_secs: f64,
+    pub frames: Vec<SettledFrame>,
+    /// The address of the next page, if there is one.
+    pub headers: HeaderMap,
+}
+
+impl SettledPage {
+    /// Covers `most_secs` at the most.
+    pub async fn read(
+        app: &App,
+        run: &RunRecord,
+        window: &Window,
+        end_secs: f64,
+        most_secs: f64,
+    ) -> Result<Self, Problem> {
+        let (from_secs, wanted_to_secs) = window.range(end_secs)?;
+        let mut to_secs = wanted_to_secs.min(from_secs + most_secs);
+        let (mut frames, are_all) = app.store.detections(&run.id, from_secs, to_secs, MAX_CHUNKS).await?;
+        if let Some(last) = frames.last().filter(|last| !are_all && last.secs > from_secs) {
+            to_secs = last.secs;
+        }
+        let mut headers = HeaderMap::new();
+        let last_secs = wanted_to_secs.min(end_secs);
+        if to_secs < last_secs {
+            // A frame exactly at the seam is on the next page.
+            frames.retain(|frame| frame.secs < to_secs);
+            let link = format!("<?from={to_secs}&to={last_secs}>; rel=\"next\"");
+            headers.insert(header::LINK, HeaderValue::from_str(&link).map_err(Problem::internal)?);
+        }
+        Ok(Self { from_secs, to_secs, frames, headers })
+    }
+}
+
+/// Boxes, tracks and where they come from. A page covers two minutes at the most; the header Link names the next one. A page that isn't the last
+/// ends before `to_secs`.
 #[utoipa::path(
     get, path = "/api/videos/{id}/detections", params(Window),
-    responses((status = 200, body = Detections), (status = 400, body = Problem), (status = 404, body = Problem))
+    responses((status = 200, body = Detections, headers(("Link" = String, description = "The next page, with rel=next; absent on the last"))),
+              (status = 400, body = Problem), (status = 404, body = Problem))
 )]
 pub async fn detections(
     caller: Caller,
     app: Shared,
     Path(id): Path<String>,
     Query(window): Query<Window>,
-) -> Result<Json<Detections>, Problem> {
+) -> Result<(HeaderMap, Json<Detections>), Problem> {
     let video = caller.recording(&app, &id).await?;
     let run = app.store.shown_run(&id).await?;
-    let (from_secs, to_secs) = window.range(end_secs(&video, run.as_ref()))?;
-    let to_secs = to_secs.min(from_secs + MAX_WINDOW_SECS);
+    let end_secs = end_secs(&video, run.as_ref());
     let Some(run) = run else {
-        return Ok(Json(Detections { from_secs, to_secs, counted_to_secs: 0.0, frames: Vec::new() }));
+        let (from_secs, to_secs) = window.range(end_secs)?;
+        let none = Detections { from_secs, to_secs, counted_to_secs: 0.0, frames: Vec::new() };
+        return Ok((HeaderMap::new(), Json(none)));
     };
-    let frames = app.store.detections(&run.id, from_secs, to_secs, MAX_CHUNKS).await?;
+    let SettledPage { from_secs, to_secs, frames, headers } =
+        SettledPage::read(&app, &run, &window, end_secs, MAX_WINDOW_SECS).await?;
     let frames = frames
         .into_iter()
         .map(|frame| FrameBoxes {
@@ -83,7 +126,7 @@ pub async fn detections(
                 .collect(),
         })
         .collect();
-    Ok(Json(Detections { from_secs, to_secs, counted_to_secs: run.counted_to_secs, frames }))
+    Ok((headers, Json(Detections { from_secs, to_secs, counted_to_secs: run.counted_to_secs, frames })))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -107,8 +150,8 @@ impl RequestArguments for CountsWindow {
 /// The count curve.
 #[derive(Serialize, ToSchema)]
 pub struct Counts {
-    /// Seconds per point; 0 if each point is a frame.
-    pub level_secs: u32,
+    /// Seconds per point, from the point's own on; 0 if each point is a frame.
+    pub level_secs: f64,
     pub counted_to_secs: f64,
     /// `[secs, mean, min, max]`: animals on the picture.
     pub points: Vec<[f64; 4]>,
@@ -131,7 +174,7 @@ pub async fn counts(
     let (from_secs, to_secs) = window.range(end_secs(&video, run.as_ref()))?;
     let points = query.points.unwrap_or(1000).clamp(1, 10_000);
     let Some(run) = run else {
-        return Ok(Json(Counts { level_secs: 0, counted_to_secs: 0.0, points: Vec::new() }));
+        return Ok(Json(Counts { level_secs: 0.0, counted_to_secs: 0.0, points: Vec::new() }));
     };
     let window = app.store.counts(&run.id, from_secs, to_secs, points).await?;
     let points = window

@@ -231,20 +231,23 @@ async fn sources(app: &App) -> Result<String, Problem> {
         lags.push((label(&video.name), lag));
     }
     let mut text = String::new();
-    let mut gauge = |name: &str, value: &dyn Fn(&Lag) -> Option<f64>| {
+    let mut gauge = |name: &str, help: &str, value: &dyn Fn(&Lag) -> Option<f64>| {
         if lags.is_empty() {
             return;
         }
-        text += &format!("# TYPE {name} gauge\n");
+        text += &format!("# HELP {name} {help}\n# TYPE {name} gauge\n");
         for (source, lag) in &lags {
             if let Some(value) = value(lag) {
                 text += &format!("{name}{{source=\"{source}\"}} {value}\n");
             }
         }
     };
-    gauge("pigweight_source_backlog_frames", &|lag| Some(lag.backlog_frames as f64));
-    gauge("pigweight_source_lag_seconds", &|lag| Some(lag.video_secs));
-    gauge("pigweight_source_figures_age_seconds", &|lag| lag.age_secs);
+    let frames = "Frames of a video in work that are not counted yet.";
+    gauge("pigweight_source_backlog_frames", frames, &|lag| Some(lag.backlog_frames as f64));
+    let secs = "Seconds of a video in work that are not counted yet.";
+    gauge("pigweight_source_lag_seconds", secs, &|lag| Some(lag.video_secs));
+    let age = "Seconds since the figures of a video in work were written.";
+    gauge("pigweight_source_figures_age_seconds", age, &|lag| lag.age_secs);
     Ok(text)
 }
 

@@ -213,7 +213,12 @@ impl Jobs {
     ) -> pigweight_store::Result<Self> {
         let now = QueueContext::of(store, app).await?;
         let running = JobFilter { state: Some(JobState::Running), limit: MOST, ..JobFilter::default() };
-        let rate: f64 = store.jobs(&running).await?.iter().filter_map(|job| now.frames_per_sec(job)).sum();
+        let running: Vec<(f64, Option<i64>)> = store
+            .jobs(&running)
+            .await?
+            .iter()
+            .filter_map(|job| Some((now.frames_per_sec(job)?, job.frames_left())))
+            .collect();
         let counted = store.count_jobs().await?;
         let to_come = |state: JobState| matches!(state, JobState::Running | JobState::Waiting);
         let left: i64 =
@@ -225,7 +230,7 @@ impl Jobs {
         Ok(Self {
             jobs: store.jobs(filter).await?.iter().map(|job| Job::new(job, &now)).collect(),
             counts,
-            eta_secs: (rate > 0.0).then(|| left.max(0) as f64 / rate),
+            eta_secs: queue_eta_secs(left, &running),
             error: missing.as_ref().map(|missing| missing.error.to_string()),
             reason_code: missing.as_ref().map(|missing| missing.error.code().to_owned()),
             without_job: match app.filter(|_| missing.is_some()) {
@@ -234,6 +239,14 @@ impl Jobs {
             },
         })
     }
+}
+
+/// Until the queue is empty: all its frames at the rate of the jobs that run now, and never less than the longest of these needs by itself.
+/// `running`: frames per second of each, and frames left. `None` while nothing is measured.
+fn queue_eta_secs(frames_left: i64, running: &[(f64, Option<i64>)]) -> Option<f64> {
+    let rate: f64 = running.iter().map(|(rate, _)| rate).sum();
+    let alone = running.iter().filter_map(|&(rate, left)| left.map(|left| left.max(0) as f64 / rate));
+    (rate > 0.0).then(|| alone.fold(frames_left.max(0) as f64 / rate, f64::max))
 }
 
 /// Videos that wait to be counted, before it is known with which model.
@@ -349,4 +362,20 @@ pub async fn prioritise(
     let job = app.store.prioritise_job(&id, priority).await?;
     app.wake();
     job_answer(&app, &job).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queue_takes_at_least_as_long_as_its_longest_job() {
+        assert_eq!(queue_eta_secs(600, &[]), None);
+        assert_eq!(queue_eta_secs(600, &[(10.0, Some(600))]), Some(60.0));
+        // The fast one ends soon; the slow one goes on alone.
+        assert_eq!(queue_eta_secs(1010, &[(100.0, Some(10)), (1.0, Some(1000))]), Some(1000.0));
+        // Others wait behind them.
+        assert_eq!(queue_eta_secs(9000, &[(10.0, Some(100)), (10.0, None)]), Some(450.0));
+        assert_eq!(queue_eta_secs(-5, &[(10.0, Some(-5))]), Some(0.0));
+    }
 }

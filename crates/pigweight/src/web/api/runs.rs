@@ -1,5 +1,6 @@
 //! The runs of a video: a list, the inferred frames with reasons, and comparison of two runs.
 
+use crate::web::api::counts::SettledPage;
 use crate::web::api::types::{Run, Window};
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
@@ -7,15 +8,15 @@ use crate::web::request::arguments::{Field, Kind, Query, RequestArguments};
 use crate::web::request::problem::Problem;
 use axum::Json;
 use axum::extract::Path;
+use axum::http::HeaderMap;
 use pigweight_core::inference_schedule;
 use pigweight_store::{CountPoint, RunRecord};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
-/// Longest window of one response. Up to every frame in it may be inferred.
+/// Longest window of one response; longer ones come in pages. Up to every frame in it may be inferred.
 const MAX_WINDOW_SECS: f64 = 600.0;
-const MAX_CHUNKS: u32 = 1024;
 
 /// Why a frame was inferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
@@ -119,22 +120,23 @@ pub async fn one(caller: Caller, app: Shared, Path(id): Path<String>) -> Result<
     }))
 }
 
-/// Which frames a run inferred, and why.
+/// Which frames a run inferred, and why. Long windows come in pages, as detections do.
 #[utoipa::path(
     get, path = "/api/videos/{id}/runs/{run}/schedule", params(Window),
-    responses((status = 200, body = InferenceSchedule), (status = 400, body = Problem), (status = 404, body = Problem))
+    responses((status = 200, body = InferenceSchedule, headers(("Link" = String, description = "The next page, with rel=next; absent on the last"))),
+              (status = 400, body = Problem), (status = 404, body = Problem))
 )]
 pub async fn schedule(
     caller: Caller,
     app: Shared,
     Path((id, run)): Path<(String, String)>,
     Query(window): Query<Window>,
-) -> Result<Json<InferenceSchedule>, Problem> {
+) -> Result<(HeaderMap, Json<InferenceSchedule>), Problem> {
     let video = caller.recording(&app, &id).await?;
     let run = run_of(&app, &id, &run).await?;
-    let (from_secs, to_secs) = window.range(video.duration_secs.unwrap_or(0.0))?;
-    let to_secs = to_secs.min(from_secs + MAX_WINDOW_SECS);
-    let frames = app.store.detections(&run.id, from_secs, to_secs, MAX_CHUNKS).await?;
+    let end_secs = video.duration_secs.unwrap_or(0.0);
+    let SettledPage { from_secs, to_secs, frames, headers } =
+        SettledPage::read(&app, &run, &window, end_secs, MAX_WINDOW_SECS).await?;
     let mut inferred_frames = Vec::new();
     let mut reasons = BTreeMap::new();
     for frame in &frames {
@@ -149,14 +151,10 @@ pub async fn schedule(
         .filter_map(|(reason, inferred_frames)| Some((name(reason)?, inferred_frames)))
         .collect();
     let counted_to_secs = run.counted_to_secs;
-    Ok(Json(InferenceSchedule {
-        from_secs,
-        to_secs,
-        counted_to_secs,
-        frames: frames.len(),
-        reasons,
-        inferred_frames,
-    }))
+    let frames = frames.len();
+    let schedule =
+        InferenceSchedule { from_secs, to_secs, counted_to_secs, frames, reasons, inferred_frames };
+    Ok((headers, Json(schedule)))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -190,7 +188,7 @@ pub struct RunDifference {
     /// Both have counted up to here.
     pub counted_to_secs: f64,
     /// Seconds per point; 0 if each point is a frame.
-    pub level_secs: u32,
+    pub level_secs: f64,
     /// The count of this one less that of the other, on average over the points; null where there is none.
     pub mean_difference: Option<f64>,
     /// The same without its sign.
@@ -218,8 +216,14 @@ pub async fn compare(
     let window = Window { from: query.from, to: query.to };
     let (from_secs, to_secs) = window.range(video.duration_secs.unwrap_or(0.0))?;
     let points = query.points.unwrap_or(1000).clamp(1, 10_000);
-    let one = app.store.counts(&run.id, from_secs, to_secs, points).await?;
-    let other = app.store.counts(&with.id, from_secs, to_secs, points).await?;
+    let to_secs = to_secs.min(counted_to_secs).max(from_secs);
+    let of = async |run: &RunRecord, points| app.store.counts(&run.id, from_secs, to_secs, points).await;
+    let (mut one, mut other) = (of(&run, points).await?, of(&with, points).await?);
+    if one.level_secs != other.level_secs {
+        // One has fewer frames, which were damaged. Levels from a second on don't depend on that.
+        let points = ((to_secs - from_secs) as u32).clamp(1, points);
+        (one, other) = (of(&run, points).await?, of(&with, points).await?);
+    }
     let points = beside(&one.points, &other.points, counted_to_secs);
     let mean = |value: &dyn Fn(f64) -> f64| {
         let sum: f64 = points.iter().map(|[_, one, other]| value(one - other)).sum();

@@ -11,6 +11,7 @@ use crate::web::request::problem::Problem;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use pigweight_core::geometry::Rect;
 use pigweight_core::time::Pts;
 use pigweight_core::track::Origin;
 use pigweight_media::overlay::OverlayBox;
@@ -133,7 +134,7 @@ pub async fn frame_optimized(
     let drawn = drawn
         .iter()
         .map(|found| OverlayBox { rect: found.rect, is_measured: found.origin == Origin::Measured });
-    let jpeg = Jpeg { pts, width, quality, boxes: drawn.collect() };
+    let jpeg = Jpeg { pts, width, quality, boxes: drawn.collect(), part: None };
     let JpegOfFrame { pts: shown, is_damaged, bytes } = app.pool.jpeg(&place.opened_id, video, jpeg).await?;
     if is_damaged {
         // Only a frame that is whole is kept, here and by browsers: who asks again is told again.
@@ -153,18 +154,18 @@ pub async fn frame_optimized(
 }
 
 /// A frame and the file that it is in: the video's own, or one of a camera's recordings.
-struct FramePlace {
+pub(super) struct FramePlace {
     /// Of the video or the recording.
-    opened_id: String,
-    video: Video,
+    pub opened_id: String,
+    pub video: Video,
     /// In the file, the frame that is on the screen at the moment asked for.
-    pts: Pts,
+    pub pts: Pts,
     /// Of a camera.
     recorded: Option<RecordedFrame>,
 }
 
 impl FramePlace {
-    async fn find(app: &App, record: &VideoRecord, t: f64) -> Result<Self, Problem> {
+    pub async fn find(app: &App, record: &VideoRecord, t: f64) -> Result<Self, Problem> {
         if record.is_of_camera {
             let (recorded, pts) = app.recorded.frame(&app.pool, &record.source_id, t).await?;
             let (opened_id, video) = (recorded.id.clone(), recorded.video.clone());
@@ -178,7 +179,7 @@ impl FramePlace {
     }
 
     /// How a frame of the file is named: seconds and pts of the video, or of the camera's timeline.
-    fn told(&self, pts: Pts) -> (f64, Pts) {
+    pub fn told(&self, pts: Pts) -> (f64, Pts) {
         match &self.recorded {
             None => (self.video.secs(pts), pts),
             Some(recorded) => {
@@ -196,6 +197,8 @@ pub struct Jpeg {
     pub width: u32,
     pub quality: u8,
     pub boxes: Vec<OverlayBox>,
+    /// px of the frame; all of it if `None`.
+    pub part: Option<Rect>,
 }
 
 /// A frame as JPEG.
@@ -210,14 +213,25 @@ pub struct JpegOfFrame {
 impl VideoPool {
     /// A frame as JPEG.
     pub async fn jpeg(&self, id: &str, video: &Video, wanted: Jpeg) -> Result<JpegOfFrame, Problem> {
-        let Jpeg { pts, width, quality, boxes } = wanted;
+        let Jpeg { pts, width, quality, boxes, part } = wanted;
         let encode = move |frame: DecodedFrame| {
             let started = Instant::now();
-            let boxes = if frame.pts == pts { boxes } else { Vec::new() };
+            let mut boxes = if frame.pts == pts { boxes } else { Vec::new() };
             let full_width = frame.picture.width() as f32;
             let picture = frame.picture.scaled_to_width(width);
             let scale = picture.width() as f32 / full_width;
-            let encoded = jpeg::encode(picture.view(), quality, &boxes, scale);
+            let view = match part {
+                None => picture.view(),
+                Some(part) => {
+                    let (view, (left, top)) = picture.view().cropped(part.scaled(scale));
+                    for drawn in &mut boxes {
+                        drawn.rect.x -= left as f32 / scale;
+                        drawn.rect.y -= top as f32 / scale;
+                    }
+                    view
+                }
+            };
+            let encoded = jpeg::encode(view, quality, &boxes, scale);
             metrics::histogram!("pigweight_frame_encode_seconds").record(started.elapsed().as_secs_f64());
             let (pts, is_damaged) = (frame.pts, frame.is_damaged);
             encoded.map(|bytes| JpegOfFrame { pts, is_damaged, bytes: Bytes::from(bytes) })

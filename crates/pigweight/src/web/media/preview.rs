@@ -17,7 +17,7 @@ use utoipa::IntoParams;
 /// Width in px of a small frame that isn't stored yet.
 const WIDTH: u32 = 640;
 /// A frame of a file never changes: a changed file gets another id.
-const FOREVER: HeaderValue = HeaderValue::from_static("private, max-age=31536000, immutable");
+pub(super) const FOREVER: HeaderValue = HeaderValue::from_static("private, max-age=31536000, immutable");
 
 #[derive(Deserialize, IntoParams)]
 pub struct PreviewQuery {
@@ -72,7 +72,7 @@ pub async fn frame(
         return Ok(jpeg_answer(headers, Bytes::from(bytes)));
     }
     metrics::counter!("pigweight_small_pictures_total", "source" => "decoded").increment(1);
-    let jpeg = Jpeg { pts, width: WIDTH, quality: preview::QUALITY, boxes: Vec::new() };
+    let jpeg = Jpeg { pts, width: WIDTH, quality: preview::QUALITY, boxes: Vec::new(), part: None };
     let JpegOfFrame { pts: shown, bytes, .. } = app.pool.jpeg(&id, &video, jpeg).await?;
     name_frame(&mut headers, video.secs(shown), shown);
     // If the frame's own bytes are damaged, the one before it is served; with a partial index, its pts may still change.

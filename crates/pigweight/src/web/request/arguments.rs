@@ -1,8 +1,9 @@
 //! Request arguments: the query string and JSON bodies.
 //!
 //! Each shape names its fields and their allowed values, so a refusal says which field is wrong and what is expected, in PigWeight's words
-//! instead of the parsing library's. An unknown field of a body is refused: it may be a misspelt one, whose value would be lost without a
-//! word. Unknown query parameters are ignored: programs add some so that nothing between them and the server answers from a cache.
+//! instead of the parsing library's. An unknown field of a body or of a query is refused: it may be a misspelt one, whose value would be lost
+//! without a word. In a query, names that begin with `_` are ignored: programs add some so that nothing between them and the server answers
+//! from a cache.
 
 use crate::web::request::problem::Problem;
 use axum::body::Bytes;
@@ -147,6 +148,10 @@ impl<T: RequestArguments, S: Send + Sync> FromRequestParts<S> for Query<T> {
         };
         let Read(pairs) =
             Read::<Vec<(String, String)>>::from_request_parts(parts, state).await.map_err(|_| unread())?;
+        let is_known = |name: &str| name.starts_with('_') || T::FIELDS.iter().any(|field| field.name == name);
+        if let Some((unknown, _)) = pairs.iter().find(|(name, _)| !is_known(name)) {
+            return Err(unknown_parameter(unknown, T::FIELDS));
+        }
         for field in T::FIELDS {
             let mut given = pairs.iter().filter(|(name, _)| name == field.name).map(|(_, text)| text);
             match (given.next(), given.next()) {
@@ -163,6 +168,12 @@ impl<T: RequestArguments, S: Send + Sync> FromRequestParts<S> for Query<T> {
         let Read(value) = Read::from_request_parts(parts, state).await.map_err(|_| unread())?;
         Ok(Self(value))
     }
+}
+
+fn unknown_parameter(name: &str, fields: &[Field]) -> Problem {
+    let name: String = name.chars().take(60).collect();
+    let known: Vec<&str> = fields.iter().map(|field| field.name).collect();
+    Problem::bad_request(format!("there is no {name:?} here; what can be asked for: {}", known.join(", ")))
 }
 
 /// A JSON object.
@@ -312,11 +323,16 @@ mod tests {
             ("priority=1&priority=2", "priority is given twice"),
             ("priority=1&mode=roughly", "it is one of exact, nearest"),
             ("priority=1&paused=yes", "it is true or false"),
+            (
+                "priority=1&Mode=exact",
+                "there is no \"Mode\" here; what can be asked for: priority, name, mode, paused",
+            ),
+            ("priority=1&more=x", "there is no \"more\" here"),
         ] {
             let message = detail_of(ask(query).await.err().expect(query)).await;
             assert!(message.contains(words), "{query}: {message}");
             assert!(FOREIGN.iter().all(|foreign| !message.contains(foreign)), "{query}: {message}");
         }
-        assert_eq!(ask("priority=-5&mode=nearest&more=x").await.ok().unwrap().0.priority, -5);
+        assert_eq!(ask("priority=-5&mode=nearest&_=1764410000").await.ok().unwrap().0.priority, -5);
     }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { backOffMs } from './back_off.ts';
-import { CountSocket, parseUpdate, type Socket, type Update } from './count_socket.ts';
+import type { Update } from './count_socket.ts';
+import { LiveSocket, parseMessage, type Socket } from './live_socket.ts';
 
 /** Time that passes when told to, and sockets that do as they are told. */
 class FakeWorld {
@@ -53,11 +54,21 @@ const update = JSON.stringify({
   progress: 0.1,
 });
 
-describe('CountSocket', () => {
+const parseUpdate = (data: unknown) => parseMessage<Update>(data, ['count_update', 'boxes']);
+
+function openIn(world: FakeWorld, heard: (news: Update) => void = () => undefined, more = {}) {
+  const rule = { firstMs: 1000, longestMs: 30_000 };
+  return new LiveSocket<Update>(
+    { url: 'ws://farm', parse: parseUpdate, heard, rule, ...more },
+    world.surroundings,
+  );
+}
+
+describe('LiveSocket', () => {
   it('comes back with growing waits, and starts over after good news', () => {
     const world = new FakeWorld();
     const heard: Update[] = [];
-    new CountSocket('ws://farm', (news) => heard.push(news), world.surroundings);
+    openIn(world, (news) => heard.push(news));
     const waits: number[] = [];
     for (let outage = 0; outage < 8; outage += 1) {
       world.newest.onclose?.();
@@ -74,7 +85,7 @@ describe('CountSocket', () => {
 
   it('lives through a thousand outages with one socket and one timer', () => {
     const world = new FakeWorld();
-    const socket = new CountSocket('ws://farm', () => undefined, world.surroundings);
+    const socket = openIn(world);
     for (let outage = 0; outage < 1000; outage += 1) {
       world.newest.onopen?.();
       world.newest.onclose?.();
@@ -87,9 +98,28 @@ describe('CountSocket', () => {
     expect(world.timers).toHaveLength(0);
   });
 
+  it('takes a silent server for gone, however open the connection looks', () => {
+    const world = new FakeWorld();
+    let lost = 0;
+    const socket = openIn(world, undefined, { silentAfterMs: 4500, lost: () => (lost += 1) });
+    world.newest.onopen?.();
+    world.pass(4000);
+    world.newest.onmessage?.({ data: update });
+    world.pass(4000);
+    expect(lost).toBe(0);
+    world.pass(500);
+    expect(lost).toBe(1);
+    world.pass(1000);
+    expect(world.sockets.map((other) => other.isClosed)).toEqual([true, false]);
+    world.pass(4500);
+    expect(lost).toBe(2);
+    socket.close();
+    expect(world.timers).toHaveLength(0);
+  });
+
   it('does not come back once closed', () => {
     const world = new FakeWorld();
-    const socket = new CountSocket('ws://farm', () => undefined, world.surroundings);
+    const socket = openIn(world);
     world.newest.onclose?.();
     socket.close();
     world.pass(60_000);
@@ -104,7 +134,7 @@ it('waits unevenly, between three quarters and all of the time', () => {
   expect(backOffMs(rule, 50, 1)).toBe(5000);
 });
 
-it('hears count updates and nothing else', () => {
+it('hears messages of the types that it knows and nothing else', () => {
   expect(parseUpdate(update)?.count).toBe(3);
   expect(parseUpdate('{"type":"hello"}')).toBeNull();
   expect(parseUpdate('not json')).toBeNull();

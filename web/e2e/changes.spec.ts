@@ -34,7 +34,7 @@ for (const [place, hash] of [
     farm,
     page,
   }) => {
-    farm.forgive(/ERR_CONNECTION_REFUSED|WebSocket/);
+    farm.forgive(/ERR_CONNECTION_REFUSED|WebSocket|404/);
     await farm.open(hash);
     await expect(page.locator('main')).toBeVisible();
     await expect.poll(() => farm.world.watchers.size).toBe(1);

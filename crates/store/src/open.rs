@@ -1,7 +1,7 @@
 //! Opening a data folder: its lock, its connections, its upgrades.
 
-use crate::error::{Error, Result};
 use crate::changes::Changes;
+use crate::error::{Error, Result};
 use crate::{Store, sources};
 use sqlx::Connection as _;
 use sqlx::migrate::MigrateError;

@@ -99,7 +99,9 @@ async fn a_run_is_found_again_and_its_steps_add_up() {
     let (window, _) = store.detections(&run.id, 0.39, 0.81, 100).await.unwrap();
     assert_eq!(window, frames[10..=20]);
     assert_eq!(store.settled_at(&run.id, 0.45).await.unwrap().unwrap(), frames[11]);
-    let curve = store.counts(&run.id, 0.0, 2.0, 10).await.unwrap();
+    let fine = store.counts(&run.id, 0.0, 2.0, 10).await.unwrap();
+    assert_eq!((fine.level_secs, fine.points.len()), (0.2, 10), "as many points as were asked for");
+    let curve = store.counts(&run.id, 0.0, 2.0, 3).await.unwrap();
     assert_eq!(curve.level_secs, 1.0);
     assert_eq!(curve.points.len(), 2);
     assert_eq!((curve.points[0].min, curve.points[0].max), (0, 2));

@@ -806,6 +806,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/videos/{id}/counts.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The count of each settled frame as a table. */
+        get: operations["get_api_videos_id_counts_csv"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/videos/{id}/crossings": {
         parameters: {
             query?: never;
@@ -823,6 +840,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/videos/{id}/crossings.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All crossings as a table: when, over which line, which way. */
+        get: operations["get_api_videos_id_crossings_csv"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/videos/{id}/crossings/{crossing}/picture": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The animal of a crossing, cut out of the frame on which it was first beyond the line, with its box. If its box isn't known any more, the
+         *     whole frame.
+         */
+        get: operations["get_api_videos_id_crossings_crossing_picture"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/videos/{id}/detections": {
         parameters: {
             query?: never;
@@ -830,7 +884,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Boxes, tracks and where they come from, for a window of at most two minutes. */
+        /**
+         * Boxes, tracks and where they come from. A page covers two minutes at the most; the header Link names the next one. A page that isn't the last
+         *     ends before `to_secs`.
+         */
         get: operations["get_api_videos_id_detections"];
         put?: never;
         post?: never;
@@ -949,7 +1006,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Which frames a run inferred, and why. */
+        /** Which frames a run inferred, and why. Long windows come in pages, as detections do. */
         get: operations["get_api_videos_id_runs_run_schedule"];
         put?: never;
         post?: never;
@@ -1042,6 +1099,23 @@ export interface paths {
          *     goes on at a keyframe. It is sent pings and has to answer them, as every WebSocket client does by itself.
          */
         get: operations["get_ws_cameras_id_video"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ws/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tells what has changed. */
+        get: operations["get_ws_changes"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1357,6 +1431,13 @@ export interface components {
         ChangedLine: components["schemas"]["Line"] & {
             difference: components["schemas"]["LineDifference"] | null;
         };
+        /** @description A message of the WebSocket: one at the start, one after changes, and one every two seconds. */
+        Changes: {
+            /** @description What has changed since the last message. */
+            topics: components["schemas"]["Topic"][];
+            /** @description Always `changes`. */
+            type: string;
+        };
         /** @description A clip that was made. */
         Clip: {
             name: string;
@@ -1485,8 +1566,8 @@ export interface components {
             /** Format: double */
             counted_to_secs: number;
             /**
-             * Format: int32
-             * @description Seconds per point; 0 if each point is a frame.
+             * Format: double
+             * @description Seconds per point, from the point's own on; 0 if each point is a frame.
              */
             level_secs: number;
             /** @description `[secs, mean, min, max]`: animals on the picture. */
@@ -1512,6 +1593,11 @@ export interface components {
             /** Format: int32 */
             track: number;
         };
+        /**
+         * @description Which character separates decimals.
+         * @enum {string}
+         */
+        Decimal: "point" | "comma";
         /** @description Boxes of a stretch of a video. */
         Detections: {
             /**
@@ -2255,7 +2341,7 @@ export interface components {
             /** @description Those of `points` at which the two differ most, by a whole animal at least; the largest difference first, at most ten. */
             largest: number[][];
             /**
-             * Format: int32
+             * Format: double
              * @description Seconds per point; 0 if each point is a frame.
              */
             level_secs: number;
@@ -2374,6 +2460,11 @@ export interface components {
         };
         /** @enum {string} */
         Status: "ok" | "no_model" | "degraded";
+        /**
+         * @description What a change is about.
+         * @enum {string}
+         */
+        Topic: "videos" | "jobs" | "lines" | "cameras";
         /** @description An upload that isn't complete. */
         UnfinishedUpload: {
             id: string;
@@ -2551,6 +2642,7 @@ export type CameraState = components['schemas']['CameraState'];
 export type CameraStateChange = components['schemas']['CameraStateChange'];
 export type CameraStream = components['schemas']['CameraStream'];
 export type ChangedLine = components['schemas']['ChangedLine'];
+export type Changes = components['schemas']['Changes'];
 export type Clip = components['schemas']['Clip'];
 export type ClipRequest = components['schemas']['ClipRequest'];
 export type Count = components['schemas']['Count'];
@@ -2562,6 +2654,7 @@ export type CountedMoment = components['schemas']['CountedMoment'];
 export type CountingStream = components['schemas']['CountingStream'];
 export type Counts = components['schemas']['Counts'];
 export type Crossing = components['schemas']['Crossing'];
+export type Decimal = components['schemas']['Decimal'];
 export type Detections = components['schemas']['Detections'];
 export type Device = components['schemas']['Device'];
 export type Direction = components['schemas']['Direction'];
@@ -2616,6 +2709,7 @@ export type Source = components['schemas']['Source'];
 export type SourceInput = components['schemas']['SourceInput'];
 export type SourceSettings = components['schemas']['SourceSettings'];
 export type Status = components['schemas']['Status'];
+export type Topic = components['schemas']['Topic'];
 export type UnfinishedUpload = components['schemas']['UnfinishedUpload'];
 export type Video = components['schemas']['Video'];
 export type VideoCalibration = components['schemas']['VideoCalibration'];
@@ -6023,6 +6117,58 @@ export interface operations {
             };
         };
     };
+    get_api_videos_id_counts_csv: {
+        parameters: {
+            query?: {
+                /** @description Default `point`. */
+                decimal?: components["schemas"]["Decimal"] | null;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_api_videos_id_crossings: {
         parameters: {
             query?: never;
@@ -6063,6 +6209,114 @@ export interface operations {
             };
         };
     };
+    get_api_videos_id_crossings_csv: {
+        parameters: {
+            query?: {
+                /** @description Default `point`. */
+                decimal?: components["schemas"]["Decimal"] | null;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_videos_id_crossings_crossing_picture: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                crossing: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Whether parts of it were guessed, because its bytes are damaged */
+                    "X-Frame-Damaged"?: boolean;
+                    /** @description Its pts */
+                    "X-Frame-Pts"?: number;
+                    /** @description Seconds of the frame */
+                    "X-Frame-Time"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": number[];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_api_videos_id_detections: {
         parameters: {
             query?: {
@@ -6082,6 +6336,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The next page, with rel=next; absent on the last */
+                    Link?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6454,6 +6710,8 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description The next page, with rel=next; absent on the last */
+                    Link?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6778,6 +7036,42 @@ export interface operations {
             };
             /** @description The camera isn't live, or there are too many viewers; `detail` says which */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other error; `detail` tells what to do */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_ws_changes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A WebSocket of JSON text messages of the schema Changes: one at once, one after changes, and one every 2 s, by which a client knows that the server is there */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Upgrade Required */
+            426: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -24,6 +24,7 @@ const LEFT_OUT: [&str; 1] = ["valid_range_secs"];
         api::changes_socket::Changes,
         api::count_socket::CountUpdate,
         api::count_socket::BoxesUpdate,
+        api::tables::Decimal,
         api::video_socket::VideoStart,
         media::frames::Mode
     ))

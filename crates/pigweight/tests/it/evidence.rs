@@ -3,7 +3,6 @@
 use crate::api::indexed;
 use crate::jobs::NO_PICTURES;
 use crate::server::{Server, model};
-use pigweight_core::picture::Viewable as _;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

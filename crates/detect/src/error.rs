@@ -29,9 +29,9 @@ pub enum Error {
         /// In ONNX Runtime's words.
         reason: String,
     },
-    /// It didn't stand a trial in a process of its own.
+    /// It failed the trial run in a process with limits.
     #[error(
-        "the model {model} was tried out in a process of its own, and {reason}; export it again, or name another one with --model FILE"
+        "the model {model} failed its trial run: {reason}; export it again, or name another one with --model FILE"
     )]
     TrialFailed {
         /// The model.

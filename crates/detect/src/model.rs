@@ -9,11 +9,11 @@ use crate::device::{Device, DeviceChoice, DeviceReport, DeviceSettings};
 use crate::error::{Error, Result};
 use crate::input_shape::with_input_shape;
 use crate::layout::{Head, Layout, Output, UNDERSTOOD, recognise};
+use crate::layout_check::resolve;
 use crate::letterbox::{Placement, input_style};
 use crate::outputs::{KeptOutput, check};
 use crate::remote::{Fallback, Known, Pool};
 use crate::session::{Session, Setup};
-use crate::settle::settle;
 use crate::source::ModelSource;
 use crate::tensor::Form;
 use pigweight_core::count::ScoreCalibration;
@@ -154,7 +154,8 @@ impl Model {
         }
     }
 
-    /// Runs a model once on this machine's processor, and forgets it: a file may declare more memory than there is, or never end.
+    /// Loads a model and runs it once on this machine's processor. Called in a process with limits: a file may declare more memory than there is, or
+    /// a loop without end.
     pub fn try_once(source: ModelSource) -> Result<()> {
         let settings = ModelSettings::new(source);
         let bytes = read(&settings.source)?;
@@ -284,7 +285,7 @@ impl Model {
             labels: layout.labels_output.map_or(&[], numbers),
         };
         let size = (form.width, form.height);
-        let layout = settle(layout, size, shown, settings.head.is_some()).map_err(|reason| {
+        let layout = resolve(layout, size, shown, settings.head.is_some()).map_err(|reason| {
             let found = format!("{found}; {reason}");
             match settings.device.choice {
                 DeviceChoice::Remote => unknown(&name, found),

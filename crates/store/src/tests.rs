@@ -114,14 +114,20 @@ async fn a_receiver_that_was_away_for_a_million_events_is_told_how_many_are_lost
     assert_eq!((next.lost, next.event.unwrap().number), (1_000_997, 1_000_998));
 }
 
-#[tokio::test]
-async fn what_was_added_last_is_the_newest_whatever_the_clock_said() {
+async fn with_video() -> (tempfile::TempDir, Store, VideoRecord) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).await.unwrap();
     let stat = FileStat { size_bytes: 1, modified_nanos: 1, changed_nanos: None, inode: None };
     let file =
         FileIdentity { path: "/v/1.mp4".to_owned(), stat, head_hash: "a".to_owned(), samples_hash: None };
-    let video = store.add_video(&file, "pen.mp4", &NewSource::Upload).await.unwrap().id;
+    let video = store.add_video(&file, "pen.mp4", &NewSource::Upload).await.unwrap();
+    (folder, store, video)
+}
+
+#[tokio::test]
+async fn what_was_added_last_is_the_newest_whatever_the_clock_said() {
+    let (_folder, store, video) = with_video().await;
+    let video = video.id;
     let run_with = |settings: &str| NewRun {
         video_id: video.clone(),
         model_name: "m".into(),
@@ -168,12 +174,7 @@ async fn what_was_added_last_is_the_newest_whatever_the_clock_said() {
 
 #[tokio::test]
 async fn lines_of_a_video_are_bounded() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).await.unwrap();
-    let stat = FileStat { size_bytes: 1, modified_nanos: 1, changed_nanos: None, inode: None };
-    let file =
-        FileIdentity { path: "/v/1.mp4".to_owned(), stat, head_hash: "a".to_owned(), samples_hash: None };
-    let video = store.add_video(&file, "pen.mp4", &NewSource::Upload).await.unwrap();
+    let (_folder, store, video) = with_video().await;
     let line = |scope: LineScope| NewLine {
         name: "gate".to_owned(),
         scope,

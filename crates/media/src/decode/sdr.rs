@@ -1,9 +1,9 @@
-//! High dynamic range and wide gamut made what a usual screen shows: 8-bit BT.709.
+//! Tone mapping: high dynamic range and wide gamut to 8-bit BT.709.
 //!
-//! Numbers become light (HLG for a screen of 1,000 cd/m², BT.2100-2; PQ as it says), the light that is white on paper (203 cd/m²,
-//! BT.2408-7) becomes a picture's white, what is brighter is pressed together below it with its hue kept, and BT.2020 becomes
-//! BT.709. All of it is one function from a luma and two chromas to the same, tabulated once:
-//! luma in full, chroma on a grid between whose points it is interpolated.
+//! The transfer function gives linear light (HLG for a display of 1,000 cd/m², BT.2100-2; PQ is absolute). Reference white (203 cd/m²,
+//! BT.2408-7) becomes the picture's white. Brighter light is compressed below it and keeps its hue. BT.2020 and Display P3 are converted to
+//! BT.709. All of this is one function from luma and chroma to luma and chroma, tabulated once: luma in full, chroma on a grid that is
+//! interpolated.
 
 use crate::decode::picture::subsampled;
 use crate::libav::{Coefficients, Colors, Frame, Primaries, Transfer};
@@ -22,13 +22,13 @@ const STEP: usize = LUMAS / (GRID - 1);
 const COARSE_LUMAS: usize = 256;
 const LUMAS_PER_COARSE: usize = LUMAS / COARSE_LUMAS;
 
-/// cd/m² of paper white (BT.2408-7, 5.1).
+/// cd/m² of reference white (BT.2408-7, 5.1).
 const WHITE_NITS: f32 = 203.0;
 /// cd/m² of a screen for HLG, whose gamma is 1.2 then (BT.2100-2, table 5).
 const HLG_PEAK_NITS: f32 = 1000.0;
-/// Light above this share of white is pressed together.
+/// Light above this share of reference white is compressed.
 const KNEE: f32 = 0.6;
-/// Of a usual screen (BT.1886).
+/// Gamma of a BT.1886 display.
 const SCREEN_GAMMA: f32 = 2.4;
 
 /// The function for one kind of colors.
@@ -184,7 +184,7 @@ fn mapped_sample(sample: [usize; 3], colors: Colors) -> [f32; 3] {
     [16.0 + 219.0 * luma, 128.0 + 224.0 * (b - luma) / 1.8556, 128.0 + 224.0 * (r - luma) / 1.5748]
 }
 
-/// Numbers of a stream, 0 to 1, as those that make a usual screen show the same.
+/// Maps an HDR signal, 0 to 1, to an SDR signal that looks the same.
 fn shown(signal: [f32; 3], colors: Colors) -> [f32; 3] {
     let light = to_usual_primaries(light(signal, colors.transfer), colors.primaries);
     let brightest = light.into_iter().fold(0.0, f32::max);
@@ -195,7 +195,7 @@ fn shown(signal: [f32; 3], colors: Colors) -> [f32; 3] {
     light.map(|light| (light * share).clamp(0.0, 1.0).powf(1.0 / SCREEN_GAMMA))
 }
 
-/// Light as a share of paper white.
+/// Linear light relative to reference white.
 fn light(signal: [f32; 3], transfer: Transfer) -> [f32; 3] {
     match transfer {
         Transfer::Usual => signal.map(|value| value.clamp(0.0, 1.0).powf(SCREEN_GAMMA)),
@@ -262,7 +262,7 @@ mod tests {
         g
     }
 
-    /// Levels of BT.2408-7, table 1: paper white is 75 % of HLG and 58 % of PQ; a grey card, of 26 cd/m², 38 % of both.
+    /// Levels of BT.2408-7, table 1: reference white is 75 % of HLG and 58 % of PQ; a grey card, of 26 cd/m², 38 % of both.
     #[test]
     fn paper_and_a_grey_card_look_as_they_do() {
         for (white, colors) in [(0.75, HLG), (0.58, PQ)] {

@@ -15,7 +15,7 @@ pub(crate) fn is_picture(input: &Input) -> bool {
     format == "image2" || format.ends_with("_pipe")
 }
 
-/// How much of a file with several video streams is read to find the film among them.
+/// How much of a file with several video streams is read to find the main one among them.
 const COMPARED_PACKETS: usize = 4000;
 const COMPARED_BYTES: u64 = 32 << 20;
 
@@ -23,13 +23,13 @@ const COMPARED_BYTES: u64 = 32 << 20;
 pub(crate) fn open_input(path: &Path) -> Result<(Input, StreamInfo)> {
     let owned = || -> PathBuf { path.to_owned() };
     let mut input = open_container(path)?;
-    let films = input.films();
-    let index = match films.as_slice() {
+    let streams = input.video_streams();
+    let index = match streams.as_slice() {
         [(index, _)] => Some(*index),
         [] => None,
         _ => {
             let best = input.best_video_stream();
-            let index = film_among(&mut input, &films, best);
+            let index = main_video_stream(&mut input, &streams, best);
             // Reading went on behind its first packets.
             input = open_container(path)?;
             index
@@ -83,12 +83,12 @@ fn open_container(path: &Path) -> Result<Input> {
     })
 }
 
-/// The film among video streams: libav's choice follows what the file declares as default, which may be a still picture. A stream with more
-/// than twice its frames is preferred.
-fn film_among(input: &mut Input, films: &[(i32, i64)], best: Option<i32>) -> Option<i32> {
-    let mut frames: BTreeMap<i32, i64> = films.iter().map(|&(index, _)| (index, 0)).collect();
-    if films.iter().all(|&(_, stated)| stated > 0) {
-        frames.extend(films.iter().copied());
+/// The main one of several video streams. libav's choice follows what the file declares as default, which may be a still picture. A stream with more
+/// than twice as many frames is preferred.
+fn main_video_stream(input: &mut Input, streams: &[(i32, i64)], best: Option<i32>) -> Option<i32> {
+    let mut frames: BTreeMap<i32, i64> = streams.iter().map(|&(index, _)| (index, 0)).collect();
+    if streams.iter().all(|&(_, stated)| stated > 0) {
+        frames.extend(streams.iter().copied());
     } else {
         input.keep_pictures();
         let (mut packets, mut bytes) = (0, 0);

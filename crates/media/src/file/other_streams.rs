@@ -32,7 +32,8 @@ impl OtherStreams {
     pub(crate) fn note(&mut self, input: &Input, packet: &Packet) {
         let index = packet.stream_index();
         if !self.streams.contains_key(&index) {
-            let Some(tick) = input.film_tick(index).filter(|_| self.streams.len() < MOST_STREAMS) else {
+            let Some(tick) = input.video_time_base(index).filter(|_| self.streams.len() < MOST_STREAMS)
+            else {
                 return;
             };
             let tick_secs = f64::from(tick.0) / f64::from(tick.1.max(1));
@@ -79,7 +80,7 @@ impl OtherStreams {
         })
     }
 
-    /// Other films beside the one that is read, in one sentence.
+    /// Other video streams beside the one that is read, in one sentence.
     pub(crate) fn beside(&self, input: &Input) -> Option<String> {
         let is_film = |index: &i32| match self.streams.get(index) {
             Some(stream) => stream.packets.len() >= LEAST_FRAMES,
@@ -89,7 +90,7 @@ impl OtherStreams {
             0 => None,
             1 => {
                 let index = self.streams.keys().find(|index| is_film(index))?;
-                let (width, height) = input.film_size(*index);
+                let (width, height) = input.video_size(*index);
                 Some(format!("it holds another video stream of {width} × {height} px, which is not read"))
             }
             count => Some(format!("it holds {count} other video streams, which are not read")),

@@ -13,9 +13,9 @@ use std::path::Path;
 /// What is read in search of a first frame.
 const MOST_PACKETS: usize = 1000;
 const MOST_BYTES: u64 = 64 << 20;
-/// A side that would change by less than this share isn't stretched: nobody sees it, and each frame would be scaled.
+/// Pixels count as square up to this difference: it is invisible, and scaling every frame costs time.
 const LEAST_CHANGE: f64 = 0.01;
-/// Pixels longer than this are a mistake.
+/// A larger aspect is an error of the file.
 const MOST_ASPECT: f64 = 16.0;
 
 /// The size of the first frame as it is stored.
@@ -36,7 +36,7 @@ pub(crate) struct PictureForm {
 }
 
 impl Shape {
-    /// Of a video whose frames nobody has seen.
+    /// Before the first frame is decoded.
     pub(crate) const UNKNOWN: Self = Self { width: 0, height: 0, pixel_aspect: (1, 1) };
 
     /// px of the same picture in square pixels.
@@ -104,9 +104,9 @@ mod tests {
             ((1440, 1080), (4, 3), (1920, 1080)),
             ((720, 480), (8, 9), (720, 540)),
             ((640, 360), (1, 1), (640, 360)),
-            // 0.7 %: nobody sees it.
+            // 0.7 % is invisible.
             ((1920, 1088), (136, 135), (1920, 1088)),
-            // Nonsense.
+            // Implausible aspects.
             ((640, 360), (1000, 1), (640, 360)),
             ((640, 360), (1, 1000), (640, 360)),
             ((16_000, 8_000), (2, 1), (16_000, 8_000)),

@@ -21,7 +21,7 @@ pub(crate) enum PixelFormat {
     Other { is_rgb: bool },
 }
 
-/// How a frame's numbers become light.
+/// A frame's color description.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Colors {
     pub transfer: Transfer,
@@ -31,10 +31,10 @@ pub(crate) struct Colors {
     pub full_range: bool,
 }
 
-/// From a number to light (ITU-T H.273, table 3).
+/// Transfer characteristics (ITU-T H.273, table 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transfer {
-    /// As BT.709, BT.601 and sRGB are shown.
+    /// BT.709, BT.601, sRGB: standard dynamic range.
     Usual,
     /// Perceptual quantiser of SMPTE ST 2084.
     Pq,
@@ -42,7 +42,7 @@ pub(crate) enum Transfer {
     Hlg,
 }
 
-/// What red, green and blue are (ITU-T H.273, table 2).
+/// Color primaries (ITU-T H.273, table 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Primaries {
     /// BT.709, or near it.
@@ -53,7 +53,7 @@ pub(crate) enum Primaries {
     DisplayP3,
 }
 
-/// How luma and chroma are made of red, green and blue (ITU-T H.273, table 4).
+/// Matrix coefficients (ITU-T H.273, table 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coefficients {
     Bt601,
@@ -310,7 +310,7 @@ impl Frame {
         }
     }
 
-    /// How its numbers become light. Where primaries aren't stated, those of the rest of the description are taken.
+    /// Its color description. Where primaries aren't stated, those of the rest of the description are taken.
     pub(crate) fn colors(&self) -> Colors {
         use ffi::AVColorPrimaries as P;
         use ffi::AVColorTransferCharacteristic as T;

@@ -110,32 +110,33 @@ impl Input {
     }
 
     /// All video streams but attached pictures, each with the number of frames that the container states, or 0.
-    pub(crate) fn films(&self) -> Vec<(i32, i64)> {
+    pub(crate) fn video_streams(&self) -> Vec<(i32, i64)> {
         (0..self.stream_count())
             .filter_map(|index| {
-                let stream = self.film(index)?;
-                // SAFETY: `film` hands out only pointers to streams of this context.
+                let stream = self.video_stream_pointer(index)?;
+                // SAFETY: `video_stream_pointer` hands out only pointers to streams of this context.
                 Some((index, unsafe { (*stream).nb_frames }))
             })
             .collect()
     }
 
     /// Seconds of a tick of a video stream, as a fraction.
-    pub(crate) fn film_tick(&self, index: i32) -> Option<(i32, i32)> {
-        // SAFETY: `film` hands out only pointers to streams of this context.
-        self.film(index).map(|stream| unsafe { ((*stream).time_base.num, (*stream).time_base.den) })
+    pub(crate) fn video_time_base(&self, index: i32) -> Option<(i32, i32)> {
+        // SAFETY: `video_stream_pointer` hands out only pointers to streams of this context.
+        self.video_stream_pointer(index)
+            .map(|stream| unsafe { ((*stream).time_base.num, (*stream).time_base.den) })
     }
 
     /// Width and height of a video stream, px.
-    pub(crate) fn film_size(&self, index: i32) -> (i32, i32) {
-        self.film(index).map_or((0, 0), |stream| {
-            // SAFETY: `film` hands out only pointers to streams of this context, whose codec parameters live as long.
+    pub(crate) fn video_size(&self, index: i32) -> (i32, i32) {
+        self.video_stream_pointer(index).map_or((0, 0), |stream| {
+            // SAFETY: `video_stream_pointer` hands out only pointers to streams of this context, whose codec parameters live as long.
             unsafe { ((*(*stream).codecpar).width, (*(*stream).codecpar).height) }
         })
     }
 
     /// A video stream that isn't an attached picture.
-    fn film(&self, index: i32) -> Option<*mut ffi::AVStream> {
+    fn video_stream_pointer(&self, index: i32) -> Option<*mut ffi::AVStream> {
         self.stream(index).filter(|&stream| {
             // SAFETY: `stream` hands out only pointers to streams of this context, whose codec parameters live as long.
             unsafe {
@@ -147,7 +148,7 @@ impl Input {
 
     /// A video stream; `None` if it is something else or an attached picture.
     pub(crate) fn video_stream(&self, index: i32) -> Option<StreamInfo> {
-        let stream = self.film(index)?;
+        let stream = self.video_stream_pointer(index)?;
         // SAFETY: `stream` and its codec parameters live as long as the context.
         unsafe {
             let parameters = &*(*stream).codecpar;
@@ -265,9 +266,9 @@ impl Input {
 
     /// Stops the demuxer from returning packets of streams without pictures.
     pub(crate) fn keep_pictures(&mut self) {
-        let films: Vec<i32> = self.films().into_iter().map(|(index, _)| index).collect();
-        self.keep_only(&films);
-        for index in films {
+        let streams: Vec<i32> = self.video_streams().into_iter().map(|(index, _)| index).collect();
+        self.keep_only(&streams);
+        for index in streams {
             if let Some(stream) = self.stream(index) {
                 // SAFETY: a pointer to a stream of this context, which `&mut self` alone uses now.
                 unsafe { (*stream).discard = ffi::AVDiscard::AVDISCARD_DEFAULT }

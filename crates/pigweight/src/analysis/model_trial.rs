@@ -57,7 +57,8 @@ fn try_out(path: &Path) -> std::result::Result<(), Failed> {
         command.arg("model-trial").arg(path);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
     });
-    let mut process = process.map_err(|error| failed(format!("it could not be started ({error})")))?;
+    let mut process =
+        process.map_err(|error| failed(format!("its process could not be started ({error})")))?;
     let (sender, receiver) = crossbeam_channel::bounded(1);
     let stdout = process.stdout.take();
     std::thread::spawn(move || {
@@ -73,7 +74,9 @@ fn try_out(path: &Path) -> std::result::Result<(), Failed> {
         // One that has just ended can't be ended again.
         let _ended = process.kill();
     }
-    let ended = process.wait().map_err(|error| failed(format!("nothing is known of its end ({error})")))?;
+    let ended = process
+        .wait()
+        .map_err(|error| failed(format!("the exit status of its process is unknown ({error})")))?;
     match said {
         Ok(said) => judged(ended, said.trim()),
         Err(_) => Err(failed(format!("it did not end within {} s", MOST_WAIT.as_secs()))),
@@ -86,12 +89,12 @@ fn judged(ended: ExitStatus, said: &str) -> std::result::Result<(), Failed> {
         (Some(0), _) => return Ok(()),
         (Some(code), _) if code == i32::from(NOT_LOADED) => Failed::Loading(said.to_owned()),
         (Some(code), _) if code == i32::from(NOT_RUN) => {
-            Failed::Trial(format!("with {MOST_GIBIBYTES} GiB of memory it failed ({said})"))
+            Failed::Trial(format!("with {MOST_GIBIBYTES} GiB of memory the run failed ({said})"))
         }
         (_, Some(signal)) if out_of_time.contains(&signal) => {
             Failed::Trial(format!("one picture took more than {MOST_PROCESSOR_SECS} s of processor time"))
         }
-        _ => Failed::Trial(format!("it broke down ({ended})")),
+        _ => Failed::Trial(format!("its process crashed ({ended})")),
     })
 }
 
@@ -132,10 +135,10 @@ mod tests {
         assert_eq!(judged(code(0), ""), Ok(()));
         assert_eq!(judged(code(NOT_LOADED), "no graph"), Err(Failed::Loading("no graph".into())));
         for (ended, part) in [
-            (code(NOT_RUN), "with 4 GiB of memory it failed (bad allocation)"),
-            (code(101), "broke down"),
+            (code(NOT_RUN), "with 4 GiB of memory the run failed (bad allocation)"),
+            (code(101), "crashed"),
             (ExitStatus::from_raw(Signal::XCPU.as_raw()), "more than 20 s"),
-            (ExitStatus::from_raw(Signal::SEGV.as_raw()), "broke down"),
+            (ExitStatus::from_raw(Signal::SEGV.as_raw()), "crashed"),
         ] {
             let Err(Failed::Trial(reason)) = judged(ended, "bad allocation") else { panic!("{ended}") };
             assert!(reason.contains(part), "{ended}: {reason}");

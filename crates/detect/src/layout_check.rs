@@ -1,27 +1,28 @@
-//! What shapes can't tell: from the numbers that a model gives for the test picture.
+//! Resolves a layout by a model's output for the test picture, where shapes alone are ambiguous.
 //!
-//! Layouts of equal shape differ in the meaning of their numbers. Read the wrong way, they give boxes as large as the picture, or smaller than a pixel, or
-//! none: an answer that looks like one. So the surest rows are looked at when a model is loaded, and what can't be boxes is refused.
+//! Layouts of equal shape encode boxes differently. Decoded with the wrong layout, a model gives boxes as large as the picture, boxes smaller
+//! than a pixel, or none, and nothing reports an error. When a model is loaded, the candidates with the highest scores are therefore checked,
+//! and a model whose output can't be boxes is refused.
 
 use crate::decode::{Candidate, Numbers, candidates};
 use crate::layout::{Head, Layout};
 
-/// The surest rows that are looked at.
-const ROWS: usize = 50;
+/// How many candidates are checked, those with the highest scores first.
+const CHECKED_CANDIDATES: usize = 50;
 /// Numbers of a raw YOLOX grid are offsets of about a cell; decoded ones are px.
 const MOST_OFFSET: f32 = 16.0;
-/// Boxes as parts of the picture reach a little beyond it.
+/// Normalised boxes may reach a little beyond the picture.
 const MOST_PART: f32 = 1.5;
 /// px: a box within a pixel says nothing.
 const LEAST_SIDE: f32 = 1.0;
 /// A box that covers so much of the input is the whole picture.
 const WHOLE: f32 = 0.98;
 
-/// The layout as its numbers have it.
+/// The layout that the output agrees with.
 ///
 /// # Errors
-/// Why they are no boxes.
-pub(crate) fn settle(
+/// Why the output can't be boxes.
+pub(crate) fn resolve(
     layout: Layout,
     (width, height): (usize, usize),
     numbers: Numbers<'_>,
@@ -41,14 +42,14 @@ pub(crate) fn settle(
         }
     }
     if !matches!(layout.head, Head::Yolox | Head::Detr | Head::DetrRows) {
-        let surest = surest(&layout, (width, height), numbers);
+        let best = highest_scores(&layout, (width, height), numbers);
         let reach =
             |found: &Candidate| (found.rect.x + found.rect.width).max(found.rect.y + found.rect.height);
-        layout.is_normalised = !surest.is_empty() && surest.iter().all(|found| reach(found) <= MOST_PART);
+        layout.is_normalised = !best.is_empty() && best.iter().all(|found| reach(found) <= MOST_PART);
     }
-    let surest = surest(&layout, (width, height), numbers);
-    // A model that finds next to nothing on the test picture shows nothing of its boxes.
-    if surest.len() < 3 {
+    let best = highest_scores(&layout, (width, height), numbers);
+    // Too few candidates prove nothing.
+    if best.len() < 3 {
         return Ok(layout);
     }
     let is_whole = |found: &Candidate| {
@@ -62,32 +63,32 @@ pub(crate) fn settle(
             || rect.x + rect.width <= 0.0
             || rect.y + rect.height <= 0.0
     };
-    if surest.iter().all(is_whole) {
+    if best.iter().all(is_whole) {
         return Err("read so, all boxes are as large as the picture");
     }
-    if surest.iter().all(is_tiny) {
+    if best.iter().all(is_tiny) {
         return Err("read so, all boxes are smaller than a pixel");
     }
-    if surest.iter().all(is_outside) {
+    if best.iter().all(is_outside) {
         return Err("read so, all boxes lie outside the picture");
     }
     Ok(layout)
 }
 
-/// The surest rows, whatever their class and score.
-fn surest(layout: &Layout, (width, height): (usize, usize), numbers: Numbers<'_>) -> Vec<Candidate> {
+/// The candidates with the highest scores, of any class.
+fn highest_scores(layout: &Layout, (width, height): (usize, usize), numbers: Numbers<'_>) -> Vec<Candidate> {
     let mut found = candidates(layout, width, height, numbers, &[], f32::MIN_POSITIVE);
     found.sort_by(|one, other| other.score.total_cmp(&one.score));
-    found.truncate(ROWS);
+    found.truncate(CHECKED_CANDIDATES);
     found
 }
 
-/// Whether the centers of the surest rows of a grid are px rather than offsets.
+/// Whether the box centers of a grid are px rather than offsets, in the rows with the highest scores.
 fn are_px(layout: &Layout, boxes: &[f32]) -> bool {
     let numbers = 5 + layout.classes + layout.prototypes.map_or(0, |prototypes| prototypes.count);
     let mut rows: Vec<&[f32]> = boxes.chunks_exact(numbers).filter(|row| row[4] > 0.0).collect();
     rows.sort_by(|one, other| other[4].total_cmp(&one[4]));
-    rows.truncate(ROWS);
+    rows.truncate(CHECKED_CANDIDATES);
     let are_far = rows.iter().filter(|row| row[0].abs().max(row[1].abs()) > MOST_OFFSET).count();
     !rows.is_empty() && 2 * are_far > rows.len()
 }
@@ -148,8 +149,8 @@ mod tests {
                 &[40.0, 40.0, 7.0, 7.0, 0.7, 1.0],
             ],
         );
-        let settled = settle(layout(Head::Yolox, 84, 1), SIZE, of(&decoded), false);
-        assert_eq!(settled.map(|layout| layout.head), Ok(Head::YoloxDecoded));
+        let resolved = resolve(layout(Head::Yolox, 84, 1), SIZE, of(&decoded), false);
+        assert_eq!(resolved.map(|layout| layout.head), Ok(Head::YoloxDecoded));
         let raw = rows(
             84,
             [
@@ -158,11 +159,11 @@ mod tests {
                 &[0.5, 0.5, 0.1, -0.4, 0.7, 1.0],
             ],
         );
-        let settled = settle(layout(Head::Yolox, 84, 1), SIZE, of(&raw), false);
-        assert_eq!(settled.map(|layout| layout.head), Ok(Head::Yolox));
+        let resolved = resolve(layout(Head::Yolox, 84, 1), SIZE, of(&raw), false);
+        assert_eq!(resolved.map(|layout| layout.head), Ok(Head::Yolox));
         // Who states the layout is believed, but not boxes that are none.
-        let settled = settle(layout(Head::Yolox, 84, 1), SIZE, of(&decoded), true);
-        assert!(settled.is_err_and(|reason| reason.contains("as large as the picture")));
+        let resolved = resolve(layout(Head::Yolox, 84, 1), SIZE, of(&decoded), true);
+        assert!(resolved.is_err_and(|reason| reason.contains("as large as the picture")));
     }
 
     #[test]
@@ -175,8 +176,8 @@ mod tests {
                 &[0.2, 0.2, 0.1, 0.2, 0.7, 0.1],
             ],
         );
-        let settled = settle(layout(Head::EndToEnd, 300, 2), SIZE, of(&detr), false);
-        assert_eq!(settled.map(|layout| layout.head), Ok(Head::DetrRows));
+        let resolved = resolve(layout(Head::EndToEnd, 300, 2), SIZE, of(&detr), false);
+        assert_eq!(resolved.map(|layout| layout.head), Ok(Head::DetrRows));
         let corners = rows(
             300,
             [
@@ -185,8 +186,8 @@ mod tests {
                 &[1.0, 1.0, 9.0, 8.0, 0.7, 1.0],
             ],
         );
-        let settled = settle(layout(Head::EndToEnd, 300, 2), SIZE, of(&corners), false);
-        assert_eq!(settled.map(|layout| (layout.head, layout.is_normalised)), Ok((Head::EndToEnd, false)));
+        let resolved = resolve(layout(Head::EndToEnd, 300, 2), SIZE, of(&corners), false);
+        assert_eq!(resolved.map(|layout| (layout.head, layout.is_normalised)), Ok((Head::EndToEnd, false)));
         let parts = rows(
             300,
             [
@@ -195,8 +196,8 @@ mod tests {
                 &[0.0, 0.0, 0.2, 0.1, 0.7, 1.0],
             ],
         );
-        let settled = settle(layout(Head::EndToEnd, 300, 2), SIZE, of(&parts), false);
-        assert_eq!(settled.map(|layout| (layout.head, layout.is_normalised)), Ok((Head::EndToEnd, true)));
+        let resolved = resolve(layout(Head::EndToEnd, 300, 2), SIZE, of(&parts), false);
+        assert_eq!(resolved.map(|layout| (layout.head, layout.is_normalised)), Ok((Head::EndToEnd, true)));
     }
 
     #[test]
@@ -212,9 +213,9 @@ mod tests {
                 numbers[column * 84 + row] = value;
             }
         }
-        let settled = settle(layout(Head::Yolov8, 84, 1), SIZE, of(&numbers), false).unwrap();
-        assert!(settled.is_normalised);
-        let found = candidates(&settled, 64, 64, of(&numbers), &[], 0.85);
+        let resolved = resolve(layout(Head::Yolov8, 84, 1), SIZE, of(&numbers), false).unwrap();
+        assert!(resolved.is_normalised);
+        let found = candidates(&resolved, 64, 64, of(&numbers), &[], 0.85);
         assert_eq!(found.iter().map(|found| found.rect.width).collect::<Vec<_>>(), [0.1 * 64.0]);
     }
 
@@ -228,8 +229,8 @@ mod tests {
                 &[940.0, 940.0, 7.0, 7.0, 0.7, 1.0],
             ],
         );
-        let settled = settle(layout(Head::Yolov5, 84, 1), SIZE, of(&outside), false);
-        assert!(settled.is_err_and(|reason| reason.contains("outside")));
+        let resolved = resolve(layout(Head::Yolov5, 84, 1), SIZE, of(&outside), false);
+        assert!(resolved.is_err_and(|reason| reason.contains("outside")));
         let tiny = rows(
             84,
             [
@@ -238,11 +239,11 @@ mod tests {
                 &[40.0, 40.0, 0.1, 0.2, 0.7, 1.0],
             ],
         );
-        let settled = settle(layout(Head::Yolov5, 84, 1), SIZE, of(&tiny), false);
-        assert!(settled.is_err_and(|reason| reason.contains("smaller than a pixel")));
+        let resolved = resolve(layout(Head::Yolov5, 84, 1), SIZE, of(&tiny), false);
+        assert!(resolved.is_err_and(|reason| reason.contains("smaller than a pixel")));
         let none = vec![0.0; 84 * 6];
         assert!(
-            settle(layout(Head::Yolov5, 84, 1), SIZE, of(&none), false).is_ok(),
+            resolve(layout(Head::Yolov5, 84, 1), SIZE, of(&none), false).is_ok(),
             "nothing found says nothing"
         );
     }

@@ -202,7 +202,7 @@ fn cells(rows: usize, input_width: usize, input_height: usize) -> impl Iterator<
     })
 }
 
-/// A class that is written among floats.
+/// A class index that is stored as a float.
 fn class_of(number: f32) -> Option<usize> {
     (0.0..=f32::from(u16::MAX)).contains(&number).then_some(number as usize)
 }

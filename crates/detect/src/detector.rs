@@ -231,7 +231,7 @@ impl Model {
             return Err(Error::NotFinite { model: self.info.name.clone(), rows: layout.rows });
         }
         let found = candidates(layout, input.0, input.1, all, &self.wanted, settings.min_score);
-        // What the model has suppressed already a limit of 1 leaves as it is.
+        // A limit of 1 keeps everything: the model has already suppressed duplicates.
         let max_iou = if layout.head.is_suppressed() { 1.0 } else { settings.max_iou };
         let on_picture = |candidate: crate::decode::Candidate| {
             let outline = match layout.prototypes {

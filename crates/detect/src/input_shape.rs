@@ -1,4 +1,4 @@
-//! Changes the input size in a model's file, and nothing else, before it is run.
+//! Changes the input size in a model's file before it is run, and nothing else.
 //!
 //! Most exports state a square although the network doesn't need one. If it does, loading or running fails because its shapes don't
 //! match.

@@ -253,7 +253,7 @@ fn outside_grids(outputs: &[Output], class_count: Option<usize>) -> Option<Layou
             wanted(&output.shape) && words.iter().any(|word| name.contains(word))
         };
         let mut found = outputs.iter().enumerate().filter(|(_, output)| named(output));
-        // Two that could be meant are none.
+        // Ambiguous: none.
         found.next().filter(|_| found.next().is_none())
     };
     let (boxes, output) = of_shape(&|shape| matches!(shape, [1, _, 4]), ["box", "box"])?;

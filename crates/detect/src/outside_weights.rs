@@ -1,6 +1,6 @@
-//! Weights that exporters write into files beside the model.
+//! External data: weights that exporters write into files beside the model.
 //!
-//! They are put into it, so that a model is one sequence of bytes with one hash wherever it is loaded.
+//! They are embedded into the model, so that it is one sequence of bytes with one hash.
 
 use crate::onnx::{MOST_BYTES, Model, OutsideTensor};
 use prost::Message as _;

@@ -77,7 +77,7 @@ fn environment() -> Result<&'static ort::environment::Environment> {
 pub(crate) struct Session {
     session: OrtSession,
     input: Input,
-    /// Name of the input that takes the size which boxes are to be px of; of DETR with its postprocessor.
+    /// Name of the second input of DETR with its postprocessor: the picture size to which boxes refer.
     size_input: Option<String>,
     names: Vec<String>,
 }
@@ -197,8 +197,8 @@ fn described(input: &Outlet) -> Input {
     }
 }
 
-/// Whether an input takes width and height of each picture. Other exporters' inputs of two numbers have the height first, so only this name
-/// is known.
+/// Whether an input takes width and height of each picture. Only this name is accepted: other exporters' inputs of two numbers have the height
+/// first.
 fn is_size_input(input: &Outlet) -> bool {
     let is_pairs = match input.dtype() {
         ValueType::Tensor { ty: TensorElementType::Int64, shape, .. } => {

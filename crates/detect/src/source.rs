@@ -39,7 +39,7 @@ impl ModelSource {
             Self::File(path) => {
                 let metadata = path.metadata()?;
                 if !metadata.is_file() {
-                    // Opening a FIFO would wait for someone who writes.
+                    // Opening a FIFO would block until somebody writes to it.
                     return Err(refused("it is no file"));
                 }
                 if metadata.len() > crate::onnx::MOST_BYTES {

@@ -114,6 +114,17 @@ async fn a_receiver_that_was_away_for_a_million_events_is_told_how_many_are_lost
     assert_eq!((next.lost, next.event.unwrap().number), (1_000_997, 1_000_998));
 }
 
+fn short_line() -> LineGeometry {
+    LineGeometry {
+        x1_px: 1.0,
+        y1_px: 1.0,
+        x2_px: 50.0,
+        y2_px: 50.0,
+        picture_width_px: None,
+        picture_height_px: None,
+    }
+}
+
 async fn with_video() -> (tempfile::TempDir, Store, VideoRecord) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).await.unwrap();
@@ -141,14 +152,7 @@ async fn what_was_added_last_is_the_newest_whatever_the_clock_said() {
     let line_named = |name: &str| NewLine {
         name: name.to_owned(),
         scope: LineScope::Video(video.clone()),
-        geometry: LineGeometry {
-            x1_px: 1.0,
-            y1_px: 1.0,
-            x2_px: 50.0,
-            y2_px: 50.0,
-            picture_width_px: None,
-            picture_height_px: None,
-        },
+        geometry: short_line(),
     };
     let before = store.start_run(&run_with("before")).await.unwrap();
     let line_before = store.add_line(&line_named("before")).await.unwrap();
@@ -175,18 +179,7 @@ async fn what_was_added_last_is_the_newest_whatever_the_clock_said() {
 #[tokio::test]
 async fn lines_of_a_video_are_bounded() {
     let (_folder, store, video) = with_video().await;
-    let line = |scope: LineScope| NewLine {
-        name: "gate".to_owned(),
-        scope,
-        geometry: LineGeometry {
-            x1_px: 1.0,
-            y1_px: 1.0,
-            x2_px: 50.0,
-            y2_px: 50.0,
-            picture_width_px: None,
-            picture_height_px: None,
-        },
-    };
+    let line = |scope: LineScope| NewLine { name: "gate".to_owned(), scope, geometry: short_line() };
     let of_video = line(LineScope::Video(video.id.clone()));
     for _ in 0..MOST_LINES {
         store.add_line(&of_video).await.unwrap();

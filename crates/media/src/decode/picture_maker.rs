@@ -1,4 +1,4 @@
-//! Decoded frames made pictures: in usual colors, of one size, in a supported sample layout, upright.
+//! Turns decoded frames into pictures: standard dynamic range, one size, a supported sample layout, upright.
 
 use crate::decode::picture::Picture;
 use crate::decode::sdr::SdrMap;

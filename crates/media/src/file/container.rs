@@ -30,7 +30,7 @@ pub(crate) fn open_input(path: &Path) -> Result<(Input, StreamInfo)> {
         _ => {
             let best = input.best_video_stream();
             let index = main_video_stream(&mut input, &streams, best);
-            // Reading went on behind its first packets.
+            // Comparing has read past the first packets.
             input = open_container(path)?;
             index
         }
@@ -66,8 +66,8 @@ pub(crate) fn open_known(path: &Path, stream_index: i32) -> Result<Input> {
 fn open_container(path: &Path) -> Result<Input> {
     let owned = || -> PathBuf { path.to_owned() };
     let unreadable = |error: std::io::Error| Error::Unreadable { path: owned(), reason: error.to_string() };
-    // Opened here first, so that a missing file or permission is reported in the system's words.
-    // Opening a FIFO waits for someone who writes: what it is must be known before.
+    // Opened here first, so that a missing file or permission is reported in the system's words. Opening a FIFO would block until somebody
+    // writes to it, so its type is checked before that.
     let metadata = path.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(Error::NotAFile { path: owned() });

@@ -1,7 +1,7 @@
-//! Times for the few frames whose own can't be believed: two that share one, one that lies hours away, one without any.
+//! Times for the few frames whose own times are invalid: two frames at one time, a frame hours away, a frame without a time.
 //!
-//! They stand in the order in which a decoder gives them, between frames whose times hold; the gap that fits best is theirs. If they are
-//! many, nothing is believed: then all times are counted.
+//! Such a frame is placed between its neighbours in decoder output order, into the gap that fits best. If there are many, all stated times are
+//! discarded and frames are counted instead.
 
 use crate::file::clock::{Facts, LOOK_AHEAD, usual_step};
 use crate::libav::PacketEntry;

@@ -1,4 +1,4 @@
-//! How a stored picture stands: all eight ways in which a rectangle can lie on itself.
+//! Orientation of a stored picture: the eight combinations of rotation and mirroring.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Other pictures in a file than those of the stream that is read: told if something is left out.
+//! Other video streams of a file. If pictures continue in one of them, that is reported.
 //!
 //! A transport stream may go on under other numbers, with another programme or another codec. Two streams side by side are two cameras, or one
 //! in two sizes.

@@ -1,4 +1,4 @@
-//! When a recording began, as its file states it.
+//! Recording date from a file's metadata.
 
 use crate::libav::Input;
 use jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! Detects files whose end is missing where libav doesn't report it.
+//! Detects truncated files that libav reads without an error.
 
 use crate::file::matroska_length::bytes_missing_of_matroska;
 use crate::libav::{Input, StreamInfo};

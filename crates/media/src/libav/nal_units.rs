@@ -1,6 +1,6 @@
-//! The units of H.264 and H.265: how a packet holds them, and what they say of where decoding can start.
+//! NAL units of H.264 and H.265: framing, and random access points.
 
-/// How a packet's units are told apart.
+/// Framing of NAL units in a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     /// By start codes (Annex B).

@@ -1,7 +1,7 @@
-//! A detector's file is tried in a process of its own before the server loads it.
+//! Trial run of a detector's file, in a child process with limits, before the server loads it.
 //!
-//! A file of a few bytes can declare gigabytes, or a loop without end. A process with limits finds that out within seconds and may die of it.
-//! What it merely refuses is loaded again here, for the exact error.
+//! A file of a few bytes can declare gigabytes or an endless loop. The child process exceeds its limits within seconds and ends; the server is
+//! not affected. If ONNX Runtime only rejects the file, the caller loads it again to get the exact error.
 
 use pigweight_detect::{DeviceChoice, Error, Model, ModelSettings, ModelSource, Result};
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
@@ -13,13 +13,13 @@ use std::time::Duration;
 
 /// Processor time for loading and one picture: the largest detectors need about 5 s.
 const MOST_PROCESSOR_SECS: u64 = 20;
-/// On a machine that is busy with other work.
+/// Wall-clock limit, for a machine that is busy with other work.
 const MOST_WAIT: Duration = Duration::from_secs(120);
-/// The largest detectors need less than 2.
+/// The largest detectors need less than 2 GiB.
 const MOST_GIBIBYTES: u64 = 4;
-/// What a trial says at most.
+/// Length of the reason that a trial writes.
 const MOST_SAID_BYTES: u64 = 4096;
-/// How a trial ends that has said why: the model couldn't be run, or not even loaded.
+/// Exit codes of a trial that writes a reason: the model failed to run, or to load.
 const NOT_RUN: u8 = 3;
 const NOT_LOADED: u8 = 4;
 
@@ -64,14 +64,14 @@ fn try_out(path: &Path) -> std::result::Result<(), Failed> {
     std::thread::spawn(move || {
         let mut said = String::new();
         if let Some(stdout) = stdout {
-            // It ends early if the process dies.
+            // The text is cut short if the process dies.
             let _ended = stdout.take(MOST_SAID_BYTES).read_to_string(&mut said);
         }
         let _gone = sender.send(said);
     });
     let said = receiver.recv_timeout(MOST_WAIT);
     if said.is_err() {
-        // One that has just ended can't be ended again.
+        // The process may have ended in the meantime.
         let _ended = process.kill();
     }
     let ended = process
@@ -108,19 +108,19 @@ pub fn run(model: PathBuf) -> ExitCode {
         && limit(Resource::Cpu, MOST_PROCESSOR_SECS)
         && limit(Resource::Data, MOST_GIBIBYTES << 30);
     if !is_limited {
-        // Without limits a trial would be the very danger.
+        // Running the model without limits is what the trial must prevent.
         return ExitCode::SUCCESS;
     }
     match Model::try_once(ModelSource::File(model)) {
         Err(Error::Run { reason }) => say(NOT_RUN, &reason),
         Err(Error::NotAModel { reason, .. }) => say(NOT_LOADED, &reason),
-        // The server finds the same, and tells it better.
+        // The server loads the file again and reports the exact error.
         Ok(()) | Err(_) => ExitCode::SUCCESS,
     }
 }
 
 fn say(code: u8, reason: &str) -> ExitCode {
-    // Who listens gets the code in any case.
+    // The exit code is enough if nobody reads.
     let _gone = std::io::stdout().write_all(reason.as_bytes());
     ExitCode::from(code)
 }

@@ -1,4 +1,4 @@
-//! The names under which a server may be asked.
+//! Host names that the server accepts in requests.
 
 use axum::http::uri::Authority;
 use std::net::{IpAddr, Ipv6Addr};

@@ -1,4 +1,4 @@
-//! What a file is known by: its size, its times, and pieces of its content.
+//! Identity of a file: size, times, and hashes of parts of its content.
 
 use pigweight_store::{FileIdentity, FileStat, path_text};
 use std::fs::{File, Metadata};

@@ -1,14 +1,14 @@
-//! Who may announce an upload when many are unfinished.
+//! Admission of new uploads while many are unfinished.
 //!
 //! Announcing costs nothing, so places must not be had for nothing. When there is none, an upload that gets nowhere gives its own up: one of the same
-//! visitor, if that has its share. An upload that has come far keeps its place, also while nothing comes.
+//! client, if that has its share. An upload that has come far keeps its place, also while nothing comes.
 
 use std::time::Duration;
 
 /// Unfinished ones at once.
 const MOST_UNFINISHED: usize = 100;
-/// Of one visitor. A proxy in front of the server is one visitor, so a visitor gets half.
-const MOST_OF_VISITOR: usize = MOST_UNFINISHED / 2;
+/// Of one client. A proxy in front of the server is one client, so a client gets half.
+const MOST_OF_CLIENT: usize = MOST_UNFINISHED / 2;
 /// After this time an upload must have been as fast as below.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// A phone at the edge of a network is faster.
@@ -40,7 +40,7 @@ pub struct UnfinishedUpload {
     /// The file's name.
     pub name: String,
     /// Whose it is, where that was noted.
-    pub visitor: Option<String>,
+    pub client: Option<String>,
     /// Since it was announced, or the server started.
     pub age: Duration,
     /// Bytes that came in that time.
@@ -63,7 +63,7 @@ impl UnfinishedUpload {
     }
 }
 
-/// Whether a visitor may announce another upload.
+/// Whether a client may announce another upload.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Admission<'a> {
     Free,
@@ -73,10 +73,10 @@ pub enum Admission<'a> {
 }
 
 impl<'a> Admission<'a> {
-    /// Of a visitor, given what is unfinished.
-    pub fn of(visitor: &str, unfinished: &'a [UnfinishedUpload]) -> Self {
-        let is_own = |other: &&UnfinishedUpload| other.visitor.as_deref() == Some(visitor);
-        let has_its_share = unfinished.iter().filter(is_own).count() >= MOST_OF_VISITOR;
+    /// Of a client, given what is unfinished.
+    pub fn of(client: &str, unfinished: &'a [UnfinishedUpload]) -> Self {
+        let is_own = |other: &&UnfinishedUpload| other.client.as_deref() == Some(client);
+        let has_its_share = unfinished.iter().filter(is_own).count() >= MOST_OF_CLIENT;
         if !has_its_share && unfinished.len() < MOST_UNFINISHED {
             return Self::Free;
         }
@@ -91,21 +91,21 @@ impl<'a> Admission<'a> {
 mod tests {
     use super::*;
 
-    fn upload(number: usize, visitor: &str, offset: u64, age_secs: u64) -> UnfinishedUpload {
+    fn upload(number: usize, client: &str, offset: u64, age_secs: u64) -> UnfinishedUpload {
         let age = Duration::from_secs(age_secs);
         UnfinishedUpload {
             upload: Upload { id: number.to_string(), offset, length: 1 << 30 },
             name: "pen.mp4".into(),
-            visitor: Some(visitor.to_owned()),
+            client: Some(client.to_owned()),
             age,
             came: offset,
             idle: age,
         }
     }
 
-    fn uploads(count: usize, visitor: &str, offset: u64, age_secs: u64) -> Vec<UnfinishedUpload> {
+    fn uploads(count: usize, client: &str, offset: u64, age_secs: u64) -> Vec<UnfinishedUpload> {
         (0..count)
-            .map(|number| upload(number, visitor, offset, age_secs + count as u64 - number as u64))
+            .map(|number| upload(number, client, offset, age_secs + count as u64 - number as u64))
             .collect()
     }
 

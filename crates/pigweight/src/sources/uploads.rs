@@ -77,7 +77,7 @@ struct Announced {
     becomes: Option<String>,
     /// Who announced it.
     #[serde(default)]
-    visitor: Option<String>,
+    client: Option<String>,
 }
 
 /// One writer at a time; a newer connection takes over from one that hangs.
@@ -148,8 +148,8 @@ impl Uploads {
         self.max_bytes
     }
 
-    /// Creates an upload for a visitor.
-    pub async fn create(&self, name: &str, length: u64, visitor: &str) -> Result<Upload, Error> {
+    /// Creates an upload for a client.
+    pub async fn create(&self, name: &str, length: u64, client: &str) -> Result<Upload, Error> {
         if self.max_bytes == 0 {
             return Err(Error::Off);
         }
@@ -164,7 +164,7 @@ impl Uploads {
         // Two new uploads must not both claim the last space.
         let _naming = self.naming.lock().await;
         let unfinished = self.unfinished().await?;
-        match Admission::of(visitor, &unfinished) {
+        match Admission::of(client, &unfinished) {
             Admission::Free => {}
             Admission::InsteadOf(id) => {
                 tracing::info!("the upload {id} has got nowhere: deleted, as there are too many");
@@ -181,7 +181,7 @@ impl Uploads {
         let id = ulid::Ulid::generate().to_string().to_lowercase();
         let part = self.part(&id);
         tokio::fs::write(&part, []).await.map_err(at(&part))?;
-        let announced = Announced { name, length, becomes: None, visitor: Some(visitor.to_owned()) };
+        let announced = Announced { name, length, becomes: None, client: Some(client.to_owned()) };
         self.announce(&id, &announced).await?;
         let _begun = self.slot(&id);
         Ok(Upload { id, offset: 0, length })
@@ -308,7 +308,7 @@ impl Uploads {
                     found.push(UnfinishedUpload {
                         upload,
                         name: announced.name,
-                        visitor: announced.visitor,
+                        client: announced.client,
                         age: slot.begun.elapsed(),
                         came: slot.came.load(Ordering::Relaxed),
                         idle: slot.idle(),
@@ -469,7 +469,7 @@ mod tests {
         let upload = uploads.create("pen.mp4", 3, "one").await.expect("it is taken");
         // A name with letters that take more bytes than a file system allows.
         let name = format!("{}.mp4", "x".repeat(300));
-        let announced = Announced { name, length: 3, becomes: None, visitor: None };
+        let announced = Announced { name, length: 3, becomes: None, client: None };
         uploads.announce(&upload.id, &announced).await.expect("it is written");
         let mut writing = uploads.resume(&upload.id, 0).await.expect("it resumes");
         writing.add(b"pig").await.expect("there is room");

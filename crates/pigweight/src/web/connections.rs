@@ -1,7 +1,7 @@
-//! How many connections a server has open, and whose.
+//! Accounting of open connections, per client and in total.
 //!
-//! A visitor that opens connections and says nothing must not keep others out. When there is no room, the connection that has waited longest for a
-//! request is closed, one of the visitor with the most connections first. A connection with a request in flight is never closed for another:
+//! A client that opens connections and says nothing must not keep others out. When there is no room, the connection that has waited longest for a
+//! request is closed, one of the client with the most connections first. A connection with a request in flight is never closed for another:
 //! who wants more than its share is refused.
 
 use std::collections::BTreeMap;
@@ -23,19 +23,19 @@ const WANTED_DESCRIPTORS: u64 = 16_384;
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub in_all: usize,
-    /// Of one visitor: an address, or a network of IPv6, from which one machine can have any number of addresses.
-    pub of_visitor: usize,
-    /// WebSockets of one visitor.
-    pub sockets_of_visitor: usize,
+    /// Of one client: an address, or a network of IPv6, from which one machine can have any number of addresses.
+    pub of_client: usize,
+    /// WebSockets of one client.
+    pub sockets_of_client: usize,
 }
 
 impl Limits {
-    /// With so many descriptors. A proxy in front of the server is one visitor, so a visitor gets half.
+    /// With so many descriptors. A proxy in front of the server is one client, so a client gets half.
     fn within(descriptors: u64) -> Self {
         let in_all =
             descriptors.saturating_sub(RESERVED_DESCRIPTORS).clamp(LEAST_CONNECTIONS, MOST_CONNECTIONS);
         let in_all = usize::try_from(in_all).unwrap_or(usize::MAX);
-        Self { in_all, of_visitor: in_all / 2, sockets_of_visitor: in_all / 4 }
+        Self { in_all, of_client: in_all / 2, sockets_of_client: in_all / 4 }
     }
 
     /// Raises this process's limit of descriptors, and takes what it allows.
@@ -76,7 +76,7 @@ struct Table {
 
 #[derive(Debug)]
 struct Entry {
-    visitor: IpAddr,
+    client: IpAddr,
     requests: usize,
     is_socket: bool,
     idle_since: Instant,
@@ -106,21 +106,21 @@ impl Connections {
         Arc::new(Self { limits, table: Mutex::default() })
     }
 
-    /// A place for a connection from this address, if need be that of a silent one. `None`: all of the visitor, or all there are, are busy.
+    /// A place for a connection from this address, if need be that of a silent one. `None`: all of the client, or all there are, are busy.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Arc<Connection>> {
-        let visitor = visitor(address);
+        let client = client_of(address);
         let mut table = self.table();
-        if table.count(visitor) >= self.limits.of_visitor {
-            table.close_longest_idle_of(visitor)?;
+        if table.count(client) >= self.limits.of_client {
+            table.close_longest_idle_of(client)?;
         } else if table.open.len() >= self.limits.in_all {
-            let busiest = table.visitor_to_reduce()?;
+            let busiest = table.client_to_reduce()?;
             table.close_longest_idle_of(busiest)?;
         }
         let number = table.next_number;
         table.next_number += 1;
         let closing = Arc::new(Notify::new());
         let entry = Entry {
-            visitor,
+            client,
             requests: 0,
             is_socket: false,
             idle_since: Instant::now(),
@@ -137,24 +137,24 @@ impl Connections {
 }
 
 impl Table {
-    fn count(&self, visitor: IpAddr) -> usize {
-        self.open.values().filter(|entry| entry.visitor == visitor).count()
+    fn count(&self, client: IpAddr) -> usize {
+        self.open.values().filter(|entry| entry.client == client).count()
     }
 
-    /// Of the visitors with an idle connection, the one with the most connections.
-    fn visitor_to_reduce(&self) -> Option<IpAddr> {
+    /// Of the clients with an idle connection, the one with the most connections.
+    fn client_to_reduce(&self) -> Option<IpAddr> {
         let mut counts = BTreeMap::<IpAddr, (usize, bool)>::new();
         for entry in self.open.values() {
-            let (count, has_idle) = counts.entry(entry.visitor).or_default();
+            let (count, has_idle) = counts.entry(entry.client).or_default();
             *count += 1;
             *has_idle |= entry.is_idle();
         }
         let reducible = counts.into_iter().filter(|(_, (_, has_idle))| *has_idle);
-        reducible.max_by_key(|(_, (count, _))| *count).map(|(visitor, _)| visitor)
+        reducible.max_by_key(|(_, (count, _))| *count).map(|(client, _)| client)
     }
 
-    fn close_longest_idle_of(&mut self, visitor: IpAddr) -> Option<()> {
-        let idle = self.open.iter().filter(|(_, entry)| entry.visitor == visitor && entry.is_idle());
+    fn close_longest_idle_of(&mut self, client: IpAddr) -> Option<()> {
+        let idle = self.open.iter().filter(|(_, entry)| entry.client == client && entry.is_idle());
         let (&number, _) = idle.min_by_key(|(_, entry)| entry.idle_since)?;
         // Its place is free at once: its task only has to end.
         let entry = self.open.remove(&number)?;
@@ -175,13 +175,13 @@ impl Connection {
         RequestInFlight(self.clone())
     }
 
-    /// The connection becomes a WebSocket. Returns whether the visitor may have another one.
+    /// The connection becomes a WebSocket. Returns whether the client may have another one.
     pub fn become_socket(&self) -> bool {
         let mut table = self.connections.table();
-        let Some(visitor) = table.open.get(&self.number).map(|entry| entry.visitor) else { return false };
-        let is_of_visitor = |entry: &&Entry| entry.visitor == visitor && entry.is_socket;
-        let sockets = table.open.values().filter(is_of_visitor).count();
-        if sockets >= self.connections.limits.sockets_of_visitor {
+        let Some(client) = table.open.get(&self.number).map(|entry| entry.client) else { return false };
+        let is_of_client = |entry: &&Entry| entry.client == client && entry.is_socket;
+        let sockets = table.open.values().filter(is_of_client).count();
+        if sockets >= self.connections.limits.sockets_of_client {
             return false;
         }
         if let Some(entry) = table.open.get_mut(&self.number) {
@@ -218,7 +218,7 @@ impl Drop for RequestInFlight {
 }
 
 /// Whom an address belongs to.
-pub fn visitor(address: IpAddr) -> IpAddr {
+pub fn client_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
@@ -238,7 +238,7 @@ mod tests {
     }
 
     fn connections() -> Arc<Connections> {
-        Connections::new(Limits { in_all: 6, of_visitor: 4, sockets_of_visitor: 2 })
+        Connections::new(Limits { in_all: 6, of_client: 4, sockets_of_client: 2 })
     }
 
     fn is_closing(connection: &Connection) -> bool {
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_silent_connection_of_the_visitor_with_the_most_makes_room() {
+    fn the_longest_silent_connection_of_the_client_with_the_most_makes_room() {
         let connections = connections();
         let [hog, other, third] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(address);
         let hogs: Vec<_> = (0..4).map(|_| connections.admit(hog).expect("there is room")).collect();
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_version_6_is_one_visitor() {
+    fn a_network_of_version_6_is_one_client() {
         let connections = connections();
         let of_one = (1..=4).map(|host| address(&format!("2001:db8:0:7::{host}")));
         let kept: Vec<_> = of_one.map(|address| connections.admit(address).expect("room")).collect();

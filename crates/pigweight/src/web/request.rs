@@ -2,6 +2,7 @@
 
 pub mod arguments;
 pub mod byte_range;
+pub mod client;
 pub mod conditional;
 pub mod drain_body;
 pub mod host;
@@ -10,4 +11,3 @@ pub mod pages;
 pub mod problem;
 pub mod socket;
 pub mod stretch;
-pub mod visitor;

@@ -4,8 +4,8 @@
 //! apart: WebRTC's is the length of a short packet, which no request by HTTP begins with.
 
 use crate::web::connections::{self, Connection, Connections, Limits, RequestInFlight};
+use crate::web::request::client;
 use crate::web::request::problem::Problem;
-use crate::web::request::visitor;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::ConnectInfo;
@@ -183,7 +183,7 @@ async fn answer(
     request.extensions_mut().insert(ConnectInfo(ends));
     let request = request.map(|body| Body::new(TimeoutBody::new(BODY_SILENCE_TIMEOUT, body)));
     let service = TowerToHyperService::new(router);
-    let response = visitor::scope(connections::visitor(ends.client), service.call(request)).await?;
+    let response = client::scope(connections::client_of(ends.client), service.call(request)).await?;
     if is_upgrade && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         connection.stay_http();
     }
@@ -284,7 +284,7 @@ mod tests {
     use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    const LIMITS: Limits = Limits { in_all: 8, of_visitor: 2, sockets_of_visitor: 1 };
+    const LIMITS: Limits = Limits { in_all: 8, of_client: 2, sockets_of_client: 1 };
 
     /// A server that answers with what it is sent, on a clock that runs when nobody does anything.
     async fn start() -> (SocketAddr, watch::Sender<bool>, tokio::task::JoinHandle<()>) {
@@ -356,7 +356,7 @@ mod tests {
     async fn who_has_too_much_in_flight_is_told_when_to_come_again() {
         let (address, _shutdown, _serving) = start().await;
         let mut busy = Vec::new();
-        for _ in 0..LIMITS.of_visitor {
+        for _ in 0..LIMITS.of_client {
             busy.push(begin_request(address).await);
         }
         let told = rest(connect(address, "POST / HTTP/1.1\r\nHost: localhost\r\n\r\n").await).await;

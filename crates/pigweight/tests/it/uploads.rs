@@ -259,7 +259,7 @@ fn announcements_without_data_shut_nobody_out_and_reserve_nothing() {
     }
     let list = server.get("/api/uploads").json();
     let unfinished = list.as_array().unwrap();
-    assert_eq!(unfinished.len(), 50, "one visitor's share");
+    assert_eq!(unfinished.len(), 50, "one client's share");
     assert!(unfinished.iter().all(|upload| upload["offset"] == 0), "{list}");
     // One that has begun keeps its place.
     let place = accepted(&server, "pen.mp4", film.len());

@@ -1,4 +1,4 @@
-//! Which packet of the index a packet is that was read after a seek.
+//! Identifies packets that were read after a seek in the index.
 
 use super::{Timing, VideoIndex};
 use crate::file::clock;

@@ -1,4 +1,4 @@
-//! What is said about times that were repaired.
+//! Describes repaired times for people.
 
 use super::{Timing, VideoIndex};
 use pigweight_core::time::{Pts, TimeBase};

@@ -1,4 +1,4 @@
-//! The system calls that a confined process has: to compute, to read its file, to use its pipes.
+//! Allow-list of the system calls of a confined process: computing, reading its file, using its pipes.
 //!
 //! Any other call is refused as if the kernel were too old for it (`ENOSYS`). The C library then takes an older call, if there is one, so a newer library
 //! than the one that this list was made with keeps working.

@@ -6,7 +6,7 @@ use crate::sources::uploads::{Error, Upload, Writing};
 use crate::web::app::App;
 use crate::web::app::Shared;
 use crate::web::auth::caller::Caller;
-use crate::web::connections::visitor;
+use crate::web::connections::client_of;
 use crate::web::request::problem::Problem;
 use crate::web::serve::ConnectionEnds;
 use axum::Json;
@@ -108,8 +108,8 @@ pub async fn create(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let length = number(&headers, &UPLOAD_LENGTH)?;
-    let visitor = visitor(ends.client).to_string();
-    let upload = app.uploads.create(&file_name(&headers)?, length, &visitor).await?;
+    let client = client_of(ends.client).to_string();
+    let upload = app.uploads.create(&file_name(&headers)?, length, &client).await?;
     // Relative to this address, so that it works under any path.
     let location = (header::LOCATION, format!("uploads/{}", upload.id));
     let progress = (UPLOAD_OFFSET, upload.offset.to_string());

@@ -42,7 +42,7 @@ pub async fn original(
     // ServeFile answers 416 to every header it doesn't understand, and ignores If-Range: it only gets what it
     // understands.
     let headers = request.headers_mut();
-    // Tags are surer than times, which only who names no tag goes by. ServeFile has tags of its own, which nobody was told.
+    // An entity tag takes precedence over a date (RFC 9110, 13.2.2). ServeFile would compare with entity tags of its own.
     if headers.remove(header::IF_NONE_MATCH).is_some() {
         headers.remove(header::IF_MODIFIED_SINCE);
     }

@@ -3,8 +3,8 @@
 use crate::sources::open_videos::OpenVideos;
 use crate::web::media::fair_queue::{FairQueue, Place};
 use crate::web::media::jpeg_cache::JpegCache;
+use crate::web::request::client;
 use crate::web::request::problem::Problem;
-use crate::web::request::visitor;
 use pigweight_core::time::Pts;
 use pigweight_media::hls::Streamer;
 use pigweight_media::{DecodedFrame, FrameSeeker, Video};
@@ -205,7 +205,7 @@ impl VideoPool {
     /// A permit to work; reports how many wait for it, and for how long.
     async fn permit(&self) -> Result<Place, Problem> {
         let (started, waiting) = (Instant::now(), Counted::up("pigweight_frames_waiting"));
-        let permit = self.queue.enter(visitor::current()).await.map_err(|_full| {
+        let permit = self.queue.enter(client::current()).await.map_err(|_full| {
             metrics::counter!("pigweight_frames_refused_total").increment(1);
             Problem::unavailable(
                 "too many requests for pictures are waiting; ask for fewer at once, or try again later",

@@ -1,18 +1,18 @@
-//! Requests about something that the client has already (RFC 9110, section 13).
+//! Conditional requests (RFC 9110, section 13).
 
 use axum::http::{HeaderMap, HeaderName, header};
 
-/// Whether `If-None-Match` names what there is, whose tag is `etag` with its quotes: then it needn't be sent again. Weak tags are as good as strong ones here.
+/// Whether `If-None-Match` contains `etag` (with its quotes), so that the answer is 304. The comparison is weak.
 pub fn is_known(headers: &HeaderMap, etag: &str) -> bool {
     names(headers, &header::IF_NONE_MATCH, |tag| tag.trim_start_matches("W/") == etag)
 }
 
-/// Whether `If-Match` wants something else than there is. A weak tag never matches.
+/// Whether `If-Match` excludes `etag`, so that the answer is 412. The comparison is strong.
 pub fn wants_another(headers: &HeaderMap, etag: &str) -> bool {
     headers.contains_key(header::IF_MATCH) && !names(headers, &header::IF_MATCH, |tag| tag == etag)
 }
 
-/// Whether one of a header's tags fits; `*` stands for all of something that is there.
+/// Whether one of a header's tags fits. `*` fits any.
 fn names(headers: &HeaderMap, header: &HeaderName, fits: impl Fn(&str) -> bool) -> bool {
     headers.get_all(header).iter().any(|value| {
         let Ok(list) = value.to_str() else { return false };
@@ -20,7 +20,7 @@ fn names(headers: &HeaderMap, header: &HeaderName, fits: impl Fn(&str) -> bool) 
     })
 }
 
-/// The tags of a list, which may have commas within their quotes.
+/// The entity tags of a list. Commas may occur inside quotes.
 fn tags(list: &str) -> impl Iterator<Item = &str> {
     let mut rest = list;
     std::iter::from_fn(move || {

@@ -1,4 +1,4 @@
-//! The names under which this server may be asked.
+//! Rejects requests whose `Host` isn't this server.
 //!
 //! A page on the internet can have its own name point to 127.0.0.1, or to a farm's server, once it is open in a browser there (DNS rebinding).
 //! For the browser, server and page are then the same site. But the browser still says which name it asked for, and this server has no such name.

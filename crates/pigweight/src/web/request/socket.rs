@@ -1,10 +1,10 @@
-//! Bounds that every WebSocket has.
+//! Limits of every WebSocket.
 
 use axum::extract::ws::{Message, WebSocketUpgrade};
 use futures::{Sink, SinkExt as _};
 use std::time::Duration;
 
-/// Clients have nothing to say.
+/// Clients send no messages of their own.
 const MOST_RECEIVED_BYTES: usize = 4096;
 /// Read at a time.
 const READ_BUFFER_BYTES: usize = 8 << 10;

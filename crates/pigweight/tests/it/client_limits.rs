@@ -1,4 +1,4 @@
-//! Visitors that mean harm, or whose programs are broken: the others don't notice.
+//! Clients that mean harm, or whose programs are broken: the others don't notice.
 
 use crate::api::{folder_of, indexed};
 use crate::server::{Server, pigweight};
@@ -51,7 +51,7 @@ fn silent_and_slow_connections_keep_nobody_out() {
 }
 
 #[test]
-fn one_visitor_has_a_share_of_the_websockets() {
+fn one_client_has_a_share_of_the_websockets() {
     allow_descriptors();
     let (videos, data) = (folder_of(&["gop25.mp4"]), tempfile::tempdir().unwrap());
     let server = start(&videos, &data, &[]);

@@ -45,7 +45,7 @@ async function ask(): Promise<boolean> {
       video.src = address;
     });
     const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
-    const context = canvas.getContext('2d');
+    const context = canvas.getContext('2d', { willReadFrequently: true });
     if (!context) return false;
     context.drawImage(video, 0, 0);
     const light = (x: number) => context.getImageData(x, 8, 1, 1).data[1] ?? 0;
